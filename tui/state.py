@@ -1,0 +1,383 @@
+"""What the screen knows: a reducer of the engine's events and of the keys' wishes.
+
+`RunState` holds no widget and does no input or output, so that everything the screen will say can
+be tested without a terminal. Widgets are given the state whole and hold no truth of their own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engine.prediction import combine, predict_owners
+from engine.protocol import (
+    AnyEvent,
+    Audited,
+    Confirmed,
+    EngineFailed,
+    Greeted,
+    Heartbeat,
+    ImageSkipped,
+    LayerMeasurement,
+    LoadingProgressed,
+    NormMode,
+    NormModeChanged,
+    OpenFailed,
+    Reach,
+    Refused,
+    SessionOpened,
+    StackInfo,
+    StartedOver,
+    StartOverUndone,
+    StepTaken,
+    TrainEnded,
+    Validated,
+)
+
+Mask = frozenset[int]
+Trainable = Literal["all", "none", "partial"]
+
+STRATEGY_KEYS = {
+    "feature-extraction": ("1", "head"),
+    "last-stage": ("2", "last stage"),
+    "last-two-stages": ("3", "last two"),
+    "full": ("4", "full"),
+}
+"""Key and short name of each strategy, as the strategy line and the curves' legends show them."""
+
+
+@dataclass
+class Curve:
+    """The numbers of one start: this one, or an earlier one kept as a ghost."""
+
+    start: int
+    loss: list[tuple[int, float]] = field(default_factory=list)
+    """(step, training loss of the batch)."""
+    validation: list[tuple[int, int, int]] = field(default_factory=list)
+    """(step, correct, total) on the yardstick."""
+    strategies: list[str | None] = field(default_factory=list)
+    """The strategies its steps were taken with, without repeats; None is by hand."""
+
+    @property
+    def label(self) -> str:
+        """Such as `1 head`; `by hand` if its steps had different masks or one of no strategy."""
+        if len(self.strategies) == 1 and self.strategies[0] in STRATEGY_KEYS:
+            return " ".join(STRATEGY_KEYS[self.strategies[0]])
+        return "by hand"
+
+
+@dataclass(frozen=True)
+class MaskChange:
+    """An entry of the undo list."""
+
+    before: Mask
+    after: Mask
+    what: str
+    """In words, such as `thaw layer3.0` or `2 last stage`."""
+
+
+@dataclass(frozen=True)
+class StartOverEntry:
+    """An entry of the undo list that the engine has to take back."""
+
+
+class RunState:
+    """Everything the screen shows, as the events so far and the keys so far have made it."""
+
+    def __init__(self) -> None:
+        self.phase: Literal["starting", "asking", "ready", "dead"] = "starting"
+        self.engine_pid: int | None = None
+        self.loading: dict[str, LoadingProgressed] = {}
+        """The opening's stages by name, as far as they were heard of."""
+        self.question: OpenFailed | None = None
+        self.session: SessionOpened | None = None
+        self.provisional = False
+        """The stack stands there from the cache; the engine has not spoken of it yet."""
+        self.death: str = ""
+        """Why the engine is gone, if it is."""
+
+        self.wanted: Mask = frozenset()
+        self._confirmed: Mask = frozenset()
+        self._unanswered: dict[int, Mask] = {}
+        self.norm_modes: dict[int, NormMode] = {}
+        self.undo_list: list[MaskChange | StartOverEntry] = []
+        self.redo_list: list[MaskChange] = []
+
+        self.measured: StepTaken | None = None
+        """The last measured step of this start."""
+        self.last: StepTaken | None = None
+        """The last step of this start, measured or not."""
+        self.validated: Validated | None = None
+        self.curves: list[Curve] = [Curve(start=0)]
+        """Oldest first; the last one is now."""
+        self._before_start_over: tuple[StepTaken | None, StepTaken | None, Validated | None] = (
+            None,
+            None,
+            None,
+        )
+        self.running = False
+        """The engine works on a `Train` command."""
+        self.busy: Heartbeat | None = None
+        self.audited: Audited | None = None
+        self.skipped_images = 0
+        self.notices: list[str] = []
+        """Sentences to show once; the app takes them out."""
+
+        self._ids = itertools.count(1)
+        self._predicted_for: Mask | None = None
+        self._predicted: list[Reach] = []
+
+    # --- reading --------------------------------------------------------------------------------
+
+    @property
+    def stack(self) -> StackInfo | None:
+        return self.session.stack if self.session else None
+
+    @property
+    def step(self) -> int:
+        return self.last.step if self.last else 0
+
+    @property
+    def applied(self) -> Mask | None:
+        """The mask the last step ran with; None before the first step of this start."""
+        return frozenset(self.last.mask) if self.last else None
+
+    @property
+    def pending(self) -> bool:
+        """The wanted mask is not the one the last step ran with."""
+        return self.applied is not None and self.applied != self.wanted
+
+    @property
+    def unconfirmed(self) -> bool:
+        """The engine has not yet answered the last wish."""
+        return bool(self._unanswered) or self.provisional
+
+    @property
+    def strategy(self) -> str | None:
+        """The strategy whose mask is the wanted one; None is by hand."""
+        return self.strategy_of(self.wanted)
+
+    def strategy_of(self, mask: Mask) -> str | None:
+        strategies = self.session.strategies if self.session else {}
+        return next((name for name, owners in strategies.items() if frozenset(owners) == mask), None)
+
+    def row_owners(self, row: int) -> range:
+        """The owners of a row. There must be a stack."""
+        info = self._rows()[row]
+        return range(info.first_owner, info.end_owner)
+
+    def stage_owners(self, stage: int) -> range:
+        """The owners of a stage's rows. There must be a stack."""
+        assert self.session is not None
+        info = self.session.stack.stages[stage]
+        rows = self._rows()
+        return range(rows[info.first_row].first_owner, rows[info.end_row - 1].end_owner)
+
+    def trainable(self, owners: range, mask: Mask | None = None) -> Trainable:
+        """How much of these owners is trainable in a mask (the wanted one if none is given)."""
+        mask = self.wanted if mask is None else mask
+        count = sum(owner in mask for owner in owners)
+        return "none" if count == 0 else "all" if count == len(owners) else "partial"
+
+    def trainable_params(self, mask: Mask | None = None) -> int:
+        """Number of trainable parameters in a mask (the wanted one if none is given)."""
+        mask = self.wanted if mask is None else mask
+        if self.session is None:
+            return 0
+        return sum(self.session.stack.owners[owner].params for owner in mask)
+
+    def predicted(self, owners: range) -> Reach:
+        """What the next step will do at these owners, by the wanted mask and the real graph."""
+        assert self.session is not None
+        if self._predicted_for != self.wanted:
+            parents = [owner.parents for owner in self.session.stack.owners]
+            self._predicted = predict_owners(parents, self.wanted)
+            self._predicted_for = self.wanted
+        return combine(self._predicted[owner] for owner in owners)
+
+    def measurement(self, row: int) -> LayerMeasurement | None:
+        """What the last measured step did at a row; None before the first."""
+        return self.measured.rows[row] if self.measured and self.measured.rows else None
+
+    def owner_measurement(self, owner: int) -> LayerMeasurement | None:
+        """What the last measured step did at an owner; None before the first."""
+        return self.measured.owners[owner] if self.measured and self.measured.owners else None
+
+    def lowest_reached(self, *, predicted: bool) -> int | None:
+        """The lowest row the gradient reaches: predicted by the wanted mask, or as measured.
+
+        Returns:
+            The row's index, or None if no row is reached (all frozen, or not measured yet).
+        """
+        for row in range(len(self._rows())):
+            if predicted:
+                reach = self.predicted(self.row_owners(row))
+            else:
+                measurement = self.measurement(row)
+                reach = measurement.reach if measurement else "unreached"
+            if reach != "unreached":
+                return row
+        return None
+
+    def _rows(self):  # type: ignore[no-untyped-def]
+        assert self.session is not None, "there is no stack yet"
+        return self.session.stack.rows
+
+    # --- wishes ---------------------------------------------------------------------------------
+
+    def next_id(self) -> int:
+        """An id for the next command."""
+        return next(self._ids)
+
+    def wish(self, mask: Mask, what: str) -> bool:
+        """Want another mask; it can be undone. False if it is the wanted one already."""
+        if mask == self.wanted:
+            return False
+        self.undo_list.append(MaskChange(self.wanted, mask, what))
+        self.redo_list.clear()
+        self.wanted = mask
+        return True
+
+    def sent_mask(self, command_id: int) -> None:
+        """The wanted mask went to the engine under this id."""
+        self._unanswered[command_id] = self.wanted
+
+    def undo(self) -> MaskChange | StartOverEntry | None:
+        """Take the last wish back. A start over is only named: the engine has to undo it."""
+        if not self.undo_list:
+            return None
+        entry = self.undo_list.pop()
+        if isinstance(entry, MaskChange):
+            self.wanted = entry.before
+            self.redo_list.append(entry)
+        return entry
+
+    def redo(self) -> MaskChange | None:
+        """Wish again what was undone last."""
+        if not self.redo_list:
+            return None
+        entry = self.redo_list.pop()
+        self.wanted = entry.after
+        self.undo_list.append(entry)
+        return entry
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def show_cached(self, session: SessionOpened) -> None:
+        """Show last time's stack until the engine has opened this one."""
+        if self.session is None:
+            self.session = session
+            self.wanted = frozenset(session.wanted)
+            self.provisional = True
+
+    def apply(self, event: AnyEvent) -> None:
+        """Take one event in."""
+        match event:
+            case Greeted():
+                self.engine_pid = event.pid
+            case LoadingProgressed():
+                self.loading[event.stage] = event
+            case OpenFailed():
+                self.phase, self.question = "asking", event
+            case SessionOpened():
+                self._opened(event)
+            case Confirmed():
+                self._confirmed = self._unanswered.pop(event.id, self._confirmed)
+            case Refused():
+                self._refused(event)
+            case StepTaken():
+                self._stepped(event)
+            case Validated():
+                self._validated(event)
+            case NormModeChanged():
+                for owner in event.owners:
+                    self.norm_modes[owner] = event.mode
+            case StartedOver():
+                self._started_over(event)
+            case StartOverUndone():
+                self._start_over_undone()
+            case Audited():
+                self.audited = event
+            case TrainEnded():
+                self.running = False
+            case ImageSkipped():
+                self.skipped_images = event.total
+            case Heartbeat():
+                self.busy = event
+            case EngineFailed():
+                self.died(event.sentence)
+
+    def died(self, reason: str) -> None:
+        """The engine is gone. What was measured stays on the screen; the first reason counts."""
+        if self.phase != "dead":
+            self.phase, self.death = "dead", reason
+        self.running, self.busy = False, None
+        self._unanswered.clear()
+
+    def restarted(self) -> None:
+        """A new engine is being started in place of the dead one; the mask wished for is kept."""
+        self.phase, self.death = "starting", ""
+        self.loading.clear()
+        self.question = None
+        self.provisional = self.session is not None
+
+    def _opened(self, event: SessionOpened) -> None:
+        keep = self.provisional and self.session is not None and self._same_owners(event)
+        self.session, self.phase, self.question = event, "ready", None
+        self.provisional = False
+        self._confirmed = frozenset(event.wanted)
+        if not (keep and (self.undo_list or self.redo_list)):
+            # Nothing was toggled on the cached stack (or it was another stack): the engine's word.
+            self.wanted = self._confirmed
+            self.undo_list.clear()
+            self.redo_list.clear()
+        self._predicted_for = None
+        self.norm_modes = dict(event.norm_modes)
+        self.measured = self.last = self.validated = self.busy = None
+        if self.curves[-1].loss:
+            self.curves.append(Curve(start=event.start))
+        self.curves[-1].start = event.start
+        self.notices.extend(event.notes)
+
+    def _same_owners(self, event: SessionOpened) -> bool:
+        assert self.session is not None
+        ours, theirs = self.session.stack.owners, event.stack.owners
+        return [owner.name for owner in ours] == [owner.name for owner in theirs]
+
+    def _refused(self, event: Refused) -> None:
+        if event.id in self._unanswered:
+            del self._unanswered[event.id]
+            if not self._unanswered:
+                self.wanted = self._confirmed
+        self.notices.append(event.reason)
+
+    def _stepped(self, event: StepTaken) -> None:
+        self.busy = None
+        self.last = event
+        if event.rows:
+            self.measured = event
+        curve = self.curves[-1]
+        curve.loss.append((event.step, event.loss))
+        strategy = self.strategy_of(frozenset(event.mask))
+        if strategy not in curve.strategies:
+            curve.strategies.append(strategy)
+        # A start over can be taken back only until the next step.
+        self.undo_list = [entry for entry in self.undo_list if isinstance(entry, MaskChange)]
+
+    def _validated(self, event: Validated) -> None:
+        self.validated = event
+        if event.yardstick:
+            self.curves[-1].validation.append((event.step, event.correct, event.total))
+
+    def _started_over(self, event: StartedOver) -> None:
+        self._before_start_over = (self.measured, self.last, self.validated)
+        self.measured = self.last = self.validated = None
+        if self.curves[-1].loss:
+            self.curves.append(Curve(start=event.start))
+        self.undo_list.append(StartOverEntry())
+
+    def _start_over_undone(self) -> None:
+        self.measured, self.last, self.validated = self._before_start_over
+        if len(self.curves) > 1 and not self.curves[-1].loss:
+            self.curves.pop()
