@@ -1,0 +1,161 @@
+"""Colours and glyphs, in one place.
+
+Red is only the gradient; green and bright blue are only the choice; everything unreached is dim;
+nothing else has a colour. Plain blue on black cannot be read, so frozen is bright blue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.style import Style
+
+
+@dataclass(frozen=True)
+class Palette:
+    """One theme: rich style definitions by what they mean. `terminal` keeps the terminal's own."""
+
+    name: str
+    description: str
+    text: str
+    dim: str
+    strong: str
+    trainable: str
+    """Brick edges."""
+    trainable_name: str
+    frozen: str
+    frozen_name: str
+    unreached: str
+    """Everything the gradient did not reach."""
+    gradient: str
+    alarm: str
+    """Not finite."""
+    chosen: str
+    """The strategy that is on; a key in the footer."""
+    background: str | None = None
+
+    def style(self, what: str) -> Style:
+        """The rich style of one of the fields above, such as `style("gradient")`."""
+        style = Style.parse(getattr(self, what))
+        if self.background and style.bgcolor is None:
+            style = Style(bgcolor=self.background) + style
+        return style
+
+
+PALETTES = {
+    palette.name: palette
+    for palette in (
+        Palette(
+            name="terminal",
+            description="the terminal's own 16 colours and background",
+            text="default",
+            dim="dim",
+            strong="bold",
+            trainable="green",
+            trainable_name="bold green",
+            frozen="bright_blue",
+            frozen_name="bright_blue",
+            unreached="dim",
+            gradient="bright_red",
+            alarm="bold reverse",
+            chosen="reverse",
+        ),
+    )
+}
+"""The themes by name; `terminal` is the default."""
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """The characters of one terminal: Unicode, or ASCII where a glyph may be missing."""
+
+    solid: str
+    """A trainable brick's edge."""
+    shade: str
+    """A frozen brick's edge, and the closed brick of a layer that was not reached."""
+    cached: str
+    updated: str
+    passed: str
+    vanished: str
+    nonfinite: str
+    cut_off: str
+    cursor: str
+    bar: str
+    bar_half: str
+    wall: str
+    wall_brick: str
+    wall_dashed: str
+    loss: str
+    images: str
+    pending: str
+    no_gradient: str
+    """Where a frozen layer passed the gradient on: no number."""
+    unreached: str
+    """Where the gradient did not come: no number."""
+    expanded: str
+    collapsed: str
+    branch: str
+    last_branch: str
+    rule: str
+    above: str
+    below: str
+    """Arrows that point at what is off screen."""
+
+
+UNICODE = Glyphs(
+    solid="█",
+    shade="░",
+    cached="▒",
+    updated="●",
+    passed="○",
+    vanished="·",
+    nonfinite="!",
+    cut_off="?",
+    cursor="▸",
+    bar="━",
+    bar_half="╸",
+    wall="━",
+    wall_brick="▀",
+    wall_dashed="╍",
+    loss="▼",
+    images="▲",
+    pending="→",
+    no_gradient="–",
+    unreached="·",
+    expanded="▾",
+    collapsed="▸",
+    branch="├",
+    last_branch="└",
+    rule="─",
+    above="↑",
+    below="↓",
+)
+
+ASCII = Glyphs(
+    solid="#",
+    shade=":",
+    cached="%",
+    updated="*",
+    passed="o",
+    vanished=".",
+    nonfinite="!",
+    cut_off="?",
+    cursor=">",
+    bar="=",
+    bar_half="-",
+    wall="-",
+    wall_brick="#",
+    wall_dashed="~",
+    loss="v",
+    images="^",
+    pending="->",
+    no_gradient="-",
+    unreached=".",
+    expanded="v",
+    collapsed=">",
+    branch="|",
+    last_branch="`",
+    rule="-",
+    above="^",
+    below="v",
+)
