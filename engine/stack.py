@@ -1,0 +1,477 @@
+"""The layer stack of any `nn.Module`, found from the model itself.
+
+A *row* is what the user freezes as one. The model's children are walked in execution order; every
+plain `nn.Sequential` is opened (it is a stage); each other child is a row under its module path; a
+child without parameters, or a normalisation, joins the row before it. An *owner* is a module with
+parameters of its own, and a row's owners are what the mask is made of.
+
+Two torch.fx traces give the rest. The first, down to the owners, gives ancestry: which owner's
+output feeds which. The second keeps the rows whole and gives the *cuts*: places where one tensor
+is all that passes on, from which the model can be run. Where a model cannot be traced, ancestry is
+the order of execution and there are no cuts.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+
+import torch
+from torch import Tensor, fx, nn
+
+from .protocol import OwnerInfo, RowInfo, StackInfo, StageInfo
+
+NORMALISATIONS = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.LocalResponseNorm,
+)
+RUNNING_NORMS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+"""The normalisations that may keep running statistics."""
+
+ROLES = ("textures", "patterns", "parts", "objects")
+"""What the layers between the first (edges) and the head (classes) see, by depth."""
+
+
+@dataclass
+class Owner:
+    """A module with parameters of its own."""
+
+    name: str
+    module: nn.Module
+    row: int
+    parents: tuple[int, ...] = ()
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Its own parameters, not those of modules within it."""
+        return list(self.module.parameters(recurse=False))
+
+    @property
+    def keeps_statistics(self) -> bool:
+        return isinstance(self.module, RUNNING_NORMS) and self.module.running_mean is not None
+
+
+@dataclass
+class Row:
+    """A layer: neighbouring modules that are frozen as one."""
+
+    name: str
+    modules: list[tuple[str, nn.Module]]
+    """By path; the first one gives the row its name, the others joined it."""
+    stage: int
+    owners: list[int] = field(default_factory=list)
+    input_shape: tuple[int, ...] = ()
+    output_shape: tuple[int, ...] = ()
+    head: bool = False
+    role: str = ""
+
+    @property
+    def main(self) -> nn.Module:
+        return self.modules[0][1]
+
+
+@dataclass
+class Stage:
+    name: str
+    first_row: int
+    end_row: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place from which the model can be run, because one tensor is all that passes on."""
+
+    name: str
+    node: fx.Node
+    row: int | None
+    """The row that ends here, if one does."""
+
+
+class Stack:
+    """Rows, owners, ancestry and cuts of one model."""
+
+    def __init__(self, model: nn.Module, example: Tensor, head: nn.Module | None = None) -> None:
+        """Find the stack.
+
+        Args:
+            model: Any module that takes one tensor. It is run once, in eval mode, unchanged.
+            example: An input, such as [1, 3, height, width], on the model's device.
+            head: The new head; its row's role is `classes`. None: the last row's is.
+
+        Raises:
+            ValueError: the model has no parameters.
+        """
+        self.model = model
+        order, shapes = _observe(model, example)
+        self.rows, self.stages = _find_rows(model, order)
+        if not self.rows:
+            raise ValueError("the model has no parameters, so there is nothing to train")
+        self.owners = _find_owners(model, self.rows, order)
+        for row in self.rows:
+            first, last = row.modules[0][0], _last_called(row, order)
+            row.input_shape, row.output_shape = shapes[first][0], shapes[last][1]
+            row.head = head is not None and any(
+                module is head for _, top in row.modules for module in top.modules()
+            )
+        if head is None:
+            self.rows[-1].head = True
+        self._name_roles()
+        self.traced = self._trace_ancestry()
+        self.graph_module: fx.GraphModule | None = None
+        self.cuts: list[Cut] = []
+        self._trace_cuts(example)
+
+    # --- running from a cut ---------------------------------------------------------------------
+
+    def run_to(self, cut: Cut, images: Tensor) -> Tensor:
+        """The activation at a cut, [N, ...], for a batch of images [N, 3, height, width]."""
+        return self._interpret(images, None, stop=cut.node)
+
+    def run_from(self, cut: Cut, activation: Tensor) -> Tensor:
+        """The model's output for an activation at a cut; `run_from(c, run_to(c, x))` is the model.
+
+        The activation itself stays as it is, in-place layers behind the cut notwithstanding.
+        """
+        if any(getattr(self._module_of(user), "inplace", False) for user in cut.node.users):
+            activation = activation.clone()
+        return self._interpret(activation, cut.node, stop=None)
+
+    def _interpret(self, value: Tensor, start: fx.Node | None, stop: fx.Node | None) -> Tensor:
+        assert self.graph_module is not None, "a model without a trace has no cuts"
+        interpreter = fx.Interpreter(self.graph_module)
+        interpreter.env = {}
+        running = start is None
+        for node in self.graph_module.graph.nodes:
+            if node.op == "placeholder":
+                if start is None:
+                    interpreter.env[node] = value
+            elif node is start:
+                interpreter.env[node] = value
+                running = True
+            elif node.op == "get_attr" or running:
+                interpreter.env[node] = interpreter.run_node(node)
+                if node is stop or node.op == "output":
+                    return interpreter.env[node]
+        raise AssertionError("the graph has no output")
+
+    def _module_of(self, node: fx.Node) -> nn.Module | None:
+        return self.model.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+    # --- tracing --------------------------------------------------------------------------------
+
+    def _trace_ancestry(self) -> bool:
+        index = {owner.name: number for number, owner in enumerate(self.owners)}
+        try:
+            graph = _Tracer(whole=set()).trace(self.model)
+        except Exception:  # fx raises whatever the model's own control flow runs into
+            for number, owner in enumerate(self.owners):
+                owner.parents = (number - 1,) if number else ()
+            return False
+        feeding: dict[fx.Node, frozenset[int]] = {}
+        parents: dict[int, set[int]] = {number: set() for number in range(len(self.owners))}
+        for node in graph.nodes:
+            feeds = frozenset().union(*(feeding[source] for source in node.all_input_nodes))
+            target = str(node.target)
+            if node.op == "call_module":
+                module = self.model.get_submodule(target)
+                # A leaf may hold owners within itself (attention): taken as a chain.
+                for inner, part in module.named_modules(prefix=target):
+                    if inner in index and any(True for _ in part.parameters(recurse=False)):
+                        parents[index[inner]] |= feeds
+                        feeds = frozenset({index[inner]})
+            elif node.op == "get_attr" and target.rpartition(".")[0] in index:
+                feeds = frozenset({index[target.rpartition(".")[0]]})
+            feeding[node] = feeds
+        ancestors: list[set[int]] = []
+        for number, owner in enumerate(self.owners):
+            direct = sorted(parent for parent in parents[number] if parent < number)
+            # A parent that another parent descends from adds nothing: long residual chains stay short.
+            owner.parents = tuple(
+                parent for parent in direct if not any(parent in ancestors[other] for other in direct)
+            )
+            ancestors.append(set(owner.parents).union(*(ancestors[p] for p in owner.parents)))
+        return True
+
+    def _trace_cuts(self, example: Tensor) -> None:
+        whole = {module for row in self.rows for _, module in row.modules}
+        try:
+            graph = _Tracer(whole=whole).trace(self.model)
+        except Exception:  # as above: without a trace there are no cuts
+            return
+        self.graph_module = fx.GraphModule(self.model, graph)
+        nodes = list(graph.nodes)
+        position = {node: number for number, node in enumerate(nodes)}
+        last_use = {
+            node: max((position[user] for user in node.users), default=position[node])
+            for node in nodes
+        }
+        output = nodes[-1]
+        values = _TensorNodes(self.graph_module)
+        with torch.no_grad(), _evaluating(self.model):
+            values.run(example)
+        ends = {_last_in_graph(row, nodes): number for number, row in enumerate(self.rows)}
+        open_until = -1  # the furthest use of anything computed so far, this node left out
+        for number, node in enumerate(nodes):
+            computed = node.op not in ("placeholder", "get_attr", "output")
+            if computed and open_until <= number and output not in node.users:
+                if node in values.tensors:
+                    self.cuts.append(Cut(node.name, node, ends.get(node)))
+            if node.op != "get_attr":
+                open_until = max(open_until, last_use[node])
+
+    # --- in words -------------------------------------------------------------------------------
+
+    def _name_roles(self) -> None:
+        middle = [row for row in self.rows[1:] if not row.head]
+        stages = sorted({row.stage for row in middle})
+        by_stage = len(stages) >= len(ROLES)
+        for number, row in enumerate(middle):
+            place, count = (
+                (stages.index(row.stage), len(stages)) if by_stage else (number, len(middle))
+            )
+            row.role = ROLES[place * len(ROLES) // count]
+        self.rows[0].role = "edges"
+        for row in self.rows:
+            if row.head:
+                row.role = "classes"
+
+    def describe(self) -> StackInfo:
+        """The stack as the protocol carries it."""
+        cut_rows = {cut.row for cut in self.cuts}
+        owners = tuple(
+            OwnerInfo(
+                name=owner.name or "(model)",
+                kind=type(owner.module).__name__,
+                detail=_detail(owner.module),
+                params=sum(parameter.numel() for parameter in owner.parameters),
+                row=owner.row,
+                parents=owner.parents,
+                norm=owner.keeps_statistics,
+            )
+            for owner in self.owners
+        )
+        rows = tuple(
+            RowInfo(
+                name=row.name,
+                kind=type(row.main).__name__,
+                detail=_detail(row.main) or _block_detail(row),
+                params=sum(owners[owner].params for owner in row.owners),
+                role=row.role,
+                stage=row.stage,
+                first_owner=row.owners[0],
+                end_owner=row.owners[-1] + 1,
+                output_shape=row.output_shape,
+                cut=number in cut_rows,
+                head=row.head,
+            )
+            for number, row in enumerate(self.rows)
+        )
+        stages = tuple(
+            StageInfo(
+                name=stage.name,
+                first_row=stage.first_row,
+                end_row=stage.end_row,
+                role=rows[stage.end_row - 1].role,
+                params=sum(row.params for row in rows[stage.first_row : stage.end_row]),
+                output_shape=rows[stage.end_row - 1].output_shape,
+            )
+            for stage in self.stages
+        )
+        return StackInfo(rows=rows, owners=owners, stages=stages, traced=self.traced)
+
+
+# --- looking at a model -------------------------------------------------------------------------
+
+
+class _evaluating:
+    """All modules in eval mode for a while; each one's own mode is put back."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def __enter__(self) -> None:
+        self.modes = {module: module.training for module in self.model.modules()}
+        self.model.eval()
+
+    def __exit__(self, *_: object) -> None:
+        for module, training in self.modes.items():
+            module.training = training
+
+
+Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+
+def _observe(model: nn.Module, example: Tensor) -> tuple[dict[str, int], Shapes]:
+    """One forward pass: the order of each module's first call, and its input and output shape."""
+    order: dict[str, int] = {}
+    shapes: Shapes = {}
+    handles = []
+
+    def shape(value: object) -> tuple[int, ...]:
+        while isinstance(value, (tuple, list)) and value:
+            value = value[0]
+        return tuple(value.shape[1:]) if isinstance(value, Tensor) else ()
+
+    for name, module in model.named_modules():
+
+        def before(module: nn.Module, args: tuple, name: str = name) -> None:
+            order.setdefault(name, len(order))
+
+        def after(module: nn.Module, args: tuple, output: object, name: str = name) -> None:
+            shapes.setdefault(name, (shape(args), shape(output)))
+
+        handles += [
+            module.register_forward_pre_hook(before),
+            module.register_forward_hook(after),
+        ]
+    try:
+        with torch.no_grad(), _evaluating(model):
+            model(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, _ in model.named_modules():
+        shapes.setdefault(name, ((), ()))
+    return order, shapes
+
+
+def _find_rows(model: nn.Module, order: dict[str, int]) -> tuple[list[Row], list[Stage]]:
+    rows: list[Row] = []
+    stages: list[Stage] = []
+
+    def walk(parent: nn.Module, path: str) -> None:
+        children = [(f"{path}.{name}" if path else name, child) for name, child in _children(parent)]
+        called = [(name, child) for name, child in children if name in order]
+        for name, child in sorted(called, key=lambda item: order[item[0]]):
+            bare = not any(True for _ in child.parameters())
+            if type(child) is nn.Sequential and not bare:
+                walk(child, name)
+            elif (bare or isinstance(child, NORMALISATIONS)) and rows:
+                rows[-1].modules.append((name, child))
+            elif not bare:
+                stage_name = path or name
+                if not stages or stages[-1].name != stage_name:
+                    stages.append(Stage(stage_name, len(rows), len(rows)))
+                stages[-1].end_row = len(rows) + 1
+                rows.append(Row(name, [(name, child)], len(stages) - 1))
+
+    walk(model, "")
+    return rows, stages
+
+
+def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    yield from module.named_children()
+
+
+def _find_owners(model: nn.Module, rows: list[Row], order: dict[str, int]) -> list[Owner]:
+    """Every owner that is used, grouped by row, in execution order within it.
+
+    A container above the rows that holds parameters itself (ViT's class token) joins the row that
+    comes first within it.
+    """
+    where: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        for path, module in row.modules:
+            for name, _ in module.named_modules(prefix=path):
+                where.setdefault(name, number)
+    owners: list[Owner] = []
+    for name, module in model.named_modules():
+        if not any(True for _ in module.parameters(recurse=False)):
+            continue
+        if name in where:
+            owners.append(Owner(name, module, where[name]))
+        elif name in order:
+            within = [number for path, number in where.items() if not name or path.startswith(name)]
+            owners.append(Owner(name, module, min(within)))
+    # A module that is only used through its parent's functions comes right after the parent.
+    place: dict[str, tuple[int, ...]] = {}
+    for owner in owners:
+        above = owner.name
+        while above not in order:
+            above = above.rpartition(".")[0]
+        place[owner.name] = (order[above], 0 if above == owner.name else 1)
+    owners.sort(key=lambda owner: (owner.row, owner.name == "", place[owner.name]))
+    for number, owner in enumerate(owners):
+        rows[owner.row].owners.append(number)
+    return owners
+
+
+def _last_called(row: Row, order: dict[str, int]) -> str:
+    return max((name for name, _ in row.modules if name in order), key=lambda name: order[name])
+
+
+def _last_in_graph(row: Row, nodes: list[fx.Node]) -> fx.Node | None:
+    names = {name for name, _ in row.modules}
+    mine = [node for node in nodes if node.op == "call_module" and node.target in names]
+    return mine[-1] if mine else None
+
+
+@cache
+def _reads_training(kind: type[nn.Module]) -> bool:
+    """Its `forward` looks at `self.training`, which a trace through it would bake in."""
+    try:
+        return "self.training" in inspect.getsource(kind.forward)
+    except (OSError, TypeError):
+        return False
+
+
+class _Tracer(fx.Tracer):
+    """A tracer that keeps some modules whole, and every one that reads `self.training`."""
+
+    def __init__(self, whole: set[nn.Module]) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return (
+            m in self.whole
+            or super().is_leaf_module(m, module_qualified_name)
+            or _reads_training(type(m))
+        )
+
+
+class _TensorNodes(fx.Interpreter):
+    """Runs a graph and remembers which nodes gave one floating-point tensor."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.tensors: set[fx.Node] = set()
+
+    def run_node(self, n: fx.Node) -> object:
+        value = super().run_node(n)
+        if isinstance(value, Tensor) and value.is_floating_point():
+            self.tensors.add(n)
+        return value
+
+
+# --- shapes in words ----------------------------------------------------------------------------
+
+
+def _detail(module: nn.Module) -> str:
+    if isinstance(module, nn.modules.conv._ConvNd):
+        size = "×".join(str(side) for side in module.kernel_size)
+        stride = f", stride {module.stride[0]}" if module.stride[0] != 1 else ""
+        groups = f", {module.groups} groups" if module.groups != 1 else ""
+        return f"{module.in_channels} → {module.out_channels}, {size}{stride}{groups}"
+    if isinstance(module, nn.Linear):
+        return f"{module.in_features} → {module.out_features}"
+    if isinstance(module, RUNNING_NORMS):
+        return str(module.num_features)
+    return ""
+
+
+def _block_detail(row: Row) -> str:
+    """Such as `128 → 256, stride 2`, from the shapes seen in the forward pass."""
+    before, after = row.input_shape, row.output_shape
+    if not before or not after:
+        return ""
+    channels = f"{before[0]} → {after[0]}"
+    if len(before) == len(after) == 3 and after[1] and len(row.modules) == 1:
+        stride = before[1] // after[1]
+        return f"{channels}, stride {stride}" if stride > 1 else channels
+    return channels
