@@ -14,7 +14,6 @@ the order of execution and there are no cuts.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -190,10 +189,9 @@ class Stack:
         ancestors: list[set[int]] = []
         for number, owner in enumerate(self.owners):
             direct = sorted(parent for parent in parents[number] if parent < number)
-            # A parent that another parent descends from adds nothing: long residual chains stay short.
-            owner.parents = tuple(
-                parent for parent in direct if not any(parent in ancestors[other] for other in direct)
-            )
+            # A parent that another parent descends from adds nothing: residual chains stay short.
+            known = set().union(*(ancestors[parent] for parent in direct))
+            owner.parents = tuple(parent for parent in direct if parent not in known)
             ancestors.append(set(owner.parents).union(*(ancestors[p] for p in owner.parents)))
         return True
 
@@ -345,7 +343,8 @@ def _find_rows(model: nn.Module, order: dict[str, int]) -> tuple[list[Row], list
     stages: list[Stage] = []
 
     def walk(parent: nn.Module, path: str) -> None:
-        children = [(f"{path}.{name}" if path else name, child) for name, child in _children(parent)]
+        prefix = f"{path}." if path else ""
+        children = [(prefix + name, child) for name, child in parent.named_children()]
         called = [(name, child) for name, child in children if name in order]
         for name, child in sorted(called, key=lambda item: order[item[0]]):
             bare = not any(True for _ in child.parameters())
@@ -362,10 +361,6 @@ def _find_rows(model: nn.Module, order: dict[str, int]) -> tuple[list[Row], list
 
     walk(model, "")
     return rows, stages
-
-
-def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    yield from module.named_children()
 
 
 def _find_owners(model: nn.Module, rows: list[Row], order: dict[str, int]) -> list[Owner]:

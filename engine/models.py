@@ -1,0 +1,317 @@
+"""A torchvision model with its pretrained weights and a new head, and where the weights come from.
+
+The recipe: build the model with its weights, then replace the last linear layer by a new one with
+as many outputs as the data has classes; its parameters require a gradient by default. Weights are
+loaded here and not by torchvision, which unpickles whatever lies in the cache and does not look at
+its hash: here the hash is checked and only tensors are read.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum
+from torchvision.transforms._presets import ImageClassification
+
+from . import fetch
+
+DOWNLOAD_SECONDS = 600.0
+"""Wall-clock limit of a download; name look-ups ignore the socket's own."""
+
+
+class ModelProblem(ValueError):
+    """The model cannot be built as asked; the text says why and what to do."""
+
+
+class WeightsMissing(ModelProblem):
+    """The weights wanted are not at hand; the user has to choose others or bring them."""
+
+
+@dataclass
+class Weights:
+    """What a model starts from."""
+
+    label: str
+    """Such as `ImageNet V1`, `random`, `file backbone.pth`."""
+    why: str
+    """Why these, in a sentence, if they are not plainly what was asked for."""
+    entry: WeightsEnum | None
+    """The torchvision entry, for its transforms; None for random weights and files."""
+    state: dict[str, Tensor] | None
+    """None is random."""
+
+    @property
+    def pretrained(self) -> bool:
+        return self.state is not None
+
+
+@dataclass
+class BuiltModel:
+    model: nn.Module
+    head: nn.Linear
+    head_name: str
+
+
+# --- which weights ------------------------------------------------------------------------------
+
+
+def check_arch(arch: str) -> None:
+    """Refuse a name that torchvision has no classification model for.
+
+    Raises:
+        ModelProblem: with near matches.
+    """
+    known = torchvision.models.list_models(module=torchvision.models)
+    if arch not in known:
+        near = difflib.get_close_matches(arch, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "resnet18, for one, is known."
+        raise ModelProblem(f"--arch {arch}: torchvision has no such model; {hint}")
+
+
+def choose_weights(
+    arch: str,
+    asked: str,
+    *,
+    embedded_demo: bool,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Weights:
+    """The weights to start from.
+
+    Args:
+        arch: A torchvision classification model.
+        asked: auto, default, demo, none, the name of an entry, or a file.
+        embedded_demo: The data is the embedded demo; only there does auto fall back.
+        progress: Told what is going on, in a few words.
+
+    Raises:
+        WeightsMissing: they would have to be downloaded and cannot be.
+        ModelProblem: no such entry; the file is damaged, no weights, or another arch's.
+    """
+    check_arch(arch)
+    if asked == "none":
+        return Weights("random", "", None, None)
+    if asked == "demo":
+        raise ModelProblem(
+            "--weights demo: this version ships no demo weights yet; "
+            "use --weights none, default, or a file."
+        )
+    entries = torchvision.models.get_model_weights(arch)
+    names = [entry.name for entry in entries]
+    if asked in ("auto", "default"):
+        try:
+            return _from_torchvision(entries["DEFAULT"], progress)
+        except WeightsMissing as missing:
+            if asked == "auto" and embedded_demo:
+                return Weights("random", missing.args[1], None, None)
+            raise
+    if asked in names or asked.upper() in names:
+        return _from_torchvision(entries[asked.upper()], progress)
+    if Path(asked).exists() or Path(asked).suffix in (".pth", ".pt", ".safetensors", ".bin"):
+        return _from_file(arch, Path(asked))
+    near = difflib.get_close_matches(asked.upper(), names, n=2, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"{arch} has {', '.join(names)}."
+    raise ModelProblem(f"--weights {asked}: neither a file nor an entry of {arch}; {hint}")
+
+
+def _from_torchvision(entry: WeightsEnum, progress: Callable[[str], None]) -> Weights:
+    """An entry from torchvision's cache, else downloaded there."""
+    file = fetch.weights_file_of(entry)
+    path = fetch.cached_path(file.name)
+    if not path.exists():
+        try:
+            fetch.download(file, limit_s=DOWNLOAD_SECONDS, progress=progress)
+        except fetch.DownloadFailed as error:
+            raise WeightsMissing(
+                f"The weights {entry.name} ({file.name}) are not in {path.parent} and cannot be "
+                f"downloaded: {error}. Put the file there, or use --weights none, or a file.",
+                f"no pretrained weights: {file.name} is not in {path.parent} and cannot be "
+                f"downloaded ({error})",
+            ) from error
+    if not fetch.verify(path, file.hash_prefix):
+        raise ModelProblem(
+            f"{path} is damaged: its hash is not the one in its name; "
+            "remove it, or let `tl-tui fetch` replace it."
+        )
+    return Weights(_label(entry), "", entry, _read_state(path))
+
+
+def _label(entry: WeightsEnum) -> str:
+    """`ImageNet V1` for IMAGENET1K_V1; other names as torchvision writes them."""
+    return entry.name.replace("IMAGENET1K_", "ImageNet ")
+
+
+def _from_file(arch: str, path: Path) -> Weights:
+    if not path.is_file():
+        raise ModelProblem(f"--weights {path}: there is no such file.")
+    state = _read_state(path)
+    entries = list(torchvision.models.get_model_weights(arch))
+    reference = _build(arch, num_classes=1000, image_size=None, meta=True)
+    head = _find_head(reference)[0]
+    wanted = {
+        name: value.shape
+        for name, value in reference.state_dict().items()
+        if not name.startswith(f"{head}.")
+    }
+    missing = [name for name in wanted if name not in state]
+    wrong = [name for name in wanted if name in state and state[name].shape != wanted[name]]
+    if missing or wrong:
+        found = sum(name in state for name in wanted)
+        example = f"{missing[0]} is missing" if missing else f"{wrong[0]} has another shape"
+        raise ModelProblem(
+            f"--weights {path}: these are not the weights of {arch} "
+            f"({found} of {len(wanted)} tensors are there; {example}); name their --arch."
+        )
+    return Weights(f"file {path.name}", "", entries[0] if entries else None, state)
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    """A state dict from a file, tensors only.
+
+    Raises:
+        ModelProblem: it cannot be read as one.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle, zip and safetensors raise each their own
+        raise ModelProblem(
+            f"--weights {path}: this cannot be read as weights (truncated, or not a state dict); "
+            "it must be a .pth or .safetensors file of tensors."
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ModelProblem(f"--weights {path}: this is no state dict of tensors.")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+# --- the model ----------------------------------------------------------------------------------
+
+
+def build(
+    arch: str, weights: Weights, *, num_classes: int, image_size: int | None, seed: int
+) -> BuiltModel:
+    """The model with its weights and a new head.
+
+    Args:
+        arch: A torchvision classification model.
+        weights: What it starts from.
+        num_classes: Outputs of the new head.
+        image_size: Side of the images; only models with a fixed size (ViT) need it.
+        seed: Set anew before the head is made, so that the head does not depend on how the rest
+            came to be.
+
+    Raises:
+        ModelProblem: the model has no linear head to replace.
+    """
+    torch.manual_seed(seed)
+    model = _build(arch, num_classes=1000, image_size=image_size if not weights.state else None)
+    name, old = _find_head(model)
+    if weights.state is not None:
+        own = model.state_dict()
+        with torch.no_grad():
+            for key, value in weights.state.items():
+                if key in own and own[key].shape == value.shape:
+                    own[key].copy_(value)  # upcasts half precision
+    torch.manual_seed(seed)
+    head = nn.Linear(old.in_features, num_classes)
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, head)
+    return BuiltModel(model, head, name)
+
+
+def _build(
+    arch: str, *, num_classes: int, image_size: int | None, meta: bool = False
+) -> nn.Module:
+    options: dict[str, object] = {"num_classes": num_classes}
+    if image_size is not None and fixed_image_size(arch):
+        options["image_size"] = image_size
+    if arch in ("googlenet", "inception_v3"):
+        options |= {"aux_logits": False, "init_weights": True}
+    with torch.device("meta" if meta else "cpu"):
+        return torchvision.models.get_model(arch, weights=None, **options)
+
+
+def fixed_image_size(arch: str) -> bool:
+    """The model takes images of one size only, chosen when it is built (ViT)."""
+    return arch.startswith("vit_")
+
+
+def _find_head(model: nn.Module) -> tuple[str, nn.Linear]:
+    """The last linear layer: in ResNets `fc`."""
+    linear = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    if not linear:
+        raise ModelProblem(
+            f"{type(model).__name__} has no linear head to replace; choose another --arch."
+        )
+    return linear[-1]
+
+
+def transform_for(weights: Weights, image_size: int | None) -> tuple[partial, int]:
+    """The transform that belongs to the weights, at a size.
+
+    Args:
+        weights: Random weights and files take ImageNet's own normalisation.
+        image_size: None is the size the weights were made for.
+
+    Returns:
+        A callable that makes the transform when called, and the side of its images.
+    """
+    made: partial = (
+        weights.entry.transforms if weights.entry else partial(ImageClassification, crop_size=224)
+    )
+    preset = made()
+    crop = preset.crop_size[0]
+    if image_size is None or image_size == crop:
+        return made, crop
+    # The margin around the crop keeps its proportion.
+    resize = round(preset.resize_size[0] * image_size / crop)
+    return partial(made, crop_size=image_size, resize_size=resize), image_size
+
+
+# --- random weights -----------------------------------------------------------------------------
+
+
+def calibrate(model: nn.Module, batches: Iterable[Tensor]) -> int:
+    """Estimate every BatchNorm's statistics from images, for a model with random weights.
+
+    A frozen BatchNorm in eval mode with untouched statistics lets activations explode: first loss
+    7 for resnet50, 36,000 for resnet152. Nothing but the statistics is changed.
+
+    Args:
+        model: On its device.
+        batches: Images [N, 3, size, size].
+
+    Returns:
+        How many images were used.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative mean over all batches
+        norm.train()
+    seen = 0
+    with torch.no_grad():
+        for images in batches:
+            model(images)
+            seen += len(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for module, mode in training.items():
+        module.training = mode
+    return seen

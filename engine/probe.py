@@ -1,0 +1,313 @@
+"""What one real backward pass did: observed while it runs, never derived from the mask.
+
+Three things are watched. A hook on every parameter notes that its gradient was accumulated. A
+hook on the output tensor of every row and every owner notes that, and when, the gradient arrived
+there; that is how a frozen layer between trainable ones is seen to be passed through. After
+`backward()` the norms of all gradients, weights and weight changes are taken with one
+multi-tensor call each, and cross to the host together, in one transfer a step.
+
+Full backward hooks are not used: on leaf modules they raise with in-place ReLUs and
+`out += identity` (pytorch#61519).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from .protocol import LayerMeasurement, Reach
+from .stack import Stack
+
+
+class _HostClock:
+    """Moments on the host, for devices whose work is done when the call returns."""
+
+    def __init__(self) -> None:
+        self.moments: list[float] = []
+
+    def mark(self) -> int:
+        self.moments.append(time.perf_counter())
+        return len(self.moments) - 1
+
+    def milliseconds(self, first: int, second: int) -> float:
+        return 1e3 * (self.moments[second] - self.moments[first])
+
+
+class _CudaClock:
+    """Moments on the GPU: hooks run when work is queued, so the time is an event in its stream."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.events: list[torch.cuda.Event] = []
+
+    def mark(self) -> int:
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self.device))
+        self.events.append(event)
+        return len(self.events) - 1
+
+    def milliseconds(self, first: int, second: int) -> float:
+        # Called after the step's one transfer, behind which every event lies.
+        return float(self.events[first].elapsed_time(self.events[second]))
+
+
+@dataclass
+class Measurement:
+    """One measured step."""
+
+    rows: tuple[LayerMeasurement, ...]
+    owners: tuple[LayerMeasurement, ...]
+    extra: list[float]
+    """The scalars that the trainer sent along in the same transfer."""
+    forward_ms: float
+    backward_ms: float
+    update_ms: float
+
+
+@dataclass
+class _Observed:
+    """What the hooks saw in one step."""
+
+    rows: dict[int, int] = field(default_factory=dict)
+    """Row -> mark of the arrival at its output."""
+    owners: dict[int, int] = field(default_factory=dict)
+    parameters: set[int] = field(default_factory=set)
+    """Positions, in the probe's parameter list, of the parameters that received a gradient."""
+
+
+class Probe:
+    """Watches measured steps of one model; between them it costs one Python call a module.
+
+    Use: `with probe.watching():` around forward, backward and step; inside, `probe.mark(...)` at
+    the borders and `probe.before_update()` between backward and the optimizer's step.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        """Register on every parameter and module; register before the first freeze.
+
+        (Hooks on a parameter that does not require a gradient cannot be registered.)
+        """
+        self.stack = stack
+        self.parameters: list[nn.Parameter] = []
+        self.owner_of: list[int] = []
+        for index, owner in enumerate(stack.owners):
+            for parameter in owner.parameters:
+                self.parameters.append(parameter)
+                self.owner_of.append(index)
+        self._watching = False
+        self._handles: list[RemovableHandle] = []
+        self._hook_parameters()
+        # A row's output is that of the last module that joined it: there the gradient comes in.
+        self._row_modules = {row.modules[-1][1]: number for number, row in enumerate(stack.rows)}
+        self._owner_modules = {owner.module: number for number, owner in enumerate(stack.owners)}
+
+    # --- during the step ------------------------------------------------------------------------
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Measure what happens inside."""
+        device = self.parameters[0].device
+        self._clock = _CudaClock(device) if device.type == "cuda" else _HostClock()
+        self._observed = _Observed()
+        self._marks: dict[str, int] = {}
+        self._before: dict[int, Tensor] = {}
+        handles = [
+            module.register_forward_hook(self._arm)
+            for module in {**self._row_modules, **self._owner_modules}
+        ]
+        self._watching = True
+        try:
+            yield
+        finally:
+            self._watching = False
+            for handle in handles:
+                handle.remove()
+
+    def mark(self, name: str) -> None:
+        """Note the moment of a border: `forward`, `backward`, `arrived`, `update` or `end`.
+
+        `backward` begins backward, `arrived` ends it; `update` and `end` enclose the optimizer.
+        """
+        self._marks[name] = self._clock.mark()
+
+    def before_update(self) -> None:
+        """Keep the trainable weights as they are before the optimizer's step."""
+        trainable = [
+            position
+            for position, parameter in enumerate(self.parameters)
+            if parameter.grad is not None
+        ]
+        if trainable:
+            weights = [self.parameters[position].detach() for position in trainable]
+            self._before = dict(zip(trainable, torch._foreach_mul(weights, 1.0), strict=True))
+
+    def _hook_parameters(self) -> None:
+        for position, parameter in enumerate(self.parameters):
+
+            def accumulated(_: Tensor, position: int = position) -> None:
+                if self._watching:
+                    self._observed.parameters.add(position)
+
+            self._handles.append(parameter.register_post_accumulate_grad_hook(accumulated))
+
+    def _arm(self, module: nn.Module, args: object, output: object) -> None:
+        """After a module's forward: watch its output tensor, if a gradient can come there at all."""
+        if isinstance(output, (tuple, list)) and output:
+            output = output[0]
+        if not isinstance(output, Tensor) or not output.requires_grad:
+            return
+        row = self._row_modules.get(module)
+        owner = self._owner_modules.get(module)
+
+        def arrived(_: Tensor) -> None:
+            if not self._watching:
+                return
+            # A module that is called twice counts from the first arrival.
+            mark = self._clock.mark()
+            if row is not None:
+                self._observed.rows.setdefault(row, mark)
+            if owner is not None:
+                self._observed.owners.setdefault(owner, mark)
+
+        output.register_hook(arrived)
+
+    # --- after the step -------------------------------------------------------------------------
+
+    def measure(self, extra: list[Tensor]) -> Measurement:
+        """The measurements of the step that was watched, after the optimizer has stepped.
+
+        Args:
+            extra: Scalars of the step (loss, correct) that travel in the same transfer.
+
+        Returns:
+            The measurements; `extra` comes back in order, as floats.
+        """
+        with torch.no_grad():
+            updated = sorted(self._before)
+            gradients = [self.parameters[position].grad for position in updated]
+            after = [self.parameters[position].detach() for position in updated]
+            before = [self._before[position] for position in updated]
+            old_weights = [
+                self._before.get(position, parameter.detach())
+                for position, parameter in enumerate(self.parameters)
+            ]
+            weight_norms = torch._foreach_norm(old_weights)
+            norms = [*weight_norms]
+            if updated:
+                norms += torch._foreach_norm(gradients)
+                norms += torch._foreach_norm(torch._foreach_sub(after, before))
+            scalars = [value.detach().to(torch.float64).reshape(()) for value in [*extra, *norms]]
+            numbers = torch.stack(scalars).tolist()  # the one transfer
+            count = len(extra)
+            weight = numbers[count : count + len(self.parameters)]
+            rest = numbers[count + len(self.parameters) :]
+            gradient = dict(zip(updated, rest[: len(updated)], strict=True))
+            update = dict(zip(updated, rest[len(updated) :], strict=True))
+            nonfinite = self._count_nonfinite(gradient)
+            self._exact_where_overflowed(gradient, weight, update)
+        owners = tuple(
+            self._layer(
+                [i for i, of in enumerate(self.owner_of) if of == number],
+                self._observed.owners.get(number),
+                (),
+                weight,
+                gradient,
+                update,
+                nonfinite,
+            )
+            for number in range(len(self.stack.owners))
+        )
+        rows = tuple(
+            self._layer(
+                [i for i, of in enumerate(self.owner_of) if row.owners[0] <= of <= row.owners[-1]],
+                self._observed.rows.get(number),
+                tuple(owners[owner].reach for owner in row.owners),
+                weight,
+                gradient,
+                update,
+                nonfinite,
+            )
+            for number, row in enumerate(self.stack.rows)
+        )
+        milliseconds = self._clock.milliseconds
+        marks = self._marks
+        return Measurement(
+            rows=rows,
+            owners=owners,
+            extra=numbers[:count],
+            forward_ms=milliseconds(marks["forward"], marks["backward"]),
+            backward_ms=milliseconds(marks["backward"], marks["arrived"]),
+            update_ms=milliseconds(marks["update"], marks["end"]),
+        )
+
+    def _layer(
+        self,
+        positions: list[int],
+        arrival: int | None,
+        inside: tuple[Reach, ...],
+        weight: list[float],
+        gradient: dict[int, float],
+        update: dict[int, float],
+        nonfinite: dict[int, int],
+    ) -> LayerMeasurement:
+        received = [position for position in positions if position in gradient]
+        accumulated = any(position in self._observed.parameters for position in positions)
+        reach: Reach = "unreached"
+        if received and accumulated:
+            reach = "updated"
+        elif arrival is not None or "passed" in inside:
+            reach = "passed"
+        moved = l2(update[position] for position in received)
+        stood = l2(weight[position] for position in received)
+        ratio = moved / stood if stood else (math.inf if moved else 0.0)
+        return LayerMeasurement(
+            reach=reach,
+            grad_norm=l2(gradient[position] for position in received) if received else None,
+            weight_norm=l2(weight[position] for position in positions),
+            update_ratio=ratio if received else None,
+            nonfinite=sum(nonfinite.get(position, 0) for position in received),
+            arrival_ms=None
+            if arrival is None
+            else self._clock.milliseconds(self._marks["backward"], arrival),
+        )
+
+    def _count_nonfinite(self, gradient: dict[int, float]) -> dict[int, int]:
+        """How many elements are NaN or infinite; looked at only where the norm is not finite."""
+        suspect = [position for position, norm in gradient.items() if not math.isfinite(norm)]
+        if not suspect:
+            return {}
+        counts = [(~torch.isfinite(self.parameters[p].grad)).sum() for p in suspect]  # type: ignore[arg-type]
+        return dict(zip(suspect, torch.stack(counts).tolist(), strict=True))
+
+    def _exact_where_overflowed(
+        self, gradient: dict[int, float], weight: list[float], update: dict[int, float]
+    ) -> None:
+        """A sum of squares can overflow in fp32 where no element does: taken again in fp64."""
+        for position, parameter in enumerate(self.parameters):
+            before = self._before.get(position)
+            old = parameter.detach() if before is None else before
+            if math.isinf(weight[position]):
+                weight[position] = _norm64(old)
+            if before is None:
+                continue
+            if math.isinf(gradient[position]):
+                assert parameter.grad is not None
+                gradient[position] = _norm64(parameter.grad)
+            if not math.isfinite(update[position]):
+                update[position] = _norm64(parameter.detach().double() - before.double())
+
+
+def l2(norms: Iterator[float] | list[float] | tuple[float, ...]) -> float:
+    """The L2 norm of several tensors together, from the norm of each."""
+    return math.hypot(*norms)
+
+
+def _norm64(tensor: Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor.double()))
