@@ -1,4 +1,4 @@
-"""Image folders: listing, the split, decoding, and batches in an order that is a function of the seed.
+"""Image folders: listing, the split, decoding, and batches in an order the seed decides.
 
 `DIR/train/<class>/` and `DIR/val/<class>/`, or `DIR/<class>/` alone, which is split 80/20,
 stratified and seeded. Images are decoded by a pool of threads, without loader processes: no fork
@@ -18,6 +18,8 @@ import torch
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from .problem import Problem
+
 Transform = Callable[[Image.Image], Tensor]
 """An RGB image to a normalised tensor [3, size, size]."""
 
@@ -26,7 +28,7 @@ YARDSTICK = 64
 """Images of the yardstick, at most."""
 
 
-class DataProblem(ValueError):
+class DataProblem(Problem):
     """The folder cannot be trained on; the text says why and what to do."""
 
 
@@ -59,7 +61,9 @@ def open_folder(directory: Path, *, name: str | None = None, seed: int = 0) -> I
     """
     where = f"--data {directory}"
     if not directory.exists():
-        raise DataProblem(f"{where}: there is no such folder; name one that holds a folder a class.")
+        raise DataProblem(
+            f"{where}: there is no such folder; name one that holds a folder a class."
+        )
     if not directory.is_dir():
         raise DataProblem(f"{where} is a file; name the folder that holds a folder a class.")
     split = (directory / "train").is_dir()
@@ -72,7 +76,9 @@ def open_folder(directory: Path, *, name: str | None = None, seed: int = 0) -> I
         )
     train = _list(root, classes)
     if not train:
-        raise DataProblem(f"{where}: the class folders hold no images (jpg, png, webp, bmp, tif …).")
+        raise DataProblem(
+            f"{where}: the class folders hold no images (jpg, png, webp, bmp, tif …)."
+        )
     filled = sorted({sample.label for sample in train})
     if len(filled) < 2:
         raise DataProblem(
@@ -89,6 +95,8 @@ def open_folder(directory: Path, *, name: str | None = None, seed: int = 0) -> I
             raise DataProblem(f"{where}: val/ holds no images; fill it, or remove it for a split.")
     else:
         train, val = _stratified(train, seed)
+        if not val:
+            raise DataProblem(f"{where}: too few images to keep any for validation; add some.")
     return ImageFolder(name or directory.resolve().name, classes, tuple(train), tuple(val))
 
 

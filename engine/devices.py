@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
+from .problem import Problem
 
-class DeviceProblem(ValueError):
+
+class DeviceProblem(Problem):
     """The device asked for cannot be used; the text says why and what to do."""
 
 
@@ -81,7 +83,7 @@ def _cuda(index: int | None) -> ChosenDevice:
 
 
 def nvidia_driver() -> str | None:
-    """The NVIDIA driver's version if the kernel module is loaded; torch need not be able to use it."""
+    """The NVIDIA driver's version if its kernel module is loaded, whether torch can use it or not."""
     version = Path("/proc/driver/nvidia/version")
     try:
         match = re.search(r"(\d{3}\.\d+(?:\.\d+)?)", version.read_text())

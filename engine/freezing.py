@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from .problem import Problem
 from .protocol import NormMode
 from .stack import Stack
 
@@ -19,7 +20,7 @@ Mask = frozenset[int]
 """The trainable owners, by index in `Stack.owners`."""
 
 
-class UnknownLayer(ValueError):
+class UnknownLayer(Problem):
     """A layer, stage or module name that the model does not have; the text says what is near."""
 
 

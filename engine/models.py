@@ -21,17 +21,29 @@ from torchvision.models import WeightsEnum
 from torchvision.transforms._presets import ImageClassification
 
 from . import fetch
+from .problem import Problem
 
 DOWNLOAD_SECONDS = 600.0
 """Wall-clock limit of a download; name look-ups ignore the socket's own."""
 
 
-class ModelProblem(ValueError):
+class ModelProblem(Problem):
     """The model cannot be built as asked; the text says why and what to do."""
 
 
 class WeightsMissing(ModelProblem):
     """The weights wanted are not at hand; the user has to choose others or bring them."""
+
+    choices = ("none",)
+
+    def __init__(self, sentence: str, short: str) -> None:
+        """
+        Args:
+            sentence: What is missing, where to put it, what else can be done.
+            short: The same as a reason, for where another start was taken.
+        """
+        super().__init__(sentence)
+        self.short = short
 
 
 @dataclass
@@ -109,7 +121,7 @@ def choose_weights(
             return _from_torchvision(entries["DEFAULT"], progress)
         except WeightsMissing as missing:
             if asked == "auto" and embedded_demo:
-                return Weights("random", missing.args[1], None, None)
+                return Weights("random", missing.short, None, None)
             raise
     if asked in names or asked.upper() in names:
         return _from_torchvision(entries[asked.upper()], progress)
@@ -232,9 +244,7 @@ def build(
     return BuiltModel(model, head, name)
 
 
-def _build(
-    arch: str, *, num_classes: int, image_size: int | None, meta: bool = False
-) -> nn.Module:
+def _build(arch: str, *, num_classes: int, image_size: int | None, meta: bool = False) -> nn.Module:
     options: dict[str, object] = {"num_classes": num_classes}
     if image_size is not None and fixed_image_size(arch):
         options["image_size"] = image_size

@@ -158,7 +158,7 @@ class Probe:
             self._handles.append(parameter.register_post_accumulate_grad_hook(accumulated))
 
     def _arm(self, module: nn.Module, args: object, output: object) -> None:
-        """After a module's forward: watch its output tensor, if a gradient can come there at all."""
+        """After a module's forward: watch its output tensor, if a gradient can come there."""
         if isinstance(output, (tuple, list)) and output:
             output = output[0]
         if not isinstance(output, Tensor) or not output.requires_grad:

@@ -6,7 +6,7 @@ Read `Trainer.step` from top to bottom: it is the whole of training.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -156,25 +156,19 @@ class Trainer:
 
     # --- evaluation -----------------------------------------------------------------------------
 
-    def evaluate(self, batches: Iterable[Batch]) -> Iterator[tuple[int, int, float]]:
-        """Evaluate in eval mode, a batch at a time, changing nothing.
+    def evaluate(self, batch: Batch) -> tuple[int, float]:
+        """How many images of a batch the model gets right in eval mode, and the sum of its losses.
 
-        Yields:
-            After each batch, over all so far: correct, total, mean loss.
+        Nothing is changed; the next step sets its own modes.
         """
-        correct, total, loss = 0, 0, 0.0
-        for batch in batches:
-            self.model.eval()  # a step may have been taken between two batches
-            with torch.no_grad():
-                logits = self.model(batch.images.to(self.device))
-                labels = batch.labels.to(self.device)
-                right = (logits.argmax(1) == labels).sum()
-                lost = F.cross_entropy(logits, labels, reduction="sum")
-                counts = torch.stack([right.double(), lost.double()]).tolist()
-            correct += int(counts[0])
-            loss += counts[1]
-            total += len(batch.labels)
-            yield correct, total, loss / total
+        self.model.eval()
+        with torch.no_grad():
+            logits = self.model(batch.images.to(self.device))
+            labels = batch.labels.to(self.device)
+            right = (logits.argmax(1) == labels).sum()
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+            correct, lost = torch.stack([right.double(), loss.double()]).tolist()
+        return int(correct), lost
 
     # --- state ----------------------------------------------------------------------------------
 
@@ -219,9 +213,8 @@ class Trainer:
             How many frozen tensors were compared, and those that changed, each with its cause.
         """
         kept = self.snapshot()
-        before = {
-            name: tensor.clone() for name, tensor in freezing.frozen_tensors(self.stack, mask).items()
-        }
+        frozen = freezing.frozen_tensors(self.stack, mask)
+        before = {name: tensor.clone() for name, tensor in frozen.items()}
         self.step(mask, norm_modes, measured=False)
         changed = freezing.changed_tensors(before, freezing.frozen_tensors(self.stack, mask))
         findings = [

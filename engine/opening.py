@@ -1,0 +1,338 @@
+"""Opening a session, stage by stage: device, data, weights, calibration, warm-up.
+
+A generator, so that the engine can look at its commands between two stages. Everything that can
+be wrong with what the user asked for is found here, before anything is trained.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+import demo_data
+
+from . import freezing, models
+from .data import (
+    DataProblem,
+    Decoder,
+    ImageFolder,
+    Sample,
+    TrainBatches,
+    open_folder,
+    yardstick_of,
+)
+from .defaults import defaults
+from .devices import ChosenDevice, choose_device
+from .models import ModelProblem, Weights
+from .problem import Problem
+from .protocol import AnyEvent, LoadingProgressed, LoadingStage, RunConfig, SessionOpened
+from .record import check_run_dir, default_run_dir
+from .stack import Stack
+from .trainer import Trainer
+
+CALIBRATION_IMAGES = 128
+"""Training images from which random weights' BatchNorm statistics are estimated, at most."""
+DEMO_NAME = "hot dog"
+
+
+@dataclass
+class Opened:
+    """A session that is ready."""
+
+    config: RunConfig
+    event: SessionOpened
+    folder: ImageFolder
+    yardstick: tuple[Sample, ...]
+    decoder: Decoder
+    stack: Stack
+    trainer: Trainer
+    resolved: dict[str, Any]
+    """Every choice that was made, for `config.json`."""
+
+    def describe(self) -> dict[str, Any]:
+        return self.resolved
+
+
+def torch_versions() -> str:
+    """Such as `torch 2.14.1, torchvision 0.29.2`."""
+    return f"torch {torch.__version__}, torchvision {torchvision.__version__}"
+
+
+class _Stage:
+    """Tells the beginning and the end of one stage, with how long it took."""
+
+    def __init__(self, stage: LoadingStage, emit: Callable[[AnyEvent], None]) -> None:
+        self.stage = stage
+        self.emit = emit
+        self.began = time.perf_counter()
+        self.going_on("")
+
+    def going_on(self, detail: str) -> None:
+        self._tell(False, detail)
+
+    def done(self, detail: str) -> None:
+        self._tell(True, detail)
+
+    def _tell(self, done: bool, detail: str) -> None:
+        self.emit(
+            LoadingProgressed(
+                stage=self.stage,
+                done=done,
+                detail=detail,
+                seconds=time.perf_counter() - self.began,
+            )
+        )
+
+
+def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterator[Opened | None]:
+    """Open a session; yields None between stages and at last the session.
+
+    Raises:
+        Problem: what was asked for cannot be had; its text is the sentence for the user.
+    """
+    _check_numbers(config)
+    models.check_arch(config.arch)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+    device = choose_device(config.device)
+    run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config.arch)
+    check_run_dir(run_dir)
+    yield None
+
+    stage = _Stage("data", emit)
+    demo = config.data is None
+    folder = (
+        open_folder(demo_data.images_dir(), name=DEMO_NAME, seed=config.seed)
+        if config.data is None
+        else open_folder(Path(config.data), seed=config.seed)
+    )
+    stage.done(f"{len(folder.train)} + {len(folder.val)} images, {len(folder.classes)} classes")
+    yield None
+
+    stage = _Stage("weights", emit)
+    weights = models.choose_weights(
+        config.arch, config.weights, embedded_demo=demo, progress=stage.going_on
+    )
+    table = defaults(pretrained=weights.pretrained, accelerator=device.accelerator)
+    asked_size = config.image_size or table.image_size
+    if models.fixed_image_size(config.arch) and (weights.pretrained or not config.image_size):
+        asked_size = None  # its positions were learnt for one size
+    make_transform, image_size = models.transform_for(weights, asked_size)
+    if config.image_size and image_size != config.image_size:
+        raise ModelProblem(
+            f"--image-size {config.image_size}: {config.arch} takes {image_size} only, "
+            "with these weights; leave the option out."
+        )
+    batch_size = config.batch_size or min(table.batch_size, len(folder.train))
+    if batch_size > len(folder.train):
+        raise DataProblem(
+            f"--batch-size {batch_size}: there are only {len(folder.train)} training images; "
+            f"use at most {len(folder.train)}."
+        )
+    built = models.build(
+        config.arch,
+        weights,
+        num_classes=len(folder.classes),
+        image_size=image_size,
+        seed=config.seed,
+    )
+    model = built.model.to(device.device)
+    stack = _find_stack(model, built.head, image_size, device)
+    wanted, strategy = _initial_mask(stack, config, table.strategy)
+    stage.done(weights.label)
+    yield None
+
+    decoder = Decoder(make_transform(), threads=min(8, (os.cpu_count() or 2) + 2))
+    notes: list[str] = []
+    if weights.why:
+        notes.append(f"Starting from random weights: {weights.why}.")
+    if not weights.pretrained and not config.describe_only:
+        stage = _Stage("calibration", emit)
+        images = _calibration_images(folder, decoder, batch_size, config.seed, device)
+        seen = models.calibrate(model, images)
+        sentence = f"BatchNorm statistics estimated from {seen} training images"
+        stage.done(sentence)
+        if any(owner.keeps_statistics for owner in stack.owners):
+            notes.append(f"{sentence}, because the weights are random.")
+        yield None
+    if _v2_as_features(weights, strategy):
+        notes.append(
+            "These V2 weights make weaker fixed features than V1 (vision#8382); "
+            "for feature extraction try --weights IMAGENET1K_V1."
+        )
+
+    lr_head = config.lr or table.lr_head
+    lr_pretrained = lr_head * table.lr_pretrained / table.lr_head
+    batches = TrainBatches(folder.train, batch_size, config.seed, decoder)
+    if not config.describe_only:
+        stage = _Stage("warm-up", emit)
+        yield None
+        _warm_up(model, stack, wanted, device, (batch_size, 3, image_size, image_size))
+        stage.done("one step on a copy")
+        yield None
+
+    torch.manual_seed(config.seed)  # dropout draws from here on, however the model came to be
+    trainer = Trainer(
+        stack,
+        batches,
+        device.device,
+        lr_head=lr_head,
+        lr_pretrained=lr_pretrained,
+        momentum=table.momentum,
+        weight_decay=table.weight_decay,
+    )
+    yardstick = yardstick_of(folder, config.seed)
+    strategies = {name: tuple(sorted(m)) for name, m in freezing.strategies(stack).items()}
+    event = SessionOpened(
+        arch=config.arch,
+        weights=weights.label,
+        weights_why=weights.why,
+        pretrained=weights.pretrained,
+        data=folder.name,
+        classes=folder.classes,
+        train_images=len(folder.train),
+        val_images=len(folder.val),
+        chance=_chance(yardstick),
+        yardstick=len(yardstick),
+        device=device.label,
+        device_warning=device.warning,
+        memory_total=device.memory_total,
+        image_size=image_size,
+        batch_size=batch_size,
+        optimizer="SGD",
+        lr_head=lr_head,
+        lr_pretrained=lr_pretrained,
+        seed=config.seed,
+        run_dir=str(run_dir),
+        stack=stack.describe(),
+        strategies=strategies,
+        strategy=strategy,
+        wanted=tuple(sorted(wanted)),
+        norm_modes={},
+        start=0,
+        step=0,
+        notes=tuple(notes),
+    )
+    resolved = {
+        "arch": config.arch,
+        "weights": weights.label,
+        "weights_why": weights.why,
+        "data": config.data,
+        "classes": list(folder.classes),
+        "device": device.label,
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "threads": torch.get_num_threads(),
+        "deterministic": config.deterministic,
+        "optimizer": "SGD",
+        "lr_head": lr_head,
+        "lr_pretrained": lr_pretrained,
+        "momentum": table.momentum,
+        "weight_decay": table.weight_decay,
+        "batch_size": batch_size,
+        "image_size": image_size,
+        "seed": config.seed,
+        "probe_every": config.probe_every,
+        "precision": "fp32",
+        "execution": "eager",
+    }
+    yield Opened(config, event, folder, yardstick, decoder, stack, trainer, resolved)
+
+
+def _check_numbers(config: RunConfig) -> None:
+    least = {
+        "--batch-size": (config.batch_size, 2),
+        "--image-size": (config.image_size, 32),
+        "--probe-every": (config.probe_every, 1),
+        "--seed": (config.seed, 0),
+    }
+    for option, (value, minimum) in least.items():
+        if value is not None and value < minimum:
+            raise Problem(f"{option} {value}: the least is {minimum}.")
+    if config.lr is not None and not config.lr >= 0:
+        raise Problem(f"--lr {config.lr}: it must be a number from 0 on.")
+
+
+def _find_stack(model: nn.Module, head: nn.Linear, image_size: int, device: ChosenDevice) -> Stack:
+    example = torch.zeros(1, 3, image_size, image_size, device=device.device)
+    try:
+        return Stack(model, example, head)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ModelProblem(
+            f"--image-size {image_size}: the model cannot take images of this size ({reason}); "
+            "use a larger one."
+        ) from error
+
+
+def _initial_mask(
+    stack: Stack, config: RunConfig, default_strategy: str
+) -> tuple[freezing.Mask, str | None]:
+    named = freezing.strategies(stack)
+    if config.trainable is not None:
+        return freezing.select(stack, config.trainable), None
+    strategy = config.strategy or default_strategy
+    if strategy not in named:
+        raise Problem(f"--strategy {strategy}: choose one of {', '.join(named)}.")
+    return named[strategy], strategy
+
+
+def _calibration_images(
+    folder: ImageFolder, decoder: Decoder, batch_size: int, seed: int, device: ChosenDevice
+) -> Iterator[Tensor]:
+    """The first training batches of an order of their own; the run's cursor is not moved."""
+    batches = TrainBatches(folder.train, batch_size, seed, decoder)
+    count = max(1, min(CALIBRATION_IMAGES, len(folder.train)) // batch_size)
+    for _ in range(count):
+        yield batches.take().images.to(device.device)
+
+
+def _v2_as_features(weights: Weights, strategy: str | None) -> bool:
+    return (
+        strategy == "feature-extraction"
+        and weights.entry is not None
+        and weights.entry.name == "IMAGENET1K_V2"
+    )
+
+
+def _warm_up(
+    model: nn.Module,
+    stack: Stack,
+    wanted: freezing.Mask,
+    device: ChosenDevice,
+    shape: tuple[int, int, int, int],
+) -> None:
+    """One step on a copy, so that the first real one is quick and its timing true."""
+    twin = copy.deepcopy(model)
+    if not device.accelerator:
+        # On the CPU nothing is compiled per shape: the price of the frozen layers can be saved.
+        for index, owner in enumerate(stack.owners):
+            for parameter in twin.get_submodule(owner.name).parameters(recurse=False):
+                parameter.requires_grad_(index in wanted)
+    random = torch.get_rng_state()
+    loss = F.cross_entropy(
+        twin(torch.zeros(shape, device=device.device)),
+        torch.zeros(shape[0], dtype=torch.int64, device=device.device),
+    )
+    if loss.requires_grad:
+        loss.backward()
+    float(loss)  # waits for the device
+    torch.set_rng_state(random)
+
+
+def _chance(samples: tuple[Sample, ...]) -> float:
+    """Accuracy of guessing the most frequent class."""
+    return Counter(sample.label for sample in samples).most_common(1)[0][1] / len(samples)

@@ -1,0 +1,148 @@
+"""The record of a run: a directory with `config.json`, `journal.jsonl` and `engine.log`.
+
+The journal is append-only, one strict JSON object a line: commands, mask changes, steps,
+validations. It is written from the first step on and readable while it grows. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import socket
+import string
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from . import __version__, strict_json
+from .problem import Problem
+from .protocol import LayerMeasurement, RowInfo, StepTaken
+
+FORMAT = 1
+"""Version of the run directory's format; in `config.json`."""
+
+
+class RunDirectoryProblem(Problem):
+    """The run directory cannot be used; the text says why and what to do."""
+
+
+def default_run_dir(arch: str) -> Path:
+    """`$XDG_STATE_HOME/tl-tui/runs/<time>-<arch>-<four letters>`."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    letters = "".join(random.SystemRandom().choices(string.ascii_lowercase, k=4))
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{arch}-{letters}"
+    return Path(state) / "tl-tui" / "runs" / name
+
+
+def check_run_dir(path: Path) -> None:
+    """Refuse a run directory that could not be written later, before anything is trained.
+
+    Raises:
+        RunDirectoryProblem: a file is in its place, it cannot be written, or it holds a run.
+    """
+    where = f"--run-dir {path}"
+    existing = path
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise RunDirectoryProblem(f"{where}: {existing} is a file; name a folder to be made.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise RunDirectoryProblem(f"{where}: {existing} cannot be written; name another folder.")
+    if (path / "journal.jsonl").exists():
+        raise RunDirectoryProblem(f"{where}: it holds a run already; name a new folder.")
+
+
+class Record:
+    """Writes one run directory. Nothing is made before `begin`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._journal: TextIO | None = None
+        self._early: list[dict[str, Any]] = []
+
+    @property
+    def begun(self) -> bool:
+        return self._journal is not None
+
+    def begin(self, config: dict[str, Any]) -> None:
+        """Make the directory, lock it, write the configuration and what was noted so far.
+
+        Raises:
+            RunDirectoryProblem: it cannot be written, or another engine writes it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            journal = open(self.path / "journal.jsonl", "a", encoding="utf-8", buffering=1)
+            try:
+                fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                sentence = f"--run-dir {self.path}: another engine writes this run."
+                raise RunDirectoryProblem(sentence) from error
+            owner = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()}
+            whole = {"format": FORMAT, "tl_tui": __version__, "engine": owner, **config}
+            text = strict_json.dumps(whole)
+            (self.path / "config.json").write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise RunDirectoryProblem(
+                f"--run-dir {self.path}: it cannot be written ({error.strerror or error}); "
+                "name another folder."
+            ) from error
+        self._journal = journal
+        for line in self._early:
+            self._write(line)
+        self._early.clear()
+
+    def note(self, event: str, **fields: Any) -> None:
+        """Add a line to the journal; kept until `begin` if the run has not begun."""
+        line = {"event": event, "time": round(time.time(), 3), **fields}
+        if self._journal is None:
+            self._early.append(line)
+        else:
+            self._write(line)
+
+    def close(self) -> None:
+        """Sync to disk and unlock."""
+        if self._journal is not None:
+            self._journal.flush()
+            os.fsync(self._journal.fileno())
+            self._journal.close()
+            self._journal = None
+
+    def _write(self, line: dict[str, Any]) -> None:
+        assert self._journal is not None
+        self._journal.write(strict_json.dumps(line) + "\n")
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def step_fields(rows: tuple[RowInfo, ...], step: StepTaken) -> dict[str, Any]:
+    """A step as the journal and `train --json` write it; `layers` only if it was measured."""
+    fields: dict[str, Any] = {
+        "step": step.step,
+        "loss": step.loss,
+        "correct": step.correct,
+        "batch": step.batch,
+        "seconds": round(step.seconds, 6),
+    }
+    if step.rows:
+        fields["layers"] = [
+            _layer_fields(row.name, measured) for row, measured in zip(rows, step.rows, strict=True)
+        ]
+    return fields
+
+
+def _layer_fields(name: str, measured: LayerMeasurement) -> dict[str, Any]:
+    return {
+        "name": name,
+        "reach": measured.reach,
+        "grad_norm": measured.grad_norm,
+        "weight_norm": measured.weight_norm,
+        "update_ratio": measured.update_ratio,
+        "nonfinite": measured.nonfinite,
+    }
