@@ -100,6 +100,42 @@ class Glyphs:
     above: str
     below: str
     """Arrows that point at what is off screen."""
+    role_alone: str
+    role_first: str
+    role_middle: str
+    role_last: str
+    """Brackets that hold the layers of one role together."""
+    norm: str
+    ratio: str
+    """Headings of the gradient norm and of the update ratio."""
+    ellipsis: str
+    plain: bool = False
+    """Nothing but ASCII may be printed."""
+
+    def text(self, text: str) -> str:
+        """The text in characters that this terminal has."""
+        if not self.plain:
+            return text
+        return text.translate(_PLAIN).encode("ascii", "replace").decode("ascii")
+
+
+_PLAIN = str.maketrans(
+    {
+        "×": "x",
+        "·": "-",
+        "→": "->",
+        "–": "-",
+        "—": "-",
+        "…": "~",
+        "‖": "|",
+        "Δ": "d",
+        "′": "'",
+        "↑": "^",
+        "↓": "v",
+        "▸": ">",
+        "▾": "v",
+    }
+)
 
 
 UNICODE = Glyphs(
@@ -129,6 +165,13 @@ UNICODE = Glyphs(
     rule="─",
     above="↑",
     below="↓",
+    role_alone="─",
+    role_first="╮",
+    role_middle="│",
+    role_last="╯",
+    norm="‖g‖",
+    ratio="Δw/w",
+    ellipsis="…",
 )
 
 ASCII = Glyphs(
@@ -158,4 +201,12 @@ ASCII = Glyphs(
     rule="-",
     above="^",
     below="v",
+    role_alone="-",
+    role_first=".",
+    role_middle="|",
+    role_last="'",
+    norm="|g|",
+    ratio="dw/w",
+    ellipsis="~",
+    plain=True,
 )
