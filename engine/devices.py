@@ -83,7 +83,7 @@ def _cuda(index: int | None) -> ChosenDevice:
 
 
 def nvidia_driver() -> str | None:
-    """The NVIDIA driver's version if its kernel module is loaded, whether torch can use it or not."""
+    """The NVIDIA driver's version if its kernel module is loaded, usable by torch or not."""
     version = Path("/proc/driver/nvidia/version")
     try:
         match = re.search(r"(\d{3}\.\d+(?:\.\d+)?)", version.read_text())

@@ -233,8 +233,8 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         "data": config.data,
         "classes": list(folder.classes),
         "device": device.label,
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
         "threads": torch.get_num_threads(),
         "deterministic": config.deterministic,
         "optimizer": "SGD",
@@ -329,7 +329,7 @@ def _warm_up(
     )
     if loss.requires_grad:
         loss.backward()
-    float(loss)  # waits for the device
+    float(loss.detach())  # waits for the device
     torch.set_rng_state(random)
 
 
