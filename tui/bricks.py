@@ -1,0 +1,148 @@
+"""What one brick of the tower says: the choice at its edges, the measurement in its middle."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.prediction import combine
+from engine.protocol import LayerMeasurement, Reach, StackInfo, StepTaken
+
+from .stack_view import Target, target_owners
+from .state import RunState, Trainable
+
+VANISHED = 1e-9
+"""A gradient norm below this teaches nothing: times any sane learning rate it lies far below what
+a float32 weight can resolve."""
+
+MANY, SOME = 1e-1, 1e-3
+"""Gradient norms from which on three dots, and two, run through a brick; below them one."""
+
+Middle = Literal[
+    "closed", "open", "updated", "passed", "vanished", "nonfinite", "cut off"
+]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The middle of a brick."""
+
+    kind: Middle
+    dots: int = 0
+    """How many, 1 to 3, where gradient is shown."""
+    glow: Literal["head", "trail", "faint"] = "trail"
+    """How bright: the pulse itself, the trail right behind it, what it left long ago."""
+
+    @property
+    def reached(self) -> bool:
+        """Gradient came here."""
+        return self.kind in ("updated", "passed", "vanished", "nonfinite")
+
+
+@dataclass(frozen=True)
+class Brick:
+    """One line's state: the wanted mask, and what the last measured step did."""
+
+    wanted: Trainable
+    pending: bool
+    """The wish differs from the mask that the measured step ran with."""
+    share: str
+    """How much of it is wanted trainable if only a part is: `2/4`, or in percent."""
+    channel: Channel
+    measurement: LayerMeasurement | None
+    resting: bool
+    """It received a gradient and did not move: its learning rate is 0."""
+    dim: bool
+    """The gradient did not reach it."""
+
+
+def measurement_of(stack: StackInfo, step: StepTaken, target: Target) -> LayerMeasurement | None:
+    """What a measured step did at a target; None if the step was not measured.
+
+    A stage's is put together from its rows' and owners': norms are roots of sums of squares, which
+    is what the norm over all of its parameters is.
+    """
+    if not step.rows:
+        return None
+    if target.kind == "row":
+        return step.rows[target.index]
+    if target.kind == "owner":
+        return step.owners[target.index]
+    stage = stack.stages[target.index]
+    rows = step.rows[stage.first_row : stage.end_row]
+    first, end = stack.rows[stage.first_row].first_owner, stack.rows[stage.end_row - 1].end_owner
+    moved = [owner for owner in step.owners[first:end] if owner.update_ratio is not None]
+    weights = _norm(owner.weight_norm for owner in moved)
+    changes = _norm((owner.update_ratio or 0.0) * owner.weight_norm for owner in moved)
+    norms = [row.grad_norm for row in rows if row.grad_norm is not None]
+    arrivals = [row.arrival_ms for row in rows if row.arrival_ms is not None]
+    return LayerMeasurement(
+        combine(row.reach for row in rows),
+        _norm(norms) if norms else None,
+        _norm(row.weight_norm for row in rows),
+        changes / weights if weights else None,
+        sum(row.nonfinite for row in rows),
+        min(arrivals, default=None),
+    )
+
+
+def _norm(values) -> float:  # type: ignore[no-untyped-def]
+    return math.sqrt(sum(value * value for value in values))
+
+
+def channel_of(measurement: LayerMeasurement, trainable: bool) -> Channel:
+    """The middle of a brick, from what was measured there.
+
+    Args:
+        measurement: Of one measured step.
+        trainable: Something of it was trainable in that step: only tells a layer that should have
+            been reached and was not from one that was frozen.
+    """
+    norm = measurement.grad_norm
+    if measurement.nonfinite or (norm is not None and not math.isfinite(norm)):
+        return Channel("nonfinite", 3)
+    if measurement.reach == "updated":
+        if norm is None or norm < VANISHED:
+            return Channel("vanished", 1)
+        return Channel("updated", 3 if norm >= MANY else 2 if norm >= SOME else 1)
+    if measurement.reach == "passed":
+        # Two hollow dots, always: no norm is measured where no parameter receives a gradient.
+        return Channel("passed", 2)
+    return Channel("cut off", 1) if trainable else Channel("closed")
+
+
+def brick_of(state: RunState, target: Target) -> Brick:
+    """The state of a target's brick. There must be a stack."""
+    assert state.session is not None
+    stack = state.session.stack
+    owners = target_owners(state, target)
+    wanted = state.trainable(owners)
+    step = state.measured
+    measurement = measurement_of(stack, step, target) if step else None
+    if step is None or measurement is None:
+        predicted: Reach = state.predicted(owners)
+        channel = Channel("closed" if predicted == "unreached" else "open")
+        return Brick(wanted, False, _share(owners, state), channel, None, False, False)
+    applied = frozenset(step.mask)
+    was = state.trainable(owners, applied)
+    pending = any((owner in applied) != (owner in state.wanted) for owner in owners)
+    channel = channel_of(measurement, was != "none")
+    if channel.kind == "closed" and wanted != "none":
+        channel = Channel("open")
+    return Brick(
+        wanted,
+        pending,
+        _share(owners, state),
+        channel,
+        measurement,
+        resting=channel.kind == "updated" and measurement.update_ratio == 0,
+        dim=measurement.reach == "unreached",
+    )
+
+
+def _share(owners: range, state: RunState) -> str:
+    count, total = sum(owner in state.wanted for owner in owners), len(owners)
+    text = f"{count}/{total}"
+    # The column holds `part 2/4`; a stage of many owners says it in percent.
+    return text if len(text) <= 3 else f"{min(99, max(1, round(100 * count / total)))}%"

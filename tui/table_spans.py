@@ -1,0 +1,300 @@
+"""The table's cells: names, states and numbers, the loss above and the images below."""
+
+from __future__ import annotations
+
+import math
+
+from engine.protocol import LayerMeasurement, SessionOpened
+
+from .bricks import VANISHED, Brick
+from .columns import BAR, DECADES, NAME, NORM, RATE, RATIO, REACH, Columns, fit, short_name
+from .spans import Spans, place
+from .stack_lines import Line
+from .state import RunState
+from .theme import Glyphs
+
+Piece = tuple[int, str, str]
+"""Column, text, style."""
+
+
+def table_spans(line: Line, columns: Columns, glyphs: Glyphs, state: RunState) -> Spans:
+    """One line of the table."""
+    if line.kind == "heading":
+        pieces = _heading(columns, glyphs)
+    elif state.session is None or line.kind == "blank":
+        pieces = []
+    elif line.kind == "loss":
+        pieces = _loss(columns, glyphs, state)
+    elif line.kind == "images":
+        pieces = _images(state.session, glyphs)
+    elif line.kind == "wall":
+        pieces = _wall(line, columns, glyphs, state.session)
+    elif line.kind == "header":
+        pieces = _header(line, columns, glyphs, state.session)
+    else:
+        pieces = _layer(line, columns, glyphs, state.session)
+    return place(columns.table, pieces)
+
+
+def _heading(columns: Columns, glyphs: Glyphs) -> list[Piece]:
+    low, high = (f"1e{power}" for power in DECADES)
+    named = [
+        (0, "layer", 0),
+        (columns.state, "state", 0),
+        (columns.reach, "reach", 0),
+        (columns.bar, f"{low} log {high}", 0),
+        (columns.norm, glyphs.norm, NORM),
+        (columns.ratio, glyphs.ratio, RATIO),
+        (columns.rate, "lr", RATE),
+        (None if columns.role is None else columns.role + 2, "role", 0),
+    ]
+    return [(at, text.rjust(width), "dim") for at, text, width in named if at is not None]
+
+
+# --- a layer ------------------------------------------------------------------------------------
+
+
+def _layer(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+    brick = line.brick
+    assert brick is not None
+    quiet = "unreached" if brick.dim else "dim" if brick.pending else "text"
+    state, reach = _state(brick, glyphs), _reach(brick, glyphs)
+    state_style = "text" if brick.pending or not brick.dim else "unreached"
+    finding = brick.channel.kind in ("cut off", "vanished")
+    alarm = brick.channel.kind == "nonfinite" and not brick.pending
+    reach_style = "alarm" if alarm else "strong" if finding and not brick.pending else quiet
+    pieces = _name(line, columns, glyphs, session)
+    pieces.append((columns.state, state, state_style))
+    pieces.append((columns.reach, fit(reach, REACH, glyphs.ellipsis), reach_style))
+    measurement = brick.measurement
+    if measurement is not None:
+        norm, ratio = _numbers(brick, measurement, glyphs)
+        bar = _bar(measurement.grad_norm, glyphs) if brick.channel.kind == "updated" else ""
+        style = "dim" if brick.pending else "gradient"
+        number = "alarm" if alarm else quiet
+        if columns.bar is not None and bar:
+            pieces.append((columns.bar, bar, style))
+        if columns.norm is not None:
+            pieces.append(_right(columns.norm, NORM, norm, number))
+        if columns.ratio is not None:
+            pieces.append(_right(columns.ratio, RATIO, ratio, number))
+    if columns.rate is not None:
+        rate = _rate(line, brick, glyphs, session)
+        pieces.append(_right(columns.rate, RATE, rate, quiet))
+    if columns.role is not None:
+        pieces.append((columns.role, _bracket(line, glyphs), "dim"))
+        pieces.append((columns.role + 2, line.role, "unreached" if brick.dim else "text"))
+    return pieces
+
+
+def _right(column: int, width: int, text: str, style: str) -> Piece:
+    """A number at the right of its column: the blanks before it bear no style."""
+    return column + max(0, width - len(text)), text, style
+
+
+def _name(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+    brick, target, stack = line.brick, line.target, session.stack
+    assert brick is not None and target is not None
+    style = "frozen_name" if brick.wanted == "none" else "trainable_name"
+    if brick.dim:
+        style += "+unreached"
+    width = columns.name
+    if target.kind == "owner":
+        branch = glyphs.last_branch if line.last_part else glyphs.branch
+        name = fit(short_name(stack, target.index), width - 2, glyphs.ellipsis)
+        return [(0, branch, "dim"), (2, name, style)]
+    if target.kind == "stage":
+        name = fit(stack.stages[target.index].name, width - 2, glyphs.ellipsis)
+        return [(0, name, style), (len(name) + 1, glyphs.collapsed, "text")]
+    row = stack.rows[target.index]
+    if not columns.marks or row.end_owner - row.first_owner < 2:
+        return [(0, fit(row.name, width, glyphs.ellipsis), style)]
+    name = fit(row.name, width - 2, glyphs.ellipsis)
+    mark = glyphs.expanded if line.expanded else glyphs.collapsed
+    return [(0, name, style), (len(name) + 1, mark, "dim" if brick.dim else "text")]
+
+
+def _state(brick: Brick, glyphs: Glyphs) -> str:
+    if brick.pending:
+        word = {"all": "train", "none": "frozen", "partial": brick.share}[brick.wanted]
+        text = f"{glyphs.pending} {word}"
+        return text if len(text) <= 8 else glyphs.pending + word
+    if brick.resting and brick.wanted == "all":
+        return "lr 0"
+    return {"all": "train", "none": "frozen", "partial": f"part {brick.share}"}[brick.wanted]
+
+
+def _reach(brick: Brick, glyphs: Glyphs) -> str:
+    measurement = brick.measurement
+    if measurement is None:
+        return ""
+    if brick.channel.kind == "vanished":
+        return "vanished"
+    if brick.channel.kind == "nonfinite":
+        norm = measurement.grad_norm
+        word = "inf" if norm is not None and math.isinf(norm) else "nan"
+        count = f" ×{_short(measurement.nonfinite)}" if measurement.nonfinite else ""
+        return glyphs.text(word + count)
+    return measurement.reach
+
+
+def _short(count: int) -> str:
+    """A count in at most four letters: `12`, `4.7k`, `11M`."""
+    if count < 1000:
+        return str(count)
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= unit:
+            number = count / unit
+            return f"{number:.1f}{letter}" if number < 9.95 else f"{number:.0f}{letter}"
+    return str(count)
+
+
+def _numbers(brick: Brick, measurement: LayerMeasurement, glyphs: Glyphs) -> tuple[str, str]:
+    if brick.channel.kind in ("passed", "nonfinite") and measurement.grad_norm is None:
+        return glyphs.no_gradient, glyphs.no_gradient
+    if measurement.reach == "unreached":
+        return glyphs.unreached, glyphs.unreached
+    return number(measurement.grad_norm, glyphs), number(measurement.update_ratio, glyphs)
+
+
+def number(value: float | None, glyphs: Glyphs) -> str:
+    """A measured number in at most seven letters."""
+    if value is None:
+        return glyphs.no_gradient
+    if not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if value == 0:
+        return "0"
+    # Where nothing is left to resolve, digits would only pretend.
+    return f"{value:.0e}" if value < VANISHED else f"{value:.1e}"
+
+
+def _bar(norm: float | None, glyphs: Glyphs) -> str:
+    if norm is None or not math.isfinite(norm) or norm <= 0:
+        return ""
+    low, high = DECADES
+    share = (math.log10(norm) - low) / (high - low)
+    # Half cells, rounded down; anything measured has at least one.
+    halves = max(1, min(2 * BAR, int(share * 2 * BAR)))
+    return glyphs.bar * (halves // 2) + glyphs.bar_half * (halves % 2)
+
+
+def _rate(line: Line, brick: Brick, glyphs: Glyphs, session: SessionOpened) -> str:
+    target, stack = line.target, session.stack
+    assert target is not None
+    if brick.wanted == "none":
+        return glyphs.no_gradient
+    if brick.resting:
+        return "0"
+    row = target.index
+    if target.kind == "owner":
+        row = stack.owners[row].row
+    elif target.kind == "stage":
+        row = stack.stages[row].end_row - 1
+    return rate(session.lr_head if stack.rows[row].head else session.lr_pretrained)
+
+
+def rate(value: float) -> str:
+    """A learning rate in at most six letters."""
+    short = f"{value:.0e}"
+    return short if float(short) == value else f"{value:g}"[:RATE]
+
+
+def _bracket(line: Line, glyphs: Glyphs) -> str:
+    return {
+        "": "",
+        "alone": glyphs.role_alone,
+        "first": glyphs.role_first,
+        "middle": glyphs.role_middle,
+        "last": glyphs.role_last,
+    }[line.bracket]
+
+
+# --- the other lines ----------------------------------------------------------------------------
+
+
+def _header(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+    assert line.target is not None
+    stage = session.stack.stages[line.target.index]
+    # A stage of one row (the stem) bears that row's name.
+    name = "stem" if stage.end_row - stage.first_row == 1 else stage.name
+    pieces = [(0, fit(name, columns.name, glyphs.ellipsis), "dim")]
+    pieces.append((columns.state, stage.role, "dim"))
+    if columns.bar is not None:
+        shape = glyphs.text(" × ".join(map(str, stage.output_shape)))
+        pieces.append((columns.bar, shape, "dim"))
+    if columns.rate is not None:
+        params = f"{stage.params / 1e6:.2f} M"
+        pieces.append(_right(columns.rate - 2, RATE + 2, params, "dim"))
+    return pieces
+
+
+def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
+    session, last = state.session, state.last
+    assert session is not None
+    if last is None:
+        return [(1, "loss", "strong"), (6, glyphs.no_gradient, "dim")]
+    value = f"{last.loss:.3f}" if math.isfinite(last.loss) else number(last.loss, glyphs)
+    if len(value) > 7:
+        value = f"{last.loss:.1e}"
+    style = "strong" if math.isfinite(last.loss) else "alarm"
+    busy = state.running or (state.busy is not None and "step" in state.busy.busy)
+    going = f" {glyphs.ellipsis}" if busy else ""
+    took = f"{last.seconds * 1000:.1f} ms" if last.seconds < 0.9995 else f"{last.seconds:.2f} s"
+    left: list[tuple[str, str]] = [(f"batch {last.correct}/{last.batch}", "text")]
+    seen = state.validated
+    if seen is not None and seen.yardstick and seen.total:
+        # An evaluation of earlier weights stays until the next one, but steps back.
+        fresh = "text" if seen.step == last.step else "dim"
+        left.append((f"val {seen.correct}/{seen.total}", fresh))
+        left.append((f"(chance {round(session.chance * seen.total)})", fresh))
+    right = [f"step {last.step}{going}", glyphs.text(f"· {took}")]
+
+    at = 1 + len("loss ") + len(value)
+    room = columns.table - 1
+    end = " ".join(right)
+    if at + 2 + len(left[0][0]) + 2 + len(end) > room:
+        end = right[0]
+    pieces: list[Piece] = [(1, "loss ", "strong"), (6, value, style)]
+    for text, how in left:
+        gap = 1 if text.startswith("(") else 2
+        if at + gap + len(text) + 2 + len(end) > room:
+            break
+        pieces.append((at + gap, text, how))
+        at += gap + len(text)
+    if at + 2 + len(end) <= room:
+        pieces.append((room - len(end), end, "text"))
+    return pieces
+
+
+def _images(session: SessionOpened, glyphs: Glyphs) -> list[Piece]:
+    side = session.image_size
+    size = f"images  3 × {side} × {side}, batch of {session.batch_size}"
+    return [(1, glyphs.text(size), "text")]
+
+
+def _wall(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+    wall = line.wall
+    assert wall is not None
+    end = columns.table - 1 if columns.role is None else columns.role - 1
+    rule = glyphs.wall_dashed if wall.dashed else glyphs.wall
+    says = list(wall.says)
+    if line.pinned:
+        arrow = glyphs.above if line.pinned == "above" else glyphs.below
+        if wall.row:
+            name = fit(session.stack.rows[wall.row].name, 2 * NAME, glyphs.ellipsis)
+            says[0] = says[0].replace("here", f"below {name}")
+        says[0] = f"{arrow} {says[0]}"
+    while len(says) > 1 and len(_joined(says)) + 4 > end:
+        says.pop()
+    text = fit(glyphs.text(_joined(says)), end - 2, glyphs.ellipsis)
+    pieces = [(0, " ", "text"), (1, text, "gradient")]
+    if (fill := end - len(text) - 2) > 0:
+        pieces.append((len(text) + 2, rule * fill, "gradient"))
+    if columns.role is not None:
+        pieces.append((columns.role, _bracket(line, glyphs), "dim"))
+    return pieces
+
+
+def _joined(says: list[str]) -> str:
+    return " · ".join(says)
