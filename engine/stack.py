@@ -136,7 +136,7 @@ class Stack:
 
         The activation itself stays as it is, in-place layers behind the cut notwithstanding.
         """
-        if any(getattr(self._module_of(user), "inplace", False) for user in cut.node.users):
+        if any(self._writes_in_place(user) for user in cut.node.users):
             activation = activation.clone()
         return self._interpret(activation, cut.node, stop=None)
 
@@ -158,8 +158,10 @@ class Stack:
                     return interpreter.env[node]
         raise AssertionError("the graph has no output")
 
-    def _module_of(self, node: fx.Node) -> nn.Module | None:
-        return self.model.get_submodule(str(node.target)) if node.op == "call_module" else None
+    def _writes_in_place(self, node: fx.Node) -> bool:
+        if node.op == "call_module":
+            return getattr(self.model.get_submodule(str(node.target)), "inplace", False)
+        return bool(node.kwargs.get("inplace"))
 
     # --- tracing --------------------------------------------------------------------------------
 
