@@ -1,0 +1,177 @@
+"""The recipe: pretrained weights, a new head; and weights files as they come."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from engine import fetch, models
+from engine.problem import Problem
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, torch.Tensor]:
+    torch.manual_seed(7)
+    return torchvision.models.resnet18().state_dict()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty weights cache, and no internet."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr(fetch.urllib.request, "urlopen", unreachable)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def chosen(asked: str, *, demo: bool = False) -> models.Weights:
+    return models.choose_weights("resnet18", asked, embedded_demo=demo)
+
+
+def built(weights: models.Weights, seed: int = 0) -> models.BuiltModel:
+    return models.build("resnet18", weights, num_classes=2, image_size=None, seed=seed)
+
+
+def test_the_lessons_recipe(state: dict, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "w.pth")
+    result = built(chosen(str(tmp_path / "w.pth")))
+    assert result.head is result.model.fc and result.head_name == "fc"
+    assert (result.head.in_features, result.head.out_features) == (512, 2)
+    assert all(parameter.requires_grad for parameter in result.head.parameters())
+    for name, tensor in result.model.state_dict().items():
+        if not name.startswith("fc."):
+            assert torch.equal(tensor, state[name]), name
+
+
+def test_the_head_depends_on_the_seed_and_on_nothing_else(state: dict, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "w.pth")
+    pretrained, random = built(chosen(str(tmp_path / "w.pth"))), built(chosen("none"))
+    assert torch.equal(pretrained.head.weight, random.head.weight)
+    assert not torch.equal(built(chosen("none"), seed=1).head.weight, random.head.weight)
+    torch.manual_seed(0)
+    assert torch.equal(torch.nn.Linear(512, 2).weight, random.head.weight)
+
+
+@pytest.mark.parametrize("form", ["half", "safetensors", "wrapped", "parallel", "no head"])
+def test_files_as_they_come(form: str, state: dict, tmp_path: Path) -> None:
+    path = tmp_path / ("w.safetensors" if form == "safetensors" else "w.pth")
+    if form == "safetensors":
+        save_file(state, path)
+    else:
+        shaped = {
+            "half": {k: v.half() if v.is_floating_point() else v for k, v in state.items()},
+            "wrapped": {"state_dict": state, "epoch": 3},
+            "parallel": {f"module.{k}": v for k, v in state.items()},
+            "no head": {k: v for k, v in state.items() if not k.startswith("fc.")},
+        }[form]
+        torch.save(shaped, path)
+    model = built(chosen(str(path))).model
+    weight = model.layer3[0].conv1.weight  # type: ignore[union-attr, index]
+    assert weight.dtype == torch.float32
+    torch.testing.assert_close(weight, state["layer3.0.conv1.weight"], rtol=1e-3, atol=1e-3)
+
+
+def test_files_that_are_no_weights(state: dict, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.pth"
+    torch.save(state, whole)
+    truncated = tmp_path / "truncated.pth"
+    truncated.write_bytes(whole.read_bytes()[:100_000])
+    text = tmp_path / "text.pth"
+    text.write_text("these are not weights")
+    cut = tmp_path / "cut.safetensors"
+    save_file(state, cut)
+    cut.write_bytes(cut.read_bytes()[:100_000])
+    number = tmp_path / "number.pth"
+    torch.save({"a": 1}, number)
+    other = tmp_path / "other.pth"
+    torch.save(torchvision.models.resnet34().state_dict() | {"layer1.0.conv1.weight": 0}, other)
+    for path in (truncated, text, cut, number, other):
+        with pytest.raises(Problem) as caught:
+            chosen(str(path))
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_weights_of_another_arch(tmp_path: Path) -> None:
+    path = tmp_path / "mobile.pth"
+    torch.save(torchvision.models.mobilenet_v3_small().state_dict(), path)
+    with pytest.raises(Problem, match="not the weights of resnet18"):
+        chosen(str(path))
+
+
+def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self):  # type: ignore[no-untyped-def]
+            return (Path.write_text, (tmp_path / "ran", "it ran"))
+
+    torch.save({"w": Trap()}, tmp_path / "trap.pth")
+    with pytest.raises(Problem):
+        chosen(str(tmp_path / "trap.pth"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_internet_the_demo_falls_back_and_says_why(hub: Path) -> None:
+    weights = chosen("auto", demo=True)
+    assert not weights.pretrained and weights.label == "random"
+    assert "resnet18-f37072fd.pth" in weights.why
+
+
+@pytest.mark.parametrize("asked", ["auto", "default", "IMAGENET1K_V1"])
+def test_without_internet_own_data_is_asked_about(asked: str, hub: Path) -> None:
+    with pytest.raises(models.WeightsMissing) as caught:
+        chosen(asked)
+    assert "resnet18-f37072fd.pth" in str(caught.value) and str(hub) in str(caught.value)
+    assert caught.value.choices == ("none",)
+
+
+def test_the_cache_is_used_and_its_hash_checked(
+    hub: Path, state: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = hub / "resnet18-f37072fd.pth"
+    torch.save(state, file)
+    with pytest.raises(Problem, match="damaged"):
+        chosen("default")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    original = fetch.weights_file_of
+    monkeypatch.setattr(
+        fetch,
+        "weights_file_of",
+        lambda entry: fetch.WeightsFile(original(entry).name, "", digest[:8]),
+    )
+    weights = chosen("default")
+    assert weights.pretrained and weights.label == "ImageNet V1"
+
+
+def test_the_transform_belongs_to_the_weights() -> None:
+    v1 = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
+    weights = models.Weights("ImageNet V1", "", v1, {})
+    make, size = models.transform_for(weights, None)
+    assert size == 224 and make().resize_size == [256]
+    make, size = models.transform_for(weights, 64)
+    assert (make().crop_size, make().resize_size) == ([64], [73])
+    assert make().mean == v1.transforms().mean
+
+
+def test_calibration_makes_random_weights_sane() -> None:
+    torch.manual_seed(0)
+    model = torchvision.models.resnet50(num_classes=2)
+    images = torch.randn(16, 3, 64, 64)
+    state = {name: p.clone() for name, p in model.named_parameters()}
+    model.eval()
+    with torch.no_grad():
+        wild = model(images).abs().max()
+    assert models.calibrate(model, [images[:8], images[8:]]) == 16
+    assert not any(module.training for module in model.modules())
+    assert all(torch.equal(state[name], p) for name, p in model.named_parameters())
+    assert all(m.momentum == 0.1 for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    with torch.no_grad():
+        assert model(images).abs().max() < 4 < wild
