@@ -50,6 +50,9 @@ class Outbox:
         self._waiting: deque[tuple[Hashable | None, bytes]] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._released = False
+        self.finished = False
+        """Nothing more will come."""
 
     def put(self, event: AnyEvent) -> bool:
         """Add an event; never waits. False if the client does not read any more."""
@@ -67,7 +70,10 @@ class Outbox:
         """Wait until a lossless client has caught up; for who produces, not for who sends."""
         if self.lossless:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or len(self._waiting) < ROOM)
+                self._changed.wait_for(self._has_room)
+
+    def _has_room(self) -> bool:
+        return self._closed or self._released or len(self._waiting) < ROOM
 
     def take(self) -> bytes | None:
         """The next message with its length before it; None if there is none."""
@@ -75,6 +81,16 @@ class Outbox:
             message = self._waiting.popleft()[1] if self._waiting else None
             self._changed.notify_all()
             return message
+
+    def release(self) -> None:
+        """Nobody has to wait for room any more: the engine is to end."""
+        with self._changed:
+            self._released = True
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """What waits is the last."""
+        self.finished = True
 
     def close(self) -> None:
         """Nobody reads any more: nobody has to wait."""

@@ -26,10 +26,10 @@ from typing import Protocol
 import msgspec
 
 from . import __version__, log_file
+from .frames import NotThisProtocol, read_frame
 from .outbox import Outbox
 from .problem import Problem
 from .protocol import (
-    MAX_MESSAGE,
     PROTOCOL,
     AnyCommand,
     AnyEvent,
@@ -48,6 +48,7 @@ from .protocol import (
     StepTaken,
     Validated,
     decode_command,
+    encode,
 )
 
 HEARTBEAT_S = 1.0
@@ -55,6 +56,10 @@ LAST_UNIT_S = 10.0
 """How long the unit that runs may take to come to its end when the engine is to end."""
 FIRST_CLIENT_S = 60.0
 """An engine that nobody speaks to within this time ends."""
+FLUSH_S = 2.0
+"""How long the last messages may take on their way out."""
+KERNEL_AHEAD = 64 * 1024
+"""Bytes handed to a client's connection before it has to read."""
 COMMANDS_AHEAD = 1000
 """Commands that may wait; beyond, a client is not read from."""
 
@@ -78,6 +83,7 @@ class _Client:
         self.writer = writer
         self.outbox = Outbox(lossless=lossless)
         self.wake = asyncio.Event()
+        self.sender: asyncio.Task[None] | None = None
 
 
 class Server:
@@ -96,9 +102,10 @@ class Server:
         self._current: dict[type, AnyEvent] = {}
         """What a client that attaches later has to know, by kind."""
         self._loop = asyncio.new_event_loop()
+        self._signal_reader, self._signal_writer = socket.socketpair()
         self._ending = threading.Event()
+        self._finished = asyncio.Event()
         self._flushed = threading.Event()
-        self._code = 0
 
     # --- the main thread ------------------------------------------------------------------------
 
@@ -106,25 +113,26 @@ class Server:
         """Serve until the last client has gone. Returns the exit code."""
         self._watch_signals()
         threading.Thread(target=self._speak, name="clients", daemon=True).start()
+        failed = False
         try:
             self._session = make_session(self.emit, self.adopt_log)
             self._work(self._session)
-        except Exception as error:  # torch.AcceleratorError: the CUDA context is lost; and bugs
+        except Exception as error:  # a bug, or torch.AcceleratorError: the CUDA context is lost
             traceback.print_exc()
-            self._code = 1
+            failed = True
             self._emit(EngineFailed(sentence=self._why(error)))
         try:
             if self._session is not None:
                 self._session.close()
         except Exception:
             traceback.print_exc()
-            self._code = 1
-        self._end()
-        self._flushed.wait(timeout=2)
+            failed = True
+        self._loop.call_soon_threadsafe(self._finished.set)
+        self._flushed.wait(timeout=2 * FLUSH_S)
         self._socket_path.unlink(missing_ok=True)
-        if self._code == 0:
+        if not failed:
             self._first_log.unlink(missing_ok=True)  # with a run directory it is but a link
-        return self._code
+        return int(failed)
 
     def _work(self, session: AnySession) -> None:
         more = True
@@ -212,19 +220,198 @@ class Server:
     # --- ending ---------------------------------------------------------------------------------
 
     def _watch_signals(self) -> None:
-        """SIGTERM is seen by the other thread, in mid-unit too."""
-        self._signal_reader, signal_writer = socket.socketpair()
-        self._signal_reader.setblocking(False)
-        signal_writer.setblocking(False)
-        self._signal_writer = signal_writer
-        signal.set_wakeup_fd(signal_writer.fileno(), warn_on_full_buffer=False)
+        """SIGTERM wakes the clients' thread, so that it is heard in mid-unit too."""
+        writer = self._signal_writer
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda *_: None)
 
     def _end(self) -> None:
-        """Let both threads come to their end. From any thread."""
+        """No unit begins any more; if the one that runs does not end, the process does."""
+        if self._ending.is_set():
+            return
         self._ending.set()
         self._commands.put(None)
         for client in self._attached():
-            if client.outbox.lossless:
-                client.outbox.wait_for_room = lambda: None  # type: ignore[method-assign]
-        self._loop.call_soon_threadsafe(self._ending_seen.set)
+            client.outbox.release()
+        self._loop.call_later(LAST_UNIT_S, self._exit_now)
+
+    def _exit_now(self) -> None:
+        busy = self._session.busy if self._session else "starting"
+        print(f"The engine was {busy or 'working'} and did not come to an end: it is ended.")
+        sys.stdout.flush()
+        self._socket_path.unlink(missing_ok=True)
+        os._exit(1)
+
+    # --- the clients' thread --------------------------------------------------------------------
+
+    def _speak(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
+    async def _serve(self) -> None:
+        path = os.fspath(self._socket_path)
+        listener = await asyncio.start_unix_server(self._greet, path)
+        self._loop.add_reader(self._signal_reader.fileno(), self._hear_signal)
+        self._loop.call_later(FIRST_CLIENT_S, self._end_if_alone)
+        heart = self._loop.create_task(self._beat())
+        await self._finished.wait()
+        heart.cancel()
+        listener.close()
+        for client in self._attached():
+            client.outbox.release()
+            client.outbox.finish()
+            client.wake.set()
+        senders = [client.sender for client in self._attached() if client.sender]
+        if senders:
+            await asyncio.wait(senders, timeout=FLUSH_S)
+        self._flushed.set()
+
+    def _hear_signal(self) -> None:
+        if signal.SIGTERM in self._signal_reader.recv(64):
+            self._end()
+
+    def _end_if_alone(self) -> None:
+        if not self._attached():
+            self._end()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            began, session = self._unit_began, self._session
+            seconds = time.monotonic() - began if began is not None else 0.0
+            if session is not None and seconds > HEARTBEAT_S:
+                self._emit(Heartbeat(busy=session.busy or "working", seconds=seconds))
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client from its connection to its end."""
+        client = None
+        try:
+            writer.write(encode(Greeted(protocol=PROTOCOL, version=__version__, pid=os.getpid())))
+            client = await self._attach(reader, writer)
+            if client is not None:
+                client.sender = self._loop.create_task(self._send(client))
+                await self._listen(client, reader)
+        except (NotThisProtocol, msgspec.DecodeError) as error:
+            print(f"A client was sent away: {error}.")
+        except ConnectionError:
+            pass
+        finally:
+            if client is not None:
+                self._detach(client)
+            writer.close()
+
+    async def _attach(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> _Client | None:
+        """Take a client in by its Hello; None if it goes again."""
+        body = await read_frame(reader)
+        if body is None:
+            return None
+        hello = decode_command(body)
+        refusal = ""
+        if not isinstance(hello, Hello):
+            refusal = "The first message must be Hello."
+        elif hello.protocol != PROTOCOL:
+            refusal = (
+                f"This engine speaks protocol {PROTOCOL} (tl-tui {__version__}), the screen "
+                f"{hello.protocol}; install the same version of tl-tui on both sides."
+            )
+        if refusal or not isinstance(hello, Hello):
+            writer.write(encode(Refused(id=hello.id, reason=refusal)))
+            return None
+        client = _Client(writer, lossless=hello.lossless)
+        client.outbox.put(Confirmed(id=hello.id))
+        with self._clients_lock:
+            for event in self._current.values():
+                client.outbox.put(event)
+            self._clients.add(client)
+        return client
+
+    async def _listen(self, client: _Client, reader: asyncio.StreamReader) -> None:
+        while (body := await read_frame(reader)) is not None:
+            command = decode_command(body)
+            if isinstance(command, Shutdown):
+                self._put(client, Confirmed(id=command.id))
+                self._end()
+                continue
+            while self._commands.qsize() > COMMANDS_AHEAD:
+                await asyncio.sleep(0.05)
+            self._commands.put((client, command))
+
+    async def _send(self, client: _Client) -> None:
+        """Everything in a client's outbox, as fast as it reads."""
+        client.writer.transport.set_write_buffer_limits(high=KERNEL_AHEAD)
+        try:
+            while True:
+                client.wake.clear()
+                while (message := client.outbox.take()) is not None:
+                    client.writer.write(message)
+                    await client.writer.drain()
+                if client.outbox.finished:
+                    return
+                await client.wake.wait()
+        except ConnectionError:
+            client.outbox.close()
+
+    def _put(self, client: _Client, event: AnyEvent) -> None:
+        """From any thread."""
+        if not client.outbox.put(event):
+            self._loop.call_soon_threadsafe(client.writer.transport.abort)
+        self._loop.call_soon_threadsafe(client.wake.set)
+
+    def _attached(self) -> list[_Client]:
+        with self._clients_lock:
+            return list(self._clients)
+
+    def _detach(self, client: _Client) -> None:
+        with self._clients_lock:
+            self._clients.discard(client)
+            last = not self._clients
+        client.outbox.close()
+        if client.sender is not None and not self._ending.is_set():
+            client.sender.cancel()
+        if last:
+            self._end()
+
+
+def _die_with(parent: int) -> None:
+    """Be told when the process that started this one ends, however it ends."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit("The process that started this engine is gone.")
+
+
+def main(arguments: list[str], make_session: SessionFactory | None = None) -> int:
+    """Run an engine's process. Does not return in the end, but exits with its code.
+
+    Args:
+        arguments: `--socket PATH --log PATH [--parent PID]`; standard output and error go to the
+            log already.
+        make_session: Makes the session; the real one if None.
+    """
+    parser = argparse.ArgumentParser(prog="tl-tui engine serve")
+    parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--parent", type=int)
+    options = parser.parse_args(arguments)
+    faulthandler.enable()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    if options.parent is not None:
+        _die_with(options.parent)
+    if make_session is None:
+        from .session import Session
+
+        make_session = Session
+    code = Server(options.socket, options.log).run(make_session)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a lost CUDA context can hang the interpreter's own way out
