@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.prediction import combine, predict_owners
 from engine.protocol import (
     LayerMeasurement,
     OwnerInfo,
+    Reach,
     RowInfo,
     SessionOpened,
     StackInfo,
@@ -32,7 +34,9 @@ class _Builder:
     rows: list[RowInfo] = field(default_factory=list)
     stages: list[StageInfo] = field(default_factory=list)
 
-    def conv(self, name: str, inp: int, out: int, size: int, stride: int, above: tuple[int, ...]):
+    def conv(
+        self, name: str, inp: int, out: int, size: int, stride: int, above: tuple[int, ...]
+    ) -> int:
         detail = f"{inp} → {out}, {size}×{size}" + (f", stride {stride}" if stride > 1 else "")
         return self._owner(name, "Conv2d", detail, inp * out * size * size, above)
 
@@ -166,7 +170,9 @@ def owners_named(stack: StackInfo, *names: str) -> tuple[int, ...]:
     return tuple(sorted(set(found)))
 
 
-def opened(stack: StackInfo | None = None, trainable: Collection[int] | None = None, **changes):
+def opened(
+    stack: StackInfo | None = None, trainable: Collection[int] | None = None, **changes: Any
+) -> SessionOpened:
     """A session that is ready; feature extraction unless owners are given."""
     stack = resnet18_stack() if stack is None else stack
     rows, stages = stack.rows, stack.stages
@@ -181,7 +187,7 @@ def opened(stack: StackInfo | None = None, trainable: Collection[int] | None = N
         "full": tuple(range(len(stack.owners))),
     }
     wanted = strategies["feature-extraction"] if trainable is None else tuple(sorted(trainable))
-    fields = {
+    fields: dict[str, Any] = {
         "arch": "resnet18" if len(rows) == 10 else "resnet152",
         "weights": "ImageNet V1",
         "weights_why": "",
@@ -215,7 +221,7 @@ def opened(stack: StackInfo | None = None, trainable: Collection[int] | None = N
 
 
 def measured(
-    reach: str,
+    reach: Reach,
     grad_norm: float | None = None,
     update_ratio: float | None = None,
     arrival_ms: float | None = None,
@@ -235,7 +241,7 @@ def step_taken(
     rows: Mapping[str, LayerMeasurement] | None = None,
     owners: Mapping[str, LayerMeasurement] | None = None,
     backward_ms: float | None = 5.0,
-    **changes,
+    **changes: Any,
 ) -> StepTaken:
     """A measured step: by default the gradient does what the graph says of this mask.
 
@@ -259,7 +265,9 @@ def step_taken(
         mine = range(row.first_owner, row.end_owner)
         learning = [owner for owner in mine if owner in trainable]
         norm = (norms or {}).get(row.name, 0.1)
-        arrival = (arrivals or {}).get(row.name, (backward_ms or 5.0) * (count - place) / (count + 1))
+        arrival = (arrivals or {}).get(
+            row.name, (backward_ms or 5.0) * (count - place) / (count + 1)
+        )
         given = (rows or {}).get(row.name)
         for owner in mine:
             name = stack.owners[owner].name
@@ -281,7 +289,7 @@ def step_taken(
                 None if total == "unreached" else arrival,
             )
         )
-    fields = {
+    fields: dict[str, Any] = {
         "start": 0,
         "step": step,
         "epoch": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,9 +20,9 @@ a float32 weight can resolve."""
 MANY, SOME = 1e-1, 1e-3
 """Gradient norms from which on three dots, and two, run through a brick; below them one."""
 
-Middle = Literal[
-    "closed", "open", "updated", "passed", "vanished", "nonfinite", "cut off"
-]
+Middle = Literal["closed", "open", "updated", "passed", "vanished", "nonfinite", "cut off"]
+
+Glow = Literal["head", "trail", "faint"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Channel:
     kind: Middle
     dots: int = 0
     """How many, 1 to 3, where gradient is shown."""
-    glow: Literal["head", "trail", "faint"] = "trail"
+    glow: Glow = "trail"
     """How bright: the pulse itself, the trail right behind it, what it left long ago."""
 
     @property
@@ -87,7 +88,7 @@ def measurement_of(stack: StackInfo, step: StepTaken, target: Target) -> LayerMe
     )
 
 
-def _norm(values) -> float:  # type: ignore[no-untyped-def]
+def _norm(values: Iterable[float]) -> float:
     return math.sqrt(sum(value * value for value in values))
 
 

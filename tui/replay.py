@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from engine.protocol import LayerMeasurement, StackInfo, StepTaken
 
-from .bricks import Channel, channel_of, measurement_of
+from .bricks import Channel, Glow, channel_of, measurement_of
 from .stack_view import Target
 
 LENGTH = 1.2
@@ -91,7 +91,7 @@ class Replay:
             if time > seconds:
                 break
             behind = now - bisect_right(self._row_times, time)
-            glow = "head" if behind <= 0 else "trail" if behind <= TRAIL else "faint"
+            glow: Glow = "head" if behind <= 0 else "trail" if behind <= TRAIL else "faint"
             lit[target] = replace(self._channels[target], glow=glow)
         return Frame(lit, frozenset(self._channels))
 

@@ -27,9 +27,7 @@ __all__ = [
     "target_owners",
 ]
 
-LineKind = Literal[
-    "heading", "loss", "row", "owner", "stage", "header", "wall", "images", "blank"
-]
+LineKind = Literal["heading", "loss", "row", "owner", "stage", "header", "wall", "images", "blank"]
 
 ROOMY = 18
 """Lines from which on a stack that scrolls anyway has its stages' header lines."""
@@ -140,9 +138,9 @@ def stack_lines(
 
 def _headers_fit(stack: StackInfo, height: int) -> bool:
     rest = len(stack.rows) + 4
-    return rest + sum(_has_header(stack, stage) for stage in range(len(stack.stages))) <= height or (
-        rest > height >= ROOMY
-    )
+    return rest + sum(
+        _has_header(stack, stage) for stage in range(len(stack.stages))
+    ) <= height or (rest > height >= ROOMY)
 
 
 def _has_header(stack: StackInfo, stage: int) -> bool:
@@ -221,9 +219,7 @@ def _line(
     same_above = place > 0 and _role(stack, items[place - 1]) == role
     same_below = place + 1 < len(items) and _role(stack, items[place + 1]) == role
     bracket: Literal["alone", "first", "middle", "last"] = (
-        ("middle" if same_below else "last")
-        if same_above
-        else ("first" if same_below else "alone")
+        ("middle" if same_below else "last") if same_above else ("first" if same_below else "alone")
     )
     return Line(
         item.kind,

@@ -209,7 +209,7 @@ class StackView:
             rank = 0 if name == wanted else 3 if wanted in name else None
             if rank is not None:
                 ranked.append((rank, Target("owner", index)))
-        for index, stage in enumerate(self._stack.stages):
+        for stage in self._stack.stages:
             if stage.name.lower() == wanted:
                 ranked.append((0, Target("row", stage.end_row - 1)))
         if not ranked:

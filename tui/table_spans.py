@@ -7,7 +7,18 @@ import math
 from engine.protocol import LayerMeasurement, SessionOpened
 
 from .bricks import VANISHED, Brick
-from .columns import BAR, DECADES, NAME, NORM, RATE, RATIO, REACH, Columns, fit, short_name
+from .columns import (
+    BAR,
+    DECADES,
+    NAME,
+    NORM,
+    RATE,
+    RATIO,
+    REACH,
+    Columns,
+    fit,
+    short_name,
+)
 from .spans import Spans, place
 from .stack_lines import Line
 from .state import RunState
@@ -26,7 +37,7 @@ def table_spans(line: Line, columns: Columns, glyphs: Glyphs, state: RunState) -
     elif line.kind == "loss":
         pieces = _loss(columns, glyphs, state)
     elif line.kind == "images":
-        pieces = _images(state.session, glyphs)
+        pieces = _images(columns, glyphs, state.session)
     elif line.kind == "wall":
         pieces = _wall(line, columns, glyphs, state.session)
     elif line.kind == "header":
@@ -267,10 +278,13 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
     return pieces
 
 
-def _images(session: SessionOpened, glyphs: Glyphs) -> list[Piece]:
+def _images(columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
     side = session.image_size
-    size = f"images  3 × {side} × {side}, batch of {session.batch_size}"
-    return [(1, glyphs.text(size), "text")]
+    text = f"images  3 × {side} × {side}"
+    batch = f", batch of {session.batch_size}"
+    if 1 + len(text + batch) <= columns.table:
+        text += batch
+    return [(1, glyphs.text(text), "text")]
 
 
 def _wall(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
@@ -278,23 +292,19 @@ def _wall(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) 
     assert wall is not None
     end = columns.table - 1 if columns.role is None else columns.role - 1
     rule = glyphs.wall_dashed if wall.dashed else glyphs.wall
-    says = list(wall.says)
+    says = wall.says
     if line.pinned:
         arrow = glyphs.above if line.pinned == "above" else glyphs.below
         if wall.row:
             name = fit(session.stack.rows[wall.row].name, 2 * NAME, glyphs.ellipsis)
-            says[0] = says[0].replace("here", f"below {name}")
-        says[0] = f"{arrow} {says[0]}"
-    while len(says) > 1 and len(_joined(says)) + 4 > end:
-        says.pop()
-    text = fit(glyphs.text(_joined(says)), end - 2, glyphs.ellipsis)
+            says = says.replace("here", f"below {name}")
+        says = f"{arrow} {says}"
+    forms = [*(f"{says} · {compared}" for compared in wall.compared), says]
+    says = next((form for form in forms if 1 + len(form) <= end), says)
+    text = fit(glyphs.text(says), end - 1, glyphs.ellipsis)
     pieces = [(0, " ", "text"), (1, text, "gradient")]
     if (fill := end - len(text) - 2) > 0:
         pieces.append((len(text) + 2, rule * fill, "gradient"))
     if columns.role is not None:
         pieces.append((columns.role, _bracket(line, glyphs), "dim"))
     return pieces
-
-
-def _joined(says: list[str]) -> str:
-    return " · ".join(says)

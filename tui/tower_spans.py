@@ -9,7 +9,6 @@ from .spans import Span, Spans, place
 from .stack_lines import Line
 from .theme import Glyphs
 
-
 Piece = tuple[int, str, str]
 """Column, text, style."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
@@ -52,7 +53,7 @@ class LayerStack(Widget):
 
         step: StepTaken
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.view = StackView()
         self._state = RunState()
@@ -81,7 +82,9 @@ class LayerStack(Widget):
         self._state = state
         self.view.take(state.stack)
         if self._frame is not None and (
-            state.measured is None or self._replay is None or state.measured is not self._replay.step
+            state.measured is None
+            or self._replay is None
+            or state.measured is not self._replay.step
         ):
             self._stop()
         self._draw()
@@ -144,7 +147,7 @@ class LayerStack(Widget):
         """Go n windows down, or up if negative."""
         self._moved(lambda: self.view.page(n))
 
-    def expand(self) -> None:
+    def expand(self) -> None:  # type: ignore[override] # a flag for renderables, which we have not
         """Unfold what the cursor stands on, or go into it."""
         self._moved(self.view.expand)
 
@@ -160,9 +163,9 @@ class LayerStack(Widget):
         """Go to the layer that a text names best. False if none fits."""
         return self._moved(lambda: self.view.find(text))
 
-    def _moved(self, change) -> bool:  # type: ignore[no-untyped-def]
+    def _moved(self, change: Callable[[], bool]) -> bool:
         before = self.view.cursor
-        done: bool = change()
+        done = change()
         self._draw()
         if self.view.cursor != before:
             self.post_message(self.CursorMoved(self.view.cursor))
