@@ -1,0 +1,407 @@
+"""The app: keys to actions, actions to the state and the engine, the state to the screen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from engine.protocol import (
+    AnyEvent,
+    Audited,
+    OpenFailed,
+    RunConfig,
+    SessionOpened,
+    StepTaken,
+)
+from tui.bindings import KEYS
+from tui.choices import after_freeze_below, after_toggle, other_norm_mode
+from tui.dialogue import Dialogue
+from tui.engine_link import EngineLink
+from tui.notices import Notices
+from tui.pace import Pace
+from tui.preferences import (
+    Preferences,
+    load_preferences,
+    load_stack,
+    save_preferences,
+    save_stack,
+)
+from tui.screens.find import Find
+from tui.screens.help import Help
+from tui.screens.main import MainScreen
+from tui.screens.messages import Messages
+from tui.screens.quit import LeaveQuestion
+from tui.screens.strategies import StrategyList
+from tui.screens.weights_question import WeightsQuestion
+from tui.stack_view import Target
+from tui.state import STRATEGY_KEYS, MaskChange, RunState
+from tui.textual_theme import LeanColours, textual_theme
+from tui.theme import ASCII, PALETTES, UNICODE, Glyphs, Palette
+from tui.widgets.stack import LayerStack
+
+FRAME = 1 / 30
+"""Seconds between two repaints for events, at least."""
+HELD = 0.15
+"""Seconds between two updates of the inspector while an arrow is held."""
+LEFT_ON_REQUEST = os.EX_TEMPFAIL
+BAD_INPUT = 2
+
+
+class Terminal(Protocol):
+    """What the app has to know of the terminal."""
+
+    monochrome: bool
+    unicode: bool
+
+
+class WorkbenchApp(App[None]):
+    """The workbench. It holds the state, and nothing that the state does not say."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "tl-tui"
+    ALLOW_SELECT = False
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "f1"  # ctrl+p and : are in KEYS
+    BINDINGS = [
+        Binding(name, key.action, key.does, show=False, priority=name.startswith("ctrl+"))
+        for key in KEYS
+        for name in key.keys
+    ]
+
+    def __init__(
+        self,
+        link: EngineLink,
+        config: RunConfig,
+        *,
+        terminal: Terminal,
+        animation: bool = True,
+        theme: str | None = None,
+    ) -> None:
+        """
+        Args:
+            link: The engine; already being started, so that the first frame waits for nothing.
+            config: What to open.
+            terminal: What the terminal can.
+            animation: Replay backward passes; else their trails stand at once.
+            theme: A palette's name; None is the one of last time.
+        """
+        super().__init__()
+        self.link, self.config, self.terminal = link, config, terminal
+        self.run_state = RunState()
+        self.dialogue = Dialogue(link, config, self.run_state, self._heard)
+        self.glyphs: Glyphs = UNICODE if terminal.unicode else ASCII
+        self.sub_title = f"{config.arch} · {config.data or 'demo data'}"
+        if not animation:
+            self.animation_level = "none"
+        for palette in PALETTES.values():
+            self.register_theme(textual_theme(palette))
+        wanted = theme or load_preferences().theme
+        self.theme = wanted if wanted in PALETTES and not terminal.monochrome else "terminal"
+        self._lean = LeanColours(monochrome=terminal.monochrome)
+        self._main = MainScreen()
+        self._paint = Pace(self, FRAME, self._show)
+        self._follow_cursor = Pace(self, HELD, self._show_cursor)
+        self._notices = Notices(self, self._main.say)
+        self._to_replay: StepTaken | None = None
+        self._replayed_slower = 1
+
+    # --- beginning and end ----------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen:
+        return self._main
+
+    def get_line_filters(self) -> list[LineFilter]:
+        return [*super().get_line_filters(), self._lean]
+
+    def on_mount(self) -> None:
+        cached = load_stack(self.config)
+        if cached is not None:
+            self.run_state.show_cached(cached)
+        width, height = self.size
+        letters = "Unicode" if self.terminal.unicode else "ASCII"
+        colours = "no colours" if self.terminal.monochrome else self.console.color_system or ""
+        self._main.loading_list.terminal = f"{width} × {height} · {letters} · {colours}"
+        self._dress()
+        self._show()
+        self.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())
+        if not self.is_headless:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(
+                    number, partial(self.exit, return_code=LEFT_ON_REQUEST)
+                )
+        self.run_worker(self.dialogue.follow(), exit_on_error=True)
+
+    async def on_unmount(self) -> None:
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.wait_for(self.link.close(), timeout=3)
+
+    @property
+    def look(self) -> tuple[Palette, Glyphs]:
+        return PALETTES.get(self.theme, PALETTES["terminal"]), self.glyphs
+
+    def _dress(self) -> None:
+        self._main.dress(*self.look, self.terminal.monochrome)
+
+    def _theme_changed(self) -> None:
+        self._dress()
+        if not self.terminal.monochrome:
+            save_preferences(Preferences(theme=self.theme))
+
+    # --- the state to the screen ----------------------------------------------------------------
+
+    def _show(self) -> None:
+        self._main.show(self.run_state)
+        step, self._to_replay = self._to_replay, None
+        if step is not None and self.dialogue.stepping:
+            self._main.stack.flash(step)
+        elif step is not None:
+            self._replayed_slower = 1
+            self._main.stack.replay(step)
+            self._main.show_titles(self.run_state)
+
+    def _show_cursor(self) -> None:
+        self._main.follow_cursor(self.run_state)
+
+    def on_resize(self) -> None:
+        self._paint.soon()
+
+    def on_layer_stack_cursor_moved(self) -> None:
+        self._follow_cursor.soon()
+
+    def on_layer_stack_toggled(self, event: LayerStack.Toggled) -> None:
+        self._toggle(event.target)
+
+    def _heard(self, event: AnyEvent | None) -> None:
+        for sentence in self.run_state.notices:
+            self._notices.tell(sentence)
+        self.run_state.notices.clear()
+        match event:
+            case StepTaken(rows=rows) if rows:
+                self._to_replay = event
+                self._notices.done()
+            case SessionOpened():
+                save_stack(self.config, event)
+            case OpenFailed(choices=choices) if choices:
+                self.push_screen(WeightsQuestion(event, self.look), self._answer_weights)
+            case Audited():
+                self._notices.answer(audit_sentence(event))
+        self._paint.soon()
+
+    # --- answering keys -------------------------------------------------------------------------
+
+    def _need_stack(self) -> Target | None:
+        """The cursor's target; without a stack yet, says so."""
+        target = self._main.target(self.run_state)
+        if target is None:
+            self._notices.answer("There is no model yet; it is still being loaded.")
+        return target
+
+    def _need_engine(self) -> bool:
+        if self.run_state.phase == "ready":
+            return True
+        gone = self.run_state.phase == "dead"
+        self._notices.answer(
+            "The engine is gone; R starts it again." if gone else "The engine is not ready yet."
+        )
+        return False
+
+    def _wish(self, mask: frozenset[int], what: str) -> None:
+        if self.run_state.wish(mask, what):
+            self.dialogue.mask()
+            self._paint.now()
+
+    def _toggle(self, target: Target) -> None:
+        self._wish(*after_toggle(self.run_state, target))
+
+    def action_freeze_or_train(self) -> None:
+        if target := self._need_stack():
+            self._toggle(target)
+
+    def action_freeze_below(self) -> None:
+        if target := self._need_stack():
+            self._wish(*after_freeze_below(self.run_state, target))
+
+    def action_strategy(self, number: int) -> None:
+        session = self.run_state.session
+        if self._need_stack() and session and number < len(session.strategies):
+            self._take_strategy(list(session.strategies)[number])
+
+    def action_strategies(self) -> None:
+        if self._need_stack():
+            self.push_screen(StrategyList(self.run_state, self.look), self._take_strategy)
+
+    def _take_strategy(self, name: str | None) -> None:
+        if name and self.run_state.session:
+            owners = frozenset(self.run_state.session.strategies[name])
+            self._wish(owners, " ".join(STRATEGY_KEYS.get(name, (name,))))
+
+    def action_undo(self) -> None:
+        entry = self.run_state.undo()
+        if entry is None:
+            self._notices.answer("There is nothing to undo.")
+        elif isinstance(entry, MaskChange):
+            self.dialogue.mask()
+            self._notices.answer(f"Undone: {entry.what}. U does it again.")
+        elif self._need_engine():
+            self.dialogue.undo_start_over()
+            self._notices.answer("The start over is taken back.")
+        self._paint.now()
+
+    def action_redo(self) -> None:
+        entry = self.run_state.redo()
+        self._notices.answer(f"Done again: {entry.what}." if entry else "There is nothing to redo.")
+        if entry:
+            self.dialogue.mask()
+        self._paint.now()
+
+    def action_step(self) -> None:
+        if self.run_state.phase == "dead":
+            self._need_engine()
+        elif not self.dialogue.step():
+            self._notices.answer("The step is noted: it runs as soon as the engine is ready.")
+        self._paint.soon()
+
+    def action_replay(self) -> None:
+        stack, step = self._main.stack, self.run_state.measured
+        if step is None:
+            self._notices.answer("There is no measured step to show yet; t takes one.")
+            return
+        again = stack.replaying and self._replayed_slower == 1
+        self._replayed_slower = 4 if again else 1
+        stack.replay(step, slower=self._replayed_slower)
+        self._main.show_titles(self.run_state)
+
+    def action_start_over(self) -> None:
+        if self._need_engine():
+            self.dialogue.start_over()
+            self._notices.answer(
+                "Started over: weights, optimizer and batches are as at the start. u takes it back "
+                "until the next step."
+            )
+
+    def action_norm_mode(self) -> None:
+        target = self._need_stack()
+        if target and self._need_engine():
+            owners, mode, sentence = other_norm_mode(self.run_state, target)
+            if owners:
+                self.dialogue.norm_mode(owners, mode)
+            self._notices.answer(sentence)
+
+    def action_audit(self) -> None:
+        if self._need_engine():
+            self.dialogue.audit()
+            self._notices.answer("Auditing: a step on a copy, every frozen tensor compared.")
+
+    def action_restart(self) -> None:
+        if self.run_state.phase != "dead":
+            self._notices.answer("The engine is running; R is for when it is gone.")
+            return
+        self.run_state.restarted()
+        self.run_worker(self.dialogue.follow(restart=True), exit_on_error=True)
+        self._paint.now()
+
+    # --- moving ---------------------------------------------------------------------------------
+
+    def action_move(self, lines: int) -> None:
+        self._main.stack.move(lines)
+
+    def action_page(self, pages: int) -> None:
+        self._main.stack.page(pages)
+
+    def action_home(self) -> None:
+        self._main.stack.home()
+
+    def action_end(self) -> None:
+        self._main.stack.end()
+
+    def action_expand(self) -> None:
+        self._main.stack.expand()
+
+    def action_collapse(self) -> None:
+        self._main.stack.collapse()
+
+    def action_toggle_fold(self) -> None:
+        self._main.stack.toggle_fold()
+
+    def action_find(self) -> None:
+        if self._need_stack():
+            self.push_screen(Find(self._main.stack.find))
+
+    # --- screens --------------------------------------------------------------------------------
+
+    def action_help(self) -> None:
+        self.push_screen(Help(self.look))
+
+    def action_messages(self) -> None:
+        self.push_screen(Messages(self._notices.said, self.look))
+
+    def action_leave(self) -> None:
+        state = self.run_state
+        worth_asking = state.phase != "dead" and any(curve.loss for curve in state.curves)
+        if state.phase == "asking":
+            self.exit(return_code=BAD_INPUT)
+        elif isinstance(self.screen, LeaveQuestion) or not worth_asking:
+            self.exit()
+        else:
+            self.push_screen(
+                LeaveQuestion(state, self.look), lambda answer: self.exit() if answer else None
+            )
+
+    def _answer_weights(self, answer: str | None) -> None:
+        if answer is None or answer == "leave":
+            self.exit(return_code=BAD_INPUT)
+        else:
+            self.dialogue.open_with(answer)
+            self._paint.now()
+
+    def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
+        for key in KEYS:
+            if key.title:
+                run: Callable = partial(self.run_action, key.action)
+                yield SystemCommand(key.title, f"{key.shown}: {key.does}", run)
+        yield SystemCommand("Messages", "everything said in passing", self.action_messages)
+        for name, palette in PALETTES.items():
+            yield SystemCommand(
+                f"Theme: {name}", palette.description, partial(setattr, self, "theme", name)
+            )
+
+
+def audit_sentence(audited: Audited) -> str:
+    """What an audit found."""
+    if not audited.findings:
+        return f"Audit: all {audited.tensors} frozen tensors are bit for bit as before."
+    first = audited.findings[0]
+    more = f" and {len(audited.findings) - 1} more" if len(audited.findings) > 1 else ""
+    return f"Audit: {first.tensor}{more} changed though frozen: {first.cause}"
+
+
+def run_app(
+    link: EngineLink,
+    config: RunConfig,
+    *,
+    terminal: Terminal,
+    animation: bool = True,
+    theme: str | None = None,
+) -> int:
+    """Run the workbench until the user leaves.
+
+    Returns:
+        The exit code: 0 left; 1 the app failed; 2 nothing could be opened; 75 ended on request.
+    """
+    app = WorkbenchApp(link, config, terminal=terminal, animation=animation, theme=theme)
+    app.run()
+    if app.return_code == BAD_INPUT and app.run_state.question:
+        import sys
+
+        print(app.run_state.question.sentence, file=sys.stderr)
+    return app.return_code or 0

@@ -1,0 +1,125 @@
+"""The keys, in one place: the app binds them, the footer, the help screen and the README list them.
+
+`python -m tui.bindings` prints the README's table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Key:
+    """One action and the keys that do it."""
+
+    keys: tuple[str, ...]
+    """As Textual names them."""
+    action: str
+    shown: str
+    """The keys as the user reads them."""
+    does: str
+    """In the help screen and the README."""
+    short: str = ""
+    """In the footer."""
+    title: str = ""
+    """In the palette; empty if it makes no sense there."""
+
+
+KEYS: tuple[Key, ...] = (
+    Key(("up", "k"), "move(-1)", "up, k", "move up"),
+    Key(("down", "j"), "move(1)", "down, j", "move down"),
+    Key(("home", "g"), "home", "Home, g", "first line", title="Go to the top"),
+    Key(("end", "G"), "end", "End, G", "last line", title="Go to the bottom"),
+    Key(("pageup",), "page(-1)", "PgUp", "a page up"),
+    Key(("pagedown",), "page(1)", "PgDn", "a page down"),
+    Key(("slash",), "find", "/", "find a layer by name", "find", "Find a layer"),
+    Key(("left", "h"), "collapse", "left, h", "fold the row or its stage", title="Fold"),
+    Key(("right", "l"), "expand", "right, l", "open the row or stage", title="Open"),
+    Key(("enter",), "toggle_fold", "Enter", "open or fold", title="Open or fold"),
+    Key(
+        ("space",),
+        "freeze_or_train",
+        "space",
+        "freeze or train the row",
+        "freeze",
+        "Freeze or train",
+    ),
+    Key(
+        ("f",),
+        "freeze_below",
+        "f",
+        "freeze below: everything under the row is frozen, it and all above train",
+        "freeze below",
+        "Freeze below",
+    ),
+    Key(("1",), "strategy(0)", "1", "head only: feature extraction", title="Strategy: head only"),
+    Key(("2",), "strategy(1)", "2", "last stage and head", title="Strategy: last stage"),
+    Key(("3",), "strategy(2)", "3", "last two stages and head", title="Strategy: last two stages"),
+    Key(("4",), "strategy(3)", "4", "everything: full fine-tuning", title="Strategy: full"),
+    Key(("s",), "strategies", "s", "all strategies, as a list", title="All strategies"),
+    Key(("u",), "undo", "u", "undo a mask change or a start over", "undo", "Undo"),
+    Key(("U",), "redo", "U", "redo a mask change", title="Redo"),
+    Key(("t",), "step", "t", "one real train step", "step", "Train one step"),
+    Key(
+        ("full_stop",),
+        "replay",
+        ".",
+        "show the last backward pass again; once more: four times slower",
+        "replay",
+        "Replay the last backward pass",
+    ),
+    Key(
+        ("0",),
+        "start_over",
+        "0",
+        "start over: everything as at the start, the curve stays as a ghost",
+        "reset",
+        "Start over",
+    ),
+    Key(
+        ("b",),
+        "norm_mode",
+        "b",
+        "the row's BatchNorms: as the mask says, or the other way",
+        title="Switch the row's BatchNorm mode",
+    ),
+    Key(
+        ("a",),
+        "audit",
+        "a",
+        "audit: take a step on a copy and prove that frozen means frozen",
+        title="Audit what is frozen",
+    ),
+    Key(("R",), "restart", "R", "start a dead engine again", "restart", "Restart the engine"),
+    Key(
+        ("colon", "ctrl+p"),
+        "command_palette",
+        ":, ctrl+p",
+        "every action and the themes, by name",
+        "all",
+    ),
+    Key(("question_mark",), "help", "?", "this page", "help", "Help and the lesson"),
+    Key(
+        ("q", "ctrl+c", "ctrl+q"),
+        "leave",
+        "q, ctrl+c",
+        "leave; asks only if something would be lost (ctrl+c twice leaves at once)",
+        "quit",
+        "Leave",
+    ),
+)
+
+
+def key_of(action: str) -> Key:
+    """The key of an action, such as `step`."""
+    return next(key for key in KEYS if key.action == action)
+
+
+def markdown_table() -> str:
+    """The keys as the README shows them."""
+    rows = [f"| {key.shown} | {key.does} |" for key in KEYS]
+    return "\n".join(["| keys | do |", "|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    print(markdown_table())

@@ -1,0 +1,141 @@
+"""What the screen says to the engine, and in which order.
+
+Of a held key at most one step waits behind the one that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from engine.protocol import (
+    AnyEvent,
+    Audit,
+    EngineFailed,
+    NormMode,
+    Open,
+    Refused,
+    RunConfig,
+    SessionOpened,
+    SetMask,
+    SetNormMode,
+    StartOver,
+    Step,
+    StepTaken,
+    UndoStartOver,
+)
+from tui.engine_link import EngineLink
+from tui.state import RunState
+
+
+class Dialogue:
+    """Takes events into the state and sends what they make possible."""
+
+    def __init__(
+        self,
+        link: EngineLink,
+        config: RunConfig,
+        state: RunState,
+        heard: Callable[[AnyEvent | None], None],
+    ) -> None:
+        """
+        Args:
+            link: The engine.
+            config: What to open.
+            state: Reduced from every event before `heard` is told.
+            heard: Told every event; None when the engine is gone.
+        """
+        self.link = link
+        self.config = config
+        self.state = state
+        self._heard = heard
+        self._step_in_flight: int | None = None
+        self.step_waits = False
+        """A step was asked for and goes out as soon as it can."""
+
+    @property
+    def stepping(self) -> bool:
+        """A step is in flight."""
+        return self._step_in_flight is not None
+
+    async def follow(self, *, restart: bool = False) -> None:
+        """Speak with the engine until it is gone."""
+        try:
+            await (self.link.restart() if restart else self.link.start())
+            self._open()
+            async for event in self.link.events():
+                self._take(event)
+        except OSError:
+            pass  # the reason is asked for below
+        self._forget_steps()
+        self.state.died(self.link.death_reason())
+        self._heard(None)
+
+    def _take(self, event: AnyEvent) -> None:
+        self.state.apply(event)
+        match event:
+            case SessionOpened():
+                self._opened(event)
+            case StepTaken() if self._step_in_flight is not None:
+                self._step_in_flight = None
+                self._step_if_waiting()
+            case Refused(id=refused) if refused == self._step_in_flight:
+                self._forget_steps()
+            case EngineFailed():
+                self._forget_steps()
+        self._heard(event)
+
+    def _opened(self, event: SessionOpened) -> None:
+        if self.state.wanted != frozenset(event.wanted):
+            self.mask()
+        self._step_if_waiting()
+
+    def _forget_steps(self) -> None:
+        self._step_in_flight, self.step_waits = None, False
+
+    # --- commands -------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self.link.send(Open(id=self.state.next_id(), config=self.config))
+
+    def open_with(self, weights: str) -> None:
+        """Open the session with other weights than were asked for."""
+        self.config = msgspec.structs.replace(self.config, weights=weights)
+        self.state.phase, self.state.question = "starting", None
+        self._open()
+
+    def mask(self) -> None:
+        """Send the wanted mask, if there is an engine that can take it."""
+        if self.state.phase == "ready":
+            command = SetMask(id=self.state.next_id(), trainable=tuple(sorted(self.state.wanted)))
+            self.state.sent_mask(command.id)
+            self.link.send(command)
+
+    def step(self) -> bool:
+        """Take a step; False if it has to wait for the engine to be ready."""
+        self.step_waits = True
+        if self.state.phase != "ready":
+            return False
+        self._step_if_waiting()
+        return True
+
+    def _step_if_waiting(self) -> None:
+        if self.step_waits and self._step_in_flight is None and self.state.phase == "ready":
+            self.step_waits = False
+            self._step_in_flight = self.state.next_id()
+            self.link.send(Step(id=self._step_in_flight))
+
+    def start_over(self) -> None:
+        self.step_waits = False
+        self.link.send(StartOver(id=self.state.next_id()))
+
+    def undo_start_over(self) -> None:
+        self.step_waits = False
+        self.link.send(UndoStartOver(id=self.state.next_id()))
+
+    def norm_mode(self, owners: Sequence[int], mode: NormMode) -> None:
+        self.link.send(SetNormMode(id=self.state.next_id(), owners=tuple(owners), mode=mode))
+
+    def audit(self) -> None:
+        self.link.send(Audit(id=self.state.next_id()))

@@ -1,0 +1,292 @@
+"""What there is to say about one layer, in words: its choice, what the last step did, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.prediction import predict_owners
+from engine.protocol import LayerMeasurement, Reach, StackInfo
+from tui.stack_view import Target, target_name, target_owners
+from tui.state import STRATEGY_KEYS, RunState, Trainable
+
+VANISHED = 1e-9
+"""Below this gradient norm a step with any sane learning rate rounds to nothing in fp32."""
+CHOICE = {"all": "train", "none": "frozen", "partial": "part"}
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The inspector's fields; texts are empty where there is nothing to say."""
+
+    name: str
+    choice: str
+    """Such as `frozen by you`."""
+    kind: str
+    """Such as `BasicBlock 256 → 512, stride 2`."""
+    params: int
+    role: str
+    shape: str
+    wanted: str
+    applied: str
+    reach: str
+    predicted: str
+    norm_mode: str
+    lr: str
+    weight_norm: str
+    grad_norm: str
+    grad_of: str
+    """What the gradient norm is over, if not everything."""
+    update_ratio: str
+    arrival: str
+    why: str
+
+
+def inspect(state: RunState, target: Target) -> Inspection:
+    """Everything about a target. There must be a stack."""
+    session = state.session
+    assert session is not None
+    stack = session.stack
+    owners = target_owners(state, target)
+    wanted = state.trainable(owners)
+    applied = state.trainable(owners, state.applied) if state.applied is not None else None
+    seen = _measurement(state, target)
+    kind, role, shape = _description(stack, target)
+    learning = [o for o in owners if o in (state.measured.mask if state.measured else ())]
+    over = f"over {len(learning)} of {len(owners)} parts" if 0 < len(learning) < len(owners) else ""
+    return Inspection(
+        name=target_name(stack, target),
+        choice=_choice(state, owners, wanted),
+        kind=kind,
+        params=sum(stack.owners[owner].params for owner in owners),
+        role=role,
+        shape=" × ".join(map(str, shape)),
+        wanted=_of(wanted, owners, state.wanted),
+        applied="" if applied is None else _of(applied, owners, state.applied or frozenset()),
+        reach=seen.reach if seen else "",
+        predicted=state.predicted(owners),
+        norm_mode=_norm_modes(state, owners),
+        lr=_lr(state, target, wanted),
+        weight_norm=number(seen.weight_norm) if seen and seen.weight_norm >= 0 else "",
+        grad_norm=number(seen.grad_norm) if seen and seen.grad_norm is not None else "",
+        grad_of=over if seen and seen.grad_norm is not None else "",
+        update_ratio=number(seen.update_ratio) if seen and seen.update_ratio is not None else "",
+        arrival=_arrival(state, target, seen),
+        why=_why(state, target, seen, wanted),
+    )
+
+
+def number(value: float) -> str:
+    """A norm in three or four significant characters: `26.4`, `4.7e-02`, `nan`, `0`."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    return f"{value:.3g}" if 0.1 <= abs(value) < 1000 else f"{value:.1e}"
+
+
+def norm_owners(state: RunState, target: Target) -> list[int]:
+    """The BatchNorms of a target that keep running statistics."""
+    assert state.session is not None
+    owners = state.session.stack.owners
+    return [owner for owner in target_owners(state, target) if owners[owner].norm]
+
+
+# --- the fields ---------------------------------------------------------------------------------
+
+
+def _description(stack: StackInfo, target: Target) -> tuple[str, str, tuple[int, ...]]:
+    if target.kind == "stage":
+        stage = stack.stages[target.index]
+        count = stage.end_row - stage.first_row
+        return f"stage of {count} layers" if count > 1 else "stage of 1 layer", stage.role, (
+            stage.output_shape
+        )
+    if target.kind == "row":
+        row = stack.rows[target.index]
+        return f"{row.kind} {row.detail}".strip(), row.role, row.output_shape
+    owner = stack.owners[target.index]
+    row = stack.rows[owner.row]
+    return f"{owner.kind} {owner.detail}".strip(), f"part of {row.name}", ()
+
+
+def _measurement(state: RunState, target: Target) -> LayerMeasurement | None:
+    if target.kind == "row":
+        return state.measurement(target.index)
+    if target.kind == "owner":
+        return state.owner_measurement(target.index)
+    assert state.session is not None
+    stage = state.session.stack.stages[target.index]
+    rows = [state.measurement(row) for row in range(stage.first_row, stage.end_row)]
+    return _together([row for row in rows if row is not None])
+
+
+def _together(rows: list[LayerMeasurement]) -> LayerMeasurement | None:
+    """A stage's measurement from its rows': norms of disjoint parameters add as squares."""
+    if not rows:
+        return None
+    reaches: set[Reach] = {row.reach for row in rows}
+    reach: Reach = (
+        "updated" if "updated" in reaches else "passed" if "passed" in reaches else "unreached"
+    )
+    norms = [row.grad_norm for row in rows if row.grad_norm is not None]
+    arrivals = [row.arrival_ms for row in rows if row.arrival_ms is not None]
+    return LayerMeasurement(
+        reach=reach,
+        grad_norm=_length(norms) if norms else None,
+        weight_norm=_length(row.weight_norm for row in rows),
+        # The ratio of several rows does not follow from theirs.
+        update_ratio=None,
+        nonfinite=sum(row.nonfinite for row in rows),
+        arrival_ms=min(arrivals, default=None),
+    )
+
+
+def _length(norms: Iterable[float]) -> float:
+    return math.hypot(*norms)
+
+
+def _choice(state: RunState, owners: range, wanted: Trainable) -> str:
+    what = {"all": "trains", "none": "frozen", "partial": "partly frozen"}[wanted]
+    strategy = state.strategy
+    if strategy is None:
+        return f"{what} by you"
+    return f"{what} by {' '.join(STRATEGY_KEYS.get(strategy, (strategy,)))}"
+
+
+def _of(trainable: Trainable, owners: range, mask: frozenset[int]) -> str:
+    if trainable == "partial":
+        return f"part {sum(owner in mask for owner in owners)}/{len(owners)}"
+    return CHOICE[trainable]
+
+
+def _mode(state: RunState, owner: int, mask: frozenset[int]) -> str:
+    mode = state.norm_modes.get(owner, "auto")
+    if mode == "auto":
+        return "train" if owner in mask else "eval"
+    if mode == "train" and owner not in mask:
+        return "statistics only"
+    return mode
+
+
+def _norm_modes(state: RunState, owners: range) -> str:
+    """Such as `eval`, `eval → train` (at the next step), `mixed`."""
+    assert state.session is not None
+    norms = [owner for owner in owners if state.session.stack.owners[owner].norm]
+    if not norms:
+        return ""
+    masks = [state.wanted] if state.applied is None else [state.applied, state.wanted]
+    words = []
+    for mask in masks:
+        modes = {_mode(state, owner, mask) for owner in norms}
+        words.append(modes.pop() if len(modes) == 1 else "mixed")
+    text = " → ".join(dict.fromkeys(words))
+    by_hand = any(state.norm_modes.get(owner, "auto") != "auto" for owner in norms)
+    return f"{text}, by hand" if by_hand else text
+
+
+def _lr(state: RunState, target: Target, wanted: Trainable) -> str:
+    session = state.session
+    assert session is not None
+    if wanted == "none":
+        return ""
+    stack = session.stack
+    rows = {stack.owners[owner].row for owner in target_owners(state, target)}
+    heads = {stack.rows[row].head for row in rows}
+    rates = {session.lr_head if head else session.lr_pretrained for head in heads}
+    return " and ".join(f"{rate:.0e}" for rate in sorted(rates))
+
+
+def _arrival(state: RunState, target: Target, seen: LayerMeasurement | None) -> str:
+    if seen is None or seen.arrival_ms is None or state.measured is None:
+        return ""
+    if target.kind == "stage":
+        return f"after {seen.arrival_ms:.3g} ms"
+    all_seen = state.measured.rows if target.kind == "row" else state.measured.owners
+    times = [one.arrival_ms for one in all_seen if one.arrival_ms is not None]
+    place = sum(time < seen.arrival_ms for time in times) + 1
+    return f"{_ordinal(place)} of {len(times)}, after {seen.arrival_ms:.3g} ms"
+
+
+def _ordinal(place: int) -> str:
+    if 10 <= place % 100 <= 20:
+        return f"{place}th"
+    return f"{place}{({1: 'st', 2: 'nd', 3: 'rd'}).get(place % 10, 'th')}"
+
+
+# --- why ----------------------------------------------------------------------------------------
+
+
+def _why(
+    state: RunState, target: Target, seen: LayerMeasurement | None, wanted: Trainable
+) -> str:
+    assert state.session is not None
+    owners = target_owners(state, target)
+    now = _measured_why(state, target, owners, seen) if seen else ""
+    if seen is not None and state.trainable(owners, state.applied) == wanted:
+        moved = state.predicted(owners) != seen.reach and state.pending
+        return f"{now} {_next_why(state, owners, wanted)}" if moved else now
+    return f"{now} {_next_why(state, owners, wanted)}".strip()
+
+
+def _next_why(state: RunState, owners: range, wanted: Trainable) -> str:
+    """What the next step will do here, by the wanted mask and the real graph."""
+    predicted = state.predicted(owners)
+    if predicted == "updated":
+        return "It learns from the next step on." if wanted == "all" else (
+            "Its trainable parts learn from the next step on."
+        )
+    if predicted == "passed":
+        return "The next step's gradient passes through it; its weights stay as they are."
+    if not state.wanted:
+        return "Nothing is trainable: no gradient will flow."
+    return "The next step's gradient will not come this far down."
+
+
+def _measured_why(
+    state: RunState, target: Target, owners: range, seen: LayerMeasurement
+) -> str:
+    if seen.nonfinite:
+        many = "value is" if seen.nonfinite == 1 else "values are"
+        return f"{seen.nonfinite:,} gradient {many} not finite."
+    if seen.reach == "updated":
+        if seen.grad_norm is not None and seen.grad_norm < VANISHED:
+            return "The gradient came, but it has vanished: there is nothing to learn from."
+        if seen.update_ratio == 0:
+            return "It has a gradient and did not move: its learning rate is 0."
+        if state.trainable(owners, state.applied) == "partial":
+            return "Its trainable parts learnt; the frozen ones passed the gradient on."
+        return "It learnt from its gradient."
+    if seen.reach == "passed":
+        below = _next_updated(state, owners)
+        return f"Passes the gradient on to {below}." if below else "Passes the gradient on."
+    if _cut_off(state, owners):
+        return "Trainable, yet no gradient came: something above it cuts the graph."
+    lowest = state.lowest_reached(predicted=False)
+    if lowest is None or state.session is None:
+        return "Nothing was trainable: no gradient flowed."
+    return f"Below the boundary: the gradient stopped at {state.session.stack.rows[lowest].name}."
+
+
+def _next_updated(state: RunState, owners: range) -> str:
+    """The next layer below these owners that was updated, by the measurement."""
+    assert state.session is not None and state.measured is not None
+    stack = state.session.stack
+    row = stack.owners[owners.start].row
+    for owner in range(owners.start - 1, -1, -1):
+        if state.measured.owners and state.measured.owners[owner].reach == "updated":
+            info = stack.owners[owner]
+            return info.name if info.row == row else stack.rows[info.row].name
+    return ""
+
+
+def _cut_off(state: RunState, owners: range) -> bool:
+    """The graph says that these are reached with the applied mask, and they were not."""
+    assert state.session is not None
+    applied = state.applied or frozenset()
+    if not any(owner in applied for owner in owners):
+        return False
+    parents = [owner.parents for owner in state.session.stack.owners]
+    reach = predict_owners(parents, applied)
+    return any(reach[owner] != "unreached" for owner in owners)

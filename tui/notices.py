@@ -1,0 +1,60 @@
+"""Sentences said in passing: one after the other, each for as long as it takes to read it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from textual.message_pump import MessagePump
+from textual.timer import Timer
+
+REMEMBERED = 200
+"""Sentences kept to be read again."""
+
+
+class Notices:
+    """Hands out one sentence at a time."""
+
+    def __init__(self, pump: MessagePump, show: Callable[[str], None]) -> None:
+        """
+        Args:
+            pump: The app.
+            show: Shows a sentence; empty when there is none.
+        """
+        self._pump, self._show = pump, show
+        self._waiting: deque[str] = deque(maxlen=20)
+        self._timer: Timer | None = None
+        self.said: deque[str] = deque(maxlen=REMEMBERED)
+
+    def answer(self, sentence: str) -> None:
+        """Say at once what a key did; what was being said gives way."""
+        self.said.append(sentence)
+        self._say(sentence)
+
+    def tell(self, sentence: str) -> None:
+        """Say it when its turn comes."""
+        self.said.append(sentence)
+        if self._timer is None:
+            self._say(sentence)
+        else:
+            self._waiting.append(sentence)
+
+    def done(self) -> None:
+        """Something happened that says more than the sentence that is shown."""
+        if not self._waiting:
+            self._next()
+
+    def _say(self, sentence: str) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._show(sentence)
+        self._timer = self._pump.set_timer(2.5 + len(sentence) / 25, self._next)
+
+    def _next(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        if self._waiting:
+            self._say(self._waiting.popleft())
+        else:
+            self._show("")

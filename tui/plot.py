@@ -1,0 +1,207 @@
+"""Curves in dots: braille where the terminal has it, else characters.
+
+Not made with a plotting library: the terminal ones draw neither two densities of line in one cell
+nor a legend that stands at the height of the last value, and they bring compiled code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tui.widgets.painted_lines import Line, Piece
+
+BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""Bits of a braille character's dots, [4 rows][2 columns]."""
+HALVES = {0: " ", 1: "'", 2: ".", 3: ":"}
+PATTERNS: tuple[tuple[int, int], ...] = ((1, 1), (4, 1), (6, 3), (9, 1))
+"""(period, on) in dots along the curve: now, then the ghosts, the latest first."""
+MARKS = ("─", "┈", "╌", "·")
+
+
+@dataclass
+class Series:
+    """One curve: [points] of (x, y), nan for a gap."""
+
+    points: list[tuple[float, float]]
+    pattern: int
+    """Index in `PATTERNS`; 0 is now."""
+    label: str
+    value: str
+    """The last value, as the legend shows it."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A range of values, and whether a decade is as long as the next."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @classmethod
+    def around(cls, values: Sequence[float]) -> Scale:
+        """A scale that holds all finite values; logarithmic if they span more than 1 to 50."""
+        finite = [value for value in values if math.isfinite(value)]
+        if not finite:
+            return cls(0.0, 1.0)
+        low, high = min(finite), max(finite)
+        if low > 0 and high / low > 50:
+            return cls(low, high, log=True)
+        if high - low < 1e-9 * max(1.0, abs(high)):
+            low, high = low - 0.05, high + 0.05
+        return cls(low, high)
+
+    def share(self, value: float) -> float:
+        """Where a value lies, 0 to 1."""
+        if self.log:
+            value = max(value, self.low)
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+class Canvas:
+    """Cells of dots in two layers: now, and the ghosts behind it."""
+
+    def __init__(self, width: int, height: int, *, plain: bool) -> None:
+        self.width, self.height, self.plain = width, height, plain
+        self.across, self.down = (1, 2) if plain else (2, 4)
+        self._cells: dict[tuple[int, int], list[int]] = {}
+
+    @property
+    def dots(self) -> tuple[int, int]:
+        """(columns, rows) of dots."""
+        return self.width * self.across, self.height * self.down
+
+    def put(self, x: int, y: int, ghost: bool) -> None:
+        """Set a dot; x from the left, y from the top."""
+        column, row = x // self.across, y // self.down
+        if 0 <= column < self.width and 0 <= row < self.height:
+            bits = self._cells.setdefault((column, row), [0, 0])
+            inside_x, inside_y = x % self.across, y % self.down
+            bits[ghost] |= 1 << inside_y if self.plain else BRAILLE[inside_y][inside_x]
+
+    def line(self, row: int) -> list[Piece]:
+        """A row of cells; cells that now's curve crosses are lit, the ghosts' are dim."""
+        pieces: list[Piece] = []
+        for column in range(self.width):
+            now, ghosts = self._cells.get((column, row), (0, 0))
+            bits = now | ghosts
+            text = HALVES[bits] if self.plain else chr(0x2800 + bits) if bits else " "
+            style = "text" if now or not bits else "dim"
+            if pieces and pieces[-1][1] == style:
+                pieces[-1] = (pieces[-1][0] + text, style)
+            else:
+                pieces.append((text, style))
+        return pieces
+
+
+def trace(canvas: Canvas, series: Series, last_x: float, scale: Scale) -> int | None:
+    """Draw a curve from x = 1 to `last_x` over the whole canvas.
+
+    Returns:
+        The row of cells in which it ends; None if nothing of it is finite.
+    """
+    columns, rows = canvas.dots
+    period, on = PATTERNS[series.pattern]
+    before: tuple[int, int] | None = None
+    end = None
+    for step, value in series.points:
+        if not math.isfinite(value):
+            before = None
+            continue
+        x = round((step - 1) / max(1.0, last_x - 1) * (columns - 1))
+        y = round((1 - min(1.0, max(0.0, scale.share(value)))) * (rows - 1))
+        for dot_x, dot_y in _segment(before or (x, y), (x, y)):
+            if dot_x % period < on:
+                canvas.put(dot_x, dot_y, ghost=series.pattern > 0)
+        before, end = (x, y), y // canvas.down
+    return end
+
+
+def _segment(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
+    """The dots between two dots, both included."""
+    length = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
+    return [
+        (
+            round(start[0] + (end[0] - start[0]) * i / length),
+            round(start[1] + (end[1] - start[1]) * i / length),
+        )
+        for i in range(length + 1)
+    ]
+
+
+def short(value: float) -> str:
+    """A value in about three characters: `.43`, `1.2`, `36`, `4e+08`, `nan`."""
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) < 0.995:
+        return f"{value:.2f}".replace("0.", ".", 1)
+    return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}" if abs(value) < 1000 else (
+        f"{value:.0e}"
+    )
+
+
+def plot(
+    series: Sequence[Series],
+    width: int,
+    height: int,
+    *,
+    scale: Scale,
+    plain: bool,
+    level: tuple[str, float] | None = None,
+) -> list[Line]:
+    """Curves with their scale at the left and a legend with the last values at the right.
+
+    Args:
+        series: What to draw; the one of now is drawn over the others.
+        width: Cells, legend and scale included.
+        height: Cells.
+        scale: The y axis.
+        plain: Draw in ASCII.
+        level: Name and value of a constant to compare with.
+
+    Returns:
+        `height` lines.
+    """
+    legend = max((len(s.label) + len(s.value) for s in series), default=0) + 4
+    if level:
+        legend = max(legend, len(level[0]) + 7)
+    if width - legend - 6 < 12:
+        legend = 0
+    canvas = Canvas(max(1, width - legend - 6), height, plain=plain)
+    last_x = max((s.points[-1][0] for s in series if s.points), default=1.0)
+    labels: list[tuple[int, Line]] = []
+    if level:
+        flat = Series([(1, level[1]), (last_x, level[1])], 3, *level[:1], short(level[1]))
+        row = trace(canvas, flat, last_x, scale)
+        labels.append((row or 0, _label("  ", flat, legend, "dim")))
+    for one in sorted(series, key=lambda s: -s.pattern):
+        row = trace(canvas, one, last_x, scale)
+        style = "dim" if one.pattern else "text"
+        place = height - 1 if row is None else row
+        labels.append((place, _label(f"{MARKS[one.pattern]} ", one, legend, style)))
+    beside = _spread(labels, height) if legend else {}
+    lines: list[Line] = []
+    for row in range(height):
+        axis = short(scale.high) if row == 0 else short(scale.low) if row == height - 1 else ""
+        lines.append(((f"{axis:>4} ", "dim"), *canvas.line(row), *beside.get(row, ())))
+    return lines
+
+
+def _label(mark: str, series: Series, width: int, style: str) -> Line:
+    gap = max(1, width - 3 - len(series.label) - len(series.value))
+    return ((f" {mark}{series.label}{' ' * gap}{series.value}", style),)
+
+
+def _spread(labels: list[tuple[int, Line]], height: int) -> dict[int, Line]:
+    """Each label in a row of its own, as near to its curve's end as there is room."""
+    placed: dict[int, Line] = {}
+    ordered = sorted(labels, key=lambda label: label[0])[-height:]
+    row = -1
+    for index, (wanted, label) in enumerate(ordered):
+        still_to_come = len(ordered) - index - 1
+        row = min(max(wanted, row + 1), height - 1 - still_to_come)
+        placed[row] = label
+    return placed

@@ -1,0 +1,149 @@
+"""The main screen: the stack, and everything around it."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.layout import Layout
+from textual.screen import Screen
+from textual.widget import Widget
+
+from tui.places import LEAST_HEIGHT, LEAST_WIDTH, PlacesLayout, Wish, places
+from tui.stack_view import Target
+from tui.state import RunState
+from tui.theme import Glyphs, Palette
+from tui.widgets.caption_line import CaptionLine
+from tui.widgets.curves import AccuracyCurve, LossCurve
+from tui.widgets.footer import Footer
+from tui.widgets.frame import Frame
+from tui.widgets.inspector import Inspector
+from tui.widgets.legend import Legend, RunLine
+from tui.widgets.loading import Loading
+from tui.widgets.painted_lines import Line, PaintedLines, line, wrapped
+from tui.widgets.stack import LayerStack
+from tui.widgets.strategy_line import StrategyLine
+from tui.widgets.title_line import TitleLine, WarningLine
+
+
+class TooSmall(PaintedLines):
+    """The one sentence of a terminal in which nothing else has room."""
+
+    def lines(self, state: RunState) -> list[Line]:
+        width, height = self.size
+        sentence = (
+            f"tl-tui needs {LEAST_WIDTH} × {LEAST_HEIGHT} cells; this terminal has "
+            f"{width} × {height}. q leaves."
+        )
+        return [line(text) for text in wrapped(sentence, width, height)]
+
+
+class Room(Widget):
+    """Holds widgets where `places` puts them."""
+
+    def __init__(self, *inside: Widget) -> None:
+        super().__init__(*inside)
+        self.arrangement = PlacesLayout()
+
+    @property
+    def layout(self) -> Layout:
+        return self.arrangement
+
+
+class MainScreen(Screen[None]):
+    """Gives the state to every widget; holds no truth of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = LayerStack(id="stack")
+        self.loading_list = Loading(id="loading")
+        self.caption = CaptionLine(id="caption")
+        self.inspector = Inspector(id="inspector")
+        self.footer = Footer(id="footer")
+        self.loss, self.accuracy = LossCurve(id="loss"), AccuracyCurve(id="accuracy")
+        self.frames = {
+            panel: Frame(id=f"{panel}-frame")
+            for panel in ("stack", "inspector", "loss", "accuracy")
+        }
+        self._painted: list[PaintedLines] = [
+            TitleLine(id="title"),
+            WarningLine(id="warning"),
+            StrategyLine(id="strategy"),
+            self.loading_list,
+            self.caption,
+            self.inspector,
+            self.loss,
+            self.accuracy,
+            Legend(id="legend"),
+            RunLine(id="run"),
+            self.footer,
+            TooSmall(id="too-small"),
+        ]
+        # Later ones are drawn over earlier ones: the panels' content over their frames.
+        self.room = Room(*self.frames.values(), self.stack, *self._painted)
+
+    def compose(self) -> ComposeResult:
+        yield self.room
+
+    def dress(self, palette: Palette, glyphs: Glyphs, monochrome: bool) -> None:
+        """Give every widget its colours and characters."""
+        for widget in (*self.frames.values(), *self._painted):
+            widget.dress(palette, glyphs)
+        self.stack.set_palette(palette, glyphs, monochrome)
+
+    def show(self, state: RunState) -> None:
+        """Show the state as it is now."""
+        self._arrange(state)
+        if state.session is not None:
+            self.stack.show(state)
+        target = self.target(state)
+        self.inspector.target = self.footer.target = target
+        for widget in self._painted:
+            widget.show(state)
+        self.show_titles(state)
+
+    def follow_cursor(self, state: RunState) -> None:
+        """Show what depends on the cursor alone."""
+        self.inspector.target = self.footer.target = self.target(state)
+        self.inspector.show(state)
+        self.footer.show(state)
+        self.show_titles(state)
+
+    def target(self, state: RunState) -> Target | None:
+        """What the cursor stands on, if there is a stack."""
+        return self.stack.view.cursor if state.session is not None else None
+
+    def say(self, notice: str) -> None:
+        """Show a sentence in the caption's place; empty takes it back."""
+        self.caption.notice = notice
+        self.caption.redraw()
+
+    def _arrange(self, state: RunState) -> None:
+        session = state.session
+        wish = Wish(
+            stack_lines=len(session.stack.rows) + 4 + len(session.stack.stages) if session else 16,
+            warning=bool(session and session.device_warning),
+        )
+        found = places(*self.size, wish)
+        framed = "stack-frame" in found
+        self.loss.framed = self.accuracy.framed = framed
+        self.stack.display = state.session is not None
+        self.loading_list.display = state.session is None
+        if self.room.arrangement.wish != wish:
+            self.room.arrangement.wish = wish
+            self.room.refresh(layout=True)
+
+    def show_titles(self, state: RunState) -> None:
+        count = state.session.yardstick if state.session else 0
+        replay = self.stack.replay_label() if state.measured else ""
+        flow = "gradient flow"
+        if state.step:
+            flow += f" · step {state.step}"
+        titles = {
+            "stack": f"{flow} · {replay}" if replay else flow,
+            "inspector": self.inspector.title or "layer",
+            "loss": "loss · this run and its earlier starts",
+            "accuracy": f"accuracy on {count} fixed validation images" if count else "accuracy",
+        }
+        for panel, title in titles.items():
+            frame = self.frames[panel]
+            frame.title = title
+            frame.show(state)

@@ -1,0 +1,21 @@
+"""Everything the app has said in passing, to read again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui.screens.page import Page
+from tui.theme import Glyphs, Palette
+from tui.widgets.painted_lines import Line, line, wrapped
+
+
+class Messages(Page):
+    def __init__(self, sentences: Sequence[str], look: tuple[Palette, Glyphs]) -> None:
+        super().__init__("messages", look)
+        self.sentences = list(sentences) or ["Nothing yet."]
+
+    def content(self, width: int) -> list[Line]:
+        lines: list[Line] = []
+        for sentence in self.sentences:
+            lines += [*(line(text) for text in wrapped(sentence, width, 20)), ()]
+        return lines[:-1]

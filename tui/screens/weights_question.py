@@ -1,0 +1,25 @@
+"""Which weights to take instead, when those asked for are not at hand."""
+
+from __future__ import annotations
+
+from engine.protocol import OpenFailed
+from tui.screens.question import Answer, Question
+from tui.theme import Glyphs, Palette
+
+WORDS = {
+    "none": "none: random weights, BatchNorm statistics estimated from your images",
+    "demo": "demo: the small weights that come with tl-tui",
+    "default": "default: torchvision's own, downloaded if need be",
+}
+
+
+class WeightsQuestion(Question):
+    """Dismissed with the value for `--weights`, `leave`, or None."""
+
+    def __init__(self, failed: OpenFailed, look: tuple[Palette, Glyphs]) -> None:
+        answers = [
+            Answer((str(number),), WORDS.get(choice, choice), choice)
+            for number, choice in enumerate(failed.choices, start=1)
+        ]
+        answers.append(Answer(("q", "escape"), "leave", "leave"))
+        super().__init__("Which weights?", failed.sentence, answers, look)

@@ -1,0 +1,108 @@
+"""Loss and validation accuracy of this start, with the earlier starts as ghosts."""
+
+from __future__ import annotations
+
+from tui.decimation import Decimation
+from tui.plot import PATTERNS, Scale, Series, plot, short
+from tui.state import Curve, RunState
+from tui.widgets.painted_lines import Line, PaintedLines
+
+GHOSTS = len(PATTERNS) - 2
+"""Earlier starts that are drawn, the latest; the last pattern is for a constant."""
+
+
+class _Curves(PaintedLines):
+    """Draws one number of every start."""
+
+    heading = ""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self.framed = False
+        self._decimations: list[tuple[Curve, Decimation]] = []
+
+    def values(self, curve: Curve) -> list[tuple[int, float]]:
+        """(step, value) of a curve, in order; the list only ever grows."""
+        raise NotImplementedError
+
+    def last_value(self, curve: Curve) -> str:
+        raise NotImplementedError
+
+    def graph(self, series: list[Series], width: int, height: int, state: RunState) -> list[Line]:
+        """The lines of the plot itself."""
+        raise NotImplementedError
+
+    def lines(self, state: RunState) -> list[Line]:
+        width, height = self.size
+        heading: list[Line] = []
+        if not self.framed:
+            rule = "─" * max(1, width - len(self.heading) - 3)
+            heading = [((f"{self.heading} ", "text"), (rule, "dim"))]
+            width -= 1
+        room = height - len(heading)
+        series = self._series(state)
+        if room < 2 or width < 20 or not series:
+            return heading
+        return heading + self.graph(series, width, room, state)
+
+    def _series(self, state: RunState) -> list[Series]:
+        curves = [curve for curve in state.curves[-GHOSTS - 1 :] if self.values(curve)]
+        known = {id(curve): decimation for curve, decimation in self._decimations}
+        self._decimations = [(c, known.get(id(c)) or Decimation()) for c in curves]
+        series = []
+        for place, (curve, decimation) in enumerate(self._decimations):
+            points = self.values(curve)
+            if len(points) < decimation.seen:
+                decimation.__init__()  # type: ignore[misc]
+            decimation.take(points)
+            now = curve is state.curves[-1]
+            buckets = [(bucket.step, bucket.mean) for bucket in decimation.buckets]
+            if not now and not curve.strategies:
+                continue
+            pattern = 0 if now else len(curves) - place - (curves[-1] is state.curves[-1])
+            label = "now" if now else curve.label
+            series.append(Series(buckets, max(0, pattern), label, self.last_value(curve)))
+        return series
+
+
+class LossCurve(_Curves):
+    """The loss of each training batch."""
+
+    heading = "loss"
+
+    def values(self, curve: Curve) -> list[tuple[int, float]]:
+        return curve.loss
+
+    def last_value(self, curve: Curve) -> str:
+        return short(curve.loss[-1][1])
+
+    def graph(self, series: list[Series], width: int, height: int, state: RunState) -> list[Line]:
+        scale = Scale.around([value for one in series for _, value in one.points])
+        return plot(series, width, height, scale=scale, plain=self.glyphs.plain)
+
+
+class AccuracyCurve(_Curves):
+    """The share of the yardstick images that were right."""
+
+    heading = "accuracy"
+
+    def values(self, curve: Curve) -> list[tuple[int, float]]:
+        return [(step, right / total) for step, right, total in curve.validation if total]
+
+    def last_value(self, curve: Curve) -> str:
+        _, right, total = curve.validation[-1]
+        share = short(right / total) if total else "–"
+        return f"{right}/{total} {share}" if self.size.width > 50 else share
+
+    def graph(self, series: list[Series], width: int, height: int, state: RunState) -> list[Line]:
+        chance = state.session.chance if state.session else 0.0
+        values = [value for one in series for _, value in one.points]
+        scale = Scale(max(0.0, min([*values, chance]) - 0.05), 1.0)
+        return plot(
+            series,
+            width,
+            height,
+            scale=scale,
+            plain=self.glyphs.plain,
+            level=("chance", chance) if chance else None,
+        )

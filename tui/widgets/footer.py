@@ -1,0 +1,64 @@
+"""The last line: the keys, answering for the row under the cursor."""
+
+from __future__ import annotations
+
+from tui.bindings import key_of
+from tui.stack_view import Target, target_owners
+from tui.state import RunState
+from tui.widgets.painted_lines import Line, PaintedLines, Piece, line_width
+
+LEFT = ("freeze_or_train", "step", "freeze_below", "replay", "start_over", "undo", "find")
+"""In the order of their importance; the line shows as many as there is room for."""
+SHOWN = ("freeze_or_train", "freeze_below", "step", "replay", "start_over", "undo", "find")
+"""In the order in which they stand there."""
+RIGHT = ("command_palette", "help", "leave")
+
+
+class Footer(PaintedLines):
+    """Keys in reverse video, each with a word."""
+
+    target: Target | None = None
+
+    def lines(self, state: RunState) -> list[Line]:
+        width = self.size.width
+        right = [_entry(action) for action in (RIGHT if width >= 100 else RIGHT[1:])]
+        if width < 60:
+            right = right[-1:]
+        chosen: list[str] = []
+        for action in ("restart", *LEFT[1:]) if state.phase == "dead" else LEFT:
+            if self._length([*chosen, action], state) + self._width(right) + 3 <= width:
+                chosen.append(action)
+        order = ("restart", *SHOWN)
+        left = [self._label(action, state) for action in order if action in chosen]
+        pieces = self._joined(left)
+        end = self._joined(right)
+        gap = width - 1 - line_width(pieces) - line_width(end)
+        if gap > 2:
+            gap, end = gap - 1, [*end, (" ", "text")]
+        return [((" ", "text"), *pieces, (" " * gap, "text"), *end)]
+
+    def _length(self, actions: list[str], state: RunState) -> int:
+        return self._width([self._label(action, state) for action in actions])
+
+    def _width(self, entries: list[tuple[str, str]]) -> int:
+        return line_width(self._joined(entries))
+
+    def _label(self, action: str, state: RunState) -> tuple[str, str]:
+        if action == "freeze_or_train" and self.target is not None and state.session is not None:
+            thaws = state.trainable(target_owners(state, self.target)) != "all"
+            return _entry(action)[0], "thaw  " if thaws else "freeze"
+        return _entry(action)
+
+    @staticmethod
+    def _joined(entries: list[tuple[str, str]]) -> list[Piece]:
+        pieces: list[Piece] = []
+        for key, label in entries:
+            if pieces:
+                pieces.append(("  ", "text"))
+            pieces += [(key, "chosen"), (f" {label}", "text")]
+        return pieces
+
+
+def _entry(action: str) -> tuple[str, str]:
+    key = key_of(action)
+    return key.shown.partition(",")[0], key.short

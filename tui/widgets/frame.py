@@ -1,0 +1,28 @@
+"""The frame around a panel, with its title; the panel's content stands on it."""
+
+from __future__ import annotations
+
+from tui.state import RunState
+from tui.widgets.painted_lines import Line, PaintedLines, fitted
+
+
+class Frame(PaintedLines):
+    """A rounded frame."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self.title = ""
+
+    def lines(self, state: RunState) -> list[Line]:
+        width, height = self.size
+        if width < 4 or height < 2:
+            return []
+        title = fitted(self.title, width - 6)
+        rule = "─" * (width - 5 - len(title)) if title else "─" * (width - 3)
+        top: Line = (
+            (("╭─ ", "dim"), (title, "text"), (f" {rule}"[: width - 4 - len(title)] + "╮", "dim"))
+            if title
+            else (("╭─" + rule + "╮", "dim"),)
+        )
+        side: Line = (("│", "dim"), (" " * (width - 2), "text"), ("│", "dim"))
+        return [top, *[side] * (height - 2), (("╰" + "─" * (width - 2) + "╯", "dim"),)]

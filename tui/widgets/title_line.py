@@ -1,0 +1,64 @@
+"""The first line: what is being trained, from which weights, on what."""
+
+from __future__ import annotations
+
+import re
+
+from tui.state import RunState
+from tui.widgets.painted_lines import Line, PaintedLines, fitted, justified, line_width
+
+
+class TitleLine(PaintedLines):
+    """Model, weights (and why), data; at the right the device and its memory."""
+
+    def lines(self, state: RunState) -> list[Line]:
+        width = self.size.width
+        name = (" tl-tui   ", "strong")
+        session = state.session
+        if session is None:
+            return [(name, (self.app.sub_title, "dim"))]
+        right = f"{device(state)} "
+        classes = f"{len(session.classes)} classes"
+        images = f", {session.train_images} + {session.val_images} images"
+        room = width - line_width([name]) - len(right) - 1
+        why = short_reason(session.weights_why)
+        label = session.weights if session.pretrained else f"{session.weights} weights"
+        reasons = [f" ({why})"] if why else [""]
+        tries = [
+            f"{session.arch} · {label}{reason} · {session.data}, {tail}"
+            for reason in reasons
+            for tail in (classes + images, classes)
+        ]
+        if why:
+            bare = f"{session.arch} · {label} () · {session.data}"
+            tries.append(bare.replace("()", f"({fitted(why, max(6, room - len(bare)))})"))
+        text = next((text for text in tries if len(text) <= room), tries[-1])
+        return [justified([name, (text, "text")], [(right, "text")], width)]
+
+
+def short_reason(why: str) -> str:
+    """The nub of a sentence such as `no pretrained weights: FILE is not there (no internet)`."""
+    in_brackets = re.findall(r"\(([^()]+)\)\.?$", why)
+    return in_brackets[-1] if in_brackets else why.partition(":")[0].rstrip(".")
+
+
+def device(state: RunState) -> str:
+    """The device, and how much of its memory the last step took."""
+    session = state.session
+    if session is None:
+        return ""
+    if state.provisional:
+        return "last time's stack"
+    used = state.last.memory_used if state.last else None
+    if session.memory_total is None:
+        return session.device
+    total = f"{session.memory_total / 2**30:.0f} GB"
+    return f"{session.device} {used / 2**30:.1f}/{total}" if used else f"{session.device} {total}"
+
+
+class WarningLine(PaintedLines):
+    """Why a GPU that is there cannot be used; stands there all the time."""
+
+    def lines(self, state: RunState) -> list[Line]:
+        warning = state.session.device_warning if state.session else ""
+        return [((fitted(f" ! {warning}", self.size.width), "alarm"),)] if warning else []
