@@ -144,6 +144,14 @@ class EngineProcess:
                 self.kill()
         self._process.wait()
 
+    def leave(self, timeout: float) -> None:
+        """Wait for the end of an engine whose last client has gone, at most `timeout` seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self.alive:
+                self._process.terminate()
+            self._process.wait(timeout)
+        self.kill()
+
     def kill(self) -> None:
         """End the engine at once."""
         if self.alive:

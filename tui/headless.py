@@ -1,0 +1,122 @@
+"""Without a screen: start an engine, let one task speak with it, and see that it is gone after."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from engine.client import Connection, EngineGone, EngineProcess
+from engine.problem import Problem
+from engine.protocol import (
+    AnyEvent,
+    EngineFailed,
+    Open,
+    OpenFailed,
+    Refused,
+    RunConfig,
+    SessionOpened,
+)
+
+from . import exit_codes
+
+Task = Callable[[Connection, AsyncIterator[AnyEvent]], Awaitable[int]]
+"""Speaks with an engine; returns an exit code."""
+
+_REQUESTS = {
+    signal.SIGINT: exit_codes.INTERRUPTED,
+    signal.SIGTERM: exit_codes.ON_REQUEST,
+    signal.SIGUSR1: exit_codes.ON_REQUEST,
+}
+
+
+class EngineFailure(Exception):
+    """The engine cannot go on; the text is its sentence."""
+
+
+def run(task: Task) -> int:
+    """Run a task against an engine of its own. The engine is gone when this returns.
+
+    Returns:
+        What the task returned, or the code of the signal that ended it; 1, and a sentence on
+        standard error, if the engine failed or died.
+
+    Raises:
+        Problem: what was asked for cannot be had.
+    """
+    for number, code in _REQUESTS.items():
+        if number != signal.SIGINT:  # that one raises KeyboardInterrupt already
+            signal.signal(number, lambda *_, code=code: sys.exit(code))
+    process = EngineProcess.start()
+    try:
+        return asyncio.run(_supervise(process, task))
+    except (EngineFailure, EngineGone) as error:
+        print(f"tl-tui: {error}", file=sys.stderr)
+        return exit_codes.FAILED
+    finally:
+        process.kill()
+
+
+async def _supervise(process: EngineProcess, task: Task) -> int:
+    asked: list[int] = []
+
+    def request(code: int) -> None:
+        if asked:
+            process.kill()  # asked twice: at once
+        asked.append(code)
+        running.cancel()
+
+    running = asyncio.ensure_future(_speak(process, task))
+    loop = asyncio.get_running_loop()
+    for number, code in _REQUESTS.items():
+        loop.add_signal_handler(number, request, code)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        return asked[0]
+    finally:
+        await process.stop()
+
+
+async def _speak(process: EngineProcess, task: Task) -> int:
+    connection = await process.connect(lossless=True)
+    try:
+        return await task(connection, _events(process, connection))
+    finally:
+        await connection.close()
+
+
+async def _events(process: EngineProcess, connection: Connection) -> AsyncIterator[AnyEvent]:
+    """The engine's events; its failure and its death are raised."""
+    async for event in connection:
+        if isinstance(event, EngineFailed):
+            raise EngineFailure(event.sentence)
+        if isinstance(event, Refused):
+            raise EngineFailure(event.reason)
+        yield event
+    raise EngineFailure(process.reason())
+
+
+async def open_session(
+    connection: Connection, events: AsyncIterator[AnyEvent], config: RunConfig
+) -> SessionOpened:
+    """Open a session and wait until it is ready.
+
+    Raises:
+        Problem: it cannot be opened as asked.
+        EngineFailure: the engine failed or died.
+    """
+    connection.send(Open(id=1, config=config))
+    async for event in events:
+        if isinstance(event, SessionOpened):
+            return event
+        if isinstance(event, OpenFailed):
+            raise Problem(_with_choices(event))
+    raise AssertionError("the events ended without a reason")
+
+
+def _with_choices(event: OpenFailed) -> str:
+    unnamed = [f"--weights {choice}" for choice in event.choices]
+    unnamed = [option for option in unnamed if option not in event.sentence]
+    return f"{event.sentence} Possible: {', '.join(unnamed)}." if unnamed else event.sentence

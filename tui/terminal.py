@@ -1,0 +1,198 @@
+"""What the terminal can show: colours, Unicode, size; and what it is inside of."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+Colours = Literal["none", "16", "256", "truecolor"]
+
+ANSWER_S = 0.5
+"""How long a terminal may take to say where its cursor is; over far lines a third of that."""
+_SAMPLE = "é±"
+"""Two cells in UTF-8, three where characters of ambiguous width are drawn wide, four bytes drawn
+one by one elsewhere. None of its bytes is a control character in any Latin set."""
+
+
+@dataclass(frozen=True)
+class TerminalInfo:
+    """What was found out about a terminal."""
+
+    term: str
+    is_terminal: bool
+    width: int
+    height: int
+    colours: Colours
+    colours_why: str
+    unicode: bool
+    unicode_why: str
+    multiplexer: Literal["", "tmux", "screen"]
+
+    @property
+    def monochrome(self) -> bool:
+        return self.colours == "none"
+
+
+def look(*, ask: bool = True, ascii_only: bool = False) -> TerminalInfo:
+    """Find out what the terminal can show.
+
+    Args:
+        ask: Write to the terminal and read its answer; else by the environment alone.
+        ascii_only: The user insists on ASCII.
+    """
+    is_terminal = os.isatty(0) and os.isatty(1)
+    size = shutil.get_terminal_size()
+    colours, colours_why = _colours()
+    if ascii_only:
+        unicode, unicode_why = False, "--ascii"
+    else:
+        unicode, unicode_why = _unicode(ask=ask and is_terminal)
+    return TerminalInfo(
+        term=os.environ.get("TERM", ""),
+        is_terminal=is_terminal,
+        width=size.columns,
+        height=size.lines,
+        colours=colours,
+        colours_why=colours_why,
+        unicode=unicode,
+        unicode_why=unicode_why,
+        multiplexer=_multiplexer(),
+    )
+
+
+def _multiplexer() -> Literal["", "tmux", "screen"]:
+    if os.environ.get("TMUX"):
+        return "tmux"
+    return "screen" if os.environ.get("STY") else ""
+
+
+# --- colours ------------------------------------------------------------------------------------
+
+
+def _colours() -> tuple[Colours, str]:
+    term = os.environ.get("TERM", "")
+    if os.environ.get("NO_COLOR"):
+        return "none", "NO_COLOR"
+    if term in ("", "dumb", "unknown"):
+        return "none", f"TERM={term}"
+    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return "truecolor", f"COLORTERM={os.environ['COLORTERM']}"
+    if term.endswith("-direct"):
+        return "truecolor", f"TERM={term}"
+    if "256color" in term:
+        return "256", f"TERM={term}"
+    count = _terminfo_colours(term)
+    if count is None:
+        return "16", f"TERM={term}, of which this system knows nothing"
+    if count >= 256:
+        return "256", f"TERM={term}"
+    return ("16", f"TERM={term}") if count >= 8 else ("none", f"TERM={term}")
+
+
+def _terminfo_colours(term: str) -> int | None:
+    """How many colours terminfo says; None if it does not know the terminal."""
+    try:
+        import curses
+
+        curses.setupterm(term, fd=1)
+        return curses.tigetnum("colors")
+    except Exception:  # curses.error, ImportError, or a standard output that is no file
+        return None
+
+
+# --- Unicode ------------------------------------------------------------------------------------
+
+
+def _unicode(*, ask: bool) -> tuple[bool, str]:
+    if os.environ.get("TERM") == "linux":
+        return False, "TERM=linux: its font lacks the glyphs"
+    if os.environ.get("TMUX") and _tmux_client_utf8() is False:
+        return False, "tmux was started without UTF-8; tmux -u would have it"
+    width = _drawn_width() if ask else None
+    if width == len(_SAMPLE):
+        return True, "the terminal was asked"
+    if width == len(_SAMPLE) + 1:
+        return False, "the terminal draws characters of ambiguous width two cells wide"
+    if width is not None:
+        return False, "the terminal does not read UTF-8"
+    name, value = _original_locale()
+    if re.search(r"utf-?8", value, re.IGNORECASE):
+        return True, f"{name}={value}"
+    return False, f"{name}={value}" if name else "no locale is set and the terminal does not answer"
+
+
+def _original_locale() -> tuple[str, str]:
+    """The locale's variable and value as the process was started; Python itself sets LC_CTYPE."""
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            entries = file.read().decode(errors="replace").split("\0")
+        started = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+    except OSError:
+        started = dict(os.environ)
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        if started.get(name):
+            return name, started[name]
+    return "", ""
+
+
+def _tmux_client_utf8() -> bool | None:
+    """Whether tmux draws UTF-8 on the terminal it runs in; None if it does not say."""
+    try:
+        said = subprocess.run(
+            ["tmux", "display-message", "-p", "#{client_utf8}"],
+            capture_output=True,
+            text=True,
+            timeout=1,
+            stdin=subprocess.DEVNULL,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"1": True, "0": False}.get(said)
+
+
+def _drawn_width() -> int | None:
+    """How many cells the terminal's cursor moves for the sample; None if it does not answer.
+
+    The sample is wiped out again, and keys that were pressed meanwhile are dropped.
+    """
+    import termios
+
+    try:
+        before = termios.tcgetattr(0)
+    except termios.error:
+        return None
+    if os.tcgetpgrp(0) != os.getpgrp():
+        return None  # in the background: asking would stop the process
+    quiet = termios.tcgetattr(0)
+    quiet[3] &= ~(termios.ECHO | termios.ICANON)
+    sys.stdout.flush()
+    try:
+        termios.tcsetattr(0, termios.TCSADRAIN, quiet)
+        os.write(1, b"\r" + _SAMPLE.encode() + b"\x1b[6n")
+        column = _read_column(time.monotonic() + ANSWER_S)
+        # Back and wiped, four cells at most; a terminal that knows no escapes sees blanks.
+        os.write(1, b"\r    \r")
+    finally:
+        termios.tcsetattr(0, termios.TCSAFLUSH, before)
+    return column - 1 if column is not None else None
+
+
+def _read_column(deadline: float) -> int | None:
+    answer = b""
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([0], [], [], left)[0]:
+            break
+        byte = os.read(0, 1)
+        if not byte:
+            break
+        answer += byte
+        if match := re.search(rb"\x1b\[(\d+);(\d+)R", answer):
+            return int(match[2])
+    return None
