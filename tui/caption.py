@@ -57,7 +57,7 @@ def caption(state: RunState, width: int) -> list[str]:
     if frozenset(step.mask) != state.wanted:
         clauses.append(_coming(state, step))
     elif _broken(step):
-        clauses.append(Clause(("0 starts over.", "")))
+        clauses.append(Clause(("0 starts over.", ""), FINDING))
     return _fit(clauses, width)
 
 
@@ -109,7 +109,7 @@ def _happened(stack: StackInfo, step: StepTaken) -> list[Clause]:
                     f"Step {step.step} computed the loss and changed nothing: all layers are "
                     "frozen, so no gradient flows and nothing is left to train.",
                     f"Step {step.step}: all layers are frozen, nothing is left to train.",
-                    "All layers are frozen.",
+                    f"Step {step.step} changed nothing.",
                 )
             )
         )

@@ -20,6 +20,9 @@ NAME, STATE, REACH, BAR, NORM, RATIO, RATE, ROLE = 9, 8, 9, 12, 7, 7, 6, 10
 
 LONGEST_NAME = 40
 
+SENTENCE = 66
+"""What a sentence in the table may take in any case."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -45,6 +48,18 @@ class Columns:
     def tower(self) -> int:
         """Width of the tower."""
         return MARKER + self.brick + 1
+
+    @property
+    def end(self) -> int:
+        """Where the wall ends and what stands at the right of the loss: behind the last column."""
+        ends = [
+            self.reach + REACH,
+            (self.norm or 0) + NORM,
+            (self.ratio or 0) + RATIO,
+            (self.rate or 0) + RATE,
+            (self.role or 0) + ROLE,
+        ]
+        return max(*ends, min(self.table - 1, SENTENCE))
 
     @property
     def marks(self) -> bool:

@@ -7,6 +7,7 @@ changes only what lies between the old wall and the new one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 from engine.protocol import StackInfo
@@ -178,6 +179,10 @@ def _offset(items: list[_Item], view: StackView, window: int) -> int:
     margin = 1 if window >= 5 else 0
     offset = min(offset, here - margin)
     offset = max(offset, here + margin - window + 1)
+    # The parts of an expanded row come into sight with it, as far as the row itself stays.
+    if items[here].kind == "row":
+        parts = takewhile(lambda item: item.kind == "owner", items[here + 1 :])
+        offset = max(offset, min(here + len(list(parts)) - window + 1, here - margin))
     return max(0, min(offset, last))
 
 

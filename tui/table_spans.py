@@ -262,7 +262,7 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
     right = [f"step {last.step}{going}", glyphs.text(f"· {took}")]
 
     at = 1 + len("loss ") + len(value)
-    room = columns.table - 1
+    room = columns.end
     end = " ".join(right)
     if at + 2 + len(left[0][0]) + 2 + len(end) > room:
         end = right[0]
@@ -290,7 +290,7 @@ def _images(columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Pi
 def _wall(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
     wall = line.wall
     assert wall is not None
-    end = columns.table - 1 if columns.role is None else columns.role - 1
+    end = columns.end if columns.role is None else columns.role - 1
     rule = glyphs.wall_dashed if wall.dashed else glyphs.wall
     says = wall.says
     if line.pinned:

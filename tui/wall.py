@@ -33,7 +33,7 @@ def wall_of(state: RunState) -> Wall:
         row = state.lowest_reached(predicted=False)
         measured = (f"measured in step {step.step}", f"step {step.step}")
         if row is None and not step.mask:
-            return Wall(None, False, "nothing to train: the loss is computed, no gradient flows")
+            return Wall(None, False, "nothing to train: loss computed, no gradient flows")
         if row is None:
             return Wall(None, False, "no gradient arrived anywhere", measured)
         if row == 0:
