@@ -202,8 +202,9 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             "it must be a .pth or .safetensors file of tensors."
         ) from error
     for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
+        inner = state.get(key) if isinstance(state, dict) else None
+        if isinstance(inner, dict):
+            state = inner
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ModelProblem(f"--weights {path}: this is no state dict of tensors.")
     return {name.removeprefix("module."): value for name, value in state.items()}

@@ -102,10 +102,14 @@ class Probe:
                 self.parameters.append(parameter)
                 self.owner_of.append(index)
         self._watching = False
+        self._copies: dict[int, Tensor] = {}
+        """The trainable weights before the update, by position; after `measure`, minus the new."""
         self._handles: list[RemovableHandle] = []
         self._hook_parameters()
         # A row's output is that of the last module that joined it: there the gradient comes in.
         self._row_modules = {row.modules[-1][1]: number for number, row in enumerate(stack.rows)}
+        self._known_norms: dict[int, tuple[int, float]] = {}
+        """Norms of weights that did not move since, with the version they were taken of."""
         self._owner_modules = {owner.module: number for number, owner in enumerate(stack.owners)}
 
     # --- during the step ------------------------------------------------------------------------
@@ -117,7 +121,6 @@ class Probe:
         self._clock = _CudaClock(device) if device.type == "cuda" else _HostClock()
         self._observed = _Observed()
         self._marks: dict[str, int] = {}
-        self._before: dict[int, Tensor] = {}
         handles = [
             module.register_forward_hook(self._arm)
             for module in {**self._row_modules, **self._owner_modules}
@@ -144,9 +147,15 @@ class Probe:
             for position, parameter in enumerate(self.parameters)
             if parameter.grad is not None
         ]
+        # The copies are kept from step to step: fresh memory costs more than the copying.
+        kept = self._copies
+        self._copies = {
+            i: kept[i] if i in kept else torch.empty_like(self.parameters[i], requires_grad=False)
+            for i in trainable
+        }
         if trainable:
             weights = [self.parameters[position].detach() for position in trainable]
-            self._before = dict(zip(trainable, torch._foreach_mul(weights, 1.0), strict=True))
+            torch._foreach_copy_(list(self._copies.values()), weights)
 
     def _hook_parameters(self) -> None:
         for position, parameter in enumerate(self.parameters):
@@ -190,26 +199,32 @@ class Probe:
             The measurements; `extra` comes back in order, as floats.
         """
         with torch.no_grad():
-            updated = sorted(self._before)
-            gradients = [self.parameters[position].grad for position in updated]
-            after = [self.parameters[position].detach() for position in updated]
-            before = [self._before[position] for position in updated]
-            old_weights = [
-                self._before.get(position, parameter.detach())
+            updated = sorted(self._copies)
+            gradients = [g for i in updated if (g := self.parameters[i].grad) is not None]
+            after = [self.parameters[i].detach() for i in updated]
+            copies = [self._copies[i] for i in updated]
+            # A frozen weight's norm is taken once: the version counter tells of any write since.
+            stale = [
+                position
                 for position, parameter in enumerate(self.parameters)
+                if position in self._copies
+                or self._known_norms.get(position, (-1, 0.0))[0] != parameter._version
             ]
-            weight_norms = torch._foreach_norm(old_weights)
-            norms = [*weight_norms]
+            norms = _norms([self._copies.get(i, self.parameters[i].detach()) for i in stale])
+            norms += _norms(gradients)
             if updated:
-                norms += torch._foreach_norm(gradients)
-                norms += torch._foreach_norm(torch._foreach_sub(after, before))
+                torch._foreach_sub_(copies, after)  # in place: the copies are the change from here
+            norms += _norms(copies)
             scalars = [value.detach().to(torch.float64).reshape(()) for value in [*extra, *norms]]
             numbers = torch.stack(scalars).tolist()  # the one transfer
-            count = len(extra)
-            weight = numbers[count : count + len(self.parameters)]
-            rest = numbers[count + len(self.parameters) :]
-            gradient = dict(zip(updated, rest[: len(updated)], strict=True))
-            update = dict(zip(updated, rest[len(updated) :], strict=True))
+            rest = iter(numbers[len(extra) :])
+            for position in stale:
+                self._known_norms[position] = (self.parameters[position]._version, next(rest))
+            weight = [self._known_norms[i][1] for i in range(len(self.parameters))]
+            gradient = {position: next(rest) for position in updated}
+            update = {position: next(rest) for position in updated}
+            for position in updated:
+                del self._known_norms[position]  # it has just moved
             nonfinite = self._count_nonfinite(gradient)
             self._exact_where_overflowed(gradient, weight, update)
         owners = tuple(
@@ -241,7 +256,7 @@ class Probe:
         return Measurement(
             rows=rows,
             owners=owners,
-            extra=numbers[:count],
+            extra=numbers[: len(extra)],
             forward_ms=milliseconds(marks["forward"], marks["backward"]),
             backward_ms=milliseconds(marks["backward"], marks["arrived"]),
             update_ms=milliseconds(marks["update"], marks["end"]),
@@ -291,22 +306,26 @@ class Probe:
     ) -> None:
         """A sum of squares can overflow in fp32 where no element does: taken again in fp64."""
         for position, parameter in enumerate(self.parameters):
-            before = self._before.get(position)
-            old = parameter.detach() if before is None else before
+            change = self._copies.get(position)
             if math.isinf(weight[position]):
-                weight[position] = _norm64(old)
-            if before is None:
+                now = parameter.detach().double()
+                weight[position] = _norm64(now if change is None else now + change.double())
+            if change is None:
                 continue
-            if math.isinf(gradient[position]):
-                assert parameter.grad is not None
+            if math.isinf(gradient[position]) and parameter.grad is not None:
                 gradient[position] = _norm64(parameter.grad)
-            if not math.isfinite(update[position]):
-                update[position] = _norm64(parameter.detach().double() - before.double())
+            if math.isinf(update[position]):
+                update[position] = _norm64(change)
 
 
 def l2(norms: Iterator[float] | list[float] | tuple[float, ...]) -> float:
     """The L2 norm of several tensors together, from the norm of each."""
     return math.hypot(*norms)
+
+
+def _norms(tensors: list[Tensor]) -> list[Tensor]:
+    """The L2 norm of each; none for none (the multi-tensor call refuses an empty list)."""
+    return list(torch._foreach_norm(tensors)) if tensors else []
 
 
 def _norm64(tensor: Tensor) -> float:

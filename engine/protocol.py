@@ -155,7 +155,7 @@ class SessionOpened(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 # --- commands -----------------------------------------------------------------------------------
 
 
-class Command(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class Command(msgspec.Struct, tag=True, kw_only=True):
     id: int
     """Chosen by the sender; answered by exactly one `Confirmed` or `Refused`."""
 

@@ -14,6 +14,7 @@ the order of execution and there are no cuts.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -129,7 +130,7 @@ class Stack:
 
     def run_to(self, cut: Cut, images: Tensor) -> Tensor:
         """The activation at a cut, [N, ...], for a batch of images [N, 3, height, width]."""
-        return self._interpret(images, None, stop=cut.node)
+        return self._interpret(images, None, cut.node)
 
     def run_from(self, cut: Cut, activation: Tensor) -> Tensor:
         """The model's output for an activation at a cut; `run_from(c, run_to(c, x))` is the model.
@@ -138,7 +139,7 @@ class Stack:
         """
         if any(self._writes_in_place(user) for user in cut.node.users):
             activation = activation.clone()
-        return self._interpret(activation, cut.node, stop=None)
+        return self._interpret(activation, cut.node, None)
 
     def _interpret(self, value: Tensor, start: fx.Node | None, stop: fx.Node | None) -> Tensor:
         assert self.graph_module is not None, "a model without a trace has no cuts"
@@ -149,7 +150,7 @@ class Stack:
             if node.op == "placeholder":
                 if start is None:
                     interpreter.env[node] = value
-            elif node is start:
+            elif start is not None and node is start:
                 interpreter.env[node] = value
                 running = True
             elif node.op == "get_attr" or running:
@@ -409,10 +410,10 @@ def _last_in_graph(row: Row, nodes: list[fx.Node]) -> fx.Node | None:
 
 
 @cache
-def _reads_training(kind: type[nn.Module]) -> bool:
-    """Its `forward` looks at `self.training`, which a trace through it would bake in."""
+def _reads_training(forward: Callable) -> bool:
+    """A module's `forward` looks at `self.training`, which a trace through it would bake in."""
     try:
-        return "self.training" in inspect.getsource(kind.forward)
+        return "self.training" in inspect.getsource(forward)
     except (OSError, TypeError):
         return False
 
@@ -428,7 +429,7 @@ class _Tracer(fx.Tracer):
         return (
             m in self.whole
             or super().is_leaf_module(m, module_qualified_name)
-            or _reads_training(type(m))
+            or _reads_training(type(m).forward)
         )
 
 

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in one call: the tests marked `gpu`, then the GPU benchmarks.
+# Run from the repository's root with a Python whose torch works: PYTHON=python3 benchmarks/gpu.sh
+set -u
+python=${PYTHON:-python3}
+"$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' ||
+  { echo "no CUDA GPU that this torch can use; nothing was run"; exit 2; }
+status=0
+"$python" -m pytest -q -m gpu tests/test_gpu.py || status=1
+"$python" -m benchmarks.probe --device cuda --pairs 50 || status=1
+exit $status
