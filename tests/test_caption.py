@@ -151,7 +151,7 @@ def test_findings_are_named():
         "In conv1 the gradient has vanished (3e-12): nothing is learnt there."
     )
     at_rest = {"fc": measured("updated", 0.3, 0.0, 0.1)}
-    assert said(owners("fc"), rows=at_rest).startswith("fc did not move: learning rate 0.")
+    assert said(owners("fc"), rows=at_rest).startswith("fc received a gradient and did not move.")
 
 
 def test_an_unmeasured_step_says_so():

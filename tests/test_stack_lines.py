@@ -201,7 +201,10 @@ def test_every_state_is_told_apart_without_colour(
 ):
     mask, wish = (owners_named(RESNET18, "fc", *names) for names in (applied, wanted))
     rows = {"layer4.1": measurement} if measurement else {}
-    shown = state_of(RESNET18, mask, wish, norms=NORMS, rows=rows)
+    shown = RunState()
+    shown.apply(opened(RESNET18, mask, lr_pretrained=0.0 if measurement is AT_REST else 1e-3))
+    shown.apply(step_taken(RESNET18, mask, norms=NORMS, rows=rows))
+    shown.wanted = frozenset(wish)
     line = line_of(shown, "layer4.1")
     assert line[3:10] == brick
     assert line_of(shown, "layer4.1", ASCII)[3:10] == ascii_brick
@@ -217,6 +220,11 @@ def test_before_the_first_step_a_brick_is_open_where_the_gradient_will_pass():
     bricks = [line_of(state, name)[3:10] for name in ("fc", "layer4.1", "layer4.0", "layer3.1")]
     assert bricks == ["██   ██", "░░   ░░", "██   ██", "░░░░░░░"]
     assert line_of(state, "fc")[30:68].strip() == ""
+
+
+def test_a_rate_that_is_not_zero_is_never_called_so():
+    state = state_of(RESNET18, owners_named(RESNET18, "fc"), rows={"fc": AT_REST})
+    assert line_of(state, "fc")[21:68].split() == ["train", "updated", "━━━━━━━━╸", "3.1e-01", "0"]
 
 
 def test_dots_are_three_from_a_tenth_two_from_a_thousandth_one_below():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.prediction import combine
-from engine.protocol import LayerMeasurement, Reach, StackInfo, StepTaken
+from engine.protocol import LayerMeasurement, Reach, SessionOpened, StackInfo, StepTaken
 
 from .stack_view import Target, target_owners
 from .state import RunState, Trainable
@@ -137,9 +137,21 @@ def brick_of(state: RunState, target: Target) -> Brick:
         _share(owners, state),
         channel,
         measurement,
-        resting=channel.kind == "updated" and measurement.update_ratio == 0,
+        resting=channel.kind == "updated"
+        and measurement.update_ratio == 0
+        and rate_of(state.session, target) == 0,
         dim=measurement.reach == "unreached",
     )
+
+
+def rate_of(session: SessionOpened, target: Target) -> float:
+    """The learning rate a target has, or will have when it is thawed."""
+    stack, row = session.stack, target.index
+    if target.kind == "owner":
+        row = stack.owners[row].row
+    elif target.kind == "stage":
+        row = stack.stages[row].end_row - 1
+    return session.lr_head if stack.rows[row].head else session.lr_pretrained
 
 
 def _share(owners: range, state: RunState) -> str:

@@ -77,10 +77,11 @@ def _happened(stack: StackInfo, step: StepTaken) -> list[Clause]:
         channel_of(measurement, trainable=owner in mask).kind
         for owner, measurement in enumerate(step.owners)
     ]
+    # A part may well be too small to move in one step; it is news if a whole layer does not.
     resting = {
         owner
-        for owner, measurement in enumerate(step.owners)
-        if kinds[owner] == "updated" and measurement.update_ratio == 0
+        for owner, kind in enumerate(kinds)
+        if kind == "updated" and step.rows[stack.owners[owner].row].update_ratio == 0
     }
     learnt = {owner for owner, kind in enumerate(kinds) if kind == "updated"} - resting
     passed = {owner for owner, kind in enumerate(kinds) if kind == "passed"}
@@ -97,8 +98,10 @@ def _happened(stack: StackInfo, step: StepTaken) -> list[Clause]:
         clauses.append(_vanished(stack, vanished, largest))
     if resting:
         still = (names_of(stack, resting, limit).text for limit in (3, 1))
-        forms = tuple(f"{_capital(names)} did not move: learning rate 0." for names in still)
+        forms = tuple(f"{_capital(names)} received a gradient and did not move." for names in still)
         clauses.append(Clause(forms, FINDING))
+    # Two lines hold no more than two findings; the bricks show all of them.
+    del clauses[2:]
     reached = [row for row, seen in enumerate(step.rows) if seen.reach != "unreached"]
     if learnt:
         clauses.append(_taught(stack, step, learnt))
@@ -289,11 +292,14 @@ def _fit(clauses: list[Clause], width: int) -> list[str]:
         last = _wrapped(text, width)
         if len(last) <= LINES:
             return last
-    # Not even the shortest forms fit: the names are too long, or the room too narrow.
-    last = _wrapped(" ".join(clause.forms[-1] for clause in clauses if clause.forms[-1]), width)
-    rest = last[: LINES - 1] + [" ".join(last[LINES - 1 :])]
-    rest[-1] = textwrap.shorten(rest[-1], width, placeholder="…") if width > 1 else ""
-    return [line[:width] for line in rest]
+    # Not even the shortest forms fit: the first things said are the ones that matter most.
+    for kept in range(len(clauses) - 1, 0, -1):
+        said = (clause.forms[-1] for clause in clauses[:kept])
+        last = _wrapped(" ".join(part for part in said if part), width)
+        if len(last) <= LINES:
+            return last
+    shortened = textwrap.shorten(" ".join(last[LINES - 1 :]), max(2, width), placeholder="…")
+    return [line[:width] for line in (*last[: LINES - 1], shortened)]
 
 
 def _wrapped(text: str, width: int) -> list[str]:

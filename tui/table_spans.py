@@ -6,7 +6,7 @@ import math
 
 from engine.protocol import LayerMeasurement, SessionOpened
 
-from .bricks import VANISHED, Brick
+from .bricks import VANISHED, Brick, rate_of
 from .columns import (
     BAR,
     DECADES,
@@ -191,22 +191,16 @@ def _bar(norm: float | None, glyphs: Glyphs) -> str:
 
 
 def _rate(line: Line, brick: Brick, glyphs: Glyphs, session: SessionOpened) -> str:
-    target, stack = line.target, session.stack
-    assert target is not None
+    assert line.target is not None
     if brick.wanted == "none":
         return glyphs.no_gradient
-    if brick.resting:
-        return "0"
-    row = target.index
-    if target.kind == "owner":
-        row = stack.owners[row].row
-    elif target.kind == "stage":
-        row = stack.stages[row].end_row - 1
-    return rate(session.lr_head if stack.rows[row].head else session.lr_pretrained)
+    return rate(rate_of(session, line.target))
 
 
 def rate(value: float) -> str:
     """A learning rate in at most six letters."""
+    if value == 0:
+        return "0"
     short = f"{value:.0e}"
     return short if float(short) == value else f"{value:g}"[:RATE]
 
