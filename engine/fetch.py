@@ -7,9 +7,11 @@ checked always, a download goes to a temporary name first, and nothing is printe
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import re
+import sys
 import threading
 import time
 import urllib.error
@@ -19,10 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torchvision.models import WeightsEnum, get_model_weights
+import torchvision
+from torchvision.models import WeightsEnum, get_model_weights, list_models
+
+from .problem import Problem
 
 CHUNK = 1 << 20
 """Bytes read at a time."""
+LIMIT_S = 3600.0
+"""Wall-clock limit of `tl-tui fetch`."""
 
 
 class DownloadFailed(Exception):
@@ -136,3 +143,79 @@ def _download_to(file: WeightsFile, path: Path, stop: threading.Event, told: lis
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def main(arguments: list[str]) -> int:
+    """`tl-tui fetch ARCH [ENUM]`: one weights file into the cache. Returns the exit code.
+
+    Progress and what was done go to standard error.
+    """
+    arch, entry = arguments[0], arguments[1] if len(arguments) > 1 else None
+    try:
+        file = _asked_file(arch, entry)
+        print(_fetched(file), file=sys.stderr)
+    except (Problem, DownloadFailed) as error:
+        print(f"tl-tui: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _asked_file(arch: str, entry: str | None) -> WeightsFile:
+    """The file of an arch's entry.
+
+    Raises:
+        Problem: no such arch or entry, with near matches.
+    """
+    known = list_models(module=torchvision.models)
+    if arch not in known:
+        near = difflib.get_close_matches(arch, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "resnet18, for one, is known."
+        raise Problem(f"{arch}: torchvision has no such model; {hint}")
+    names = [known_entry.name for known_entry in get_model_weights(arch)]
+    if entry is not None and entry.upper() not in (*names, "DEFAULT"):
+        raise Problem(f"{entry}: {arch} has no such weights; choose {' or '.join(names)}.")
+    return weights_file(arch, entry.upper() if entry else None)
+
+
+def _fetched(file: WeightsFile) -> str:
+    """Get a file into the cache unless it is there. Returns what was done, in a sentence.
+
+    Raises:
+        DownloadFailed: with what can be done instead.
+    """
+    path = cached_path(file.name)
+    damaged = False
+    if path.exists():
+        if verify(path, file.hash_prefix):
+            return f"{path} is there already, and whole."
+        damaged = True
+        print(f"{path} is damaged (its hash is not the one in its name).", file=sys.stderr)
+    shown = _Progress()
+    try:
+        download(file, limit_s=LIMIT_S, progress=shown)
+    except DownloadFailed as error:
+        raise DownloadFailed(
+            f"{file.name} cannot be downloaded: {error}. Fetch it on a machine with internet "
+            f"(tl-tui fetch does it there, too) and put it into {path.parent}."
+        ) from error
+    finally:
+        shown.end()
+    return f"{path} is {'replaced' if damaged else 'there'}, and whole."
+
+
+class _Progress:
+    """How far a download is: one line that is rewritten on a terminal, else nothing."""
+
+    def __init__(self) -> None:
+        self._width = 0
+
+    def __call__(self, told: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{told:<{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(told)
+
+    def end(self) -> None:
+        if self._width:
+            print(f"\r{'':<{self._width}}\r", end="", file=sys.stderr, flush=True)

@@ -112,8 +112,14 @@ def main(arguments: list[str]) -> int:
         The exit code, see `exit_codes`.
     """
     try:
-        code = command_line.main(arguments, prog_name="tl-tui", standalone_mode=False)
+        if "_TL_TUI_COMPLETE" in os.environ:
+            command_line.main(arguments, prog_name="tl-tui")
+        # Not by click's own main, which turns a closed pipe into exit code 1.
+        with command_line.make_context("tl-tui", list(arguments)) as context:
+            code = command_line.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
     except click.ClickException as error:
         print(f"tl-tui: {_sentence(error)}", file=sys.stderr)
         return exit_codes.BAD_INPUT
