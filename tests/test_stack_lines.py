@@ -322,7 +322,7 @@ def test_narrow_screens_give_up_role_then_ratio_then_bar():
 
 
 def test_long_names_lose_their_middle():
-    assert fit("features.12", 9, "…") == "feat…s.12"
+    assert fit("features.12", 9, "…") == "fea…es.12"
     assert fit("layer4.1", 9, "…") == "layer4.1"
     assert fit("layer4.1", 2, "…") == "la"
     name = "encoder.layers.encoder_layer_11.self_attention"

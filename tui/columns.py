@@ -130,5 +130,6 @@ def fit(text: str, width: int, ellipsis: str) -> str:
         return text
     if width < 3:
         return text[: max(0, width)]
-    tail = width // 2
+    # A module path's end tells it from its neighbours.
+    tail = round(0.6 * (width - 1))
     return text[: width - 1 - tail] + ellipsis + text[-tail:]

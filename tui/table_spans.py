@@ -245,7 +245,7 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
     style = "strong" if math.isfinite(last.loss) else "alarm"
     busy = state.running or (state.busy is not None and "step" in state.busy.busy)
     going = f" {glyphs.ellipsis}" if busy else ""
-    took = f"{last.seconds * 1000:.1f} ms" if last.seconds < 0.9995 else f"{last.seconds:.2f} s"
+    took = _duration(last.seconds)
     left: list[tuple[str, str]] = [(f"batch {last.correct}/{last.batch}", "text")]
     seen = state.validated
     if seen is not None and seen.yardstick and seen.total:
@@ -270,6 +270,13 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
     if at + 2 + len(end) <= room:
         pieces.append((room - len(end), end, "text"))
     return pieces
+
+
+def _duration(seconds: float) -> str:
+    """Such as `9.8 ms`, `388 ms` or `1.24 s`."""
+    if seconds >= 0.9995:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1000:.{1 if seconds < 0.09995 else 0}f} ms"
 
 
 def _images(columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
