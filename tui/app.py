@@ -42,7 +42,7 @@ from tui.screens.main import MainScreen
 from tui.screens.messages import Messages
 from tui.screens.quit import LeaveQuestion
 from tui.screens.strategies import StrategyList
-from tui.screens.weights_question import WeightsQuestion
+from tui.screens.open_question import OpenQuestion
 from tui.stack_view import Target
 from tui.state import STRATEGY_KEYS, MaskChange, RunState
 from tui.textual_theme import LeanColours, textual_theme
@@ -60,8 +60,11 @@ BAD_INPUT = 2
 class Terminal(Protocol):
     """What the app has to know of the terminal."""
 
-    monochrome: bool
-    unicode: bool
+    @property
+    def monochrome(self) -> bool: ...
+
+    @property
+    def unicode(self) -> bool: ...
 
 
 class WorkbenchApp(App[None]):
@@ -190,9 +193,11 @@ class WorkbenchApp(App[None]):
                 self._to_replay = event
                 self._notices.done()
             case SessionOpened():
-                save_stack(self.config, event)
-            case OpenFailed(choices=choices) if choices:
-                self.push_screen(WeightsQuestion(event, self.look), self._answer_weights)
+                # At once: the cursor may stand in another stack than the one that was cached.
+                self._paint.now()
+                save_stack(self.dialogue.config, event)
+            case OpenFailed():
+                self.push_screen(OpenQuestion(event, self.look), self._answer_open_question)
             case Audited():
                 self._notices.answer(audit_sentence(event))
         self._paint.soon()
@@ -357,7 +362,7 @@ class WorkbenchApp(App[None]):
                 LeaveQuestion(state, self.look), lambda answer: self.exit() if answer else None
             )
 
-    def _answer_weights(self, answer: str | None) -> None:
+    def _answer_open_question(self, answer: str | None) -> None:
         if answer is None or answer == "leave":
             self.exit(return_code=BAD_INPUT)
         else:

@@ -202,11 +202,11 @@ def _arrival(state: RunState, target: Target, seen: LayerMeasurement | None) -> 
     if seen is None or seen.arrival_ms is None or state.measured is None:
         return ""
     if target.kind == "stage":
-        return f"after {seen.arrival_ms:.3g} ms"
+        return f"{seen.arrival_ms:.3g} ms"
     all_seen = state.measured.rows if target.kind == "row" else state.measured.owners
     times = [one.arrival_ms for one in all_seen if one.arrival_ms is not None]
     place = sum(time < seen.arrival_ms for time in times) + 1
-    return f"{_ordinal(place)} of {len(times)}, after {seen.arrival_ms:.3g} ms"
+    return f"{_ordinal(place)} of {len(times)}, {seen.arrival_ms:.3g} ms"
 
 
 def _ordinal(place: int) -> str:

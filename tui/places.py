@@ -82,29 +82,37 @@ def _framed(width: int, top: int, bottom: int, wish: Wish) -> dict[str, Region]:
     bottom -= 2
     three = width >= THREE_COLUMNS
     if three:
-        stack_width = min(120, width * 2 // 5)
-        inspector_width = min(60, width // 4)
-        x = stack_width + inspector_width + 2
-        curves = Region(x, top, width - x, bottom - 2 - top)
+        stack_width, inspector_width = 86, 48
         upper = bottom - 2
-        half = curves.height // 2
-        panels = {
-            "loss": Region(curves.x, top, curves.width, half),
-            "accuracy": Region(curves.x, top + half, curves.width, curves.height - half),
-        }
+        height = upper - top
+        left = stack_width + inspector_width + 1
+        # Below the stack, if it leaves room there; else both curves share the right.
+        below = height - max(wish.stack_lines + 6, 30)
+        if below >= 12:
+            panels = {
+                "loss": Region(left + 1, top, width - left - 1, height),
+                "accuracy": Region(0, upper - below, left, below),
+            }
+        else:
+            below, half = 0, height // 2
+            panels = {
+                "loss": Region(left + 1, top, width - left - 1, half),
+                "accuracy": Region(left + 1, top + half, width - left - 1, height - half),
+            }
+        lower = upper - below
     else:
         stack_width = width * 82 // 120
         inspector_width = width - stack_width - 1
         spare = bottom - top - 2 - (wish.stack_lines + 6)
         curve_height = max(8, min(20, spare))
-        upper = bottom - curve_height - 2
+        lower = upper = bottom - curve_height - 2
         half = width // 2
         panels = {
             "loss": Region(0, upper + 2, half, curve_height),
             "accuracy": Region(half + 1, upper + 2, width - half - 1, curve_height),
         }
-    panels["stack"] = Region(0, top, stack_width, upper - top)
-    panels["inspector"] = Region(stack_width + 1, top, inspector_width, upper - top)
+    panels["stack"] = Region(0, top, stack_width, lower - top)
+    panels["inspector"] = Region(stack_width + 1, top, inspector_width, lower - top)
     found["caption"] = Region(1, upper, width - 2, 2)
     for name, panel in panels.items():
         found[f"{name}-frame"] = panel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui.screens.question import Answer, Question
 from tui.state import STRATEGY_KEYS, RunState
 from tui.theme import Glyphs, Palette
-from tui.widgets.strategy_line import millions
+from tui.widgets.strategy_line import amount
 
 WHAT_FOR = {
     "feature-extraction": "little data, much like ImageNet",
@@ -23,7 +23,7 @@ class StrategyList(Question):
         answers = []
         for number, (name, owners) in enumerate(session.strategies.items() if session else []):
             label = STRATEGY_KEYS.get(name, ("", name))[1]
-            trains = f"{millions(state.trainable_params(frozenset(owners)))} M"
+            trains = amount(state.trainable_params(frozenset(owners)))
             text = f"{label:<11} {trains:>8}   {WHAT_FOR.get(name, '')}"
             answers.append(Answer((str(number + 1),), text, name))
         names = list(session.strategies) if session else []

@@ -6,7 +6,7 @@ from tui.inspection import Inspection, inspect
 from tui.stack_view import Target
 from tui.state import RunState
 from tui.widgets.painted_lines import Line, PaintedLines, fitted, line, wrapped
-from tui.widgets.strategy_line import millions
+from tui.widgets.strategy_line import amount
 
 FRAMED_LINES = 10
 """From this height on there is a field a line; below it, a heading and what fits."""
@@ -84,7 +84,7 @@ def _short(seen: Inspection, width: int, height: int) -> list[Line]:
     inner = width - 2
     norm = f" · BN {seen.norm_mode.partition(',')[0]}" if seen.norm_mode else ""
     kind = seen.kind.replace(" → ", "→")
-    size = f" · {millions(seen.params)} M"
+    size = f" · {amount(seen.params)}"
     brief = kind.partition(",")[0]
     kinds = [kind + size + norm, brief + size + norm, brief + size]
     kind = next((text for text in kinds if len(text) <= inner), kinds[-1])

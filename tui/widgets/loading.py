@@ -40,7 +40,10 @@ def checklist(state: RunState, terminal: str) -> list[Item]:
                 detail = f"{detail} · {told.seconds:.1f} s" if detail else f"{told.seconds:.1f} s"
             items.append(Item(stage, "done", detail))
         else:
-            items.append(Item(stage, "doing", told.detail or DOING[stage]))
+            detail = told.detail or DOING[stage]
+            if state.busy is not None:
+                detail += f" · {state.busy.seconds:.0f} s"
+            items.append(Item(stage, "doing", detail))
     return items
 
 
@@ -54,6 +57,8 @@ def checklist_line(state: RunState, width: int) -> Line:
     for item in checklist(state, ""):
         mark, style = MARKS[item.status]
         text = f" {item.name}   "
+        if item.status == "doing" and state.busy is not None:
+            text = f" {item.name} {state.busy.seconds:.0f} s   "
         room -= 1 + len(text)
         if room < 0:
             break
@@ -69,20 +74,15 @@ class Loading(PaintedLines):
 
     def lines(self, state: RunState) -> list[Line]:
         width, height = self.size
-        if state.phase == "dead" or (state.question and state.phase == "asking"):
-            sentence = state.death if state.phase == "dead" else state.question.sentence  # type: ignore[union-attr]
-            head = "The engine is gone" if state.phase == "dead" else "This cannot be opened"
-            keys = "R starts it again    q leaves" if state.phase == "dead" else "q leaves"
+        if state.phase == "dead":
+            text = wrapped(state.death, min(width - 6, 90), max(1, height - 6))
             indent = " " * 3
             body = [
-                line(indent, (head, "strong")),
+                line(indent, ("The engine is gone", "strong")),
                 (),
-                *(
-                    line(f"{indent}{text}")
-                    for text in wrapped(sentence, min(width - 6, 90), max(1, height - 6))
-                ),
+                *(line(f"{indent}{part}") for part in text),
                 (),
-                line(indent, (keys, "dim")),
+                line(indent, ("R starts it again    q leaves", "dim")),
             ]
             return [*[()] * max(0, (height - len(body)) // 3), *body]
         items = checklist(state, self.terminal)

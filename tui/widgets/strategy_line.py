@@ -24,16 +24,17 @@ class StrategyLine(PaintedLines):
                 left += [(f"[{label}]", "chosen"), (" ", "text")]
             else:
                 left.append((f" {label}  ", "dim" if name is None else "text"))
+        unit = " M"  # said once
         total = sum(owner.params for owner in session.stack.owners)
-        right = f"{millions(state.trainable_params())} of {millions(total)} M train "
+        right = f"{amount(state.trainable_params()).removesuffix(unit)} of {amount(total)} train "
         if width >= 100 and state.pending and state.applied is not None:
-            now = millions(state.trainable_params(state.applied))
-            wanted = millions(state.trainable_params())
-            right = f"{now} of {millions(total)} M train → {wanted} M next step "
+            now = amount(state.trainable_params(state.applied)).removesuffix(unit)
+            wanted = amount(state.trainable_params())
+            right = f"{now} of {amount(total)} train → {wanted} next step "
         if width >= 100:
             left.insert(0, (" ", "text"))
         if line_width(left) + len(right) + 1 > width:
-            right = f"{millions(state.trainable_params())} M "
+            right = f"{amount(state.trainable_params())} "
         if line_width(left) + len(right) + 1 > width:
             # Too narrow for the list: the one that is on.
             label = dict(names).get(strategy or "", "by hand")
@@ -41,7 +42,9 @@ class StrategyLine(PaintedLines):
         return [justified(left, [(right, "text")], width)]
 
 
-def millions(params: int) -> str:
-    """Such as `5.90` (millions); four digits at most."""
+def amount(params: int) -> str:
+    """How many parameters: `1,026`, `5.90 M`, `117 M`."""
+    if params < 10_000:
+        return f"{params:,}"
     value = params / 1e6
-    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+    return f"{value:.2f} M" if value < 100 else f"{value:.0f} M"

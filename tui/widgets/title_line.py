@@ -13,11 +13,11 @@ class TitleLine(PaintedLines):
 
     def lines(self, state: RunState) -> list[Line]:
         width = self.size.width
-        name = (" tl-tui   ", "strong")
+        name = (" tl-tui   " if width >= 60 else " ", "strong")
         session = state.session
         if session is None:
             return [(name, (self.app.sub_title, "dim"))]
-        right = f"{device(state)} "
+        right = f"{device(state) if width >= 60 else session.device} "
         classes = f"{len(session.classes)} classes"
         images = f", {session.train_images} + {session.val_images} images"
         room = width - line_width([name]) - len(right) - 1
@@ -33,7 +33,8 @@ class TitleLine(PaintedLines):
             bare = f"{session.arch} · {label} () · {session.data}"
             tries.append(bare.replace("()", f"({fitted(why, max(6, room - len(bare)))})"))
         text = next((text for text in tries if len(text) <= room), tries[-1])
-        return [justified([name, (text, "text")], [(right, "text")], width)]
+        style = "dim" if state.provisional else "text"
+        return [justified([name, (text, style)], [(right, style)], width)]
 
 
 def short_reason(why: str) -> str:

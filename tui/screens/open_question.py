@@ -1,4 +1,4 @@
-"""Which weights to take instead, when those asked for are not at hand."""
+"""The session cannot be opened as asked: why, and which weights to take instead if that is it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORDS = {
 }
 
 
-class WeightsQuestion(Question):
+class OpenQuestion(Question):
     """Dismissed with the value for `--weights`, `leave`, or None."""
 
     def __init__(self, failed: OpenFailed, look: tuple[Palette, Glyphs]) -> None:
@@ -22,4 +22,5 @@ class WeightsQuestion(Question):
             for number, choice in enumerate(failed.choices, start=1)
         ]
         answers.append(Answer(("q", "escape"), "leave", "leave"))
-        super().__init__("Which weights?", failed.sentence, answers, look)
+        title = "Which weights?" if failed.choices else "This cannot be opened"
+        super().__init__(title, failed.sentence, answers, look)
