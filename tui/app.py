@@ -27,7 +27,7 @@ from tui.bindings import KEYS
 from tui.choices import after_freeze_below, after_toggle, other_norm_mode
 from tui.dialogue import Dialogue
 from tui.engine_link import EngineLink
-from tui.notices import Notices
+from tui.notices import Notices, audit_sentence
 from tui.pace import Pace
 from tui.preferences import (
     Preferences,
@@ -40,9 +40,9 @@ from tui.screens.find import Find
 from tui.screens.help import Help
 from tui.screens.main import MainScreen
 from tui.screens.messages import Messages
+from tui.screens.open_question import OpenQuestion
 from tui.screens.quit import LeaveQuestion
 from tui.screens.strategies import StrategyList
-from tui.screens.open_question import OpenQuestion
 from tui.stack_view import Target
 from tui.state import STRATEGY_KEYS, MaskChange, RunState
 from tui.textual_theme import LeanColours, textual_theme
@@ -315,29 +315,6 @@ class WorkbenchApp(App[None]):
         self.run_worker(self.dialogue.follow(restart=True), exit_on_error=True)
         self._paint.now()
 
-    # --- moving ---------------------------------------------------------------------------------
-
-    def action_move(self, lines: int) -> None:
-        self._main.stack.move(lines)
-
-    def action_page(self, pages: int) -> None:
-        self._main.stack.page(pages)
-
-    def action_home(self) -> None:
-        self._main.stack.home()
-
-    def action_end(self) -> None:
-        self._main.stack.end()
-
-    def action_expand(self) -> None:
-        self._main.stack.expand()
-
-    def action_collapse(self) -> None:
-        self._main.stack.collapse()
-
-    def action_toggle_fold(self) -> None:
-        self._main.stack.toggle_fold()
-
     def action_find(self) -> None:
         if self._need_stack():
             self.push_screen(Find(self._main.stack.find))
@@ -379,15 +356,6 @@ class WorkbenchApp(App[None]):
             yield SystemCommand(
                 f"Theme: {name}", palette.description, partial(setattr, self, "theme", name)
             )
-
-
-def audit_sentence(audited: Audited) -> str:
-    """What an audit found."""
-    if not audited.findings:
-        return f"Audit: all {audited.tensors} frozen tensors are bit for bit as before."
-    first = audited.findings[0]
-    more = f" and {len(audited.findings) - 1} more" if len(audited.findings) > 1 else ""
-    return f"Audit: {first.tensor}{more} changed though frozen: {first.cause}"
 
 
 def run_app(

@@ -26,16 +26,16 @@ class Key:
 
 
 KEYS: tuple[Key, ...] = (
-    Key(("up", "k"), "move(-1)", "up, k", "move up"),
-    Key(("down", "j"), "move(1)", "down, j", "move down"),
-    Key(("home", "g"), "home", "Home, g", "first line", title="Go to the top"),
-    Key(("end", "G"), "end", "End, G", "last line", title="Go to the bottom"),
-    Key(("pageup",), "page(-1)", "PgUp", "a page up"),
-    Key(("pagedown",), "page(1)", "PgDn", "a page down"),
+    Key(("up", "k"), "screen.move(-1)", "up, k", "move up"),
+    Key(("down", "j"), "screen.move(1)", "down, j", "move down"),
+    Key(("screen.home", "g"), "screen.home", "Home, g", "first line", title="Go to the top"),
+    Key(("screen.end", "G"), "screen.end", "End, G", "last line", title="Go to the bottom"),
+    Key(("pageup",), "screen.page(-1)", "PgUp", "a page up"),
+    Key(("pagedown",), "screen.page(1)", "PgDn", "a page down"),
     Key(("slash",), "find", "/", "find a layer by name", "find", "Find a layer"),
-    Key(("left", "h"), "collapse", "left, h", "fold the row or its stage", title="Fold"),
-    Key(("right", "l"), "expand", "right, l", "open the row or stage", title="Open"),
-    Key(("enter",), "toggle_fold", "Enter", "open or fold", title="Open or fold"),
+    Key(("left", "h"), "screen.collapse", "left, h", "fold the row or its stage", title="Fold"),
+    Key(("right", "l"), "screen.expand", "right, l", "open the row or stage", title="Open"),
+    Key(("enter",), "screen.toggle_fold", "Enter", "open or fold", title="Open or fold"),
     Key(
         ("space",),
         "freeze_or_train",

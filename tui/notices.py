@@ -8,6 +8,8 @@ from collections.abc import Callable
 from textual.message_pump import MessagePump
 from textual.timer import Timer
 
+from engine.protocol import Audited
+
 REMEMBERED = 200
 """Sentences kept to be read again."""
 
@@ -58,3 +60,12 @@ class Notices:
             self._say(self._waiting.popleft())
         else:
             self._show("")
+
+
+def audit_sentence(audited: Audited) -> str:
+    """What an audit found."""
+    if not audited.findings:
+        return f"Audit: all {audited.tensors} frozen tensors are bit for bit as before."
+    first = audited.findings[0]
+    more = f" and {len(audited.findings) - 1} more" if len(audited.findings) > 1 else ""
+    return f"Audit: {first.tensor}{more} changed though frozen: {first.cause}"

@@ -26,6 +26,7 @@ from engine.protocol import (
     OpenFailed,
     Reach,
     Refused,
+    RowInfo,
     SessionOpened,
     StackInfo,
     StartedOver,
@@ -160,7 +161,7 @@ class RunState:
 
     def strategy_of(self, mask: Mask) -> str | None:
         strategies = self.session.strategies if self.session else {}
-        return next((name for name, owners in strategies.items() if frozenset(owners) == mask), None)
+        return next((name for name, on in strategies.items() if frozenset(on) == mask), None)
 
     def row_owners(self, row: int) -> range:
         """The owners of a row. There must be a stack."""
@@ -220,7 +221,7 @@ class RunState:
                 return row
         return None
 
-    def _rows(self):  # type: ignore[no-untyped-def]
+    def _rows(self) -> tuple[RowInfo, ...]:
         assert self.session is not None, "there is no stack yet"
         return self.session.stack.rows
 
@@ -298,9 +299,9 @@ class RunState:
             case StartOverUndone():
                 self._start_over_undone()
             case Audited():
-                self.audited = event
+                self.audited, self.busy = event, None
             case TrainEnded():
-                self.running = False
+                self.running, self.busy = False, None
             case ImageSkipped():
                 self.skipped_images = event.total
             case Heartbeat():
@@ -366,6 +367,7 @@ class RunState:
         self.undo_list = [entry for entry in self.undo_list if isinstance(entry, MaskChange)]
 
     def _validated(self, event: Validated) -> None:
+        self.busy = None
         self.validated = event
         if event.yardstick:
             self.curves[-1].validation.append((event.step, event.correct, event.total))

@@ -111,6 +111,31 @@ class MainScreen(Screen[None]):
         """What the cursor stands on, if there is a stack."""
         return self.stack.view.cursor if state.session is not None else None
 
+    # --- moving the cursor ----------------------------------------------------------------------
+
+    def action_move(self, lines: int) -> None:
+        self.stack.move(lines)
+
+    def action_page(self, pages: int) -> None:
+        self.stack.page(pages)
+
+    def action_home(self) -> None:
+        self.stack.home()
+
+    def action_end(self) -> None:
+        self.stack.end()
+
+    def action_expand(self) -> None:
+        self.stack.expand()
+
+    def action_collapse(self) -> None:
+        self.stack.collapse()
+
+    def action_toggle_fold(self) -> None:
+        self.stack.toggle_fold()
+
+    # --- the rest -------------------------------------------------------------------------------
+
     def say(self, notice: str) -> None:
         """Show a sentence in the caption's place; empty takes it back."""
         self.caption.notice = notice

@@ -62,9 +62,7 @@ class Question(ModalScreen[str | None]):
             content.append(())
         for index, answer in enumerate(self.answers):
             mark = "▸ " if index == self.cursor else "  "
-            content.append(
-                line(mark, (answer.keys[0], "chosen"), f" {answer.text}"[: width - 6])
-            )
+            content.append(line(mark, (answer.keys[0], "chosen"), f" {answer.text}"))
         box.styles.width, box.styles.height = width, min(len(content) + 2, self.app.size.height)
         box.fill(content)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.state import RunState
-from tui.widgets.painted_lines import Line, PaintedLines, fitted, line_width
+from tui.widgets.painted_lines import Line, PaintedLines, clipped, fitted, line_width
 
 
 class Box(PaintedLines):
@@ -36,6 +36,7 @@ class Box(PaintedLines):
         bottom = "╰" + more.center(width - 2, "─") + "╯"
         body: list[Line] = []
         for pieces in [*shown, *[()] * (height - 2 - len(shown))]:
+            pieces = clipped(pieces, width - 4)
             pad = " " * max(0, width - 4 - line_width(pieces))
             body.append((("│ ", "dim"), *pieces, (pad, "text"), (" │", "dim")))
         top: Line = (("╭─ ", "dim"), (title, "strong"), (f" {rest}╮", "dim"))

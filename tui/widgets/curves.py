@@ -34,6 +34,8 @@ class _Curves(PaintedLines):
 
     def lines(self, state: RunState) -> list[Line]:
         width, height = self.size
+        if state.session is None:
+            return []
         heading: list[Line] = []
         if not self.framed:
             rule = "─" * max(1, width - len(self.heading) - 3)

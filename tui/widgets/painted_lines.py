@@ -35,6 +35,17 @@ def fitted(text: str, width: int) -> str:
     return set_cell_size(text, width - 1).rstrip() + "…" if width > 1 else text[: max(0, width)]
 
 
+def clipped(pieces: Line, width: int) -> Line:
+    """The line in at most so many cells, the last piece cut with an ellipsis."""
+    kept: list[Piece] = []
+    for text, style in pieces:
+        if cell_len(text) > width:
+            return (*kept, (fitted(text, width), style))
+        kept.append((text, style))
+        width -= cell_len(text)
+    return tuple(kept)
+
+
 def justified(left: Sequence[Piece], right: Sequence[Piece], width: int) -> Line:
     """Both ends of a line of so many cells; the left end is cut if there is no room for both."""
     room = width - line_width(right) - 1
