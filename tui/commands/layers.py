@@ -10,7 +10,6 @@ import msgspec
 
 from engine.protocol import AnyEvent, RowInfo, RunConfig, SessionOpened
 
-from .. import headless
 from ..options import run_options
 from ..sectioned_command import Option, SectionedCommand
 
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 )
 def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
     """Print the layer stack, input first: each layer's parameters, what trains, its role."""
+    from .. import headless
+
     config = msgspec.structs.replace(config, describe_only=True)
 
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:

@@ -20,7 +20,7 @@ from engine.protocol import (
     Validated,
 )
 
-from .. import exit_codes, headless
+from .. import exit_codes
 from ..options import run_options
 from ..sectioned_command import Option, SectionedCommand
 
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 )
 def command(config: RunConfig, probe_every: int | None, steps: int, as_json: bool) -> int:
     """Train without a screen, then validate, and say what the last step did to each layer."""
+    from .. import headless
+
     if as_json and probe_every is None:
         config = msgspec.structs.replace(config, probe_every=1)
     report = _report(steps, as_json=as_json)
