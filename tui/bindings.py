@@ -28,8 +28,8 @@ class Key:
 KEYS: tuple[Key, ...] = (
     Key(("up", "k"), "screen.move(-1)", "up, k", "move up"),
     Key(("down", "j"), "screen.move(1)", "down, j", "move down"),
-    Key(("screen.home", "g"), "screen.home", "Home, g", "first line", title="Go to the top"),
-    Key(("screen.end", "G"), "screen.end", "End, G", "last line", title="Go to the bottom"),
+    Key(("home", "g"), "screen.home", "Home, g", "first line", title="Go to the top"),
+    Key(("end", "G"), "screen.end", "End, G", "last line", title="Go to the bottom"),
     Key(("pageup",), "screen.page(-1)", "PgUp", "a page up"),
     Key(("pagedown",), "screen.page(1)", "PgDn", "a page down"),
     Key(("slash",), "find", "/", "find a layer by name", "find", "Find a layer"),

@@ -88,6 +88,7 @@ def _short(seen: Inspection, width: int, height: int) -> list[Line]:
     brief = kind.partition(",")[0]
     kinds = [kind + size + norm, brief + size + norm, brief + size]
     kind = next((text for text in kinds if len(text) <= inner), kinds[-1])
+    told = [f"BatchNorm {seen.norm_mode}"] if norm and not kind.endswith(norm) else []
     numbers = "  ".join(
         f"{name} {value}"
         for name, value in (
@@ -100,7 +101,7 @@ def _short(seen: Inspection, width: int, height: int) -> list[Line]:
     if seen.grad_of and len(numbers) + len(seen.grad_of) < inner:
         numbers += f" {seen.grad_of}"
     arrival = f"arrived {seen.arrival}" if seen.arrival else ""
-    last = [text for text in (numbers, arrival) if text]
+    last = [*told, *(text for text in (numbers, arrival) if text)]
     room = max(1, height - 2 - len(last))
     why = wrapped(seen.why, inner, room)
     body = [fitted(kind, inner), *why, *(fitted(text, inner) for text in last)]
