@@ -92,7 +92,8 @@ class ScriptedSession:
         raise RuntimeError("the device is lost")
 
     def close(self) -> None:
-        (self.folder / "closed").touch()
+        if self.folder != Path():
+            (self.folder / "closed").touch()
 
 
 def step(number: int) -> StepTaken:
