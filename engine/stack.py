@@ -113,8 +113,8 @@ class Stack:
             raise ValueError("the model has no parameters, so there is nothing to train")
         self.owners = _find_owners(model, self.rows, order)
         for row in self.rows:
-            first, last = row.modules[0][0], _last_called(row, order)
-            row.input_shape, row.output_shape = shapes[first][0], shapes[last][1]
+            # The main module's, not that of a pooling which joined it: 512 × 7 × 7 for layer4.
+            row.input_shape, row.output_shape = shapes[row.name]
             row.head = head is not None and any(
                 module is head for _, top in row.modules for module in top.modules()
             )
@@ -397,10 +397,6 @@ def _find_owners(model: nn.Module, rows: list[Row], order: dict[str, int]) -> li
     for number, owner in enumerate(owners):
         rows[owner.row].owners.append(number)
     return owners
-
-
-def _last_called(row: Row, order: dict[str, int]) -> str:
-    return max((name for name, _ in row.modules if name in order), key=lambda name: order[name])
 
 
 def _last_in_graph(row: Row, nodes: list[fx.Node]) -> fx.Node | None:

@@ -46,7 +46,7 @@ KEYS = {
     "ctrl+p": "\x10",
     "tab": "\t",
 }
-PATIENCE = 90.0
+PATIENCE = float(os.environ.get("TL_TUI_TEST_PATIENCE", "90"))
 """Seconds that a condition is waited for, on the slowest machine."""
 
 

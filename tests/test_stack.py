@@ -89,7 +89,7 @@ def test_resnet18_is_described_as_the_lesson_does() -> None:
         "classes",
     ]
     assert info.rows[7].detail == "256 → 512, stride 2" and info.rows[7].kind == "BasicBlock"
-    assert info.rows[0].output_shape == (64, 16, 16)
+    assert info.rows[0].output_shape == (64, 32, 32)
     assert sum(row.params for row in info.rows) == sum(p.numel() for p in model.parameters())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -43,4 +44,5 @@ class SpanLines(Widget):
     def render_line(self, y: int) -> Strip:
         spans = self._lines[y] if y < len(self._lines) else ()
         strip = Strip([Segment(text, self._ink.style(style)) for text, style in spans])
-        return strip.adjust_cell_length(self.size.width)
+        # A padding without a style would stop Textual's NO_COLOR filter.
+        return strip.adjust_cell_length(self.size.width, Style())
