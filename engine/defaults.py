@@ -36,3 +36,21 @@ _TABLE = {
 def defaults(*, pretrained: bool, accelerator: bool) -> Defaults:
     """The row of the table for a start and a device."""
     return _TABLE[pretrained, accelerator]
+
+
+def markdown_table() -> str:
+    """The table as the README shows it."""
+    lines = [
+        "| start, device | strategy | optimizer | rate: head, rest | momentum | weight decay "
+        "| batch | image |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (pretrained, accelerator), row in _TABLE.items():
+        start = "pretrained" if pretrained else "random"
+        size = f"{row.image_size} px" if row.image_size else "the weights' own"
+        lines.append(
+            f"| {start}, {'GPU' if accelerator else 'CPU'} | {row.strategy} | SGD "
+            f"| {row.lr_head:g}, {row.lr_pretrained:g} | {row.momentum:g} | {row.weight_decay:g} "
+            f"| {row.batch_size} | {size} |"
+        )
+    return "\n".join(lines)
