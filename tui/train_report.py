@@ -144,22 +144,26 @@ class ProgressBar:
             BarColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
             TextColumn,
             TimeRemainingColumn,
         )
+        from rich.table import Column
 
         from .printing import console
 
         self._console = console()
-        self._progress = Progress(
+        # In 80 columns the bar gives way before the words do.
+        whole = Column(no_wrap=True, min_width=2 * len(str(steps)) + 1)
+        columns: list[ProgressColumn] = [
             TextColumn("step"),
-            MofNCompleteColumn(),
+            MofNCompleteColumn(table_column=whole),
             BarColumn(bar_width=None),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[told]}"),
-            console=self._console,
-            expand=True,
-        )
+        ]
+        if self._console.width >= 100:
+            columns.append(TimeRemainingColumn(compact=True))
+        columns.append(TextColumn("{task.fields[told]}"))
+        self._progress = Progress(*columns, console=self._console, expand=True)
         self._task = self._progress.add_task("train", total=steps, told="opening")
         self._session: SessionOpened | None = None
         self._measured: StepTaken | None = None
