@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]
 
 SIZE = 128
@@ -114,6 +114,13 @@ def dome(sdf: Array, radius: float) -> Array:
     return (radius * np.sqrt(np.maximum(1.0 - (1.0 - inside) ** 2, 0.0))).astype(np.float32)
 
 
+def tapered(f: Frame, half_length: float, radius: Array) -> tuple[Array, Array]:
+    """Return distance and height of a tube whose radius changes along ``u``."""
+    sdf = np.maximum(np.abs(f.v) - radius, np.abs(f.u) - half_length).astype(np.float32)
+    height = np.sqrt(np.maximum(radius**2 - f.v**2, 0)).astype(np.float32)
+    return sdf, height
+
+
 def union(*shapes: Array) -> Array:
     """Distance to the union of shapes."""
     result = shapes[0]
@@ -145,7 +152,8 @@ class Scene:
         self.ambient = self.uniform(0.42, 0.66)
         self.shadow_strength = self.uniform(0.35, 0.7)
         self.tilt = self.uniform(0.68, 1.0)
-        self._tile = self._fractal_tile()
+        self._rough = self._fractal_tile(1.35)
+        self._smooth = self._fractal_tile(2.3)
 
     # Random numbers -------------------------------------------------------------------------
 
@@ -168,28 +176,37 @@ class Scene:
     def jitter(self, colour: Colour, amount: float = 0.06) -> Colour:
         """Return the colour with its brightness and its channels moved a little at random."""
         common = self.uniform(-amount, amount)
-        moved = [min(max(c + common + self.uniform(-amount, amount) / 2, 0.02), 1.0) for c in colour]
+        moved = [
+            min(max(c + common + self.uniform(-amount, amount) / 2, 0.02), 1.0) for c in colour
+        ]
         return (moved[0], moved[1], moved[2])
 
     # Textures -------------------------------------------------------------------------------
 
-    def _fractal_tile(self) -> Array:
-        """Return a periodic tile of 1/f noise, zero mean, roughly within -1 to 1."""
+    def _fractal_tile(self, exponent: float) -> Array:
+        """Return a periodic tile of fractal noise, zero mean, roughly within -1 to 1."""
         white = np.fft.rfft2(self.rng.standard_normal((_TILE, _TILE)))
         fy = np.fft.fftfreq(_TILE)[:, None] * _TILE
         fx = np.fft.rfftfreq(_TILE)[None, :] * _TILE
         radius = np.hypot(fx, fy)
         radius[0, 0] = 1.0
-        gain = np.where(radius < 3.0, 3.0, radius) ** -1.35
+        gain = np.where(radius < 3.0, 3.0, radius) ** -exponent
         gain[0, 0] = 0.0
         tile = np.fft.irfft2(white * gain, s=(_TILE, _TILE))
         return (tile / (2.2 * tile.std())).astype(np.float32)
 
-    def grain(self, f: Frame, along: float, across: float) -> Array:
-        """Return noise fixed to a frame; the numbers are tile repeats per local unit."""
+    def _lookup(self, tile: Array, f: Frame, along: float, across: float) -> Array:
         i = ((f.u * along + self.uniform(0, 1)) * _TILE).astype(np.int32) & (_TILE - 1)
         j = ((f.v * across + self.uniform(0, 1)) * _TILE).astype(np.int32) & (_TILE - 1)
-        return self._tile[j, i]
+        return tile[j, i]
+
+    def grain(self, f: Frame, along: float, across: float) -> Array:
+        """Return grainy noise fixed to a frame; the numbers are repeats per local unit."""
+        return self._lookup(self._rough, f, along, across)
+
+    def swell(self, f: Frame, along: float, across: float) -> Array:
+        """Return smooth noise, for outlines and reliefs; the numbers are as in ``grain``."""
+        return self._lookup(self._smooth, f, along, across)
 
     # Placement ------------------------------------------------------------------------------
 
