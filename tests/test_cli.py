@@ -17,6 +17,7 @@ import pytest
 
 from engine import __version__
 from tests.sessions import draw_images
+from tests.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent
 TL_TUI = [sys.executable, str(ROOT / "tl_tui.py")]
@@ -306,6 +307,28 @@ def test_train_in_plain_lines_ends_with_the_caption(
     assert measured[-1].endswith("3 updated, 4 passed, 3 unreached")
     assert re.search(r"Validation: \d+ of 12 right \(chance 6\)", done.stdout)
     assert re.search(r"^Step 2 taught .*layer2", done.stdout, re.MULTILINE)
+
+
+def test_train_on_a_terminal_has_a_progress_bar(environment: dict[str, str], images: Path) -> None:
+    command = [*TL_TUI, "train", str(images), *SMALL, "--steps", "4", "--strategy", "last-stage"]
+    mine = {name: environment[name] for name in ("XDG_STATE_HOME", "TL_TUI_TMPDIR")}
+    with Terminal(command, env=mine) as terminal:
+        assert terminal.wait_exit() == 0
+        bar = terminal.line(r"step 4/4")
+        assert "━" in bar and "3 updated, 7 unreached" in bar
+        assert "(chance 6)" in terminal.text
+        assert re.search(r"Step 1 taught .*layer4", terminal.text)
+        raw = bytes(terminal.raw)
+        assert raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l") > 0  # the cursor is back
+
+
+def test_layers_on_a_terminal_without_unicode(environment: dict[str, str], images: Path) -> None:
+    command = [*TL_TUI, "layers", str(images), *SMALL]
+    mine = {"TL_TUI_TMPDIR": environment["TL_TUI_TMPDIR"], "TERM": "linux"}
+    with Terminal(command, rows=40, env=mine) as terminal:
+        assert terminal.wait_exit() == 0
+        assert re.search(r"fc +\| Linear", terminal.text)
+        assert terminal.text.isascii()
 
 
 # --- ending -------------------------------------------------------------------------------------
