@@ -26,6 +26,7 @@ from typing import Protocol
 import msgspec
 
 from . import __version__, log_file
+from .current_state import CurrentState
 from .frames import NotThisProtocol, read_frame
 from .outbox import Outbox
 from .problem import Problem
@@ -38,15 +39,8 @@ from .protocol import (
     Greeted,
     Heartbeat,
     Hello,
-    NormModeChanged,
     Refused,
-    SessionOpened,
-    SetMask,
     Shutdown,
-    StartedOver,
-    StartOverUndone,
-    StepTaken,
-    Validated,
     decode_command,
     encode,
 )
@@ -99,8 +93,7 @@ class Server:
         self._asker: _Client | None = None
         self._session: AnySession | None = None
         self._unit_began: float | None = None
-        self._current: dict[type, AnyEvent] = {}
-        """What a client that attaches later has to know, by kind."""
+        self._current = CurrentState()
         self._loop = asyncio.new_event_loop()
         self._signal_reader, self._signal_writer = socket.socketpair()
         self._ending = threading.Event()
@@ -152,11 +145,7 @@ class Server:
         self._asker = client
         session.handle(command)
         self._asker = None
-        opened = self._current.get(SessionOpened)
-        if isinstance(command, SetMask) and isinstance(opened, SessionOpened):
-            self._current[SessionOpened] = msgspec.structs.replace(
-                opened, wanted=command.trainable, strategy=None
-            )
+        self._current.handled(command)
 
     def emit(self, event: AnyEvent) -> None:
         """Send an event to the clients: an answer to who asked, all else to all.
@@ -169,7 +158,7 @@ class Server:
 
     def _emit(self, event: AnyEvent) -> None:
         with self._clients_lock:
-            self._remember(event)
+            self._current.note(event)
             asker = self._asker if isinstance(event, (Confirmed, Refused)) else None
             for client in [asker] if asker else self._clients:
                 self._put(client, event)
@@ -180,33 +169,6 @@ class Server:
             self.log = log_file.adopt(self._first_log, run_dir)
         except OSError as error:
             print(f"{run_dir} cannot hold the log: {error}", file=sys.stderr)
-
-    def _remember(self, event: AnyEvent) -> None:
-        """Keep the current state for clients that attach later."""
-        opened = self._current.get(SessionOpened)
-        match event:
-            case SessionOpened():
-                self._current = {SessionOpened: event}
-                return
-            case StepTaken():
-                if event.rows or StepTaken not in self._current:
-                    self._current[StepTaken] = event
-            case Validated():
-                self._current[Validated] = event
-            case StartedOver():
-                self._current.pop(StepTaken, None)
-                self._current.pop(Validated, None)
-        if not isinstance(opened, SessionOpened):
-            return
-        match event:
-            case StepTaken() | StartOverUndone():
-                opened = msgspec.structs.replace(opened, start=event.start, step=event.step)
-            case StartedOver():
-                opened = msgspec.structs.replace(opened, start=event.start, step=0)
-            case NormModeChanged():
-                modes = {**opened.norm_modes, **dict.fromkeys(event.owners, event.mode)}
-                opened = msgspec.structs.replace(opened, norm_modes=modes)
-        self._current[SessionOpened] = opened
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, Problem):
@@ -328,7 +290,7 @@ class Server:
         client = _Client(writer, lossless=hello.lossless)
         client.outbox.put(Confirmed(id=hello.id))
         with self._clients_lock:
-            for event in self._current.values():
+            for event in self._current.events():
                 client.outbox.put(event)
             self._clients.add(client)
         return client
