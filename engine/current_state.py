@@ -53,7 +53,7 @@ class CurrentState:
                 self._change(norm_modes=modes)
 
     def handled(self, command: AnyCommand) -> None:
-        """The session has taken a command in."""
+        """The session has confirmed a command."""
         if isinstance(command, SetMask):
             self._change(wanted=command.trainable, strategy=None)
 

@@ -91,6 +91,7 @@ class Server:
         self._clients: set[_Client] = set()
         self._clients_lock = threading.Lock()
         self._asker: _Client | None = None
+        self._answer: Confirmed | Refused | None = None
         self._session: AnySession | None = None
         self._unit_began: float | None = None
         self._current = CurrentState()
@@ -142,10 +143,11 @@ class Server:
                 more = True
 
     def _handle(self, session: AnySession, client: _Client, command: AnyCommand) -> None:
-        self._asker = client
+        self._asker, self._answer = client, None
         session.handle(command)
         self._asker = None
-        self._current.handled(command)
+        if isinstance(self._answer, Confirmed):
+            self._current.handled(command)
 
     def emit(self, event: AnyEvent) -> None:
         """Send an event to the clients: an answer to who asked, all else to all.
@@ -159,7 +161,9 @@ class Server:
     def _emit(self, event: AnyEvent) -> None:
         with self._clients_lock:
             self._current.note(event)
-            asker = self._asker if isinstance(event, (Confirmed, Refused)) else None
+            asker = None
+            if isinstance(event, (Confirmed, Refused)):
+                asker, self._answer = self._asker, event
             for client in [asker] if asker else self._clients:
                 self._put(client, event)
 

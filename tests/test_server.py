@@ -186,6 +186,7 @@ async def test_who_attaches_later_gets_the_current_state(
 ) -> None:
     one = await opened_talk(engine, tmp_path)
     one.send(SetMask(id=2, trainable=(3, 4)))
+    one.send(SetMask(id=4, trainable=()))  # refused
     one.send(Train(id=3, steps=5))
     await one.until(TrainEnded)
     other = await talk(engine, lossless=False)
