@@ -544,7 +544,8 @@ class TestLooks:
                 if segment.style
             ]
         assert all(style.bgcolor is None for style in styles)
-        assert {c.number for s in styles if (c := s.color) and c.number is not None} <= set(range(16))
+        numbers = {style.color.number for style in styles if style.color}
+        assert numbers <= {*range(16), None}
 
     async def test_ascii_alone_where_the_terminal_has_no_more(self):
         app = workbench(ScriptedEngine(), unicode=False)
