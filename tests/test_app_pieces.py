@@ -100,7 +100,8 @@ class TestCurves:
         drawn = plot([Series(points, 0, "", "")], 51, 1, scale=Scale(0, 2), plain=True)
         graph = "".join(text for text, _ in drawn[0])[5:45].rstrip()
         assert " " in graph.strip()
-        nothing = plot([Series([(1.0, math.nan)], 0, "", "nan")], 51, 2, scale=Scale(0, 1), plain=True)
+        only_nan = Series([(1.0, math.nan)], 0, "", "nan")
+        nothing = plot([only_nan], 51, 2, scale=Scale(0, 1), plain=True)
         assert any("nan" in text for pieces in nothing for text, _ in pieces)
 
     def test_now_and_ghosts_differ_in_shape_and_not_in_colour_alone(self):
@@ -181,9 +182,10 @@ class TestInspector:
         assert "no gradient flowed" in inspect(state_after(), row("fc")).why
 
     def test_the_order_of_arrival_is_the_measured_one(self):
-        state = state_after("fc", "layer4", arrivals={"fc": 2.0, "layer4.1": 1.0, "layer4.0": 3.0})
-        places_ = [inspect(state, row(name)).arrival for name in ("layer4.1", "fc", "layer4.0")]
-        assert [place.partition(",")[0] for place in places_] == ["1st of 3", "2nd of 3", "3rd of 3"]
+        times = {"fc": 2.0, "layer4.1": 1.0, "layer4.0": 3.0}
+        state = state_after("fc", "layer4", arrivals=times)
+        said = [inspect(state, row(name)).arrival for name in ("layer4.1", "fc", "layer4.0")]
+        assert [one.partition(",")[0] for one in said] == ["1st of 3", "2nd of 3", "3rd of 3"]
 
     def test_a_stage_has_the_norm_of_all_its_rows(self):
         state = state_after("fc", "layer4", norms={"layer4.1": 3.0, "layer4.0": 4.0})
