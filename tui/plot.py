@@ -15,7 +15,7 @@ from tui.widgets.painted_lines import Line, Piece
 BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bits of a braille character's dots, [4 rows][2 columns]."""
 HALVES = {0: " ", 1: "'", 2: ".", 3: ":"}
-PATTERNS: tuple[tuple[int, int], ...] = ((1, 1), (4, 1), (6, 3), (9, 1))
+PATTERNS: tuple[tuple[int, int], ...] = ((1, 1), (3, 1), (6, 3), (9, 1))
 """(period, on) in dots along the curve: now, then the ghosts, the latest first."""
 MARKS = ("─", "┈", "╌", "·")
 

@@ -30,7 +30,8 @@ class StrategyLine(PaintedLines):
         if width >= 100 and state.pending and state.applied is not None:
             now = amount(state.trainable_params(state.applied)).removesuffix(unit)
             wanted = amount(state.trainable_params())
-            right = f"{now} of {amount(total)} train → {wanted} next step "
+            if amount(state.trainable_params(state.applied)) != wanted:
+                right = f"{now} of {amount(total)} train → {wanted} next step "
         if width >= 100:
             left.insert(0, (" ", "text"))
         if line_width(left) + len(right) + 1 > width:
