@@ -58,7 +58,7 @@ def ready(terminal: Terminal) -> Terminal:
 
 def brick(terminal: Terminal, name: str) -> str:
     """What the tower shows beside a layer: cursor, edges and channel."""
-    line = terminal.line(rf" {re.escape(name)} ")
+    line = terminal.line(rf"^.{{3,16}}{re.escape(name)} ")  # not the inspector's heading
     return line[: line.index(name)].strip()
 
 
@@ -93,7 +93,8 @@ def test_arrows_space_and_t_do_what_the_card_says(tl_tui: Opener, columns: int, 
     terminal.wait_for("gradient will stop here")
     assert terminal.line_of("will stop here") > terminal.line_of("layer4.1 ")
     assert terminal.line_of("will stop here") < terminal.line_of("layer4.0 ")
-    terminal.wait_until(lambda: terminal.colour_of("layer4.0 +(▸ +)?(→ )?frozen") == "brightblue", "blue")
+    terminal.wait_for("layer4.0 +(▸ +)?frozen")
+    assert terminal.colour_of("layer4.0 +(▸ +)?frozen") == "brightblue"
     assert terminal.colour_of("layer4.1 +(▸ +)?train") == "green"
 
     # One real step: red dots run through what learns, and the wall is measured.
