@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -116,8 +117,10 @@ def download(
 
 
 def _in_words(reason: object) -> str:
+    if isinstance(reason, socket.gaierror):  # a name look-up: what offline machines run into
+        return "no internet"
     if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror.lower() if reason.errno and reason.errno < 0 else reason.strerror
+        return reason.strerror
     return str(reason)
 
 
