@@ -40,7 +40,7 @@ def tl_tui(tmp_path: Path, images: Path) -> Iterator[Opener]:
             [sys.executable, str(ROOT / "tl_tui.py"), str(images), *small, *options],
             columns=columns,
             rows=rows,
-            env=homes | {"TL_TUI_TMPDIR": str(tmp_path)} | (env or {}),
+            env=homes | {"TL_TUI_TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"} | (env or {}),
         )
         opened.append(terminal)
         return terminal
@@ -144,7 +144,7 @@ def test_both_curves_after_a_start_over(tl_tui: Opener) -> None:
 
 def test_a_toggle_shows_at_once_while_a_long_step_runs(tl_tui: Opener) -> None:
     """ResNet-50 at 160 px: some seconds a step. The key does not wait for it."""
-    terminal = ready(tl_tui("--arch", "resnet50", "--image-size", "160", "--batch-size", "16"))
+    terminal = ready(tl_tui("--arch", "resnet50", "--image-size", "160", "--batch-size", "8"))
     terminal.press("t", "1")
     terminal.wait_for(r"\[1 head\]")
     assert not re.search(r"step 1 · ", terminal.text), "the step should still be running"
@@ -243,7 +243,7 @@ def test_no_animation_shows_the_trail_at_once(tl_tui: Opener) -> None:
 
 
 def test_an_engine_killed_in_mid_step_is_announced_and_restarted(tl_tui: Opener) -> None:
-    terminal = ready(tl_tui("--arch", "resnet50", "--image-size", "160", "--batch-size", "16"))
+    terminal = ready(tl_tui("--arch", "resnet50", "--image-size", "160", "--batch-size", "8"))
     terminal.press("1")
     terminal.wait_for(r"\[1 head\]")
     terminal.press("4", "t")
