@@ -225,11 +225,7 @@ class Decoder:
     def collect(
         self, samples: tuple[Sample, ...], futures: list[Future[Tensor]], epoch: int
     ) -> Batch:
-        """The batch, without the images that cannot be read.
-
-        Raises:
-            DataProblem: none of them can be.
-        """
+        """The batch, without the images that cannot be read; it may be empty."""
         images: list[Tensor] = []
         labels: list[int] = []
         skipped: list[tuple[Path, str]] = []
@@ -239,9 +235,8 @@ class Decoder:
                 labels.append(sample.label)
             except UnreadableImage as error:
                 skipped.append((sample.path, str(error)))
-        if not images:
-            raise DataProblem(f"none of {len(samples)} images in a row could be read.")
-        return Batch(torch.stack(images), torch.tensor(labels), epoch, tuple(skipped))
+        stacked = torch.stack(images) if images else torch.empty(0, 3, 0, 0)
+        return Batch(stacked, torch.tensor(labels, dtype=torch.int64), epoch, tuple(skipped))
 
     def batches(self, samples: tuple[Sample, ...], batch_size: int) -> Iterator[Batch]:
         """All samples in their order, without anything random."""
@@ -284,9 +279,20 @@ class TrainBatches:
         return tuple(self.samples[i] for i in self._order[1][first:end])
 
     def peek(self) -> Batch:
-        """The coming batch; the cursor stays."""
+        """The coming batch; the cursor stays.
+
+        Raises:
+            DataProblem: not one of its images can be read.
+        """
         samples, futures = self._start(self.position)
-        return self.decoder.collect(samples, futures, self.position // self.batches_per_epoch + 1)
+        epoch = self.position // self.batches_per_epoch + 1
+        batch = self.decoder.collect(samples, futures, epoch)
+        if not len(batch.labels):
+            path, reason = batch.skipped[0]
+            raise DataProblem(
+                f"none of {len(samples)} images in a row can be read, such as {path}: {reason}"
+            )
+        return batch
 
     def take(self) -> Batch:
         """The coming batch; the cursor moves on, and the batch after it begins to be decoded."""

@@ -28,8 +28,8 @@ _TABLE = {
     # (pretrained, on an accelerator)
     (True, True): Defaults("feature-extraction", 0.01, 0.001, 0.9, 1e-4, 32, None),
     (True, False): Defaults("feature-extraction", 0.01, 0.001, 0.9, 1e-4, 16, 128),
-    (False, True): Defaults("full", 0.001, 0.001, 0.9, 1e-4, 32, 128),
-    (False, False): Defaults("full", 0.001, 0.001, 0.9, 1e-4, 32, 64),
+    (False, True): Defaults("full", 0.003, 0.003, 0.9, 1e-4, 32, 128),
+    (False, False): Defaults("full", 0.003, 0.003, 0.9, 1e-4, 32, 64),
 }
 
 

@@ -171,11 +171,19 @@ def _from_file(arch: str, path: Path) -> Weights:
         for name, value in reference.state_dict().items()
         if not name.startswith(f"{head}.")
     }
-    missing = [name for name in wanted if name not in state]
+    counters = "num_batches_tracked"  # which files of before 2018 lack
+    missing = [n for n in wanted if n not in state and not n.endswith(counters)]
+    surplus = [n for n in state if n not in wanted and not n.startswith(f"{head}.")]
     wrong = [name for name in wanted if name in state and state[name].shape != wanted[name]]
-    if missing or wrong:
+    if missing or wrong or surplus:
         found = sum(name in state for name in wanted)
-        example = f"{missing[0]} is missing" if missing else f"{wrong[0]} has another shape"
+        example = (
+            f"{missing[0]} is missing"
+            if missing
+            else f"{wrong[0]} has another shape"
+            if wrong
+            else f"{arch} has no {surplus[0]}"
+        )
         raise ModelProblem(
             f"--weights {path}: these are not the weights of {arch} "
             f"({found} of {len(wanted)} tensors are there; {example}); name their --arch."

@@ -159,14 +159,14 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
     notes: list[str] = []
     if weights.why:
         notes.append(f"Starting from random weights: {weights.why}.")
-    if not weights.pretrained and not config.describe_only:
+    calibrated = any(owner.keeps_statistics for owner in stack.owners)
+    if calibrated and not weights.pretrained and not config.describe_only:
         stage = _Stage("calibration", emit)
         images = _calibration_images(folder, decoder, batch_size, config.seed, device)
         seen = models.calibrate(model, images)
         sentence = f"BatchNorm statistics estimated from {seen} training images"
         stage.done(sentence)
-        if any(owner.keeps_statistics for owner in stack.owners):
-            notes.append(f"{sentence}, because the weights are random.")
+        notes.append(f"{sentence}, because the weights are random.")
         yield None
     if _v2_as_features(weights, strategy):
         notes.append(
@@ -283,6 +283,8 @@ def _initial_mask(
 ) -> tuple[freezing.Mask, str | None]:
     named = freezing.strategies(stack)
     if config.trainable is not None:
+        if not any(config.trainable):
+            raise Problem("--trainable: it names nothing; name layers, such as layer4,fc.")
         return freezing.select(stack, config.trainable), None
     strategy = config.strategy or default_strategy
     if strategy not in named:

@@ -47,8 +47,18 @@ def check_run_dir(path: Path) -> None:
         existing = existing.parent
     if not existing.is_dir():
         raise RunDirectoryProblem(f"{where}: {existing} is a file; name a folder to be made.")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise RunDirectoryProblem(f"{where}: {existing} cannot be written; name another folder.")
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:  # root may write everywhere by its permissions, and yet not in /proc or on a full disk
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunDirectoryProblem(
+            f"{where}: it cannot be made ({reason}); name another folder."
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise RunDirectoryProblem(f"{where}: it cannot be written; name another folder.")
+    for folder in missing:
+        folder.rmdir()  # nothing is left behind before the first step
     if (path / "journal.jsonl").exists():
         raise RunDirectoryProblem(f"{where}: it holds a run already; name a new folder.")
 

@@ -293,9 +293,14 @@ class Session:
         opened, step = self._opened, self._step
         correct, total, loss = 0, 0, 0.0
         for batch in opened.decoder.batches(samples, opened.event.batch_size):
+            self._tell_skipped(batch)
+            if not len(batch.labels):
+                continue
             right, lost = opened.trainer.evaluate(batch)
             correct, total, loss = correct + right, total + len(batch.labels), loss + lost
             yield
+        if not total:
+            return  # not one image of it can be read; each was told of
         event = Validated(
             start=self._start,
             step=step,

@@ -188,6 +188,8 @@ class WorkbenchApp(App[None]):
         for sentence in self.run_state.notices:
             self._notices.tell(sentence)
         self.run_state.notices.clear()
+        if self.run_state.phase == "dead":
+            self._notices.done()  # the caption says why
         match event:
             case StepTaken(rows=rows) if rows:
                 self._to_replay = event

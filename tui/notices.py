@@ -42,9 +42,9 @@ class Notices:
             self._waiting.append(sentence)
 
     def done(self) -> None:
-        """Something happened that says more than the sentence that is shown."""
-        if not self._waiting:
-            self._next()
+        """Something happened that says more than any sentence; `:` has them to be read again."""
+        self._waiting.clear()
+        self._next()
 
     def _say(self, sentence: str) -> None:
         if self._timer is not None:

@@ -92,7 +92,7 @@ _OPTIONS = (
         "--seed",
         cls=Option,
         section=_HOW,
-        type=click.IntRange(min=0),
+        type=click.IntRange(min=0, max=2**63 - 1),
         metavar="N",
         help="Of the head, the split and the order of the images; 0 by default.",
     ),

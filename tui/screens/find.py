@@ -7,11 +7,12 @@ from collections.abc import Callable
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from tui.screens.dialog import Dialog
 
-class Find(ModalScreen[bool]):
+
+class Find(Dialog[bool]):
     """Dismissed with True to stay where the search came to, False to go back."""
 
     BINDINGS = [Binding("escape", "back", show=False)]

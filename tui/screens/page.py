@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from textual import events
 from textual.app import ComposeResult
-from textual.screen import ModalScreen
 
+from tui.screens.dialog import Dialog
 from tui.state import RunState
 from tui.theme import Glyphs, Palette
 from tui.widgets.box import Box
 from tui.widgets.painted_lines import Line
 
 
-class Page(ModalScreen[None]):
+class Page(Dialog[None]):
     """Closed by Escape, q, ? or Enter."""
 
     def __init__(self, title: str, look: tuple[Palette, Glyphs]) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
-from textual.screen import ModalScreen
 
+from tui.screens.dialog import Dialog
 from tui.state import RunState
 from tui.theme import Glyphs, Palette
 from tui.widgets.box import Box
@@ -24,7 +24,7 @@ class Answer:
     value: str
 
 
-class Question(ModalScreen[str | None]):
+class Question(Dialog[str | None]):
     """Dismissed with the value of the answer, or None for Escape."""
 
     def __init__(
