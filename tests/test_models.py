@@ -108,6 +108,14 @@ def test_weights_of_another_arch(tmp_path: Path) -> None:
         chosen(str(path))
 
 
+def test_a_deeper_networks_weights_are_not_taken_in_part(tmp_path: Path) -> None:
+    """All of resnet18's names and shapes are in a resnet34."""
+    path = tmp_path / "deeper.pth"
+    torch.save(torchvision.models.resnet34().state_dict(), path)
+    with pytest.raises(Problem, match="resnet18 has no layer1.2"):
+        chosen(str(path))
+
+
 def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self):  # type: ignore[no-untyped-def]

@@ -230,6 +230,15 @@ def test_an_image_that_cannot_be_read_is_skipped_and_named(options: dict) -> Non
     assert "image_skipped" in (Path(options["run_dir"]) / "journal.jsonl").read_text()
 
 
+def test_an_unreadable_validation_image_is_told_too(options: dict) -> None:
+    broken = Path(options["data"]) / "val" / "light" / "000.png"
+    broken.write_bytes(b"")
+    driven = Driven(**options)
+    driven.do(Step)
+    assert [event.path for event in driven.all(ImageSkipped)] == [str(broken)]
+    assert driven.last(Validated).total == 11
+
+
 def test_pretrained_rates_are_a_tenth(options: dict, tmp_path: Path) -> None:
     import torchvision
 
@@ -251,6 +260,8 @@ def test_pretrained_rates_are_a_tenth(options: dict, tmp_path: Path) -> None:
         ({"batch_size": 1000}, ["--batch-size 1000", "24"]),
         ({"batch_size": 1}, ["--batch-size 1", "2"]),
         ({"trainable": ("layr4",)}, ["layr4", "layer4"]),
+        ({"trainable": ("",)}, ["--trainable", "layer4"]),
+        ({"run_dir": "/proc/run"}, ["--run-dir /proc/run", "another folder"]),
         ({"strategy": "everything"}, ["--strategy everything", "full"]),
         ({"weights": "demo"}, ["--weights demo"]),
         ({"weights": "IMAGENET1K_V7"}, ["IMAGENET1K_V7", "IMAGENET1K_V1"]),

@@ -277,6 +277,31 @@ def test_q_asks_when_steps_would_be_lost_and_leaves_nothing(tl_tui: Opener) -> N
     terminal.wait_until(lambda: not alive(engine), "the engine to end")
 
 
+@pytest.mark.parametrize("burst", ["qq", "nn", "ny", "yy"])
+def test_keys_typed_ahead_into_a_dialog_answer_it_once(tl_tui: Opener, burst: str) -> None:
+    """Over a slow line a burst comes in one chunk."""
+    terminal = ready(tl_tui())
+    step(terminal, 1)
+    terminal.press("q")
+    terminal.wait_for(r"Leave\?")
+    os.write(terminal.master, burst.encode())
+    if burst[0] == "n":
+        terminal.wait_gone(r"Leave\?")
+        terminal.wait_for(r"fc +train")
+    else:
+        assert terminal.wait_exit() == 0
+    assert "Traceback" not in terminal.text and "Error" not in terminal.text
+
+
+def test_an_engine_that_dies_while_idle_is_announced(tl_tui: Opener) -> None:
+    terminal = ready(tl_tui())
+    step(terminal, 1)
+    terminal.wait_for(r"val \d+/16")
+    (engine,) = terminal.children()
+    os.kill(engine, signal.SIGKILL)
+    terminal.wait_for(r"(?i)killed|SIGKILL|signal 9")
+
+
 def test_q_before_any_step_just_leaves(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     terminal.press("q")
