@@ -2,8 +2,9 @@
 
 `rows.py` walks the model and finds rows, stages and owners; two torch.fx traces give the rest. The
 first, down to the owners, gives ancestry: which owner's output feeds which. The second keeps the
-rows whole and gives the *cuts*: places where one tensor is all that passes on, from which the model
-can be run. Where a model cannot be traced, ancestry is the order of execution and there are no cuts.
+rows whole and gives the *cuts*: places where one tensor is all that passes on, from which the
+model can be run. Where a model cannot be traced, ancestry is the order of execution and there are
+no cuts.
 """
 
 from __future__ import annotations
