@@ -136,6 +136,11 @@ class MainScreen(Screen[None]):
 
     # --- the rest -------------------------------------------------------------------------------
 
+    def on_resize(self) -> None:
+        """What a panel says depends on whether it has a frame, and so on the room."""
+        if self.caption.state is not None:
+            self.call_after_refresh(self.show, self.caption.state)
+
     def say(self, notice: str) -> None:
         """Show a sentence in the caption's place; empty takes it back."""
         self.caption.notice = notice
