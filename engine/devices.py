@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from .doctor import unusable
 from .problem import Problem
 
 
@@ -94,17 +95,6 @@ def nvidia_driver() -> str | None:
 
 def _why_no_cuda() -> str:
     driver = nvidia_driver()
-    built = torch.version.cuda
     if driver is None:
         return "--device cuda: no NVIDIA GPU is to be seen here; use --device cpu."
-    if built is None:
-        return (
-            f"An NVIDIA GPU is here (driver {driver}) but this torch {torch.__version__} was built "
-            "without CUDA; install a CUDA build, or insist on --device cpu."
-        )
-    needed = "driver 580 or newer" if int(built.split(".")[0]) >= 13 else "a newer driver"
-    return (
-        f"An NVIDIA GPU is here (driver {driver}) but torch {torch.__version__} (CUDA {built}) "
-        f"cannot use it: it needs {needed}. Install a torch built for your driver (see `tl-tui "
-        "doctor`), or insist on --device cpu."
-    )
+    return f"{unusable(driver, torch.version.cuda, torch.__version__)} --device cpu insists."

@@ -119,7 +119,7 @@ def _device(nvidia: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         if device["problem"]:
             problems.append(f"No kernel runs on {device['name']}: {device['problem']}.")
     if nvidia["present"] and not any(not device["problem"] for device in cuda):
-        problems.append(_unusable(nvidia["driver"], torch.version.cuda, torch.__version__))
+        problems.append(unusable(nvidia["driver"], torch.version.cuda, torch.__version__))
     return {"chosen": label, "warning": warning, "cuda": cuda}
 
 
@@ -138,7 +138,7 @@ def _kernel(number: int) -> dict[str, Any]:
     return found
 
 
-def _unusable(driver: str | None, built_for: str | None, version: str) -> str:
+def unusable(driver: str | None, built_for: str | None, version: str) -> str:
     """Why an NVIDIA GPU that is here cannot be used, and the way to install what can use it."""
     here = f"An NVIDIA GPU is here (driver {driver or 'unknown'})"
     if built_for is None:
@@ -153,14 +153,14 @@ def _unusable(driver: str | None, built_for: str | None, version: str) -> str:
         return (
             f"{here}, but torch {version} is built for CUDA {built_for}, which needs driver "
             f"{needed} or newer. Update the driver, or install a build for CUDA 12 (driver "
-            f"{CUDA_12_DRIVER} or newer): pip install --force-reinstall torch torchvision "
-            "--index-url https://download.pytorch.org/whl/cu126"
+            f"{CUDA_12_DRIVER} or newer): pip install --force-reinstall torch torchvision, with "
+            "the --index-url that PyTorch's installation page gives for cu126."
         )
     return (
         f"{here}, but torch {version} (CUDA {built_for}) cannot use it. Is it visible "
         f"(CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}), does nvidia-smi "
         "show it, and was the container started with its devices? A V100 or older needs a build "
-        "for CUDA 12: --index-url https://download.pytorch.org/whl/cu126"
+        "for CUDA 12, cu126 on PyTorch's installation page."
     )
 
 

@@ -183,3 +183,27 @@ def test_calibration_makes_random_weights_sane() -> None:
     assert all(m.momentum == 0.1 for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))
     with torch.no_grad():
         assert model(images).abs().max() < 4 < wild
+
+
+@pytest.mark.parametrize(
+    ("driver", "built", "words"),
+    [
+        ("535.104.05", "13.0", ["535.104.05", "driver 580", "cu126"]),
+        ("580.65", None, ["without CUDA"]),
+        ("580.65", "13.0", ["CUDA_VISIBLE_DEVICES", "V100"]),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_never_silently_left(
+    driver: str, built: str | None, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine import devices
+
+    monkeypatch.setattr(devices, "nvidia_driver", lambda: driver)
+    monkeypatch.setattr(torch.version, "cuda", built)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    chosen_device = devices.choose_device("auto")
+    assert chosen_device.device.type == "cpu"
+    for word in [*words, "--device cpu"]:
+        assert word in chosen_device.warning
+    with pytest.raises(Problem):
+        devices.choose_device("cuda")
