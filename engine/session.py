@@ -78,7 +78,8 @@ class Session:
         self._opened: Opened | None = None
         self._wanted: frozenset[int] = frozenset()
         self._norm_modes: dict[int, NormMode] = {}
-        self._waiting_steps = 0
+        self._waiting_steps: list[frozenset[int]] = []
+        """The mask that each was asked for with: a toggle right behind it is for the next one."""
         self._train_to: int | None = None
         self._audit_wanted = False
         self._side_work: Iterator[None] | None = None
@@ -136,9 +137,9 @@ class Session:
                     return "Only BatchNorms that keep running statistics have modes."
                 self._set_norm_mode(command)
             case Step():
-                if self._waiting_steps >= MAX_WAITING_STEPS:
+                if len(self._waiting_steps) >= MAX_WAITING_STEPS:
                     return "A step is waiting already."
-                self._waiting_steps += 1
+                self._waiting_steps.append(self._wanted)
             case Train():
                 self._train_to = command.steps
             case Pause():
@@ -182,8 +183,7 @@ class Session:
         if self._opened is None:
             return False
         if self._waiting_steps:
-            self._waiting_steps -= 1
-            self._take_step(measured=True)
+            self._take_step(self._waiting_steps.pop(0), measured=True)
             self._side_work = self._yardstick()
             return True
         if self._train_to is not None and self._side_work is None:
@@ -231,15 +231,15 @@ class Session:
         assert self._opened is not None and self._train_to is not None
         if self._step < self._train_to:
             every = self._opened.config.probe_every
-            self._take_step(measured=every == 1 or self._step % every == 0)
+            self._take_step(self._wanted, measured=every == 1 or self._step % every == 0)
         else:
             self._side_work = self._validation()
 
-    def _take_step(self, *, measured: bool) -> None:
+    def _take_step(self, mask: frozenset[int], *, measured: bool) -> None:
         assert self._opened is not None
         self.busy = "train step"
         self._begin_record()
-        opened, mask = self._opened, self._wanted
+        opened = self._opened
         if mask != opened.trainer.applied or self._steps_ever == 0:
             self._note_mask(mask)
         result = opened.trainer.step(mask, self._norm_modes, measured=measured)

@@ -129,6 +129,16 @@ def test_the_mask_is_applied_at_the_next_step(options: dict) -> None:
     assert [row.reach for row in step.rows] == ["unreached"] * 9 + ["updated"]
 
 
+def test_a_toggle_right_behind_a_step_is_for_the_next_one(options: dict) -> None:
+    """The step may not have begun when the toggle comes."""
+    driven = Driven(**options)
+    driven.send(Step)
+    driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
+    assert set(driven.last(StepTaken).mask) == set(driven.opened.strategies["full"])
+    driven.do(Step)
+    assert driven.last(StepTaken).mask == driven.opened.strategies["feature-extraction"]
+
+
 def test_all_frozen_is_a_mask_one_can_step_with(options: dict) -> None:
     driven = Driven(**options)
     driven.do(SetMask, trainable=())
