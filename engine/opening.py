@@ -267,14 +267,14 @@ def _check_numbers(config: RunConfig) -> None:
 
 
 def _find_stack(model: nn.Module, head: nn.Linear, image_size: int, device: ChosenDevice) -> Stack:
-    example = torch.zeros(1, 3, image_size, image_size, device=device.device)
     try:
+        example = torch.zeros(1, 3, image_size, image_size, device=device.device)
         return Stack(model, example, head)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ModelProblem(
             f"--image-size {image_size}: the model cannot take images of this size ({reason}); "
-            "use a larger one."
+            "use another one."
         ) from error
 
 

@@ -467,3 +467,12 @@ def test_a_broken_torch_is_a_finding(
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     assert told in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("option", ["--steps", "--seed", "--batch-size", "--image-size"])
+def test_a_number_beyond_the_wire_is_refused_in_a_sentence(
+    option: str, environment: dict[str, str]
+) -> None:
+    done = run("train", option, "99999999999999999999", env=environment)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert option in done.stderr

@@ -100,8 +100,10 @@ def _description(stack: StackInfo, target: Target) -> tuple[str, str, tuple[int,
     if target.kind == "stage":
         stage = stack.stages[target.index]
         count = stage.end_row - stage.first_row
-        return f"stage of {count} layers" if count > 1 else "stage of 1 layer", stage.role, (
-            stage.output_shape
+        return (
+            f"stage of {count} layers" if count > 1 else "stage of 1 layer",
+            stage.role,
+            (stage.output_shape),
         )
     if target.kind == "row":
         row = stack.rows[target.index]
@@ -218,9 +220,7 @@ def _ordinal(place: int) -> str:
 # --- why ----------------------------------------------------------------------------------------
 
 
-def _why(
-    state: RunState, target: Target, seen: LayerMeasurement | None, wanted: Trainable
-) -> str:
+def _why(state: RunState, target: Target, seen: LayerMeasurement | None, wanted: Trainable) -> str:
     assert state.session is not None
     owners = target_owners(state, target)
     now = _measured_why(state, target, owners, seen) if seen else ""
@@ -234,8 +234,10 @@ def _next_why(state: RunState, owners: range, wanted: Trainable) -> str:
     """What the next step will do here, by the wanted mask and the real graph."""
     predicted = state.predicted(owners)
     if predicted == "updated":
-        return "It learns from the next step on." if wanted == "all" else (
-            "Its trainable parts learn from the next step on."
+        return (
+            "It learns from the next step on."
+            if wanted == "all"
+            else ("Its trainable parts learn from the next step on.")
         )
     if predicted == "passed":
         return "The next step's gradient passes through it; its weights stay as they are."
@@ -244,9 +246,7 @@ def _next_why(state: RunState, owners: range, wanted: Trainable) -> str:
     return "The next step's gradient will not come this far down."
 
 
-def _measured_why(
-    state: RunState, target: Target, owners: range, seen: LayerMeasurement
-) -> str:
+def _measured_why(state: RunState, target: Target, owners: range, seen: LayerMeasurement) -> str:
     if seen.nonfinite:
         many = "value is" if seen.nonfinite == 1 else "values are"
         return f"{seen.nonfinite:,} gradient {many} not finite."

@@ -15,6 +15,15 @@ from engine.protocol import RunConfig
 
 from .sectioned_command import Option
 
+LARGEST = 2**63 - 1
+"""The largest whole number that passes to the engine, and that torch takes as a seed."""
+
+
+def whole_number(least: int) -> click.IntRange:
+    """The type of an option that takes a whole number."""
+    return click.IntRange(min=least, max=LARGEST)
+
+
 STRATEGIES = ("feature-extraction", "last-stage", "last-two-stages", "full")
 
 _WHAT, _HOW, _WHERE = "What to train", "How to train", "Where"
@@ -68,7 +77,7 @@ _OPTIONS = (
         "--batch-size",
         cls=Option,
         section=_HOW,
-        type=click.IntRange(min=2),
+        type=whole_number(2),
         metavar="N",
         help="Images a step, at least 2.",
     ),
@@ -76,7 +85,7 @@ _OPTIONS = (
         "--image-size",
         cls=Option,
         section=_HOW,
-        type=click.IntRange(min=32),
+        type=whole_number(32),
         metavar="PIXELS",
         help="Side of the images as the model sees them, at least 32.",
     ),
@@ -92,7 +101,7 @@ _OPTIONS = (
         "--seed",
         cls=Option,
         section=_HOW,
-        type=click.IntRange(min=0, max=2**63 - 1),
+        type=whole_number(0),
         metavar="N",
         help="Of the head, the split and the order of the images; 0 by default.",
     ),
@@ -107,7 +116,7 @@ _OPTIONS = (
         "--probe-every",
         cls=Option,
         section=_HOW,
-        type=click.IntRange(min=1),
+        type=whole_number(1),
         metavar="K",
         help="Measure every layer at every K-th step; 1 with train --json, else 10.",
     ),

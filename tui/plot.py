@@ -138,8 +138,12 @@ def short(value: float) -> str:
         return str(value)
     if abs(value) < 0.995:
         return f"{value:.2f}".replace("0.", ".", 1)
-    return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}" if abs(value) < 1000 else (
-        f"{value:.0e}"
+    return (
+        f"{value:.1f}"
+        if abs(value) < 100
+        else f"{value:.0f}"
+        if abs(value) < 1000
+        else (f"{value:.0e}")
     )
 
 

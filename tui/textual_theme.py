@@ -45,9 +45,7 @@ class LeanColours(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         lean = _colourless if self.monochrome else _without_defaults
-        return [
-            Segment(text, style and lean(style), control) for text, style, control in segments
-        ]
+        return [Segment(text, style and lean(style), control) for text, style, control in segments]
 
 
 @lru_cache(2048)

@@ -21,7 +21,7 @@ from engine.protocol import (
 )
 
 from .. import exit_codes
-from ..options import run_options
+from ..options import run_options, whole_number
 from ..sectioned_command import Option, SectionedCommand
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "--steps",
     cls=Option,
     section="How to train",
-    type=click.IntRange(min=1),
+    type=whole_number(1),
     default=20,
     metavar="N",
     help="How many train steps to take; 20 by default.",

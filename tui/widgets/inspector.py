@@ -33,8 +33,10 @@ class Inspector(PaintedLines):
         width, height = self.size
         if seen is None:
             return []
-        return _fields(seen, state, width, height) if height >= FRAMED_LINES else _short(
-            seen, width, height
+        return (
+            _fields(seen, state, width, height)
+            if height >= FRAMED_LINES
+            else _short(seen, width, height)
         )
 
 
