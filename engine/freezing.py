@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .problem import Problem
 from .protocol import NormMode
+from .rows import NORMALISATIONS
 from .stack import Stack
 
 Mask = frozenset[int]
@@ -28,7 +29,9 @@ def strategies(stack: Stack) -> dict[str, Mask]:
     """The trainable owners of each named strategy, shallowest first.
 
     Feature extraction trains the head. The last stage is that of the last row below the head, and
-    so on downwards; a model with too few stages has the same mask under two names.
+    so on downwards; a model with too few stages has the same mask under two names. `bn-only` is the
+    head and every normalisation with weights of its own, whatever its depth (Frankle, Schwab and
+    Morcos, ICLR 2021, arXiv:2003.00152).
     """
     head = {owner for row in stack.rows if row.head for owner in row.owners}
     below = [
@@ -36,6 +39,8 @@ def strategies(stack: Stack) -> dict[str, Mask]:
         for stage in stack.stages
         if not all(row.head for row in stack.rows[stage.first_row : stage.end_row])
     ]
+
+    norms = {i for i, o in enumerate(stack.owners) if isinstance(o.module, NORMALISATIONS)}
 
     def with_last(count: int) -> Mask:
         owners = set(head)
@@ -49,6 +54,7 @@ def strategies(stack: Stack) -> dict[str, Mask]:
         "last-stage": with_last(1),
         "last-two-stages": with_last(2),
         "full": frozenset(range(len(stack.owners))),
+        "bn-only": frozenset(head | norms),
     }
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 import torch.nn.functional as F
 import torchvision
@@ -36,7 +37,8 @@ from .defaults import defaults
 from .devices import ChosenDevice, choose_device
 from .models import ModelProblem, Weights
 from .problem import Problem
-from .protocol import AnyEvent, LoadingProgressed, LoadingStage, RunConfig, SessionOpened
+from .protocol import AnyEvent, Cycle, LoadingProgressed, LoadingStage, RunConfig, SessionOpened
+from .recipe import base_rates, check_recipe, recipe_of
 from .record import check_run_dir, default_run_dir
 from .stack import Stack
 from .trainer import Trainer
@@ -174,8 +176,8 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
             "for feature extraction try --weights IMAGENET1K_V1."
         )
 
-    lr_head = config.lr or table.lr_head
-    lr_pretrained = lr_head * table.lr_pretrained / table.lr_head
+    recipe = recipe_of(config, table)
+    check_recipe(recipe)
     batches = TrainBatches(folder.train, batch_size, config.seed, decoder)
     if not config.describe_only:
         stage = _Stage("warm-up", emit)
@@ -189,11 +191,15 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         stack,
         batches,
         device.device,
-        lr_head=lr_head,
-        lr_pretrained=lr_pretrained,
-        momentum=table.momentum,
-        weight_decay=table.weight_decay,
+        lr_head=recipe.lr_head,
+        lr_pretrained=recipe.lr_pretrained,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
     )
+    described = stack.describe()
+    rates = base_rates(recipe, described.rows)
+    majority = Counter(sample.label for sample in folder.val).most_common(1)[0]
+    horizon = config.steps or recipe.epochs * batches.batches_per_epoch
     yardstick = yardstick_of(folder, config.seed)
     strategies = {name: tuple(sorted(m)) for name, m in freezing.strategies(stack).items()}
     event = SessionOpened(
@@ -206,24 +212,30 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         train_images=len(folder.train),
         val_images=len(folder.val),
         chance=_chance(yardstick),
+        majority_class=majority[0],
+        majority=majority[1],
         yardstick=len(yardstick),
         device=device.label,
         device_warning=device.warning,
         memory_total=device.memory_total,
         image_size=image_size,
         batch_size=batch_size,
-        optimizer="SGD",
-        lr_head=lr_head,
-        lr_pretrained=lr_pretrained,
+        recipe=recipe,
+        rates=rates,
+        batches_per_epoch=batches.batches_per_epoch,
+        cycle=Cycle(after_step=0, steps=horizon),
+        plan=None,
+        precisions=("fp32",),
         seed=config.seed,
         run_dir=str(run_dir),
-        stack=stack.describe(),
+        stack=described,
         strategies=strategies,
         strategy=strategy,
         wanted=tuple(sorted(wanted)),
         norm_modes={},
         start=0,
         step=0,
+        skipped_images=0,
         notes=tuple(notes),
     )
     resolved = {
@@ -237,16 +249,11 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         "torchvision": str(torchvision.__version__),
         "threads": torch.get_num_threads(),
         "deterministic": config.deterministic,
-        "optimizer": "SGD",
-        "lr_head": lr_head,
-        "lr_pretrained": lr_pretrained,
-        "momentum": table.momentum,
-        "weight_decay": table.weight_decay,
+        "recipe": msgspec.structs.asdict(recipe),
         "batch_size": batch_size,
         "image_size": image_size,
         "seed": config.seed,
         "probe_every": config.probe_every,
-        "precision": "fp32",
         "execution": "eager",
     }
     yield Opened(config, event, folder, yardstick, decoder, stack, trainer, resolved)

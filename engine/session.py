@@ -141,7 +141,7 @@ class Session:
                     return "A step is waiting already."
                 self._waiting_steps.append(self._wanted)
             case Train():
-                self._train_to = command.steps
+                self._train_to = command.steps or self._opened.event.cycle.steps
             case Pause():
                 if self._train_to is not None:
                     self._end_training("paused")
@@ -332,7 +332,16 @@ class Session:
         self._start += 1
         self._step = 0
         self.record.note("start_over", start=self._start, from_step=from_step)
-        self.emit(StartedOver(start=self._start, from_step=from_step))
+        event = self._opened.event
+        self.emit(
+            StartedOver(
+                start=self._start,
+                from_step=from_step,
+                weights=event.weights,
+                pretrained=event.pretrained,
+                cycle=event.cycle,
+            )
+        )
 
     def _undo_start_over(self) -> str:
         if self._before_start_over is None:
@@ -343,7 +352,16 @@ class Session:
         self._before_start_over = None
         self._start -= 1
         self.record.note("start_over_undone", start=self._start, step=self._step)
-        self.emit(StartOverUndone(start=self._start, step=self._step))
+        event = self._opened.event
+        self.emit(
+            StartOverUndone(
+                start=self._start,
+                step=self._step,
+                weights=event.weights,
+                pretrained=event.pretrained,
+                cycle=event.cycle,
+            )
+        )
         return ""
 
     # --- the journal ----------------------------------------------------------------------------

@@ -112,12 +112,12 @@ class ScriptedEngine:
             case StartOver():
                 self._before = (self._start, self._step)
                 self._start, self._step = self._start + 1, 0
-                self._emit(StartedOver(start=self._start, from_step=self._before[1]))
+                self._emit(self._started_over(StartedOver, from_step=self._before[1]))
             case UndoStartOver():
                 if self._before is None:
                     return self._emit(Refused(id=command.id, reason="There is none to take back."))
                 (self._start, self._step), self._before = self._before, None
-                self._emit(StartOverUndone(start=self._start, step=self._step))
+                self._emit(self._started_over(StartOverUndone, step=self._step))
             case Audit():
                 self._emit(Audited(tensors=100, findings=()))
         self._emit(Confirmed(id=command.id))
@@ -126,6 +126,15 @@ class ScriptedEngine:
 
     def _emit(self, event: AnyEvent) -> None:
         self._queue.put_nowait(event)
+
+    def _started_over(self, kind: type, **fields: int) -> AnyEvent:
+        return kind(
+            start=self._start,
+            weights=self.session.weights,
+            pretrained=self.session.pretrained,
+            cycle=self.session.cycle,
+            **fields,
+        )
 
     def emit(self, event: AnyEvent) -> None:
         """Send an event of the test's own."""

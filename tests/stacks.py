@@ -13,9 +13,11 @@ from typing import Any
 
 from engine.prediction import combine, predict_owners
 from engine.protocol import (
+    Cycle,
     LayerMeasurement,
     OwnerInfo,
     Reach,
+    Recipe,
     RowInfo,
     SessionOpened,
     StackInfo,
@@ -185,6 +187,7 @@ def opened(
         "last-stage": from_stage(min(2, len(stages))),
         "last-two-stages": from_stage(min(3, len(stages))),
         "full": tuple(range(len(stack.owners))),
+        "bn-only": tuple(i for i, o in enumerate(stack.owners) if o.norm or rows[o.row].head),
     }
     wanted = strategies["feature-extraction"] if trainable is None else tuple(sorted(trainable))
     fields: dict[str, Any] = {
@@ -197,15 +200,20 @@ def opened(
         "train_images": 240,
         "val_images": 80,
         "chance": 0.5,
+        "majority_class": 0,
+        "majority": 40,
         "yardstick": 64,
         "device": "cpu",
         "device_warning": "",
         "memory_total": None,
         "image_size": 224,
         "batch_size": 32,
-        "optimizer": "SGD",
-        "lr_head": 1e-2,
-        "lr_pretrained": 1e-3,
+        "recipe": Recipe(lr_head=1e-2, lr_pretrained=1e-3, weight_decay=1e-4),
+        "rates": tuple(1e-2 if row.head else 1e-3 for row in stack.rows),
+        "batches_per_epoch": 8,
+        "cycle": Cycle(after_step=0, steps=80),
+        "plan": None,
+        "precisions": ("fp32",),
         "seed": 0,
         "run_dir": "runs/test",
         "stack": stack,
@@ -215,6 +223,7 @@ def opened(
         "norm_modes": {},
         "start": 0,
         "step": 0,
+        "skipped_images": 0,
         "notes": (),
     }
     return SessionOpened(**(fields | changes))

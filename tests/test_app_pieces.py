@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.protocol import RunConfig
+from engine.scores import interval
 from tests.stacks import measured, opened, owners_named, resnet18_stack, step_taken
 from tui.decimation import MOST_BUCKETS, Decimation
 from tui.inspection import inspect, number
@@ -24,7 +25,6 @@ from tui.preferences import (
 )
 from tui.stack_view import Target
 from tui.state import RunState
-from tui.widgets.legend import wilson
 from tui.widgets.painted_lines import PaintedLines, clipped, fitted, line, line_width
 from tui.widgets.title_line import short_reason
 
@@ -245,9 +245,9 @@ class TestLines:
         assert short_reason("the arch has none: see the notes") == "the arch has none"
 
     def test_the_interval_holds_the_share(self):
-        low, high = wilson(57, 64)
+        low, high = interval(57, 64)
         assert low == pytest.approx(0.791, abs=0.002) and high == pytest.approx(0.946, abs=0.002)
-        assert wilson(0, 10)[0] == 0.0 and wilson(10, 10)[1] == 1.0
+        assert interval(0, 10)[0] == 0.0 and interval(10, 10)[1] == 1.0
 
     async def test_only_the_changed_cells_are_repainted(self):
         from textual.app import App

@@ -202,7 +202,9 @@ def test_every_state_is_told_apart_without_colour(
     mask, wish = (owners_named(RESNET18, "fc", *names) for names in (applied, wanted))
     rows = {"layer4.1": measurement} if measurement else {}
     shown = RunState()
-    shown.apply(opened(RESNET18, mask, lr_pretrained=0.0 if measurement is AT_REST else 1e-3))
+    shown.apply(
+        opened(RESNET18, mask, rates=(0.0 if measurement is AT_REST else 1e-3,) * 9 + (1e-2,))
+    )
     shown.apply(step_taken(RESNET18, mask, norms=NORMS, rows=rows))
     shown.wanted = frozenset(wish)
     line = line_of(shown, "layer4.1")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.prediction import combine
-from engine.protocol import LayerMeasurement, Reach, SessionOpened, StackInfo, StepTaken
+from engine.protocol import LayerMeasurement, Reach, StackInfo, StepTaken
 
 from .stack_view import Target, target_owners
 from .state import RunState, Trainable
@@ -56,6 +56,8 @@ class Brick:
     """It received a gradient and did not move: its learning rate is 0."""
     dim: bool
     """The gradient did not reach it."""
+    rate: float
+    """Its learning rate now, the schedule's factor included."""
 
 
 def measurement_of(stack: StackInfo, step: StepTaken, target: Target) -> LayerMeasurement | None:
@@ -124,7 +126,8 @@ def brick_of(state: RunState, target: Target) -> Brick:
     if step is None or measurement is None:
         predicted: Reach = state.predicted(owners)
         channel = Channel("closed" if predicted == "unreached" else "open")
-        return Brick(wanted, False, _share(owners, state), channel, None, False, False)
+        share = _share(owners, state)
+        return Brick(wanted, False, share, channel, None, False, False, rate_of(state, target))
     applied = frozenset(step.mask)
     was = state.trainable(owners, applied)
     pending = any((owner in applied) != (owner in state.wanted) for owner in owners)
@@ -139,19 +142,21 @@ def brick_of(state: RunState, target: Target) -> Brick:
         measurement,
         resting=channel.kind == "updated"
         and measurement.update_ratio == 0
-        and rate_of(state.session, target) == 0,
+        and rate_of(state, target) == 0,
         dim=measurement.reach == "unreached",
+        rate=rate_of(state, target),
     )
 
 
-def rate_of(session: SessionOpened, target: Target) -> float:
+def rate_of(state: RunState, target: Target) -> float:
     """The learning rate a target has, or will have when it is thawed."""
-    stack, row = session.stack, target.index
+    assert state.session is not None
+    stack, row, rates = state.session.stack, target.index, state.training.rates
     if target.kind == "owner":
         row = stack.owners[row].row
     elif target.kind == "stage":
         row = stack.stages[row].end_row - 1
-    return session.lr_head if stack.rows[row].head else session.lr_pretrained
+    return rates[row] * state.training.factor(state.step)
 
 
 def _share(owners: range, state: RunState) -> str:

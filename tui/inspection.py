@@ -195,8 +195,7 @@ def _lr(state: RunState, target: Target, wanted: Trainable) -> str:
         return ""
     stack = session.stack
     rows = {stack.owners[owner].row for owner in target_owners(state, target)}
-    heads = {stack.rows[row].head for row in rows}
-    rates = {session.lr_head if head else session.lr_pretrained for head in heads}
+    rates = {state.training.rates[row] for row in rows}
     return " and ".join(f"{rate:.0e}" for rate in sorted(rates))
 
 

@@ -7,7 +7,7 @@ be tested without a terminal. Widgets are given the state whole and hold no trut
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from engine.prediction import combine, predict_owners
@@ -16,56 +16,41 @@ from engine.protocol import (
     Audited,
     Confirmed,
     EngineFailed,
+    FoldsEnded,
     Greeted,
     Heartbeat,
     ImageSkipped,
+    ImagesShown,
     LayerMeasurement,
+    LayerRestored,
     LoadingProgressed,
+    MaskPlanned,
+    MovedMeasured,
     NormMode,
     NormModeChanged,
     OpenFailed,
+    PriceMeasured,
+    RangeTested,
     Reach,
     Refused,
+    ResultsShown,
     RowInfo,
     SessionOpened,
     StackInfo,
     StartedOver,
     StartOverUndone,
     StepTaken,
+    TrainBegan,
     TrainEnded,
     Validated,
 )
+from tui.curve import STRATEGY_KEYS as STRATEGY_KEYS
+from tui.curve import Curve as Curve
+from tui.findings import Findings
+from tui.training_state import TrainingState
 
 Mask = frozenset[int]
 Trainable = Literal["all", "none", "partial"]
-
-STRATEGY_KEYS = {
-    "feature-extraction": ("1", "head"),
-    "last-stage": ("2", "last stage"),
-    "last-two-stages": ("3", "last two"),
-    "full": ("4", "full"),
-}
-"""Key and short name of each strategy, as the strategy line and the curves' legends show them."""
-
-
-@dataclass
-class Curve:
-    """The numbers of one start: this one, or an earlier one kept as a ghost."""
-
-    start: int
-    loss: list[tuple[int, float]] = field(default_factory=list)
-    """(step, training loss of the batch)."""
-    validation: list[tuple[int, int, int]] = field(default_factory=list)
-    """(step, correct, total) on the yardstick."""
-    strategies: list[str | None] = field(default_factory=list)
-    """The strategies its steps were taken with, without repeats; None is by hand."""
-
-    @property
-    def label(self) -> str:
-        """Such as `1 head`; `by hand` if its steps had different masks or one of no strategy."""
-        if len(self.strategies) == 1 and self.strategies[0] in STRATEGY_KEYS:
-            return " ".join(STRATEGY_KEYS[self.strategies[0]])
-        return "by hand"
 
 
 @dataclass(frozen=True)
@@ -81,6 +66,16 @@ class MaskChange:
 @dataclass(frozen=True)
 class StartOverEntry:
     """An entry of the undo list that the engine has to take back."""
+
+
+@dataclass(frozen=True)
+class RestoreEntry:
+    """A layer was returned to its first weights; the engine has to take it back."""
+
+    what: str
+
+
+UndoEntry = MaskChange | StartOverEntry | RestoreEntry
 
 
 class RunState:
@@ -102,7 +97,7 @@ class RunState:
         self._confirmed: Mask = frozenset()
         self._unanswered: dict[int, Mask] = {}
         self.norm_modes: dict[int, NormMode] = {}
-        self.undo_list: list[MaskChange | StartOverEntry] = []
+        self.undo_list: list[UndoEntry] = []
         self.redo_list: list[MaskChange] = []
 
         self.measured: StepTaken | None = None
@@ -119,6 +114,8 @@ class RunState:
         )
         self.running = False
         """The engine works on a `Train` command."""
+        self.training = TrainingState()
+        self.findings = Findings()
         self.busy: Heartbeat | None = None
         self.audited: Audited | None = None
         self.skipped_images = 0
@@ -244,7 +241,7 @@ class RunState:
         """The wanted mask went to the engine under this id."""
         self._unanswered[command_id] = self.wanted
 
-    def undo(self) -> MaskChange | StartOverEntry | None:
+    def undo(self) -> UndoEntry | None:
         """Take the last wish back. A start over is only named: the engine has to undo it."""
         if not self.undo_list:
             return None
@@ -274,6 +271,8 @@ class RunState:
 
     def apply(self, event: AnyEvent) -> None:
         """Take one event in."""
+        self.training.apply(event)
+        self.findings.apply(event)
         match event:
             case Greeted():
                 self.engine_pid = event.pid
@@ -298,8 +297,25 @@ class RunState:
                 self._started_over(event)
             case StartOverUndone():
                 self._start_over_undone()
+            case MaskPlanned():
+                # Not a wish of the user's: nothing to undo, and it does not hide a later wish.
+                self.wanted = self._confirmed = frozenset(event.trainable)
+                self.undo_list = [e for e in self.undo_list if not isinstance(e, MaskChange)]
+                self.redo_list.clear()
+            case LayerRestored(undone=False):
+                rows = (
+                    {self.session.stack.owners[o].row for o in event.owners} if self.session else ()
+                )
+                names = ", ".join(self._rows()[row].name for row in sorted(rows))
+                self.undo_list.append(RestoreEntry(f"{names} as it began"))
+            case TrainBegan():
+                self.running = True
             case Audited():
                 self.audited, self.busy = event, None
+            case ResultsShown() | ImagesShown() | RangeTested() | PriceMeasured() | MovedMeasured():
+                self.busy = None
+            case FoldsEnded():
+                self.running, self.busy = False, None
             case TrainEnded():
                 self.running, self.busy = False, None
             case ImageSkipped():
@@ -314,6 +330,7 @@ class RunState:
         if self.phase != "dead":
             self.phase, self.death = "dead", reason
         self.running, self.busy = False, None
+        self.training.died()
         self._unanswered.clear()
 
     def restarted(self) -> None:
@@ -339,6 +356,7 @@ class RunState:
         if self.curves[-1].loss:
             self.curves.append(Curve(start=event.start))
         self.curves[-1].start = event.start
+        self.skipped_images = event.skipped_images
         self.notices.extend(event.notes)
 
     def _same_owners(self, event: SessionOpened) -> bool:
@@ -363,6 +381,9 @@ class RunState:
         strategy = self.strategy_of(frozenset(event.mask))
         if strategy not in curve.strategies:
             curve.strategies.append(strategy)
+        curve.plan = self.training.plan.name if self.training.plan else ""
+        if self.session and self.training.weights != self.session.weights:
+            curve.weights = self.training.weights
         # A start over can be taken back only until the next step.
         self.undo_list = [entry for entry in self.undo_list if isinstance(entry, MaskChange)]
 
@@ -371,6 +392,15 @@ class RunState:
         self.validated = event
         if event.yardstick:
             self.curves[-1].validation.append((event.step, event.correct, event.total))
+        else:
+            whole = (event.step, event.correct, event.total, event.loss)
+            self.curves[-1].full_validation.append(whole)
+
+    def _restored(self, event: LayerRestored) -> None:
+        assert self.session is not None
+        rows = sorted({self.session.stack.owners[owner].row for owner in event.owners})
+        names = ", ".join(self._rows()[row].name for row in rows)
+        self.undo_list.append(RestoreEntry(f"{names} as it began"))
 
     def _started_over(self, event: StartedOver) -> None:
         self._before_start_over = (self.measured, self.last, self.validated)

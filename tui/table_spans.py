@@ -6,7 +6,7 @@ import math
 
 from engine.protocol import LayerMeasurement, SessionOpened
 
-from .bricks import VANISHED, Brick, rate_of
+from .bricks import VANISHED, Brick
 from .columns import (
     BAR,
     DECADES,
@@ -90,7 +90,7 @@ def _layer(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened)
         if columns.ratio is not None:
             pieces.append(_right(columns.ratio, RATIO, ratio, number))
     if columns.rate is not None:
-        rate = _rate(line, brick, glyphs, session)
+        rate = rate_words(brick.rate) if brick.wanted != "none" else glyphs.no_gradient
         pieces.append(_right(columns.rate, RATE, rate, quiet))
     if columns.role is not None:
         pieces.append((columns.role, _bracket(line, glyphs), "dim"))
@@ -190,14 +190,7 @@ def _bar(norm: float | None, glyphs: Glyphs) -> str:
     return glyphs.bar * (halves // 2) + glyphs.bar_half * (halves % 2)
 
 
-def _rate(line: Line, brick: Brick, glyphs: Glyphs, session: SessionOpened) -> str:
-    assert line.target is not None
-    if brick.wanted == "none":
-        return glyphs.no_gradient
-    return rate(rate_of(session, line.target))
-
-
-def rate(value: float) -> str:
+def rate_words(value: float) -> str:
     """A learning rate in at most six letters."""
     if value == 0:
         return "0"

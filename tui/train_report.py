@@ -6,6 +6,8 @@ import sys
 from collections import Counter
 from typing import Any, Protocol
 
+import msgspec
+
 from engine import strict_json
 from engine.protocol import ImageSkipped, SessionOpened, StepTaken, TrainEnded, Validated
 from engine.record import step_fields
@@ -56,9 +58,7 @@ class JsonLines:
             device=session.device,
             image_size=session.image_size,
             batch_size=session.batch_size,
-            optimizer=session.optimizer,
-            lr_head=session.lr_head,
-            lr_pretrained=session.lr_pretrained,
+            recipe=msgspec.structs.asdict(session.recipe),
             seed=session.seed,
             strategy=session.strategy,
             params=sum(owner.params for owner in owners),

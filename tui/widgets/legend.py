@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from engine.scores import interval
 from tui.state import RunState
 from tui.widgets.painted_lines import Line, PaintedLines, Piece, justified, line_width
 
@@ -40,7 +39,9 @@ class RunLine(PaintedLines):
         parts = [
             f"run {session.run_dir.rstrip('/').rpartition('/')[2]}",
             f"seed {session.seed}",
-            session.optimizer,
+            {"sgd": "SGD", "adamw": "AdamW"}[state.training.recipe.optimizer]
+            if state.training.recipe
+            else "",
             f"batch {session.batch_size}",
         ]
         if state.last:
@@ -50,21 +51,8 @@ class RunLine(PaintedLines):
             parts.append(f"{state.skipped_images} {images} skipped")
         if state.validated and state.validated.total:
             correct, total = state.validated.correct, state.validated.total
-            low, high = wilson(correct, total)
+            low, high = interval(correct, total)
             parts.append(f"{correct} of {total} means {low:.2f} to {high:.2f}")
         if session.weights_why:
             parts.append(session.weights_why)
         return [justified([(" · ".join(parts), "dim")], [], self.size.width)]
-
-
-def wilson(correct: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share, 0 to 1.
-
-    Reference:
-        Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-    """
-    z, share = 1.96, correct / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    half /= 1 + z * z / total
-    return max(0.0, middle - half), min(1.0, middle + half)

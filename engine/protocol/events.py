@@ -1,0 +1,407 @@
+"""Events: what the engine tells every screen and script."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from .choices import Recipe
+from .session_info import Cycle, Plan, SessionOpened
+from .stack_info import NormMode, Reach
+
+LoadingStage = Literal["torch", "data", "weights", "calibration", "warm-up"]
+
+
+class Greeted(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Answer to the connection itself."""
+
+    protocol: int
+    version: str
+    pid: int
+
+
+class LoadingProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A stage of opening began, went on or was done."""
+
+    stage: LoadingStage
+    done: bool
+    detail: str = ""
+    seconds: float = 0.0
+
+
+class OpenFailed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """The session could not be opened as asked; the engine waits for another `Open`."""
+
+    sentence: str
+    choices: tuple[str, ...] = ()
+    """Values for `RunConfig.weights` that would work, if that is the question."""
+
+
+class Confirmed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    id: int
+
+
+class Refused(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    id: int
+    reason: str
+
+
+class LayerMeasurement(msgspec.Struct, frozen=True, array_like=True):
+    """What one backward pass did at a layer (or at one owner within it). Norms are L2."""
+
+    reach: Reach
+    grad_norm: float | None
+    """Of the trainable parameters, as autograd left it; None if they received none."""
+    weight_norm: float
+    """Of all its parameters, before the step."""
+    update_ratio: float | None
+    """Norm of the real change of its trainable weights over their norm before the step."""
+    nonfinite: int
+    """How many gradient elements are NaN or infinite."""
+    arrival_ms: float | None
+    """When the gradient arrived at its output, from the start of backward; None if it did not."""
+
+
+class StepTaken(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """One real train step was taken; with the measurements if it was a measured one."""
+
+    start: int
+    step: int
+    """Counted from 1 after every start over."""
+    epoch: int
+    """Counted from 1."""
+    loss: float
+    correct: int
+    batch: int
+    seconds: float
+    mask: tuple[int, ...]
+    """The applied mask: the trainable owners."""
+    forward_ms: float | None = None
+    backward_ms: float | None = None
+    update_ms: float | None = None
+    rows: tuple[LayerMeasurement, ...] = ()
+    """One a row; empty if the step was not measured."""
+    owners: tuple[LayerMeasurement, ...] = ()
+    """One an owner; empty if the step was not measured."""
+    memory_used: int | None = None
+    """Bytes of device memory allocated at the peak of the step; None on the CPU."""
+    lr_factor: float = 1.0
+    """What the schedule multiplied every row's base rate with."""
+    seconds_left: float | None = None
+    """Until the end of what `Train` asked for, validations included; None outside of training."""
+
+
+class Validated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """The weights after `step` were evaluated on validation images."""
+
+    start: int
+    step: int
+    correct: int
+    total: int
+    loss: float
+    yardstick: bool
+    """On the fixed yardstick images; else on the whole validation set."""
+    epoch: int = 0
+    """How many epochs of this start were begun."""
+    per_class: tuple[tuple[int, int], ...] = ()
+    """(correct, total) of each class; empty on the yardstick."""
+    best: bool = False
+    """The best accuracy of this run's whole validations so far."""
+    skipped_images: int = 0
+    """How many images could not be read so far."""
+
+
+class NormModeChanged(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    owners: tuple[int, ...]
+    mode: NormMode
+
+
+class StartedOver(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Everything is as at a start; `start` counts up."""
+
+    start: int
+    from_step: int
+    weights: str
+    """The label of the weights it starts from."""
+    pretrained: bool
+    cycle: Cycle
+
+
+class StartOverUndone(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    start: int
+    step: int
+    weights: str
+    pretrained: bool
+    cycle: Cycle
+
+
+class AuditFinding(msgspec.Struct, frozen=True, array_like=True):
+    tensor: str
+    """Name in the state dict."""
+    cause: str
+
+
+class Audited(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Frozen tensors were compared with their state when frozen and over a step on a copy."""
+
+    tensors: int
+    """How many frozen tensors were compared."""
+    findings: tuple[AuditFinding, ...]
+
+
+# --- how it trains ------------------------------------------------------------------------------
+
+
+class RecipeChanged(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    recipe: Recipe
+    rates: tuple[float, ...]
+    """Base rate of each row."""
+
+
+class CycleBegan(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """The schedule begins anew, or its horizon was moved."""
+
+    cycle: Cycle
+    why: str
+    """In words, such as `2 last stage` or `plan lp-ft: full`."""
+
+
+class PlanChanged(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A plan was laid out, left, or interrupted by hand."""
+
+    plan: Plan | None
+    why: str = ""
+
+
+class MaskPlanned(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """The engine itself wants this mask from the next step on: a plan's next phase, a new start."""
+
+    trainable: tuple[int, ...]
+    why: str
+
+
+class TrainBegan(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    start: int
+    step: int
+    to_step: int
+
+
+class CheckpointSaved(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    name: str
+    """best, last, or start-N."""
+    path: str
+    start: int
+    step: int
+    failure: str = ""
+    """Why it could not be saved; the one before is still there whole."""
+
+
+# --- results ------------------------------------------------------------------------------------
+
+
+class WrongImage(msgspec.Struct, frozen=True, array_like=True):
+    path: str
+    label: int
+    predicted: int
+    probability: float
+    """Of the predicted class, 0 to 1: how sure the model was."""
+    label_probability: float
+    """Of the right class."""
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """This result beside an earlier one on the same images, image by image (McNemar)."""
+
+    other: str
+    """Such as `start 1, step 40`."""
+    other_correct: int
+    only_this: int
+    """Images that only this one gets right."""
+    only_other: int
+    p: float
+    """Exact two-sided McNemar test."""
+
+
+class ResultsShown(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """The last evaluation of the whole validation set, in full."""
+
+    start: int
+    step: int
+    epoch: int
+    correct: int
+    total: int
+    loss: float
+    per_class: tuple[tuple[int, int], ...]
+    """(correct, total) of each class."""
+    confusion: tuple[tuple[int, int, int], ...]
+    """(class, predicted class, images) where there are any."""
+    most_wrong: tuple[WrongImage, ...]
+    """Surest first, at most 100."""
+    comparisons: tuple[Comparison, ...]
+    stale: bool
+    """Steps were taken since."""
+
+
+class Thumbnail(msgspec.Struct, frozen=True, array_like=True):
+    path: str
+    label: int
+    predicted: int | None
+    """What the model says now; None if it was not asked."""
+    probability: float | None
+    """Of the predicted class."""
+    width: int
+    height: int
+    pixels: bytes
+    """RGB, 8 bits, row by row, top first."""
+
+
+class ImagesShown(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    what: Literal["batch", "wrong"]
+    step: int
+    images: tuple[Thumbnail, ...]
+    total: int
+    """Images in the batch, or wrong ones in all."""
+
+
+# --- side measurements --------------------------------------------------------------------------
+
+
+class RangeTested(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A learning-rate range test: how it goes, and at its end what it proposes."""
+
+    points: tuple[tuple[float, float], ...]
+    """(rate of the head, smoothed loss)."""
+    done: bool
+    proposal: float | None = None
+    """A rate for the head; None while it goes on, or if the curve never falls."""
+    why: str = ""
+
+
+class PriceMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """What each owner costs in a step; `engine.price_model` predicts any mask from it."""
+
+    batch: int
+    forward_ms: tuple[float, ...]
+    """Of each owner, with what is executed between it and the next."""
+    pass_ms: tuple[float, ...]
+    """Of each owner: taking the gradient through it to its inputs."""
+    learn_ms: tuple[float, ...]
+    """Of each owner: the gradient of its own weights, and their update."""
+    fixed_ms: float
+    """Loss, and everything that no owner accounts for."""
+    saved_bytes: tuple[int, ...]
+    """Activations kept for backward at each owner, if the gradient passes or learns there."""
+    state_bytes: tuple[int, ...]
+    """Gradients and optimizer state of each owner, if it learns."""
+    transient_bytes: tuple[int, ...]
+    """The most that is in use for a moment at each owner, beyond what is kept."""
+    fixed_bytes: int
+    measured_ms: float
+    """The whole probe step that this was taken from."""
+
+
+class MovedMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """How far the weights have moved from those that the session began with."""
+
+    step: int
+    rows: tuple[float, ...]
+    """‖w − w₀‖ / ‖w₀‖ of each row."""
+    drift: dict[int, float]
+    """By BatchNorm owner: how far its running mean has moved, in its own first deviations."""
+
+
+class LayerRestored(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    owners: tuple[int, ...]
+    undone: bool = False
+
+
+class FoldValidated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    fold: int
+    """From 1."""
+    folds: int
+    correct: int
+    total: int
+    loss: float
+    per_class: tuple[tuple[int, int], ...]
+    steps: int
+    cached: str
+    """The row at which cached features stand for the frozen prefix; empty if nothing is cached."""
+    seconds: float
+
+
+class FoldsEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    folds: int
+    correct: int
+    total: int
+    """Every image once."""
+    accuracies: tuple[float, ...]
+    reason: Literal["done", "paused", "failed"]
+
+
+# --- the rest -----------------------------------------------------------------------------------
+
+
+class TrainEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A `Train` command came to its end, was paused, or has failed."""
+
+    start: int
+    step: int
+    reason: Literal["done", "paused", "failed"]
+
+
+class ImageSkipped(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """An image could not be read and is left out."""
+
+    path: str
+    reason: str
+    total: int
+    """How many were skipped so far."""
+
+
+class Heartbeat(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Sent about once a second while the engine is busy for longer than that."""
+
+    busy: str
+    """What with, such as `train step` or `loading weights`."""
+    seconds: float
+
+
+class EngineFailed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Something the engine cannot go on from; it exits after this."""
+
+    sentence: str
+
+
+AnyEvent = (
+    Greeted
+    | LoadingProgressed
+    | OpenFailed
+    | SessionOpened
+    | Confirmed
+    | Refused
+    | StepTaken
+    | Validated
+    | NormModeChanged
+    | StartedOver
+    | StartOverUndone
+    | Audited
+    | RecipeChanged
+    | CycleBegan
+    | PlanChanged
+    | MaskPlanned
+    | TrainBegan
+    | CheckpointSaved
+    | ResultsShown
+    | ImagesShown
+    | RangeTested
+    | PriceMeasured
+    | MovedMeasured
+    | LayerRestored
+    | FoldValidated
+    | FoldsEnded
+    | TrainEnded
+    | ImageSkipped
+    | Heartbeat
+    | EngineFailed
+)

@@ -1,0 +1,65 @@
+"""What was found out beside the steps: results, pictures, prices, tests.
+
+A part of `RunState`, which hands every event on to it.
+"""
+
+from __future__ import annotations
+
+from engine.protocol import (
+    AnyEvent,
+    FoldsEnded,
+    FoldValidated,
+    ImagesShown,
+    MovedMeasured,
+    PriceMeasured,
+    RangeTested,
+    ResultsShown,
+    SessionOpened,
+    StartedOver,
+    StartOverUndone,
+    Validated,
+)
+
+
+class Findings:
+    """The last of each kind; None until there is one."""
+
+    def __init__(self) -> None:
+        self.validated: Validated | None = None
+        """The last evaluation of the whole validation set."""
+        self.best: Validated | None = None
+        self.results: ResultsShown | None = None
+        self.images: ImagesShown | None = None
+        self.range_test: RangeTested | None = None
+        self.price: PriceMeasured | None = None
+        self.moved: MovedMeasured | None = None
+        self.folds: list[FoldValidated] = []
+        self.folds_ended: FoldsEnded | None = None
+
+    def apply(self, event: AnyEvent) -> None:
+        """Take one event in."""
+        match event:
+            case SessionOpened():
+                self.__init__()  # type: ignore[misc]
+            case Validated(yardstick=False):
+                self.validated = event
+                if event.best:
+                    self.best = event
+            case ResultsShown():
+                self.results = event
+            case ImagesShown():
+                self.images = event
+            case RangeTested():
+                self.range_test = event
+            case PriceMeasured():
+                self.price = event
+            case MovedMeasured():
+                self.moved = event
+            case StartedOver() | StartOverUndone():
+                self.moved = None
+            case FoldValidated():
+                if event.fold == 1:
+                    self.folds, self.folds_ended = [], None
+                self.folds.append(event)
+            case FoldsEnded():
+                self.folds_ended = event
