@@ -278,27 +278,51 @@ class RangeTested(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     why: str = ""
 
 
+class SavedTensors(msgspec.Struct, frozen=True, array_like=True):
+    """Tensors that autograd keeps for backward, and for which masks it does."""
+
+    at: int
+    """The owner during which they are saved, or right before."""
+    bytes: int
+    reached: tuple[int, ...]
+    """Kept if the gradient comes to the output of any of these owners ..."""
+    learning: tuple[int, ...]
+    """... or if any of these learns."""
+
+
 class PriceMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """What each owner costs in a step; `engine.price_model` predicts any mask from it."""
+    """What each owner costs in a step; `engine.price_model` predicts any mask from it.
+
+    Tuples have one entry an owner, in their order, except for `saved`.
+    """
 
     batch: int
     forward_ms: tuple[float, ...]
-    """Of each owner, with what is executed between it and the next."""
+    """Running the owner, and what is executed between the one before and it."""
     pass_ms: tuple[float, ...]
-    """Of each owner: taking the gradient through it to its inputs."""
+    """Taking the gradient from its output to its inputs."""
     learn_ms: tuple[float, ...]
-    """Of each owner: the gradient of its own weights, and their update."""
+    """The gradient of its own weights, and their update."""
     fixed_ms: float
     """Loss, and everything that no owner accounts for."""
-    saved_bytes: tuple[int, ...]
-    """Activations kept for backward at each owner, if the gradient passes or learns there."""
+    saved: tuple[SavedTensors, ...]
+    """In order of execution; each storage is counted once."""
+    gradient_bytes: tuple[int, ...]
+    """Gradients of its weights, if it learns."""
     state_bytes: tuple[int, ...]
-    """Gradients and optimizer state of each owner, if it learns."""
-    transient_bytes: tuple[int, ...]
-    """The most that is in use for a moment at each owner, beyond what is kept."""
+    """Optimizer state of its weights, if it learns."""
+    forward_bytes: tuple[int, ...]
+    """The most that is in use for a moment in the forward pass if nothing is kept."""
+    beside_bytes: tuple[int, ...]
+    """The same beside what is kept, if everything that backward can need is kept."""
+    backward_bytes: tuple[int, ...]
+    """The most that is in use for a moment in backward, beside what is kept and the gradients."""
+    update_share: float
+    """Working memory of the update, as a share of the gradients."""
     fixed_bytes: int
+    """The batch, and what else no owner accounts for."""
     measured_ms: float
-    """The whole probe step that this was taken from."""
+    """The probe step with everything trainable."""
 
 
 class MovedMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
