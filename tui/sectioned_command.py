@@ -14,6 +14,13 @@ class Option(click.Option):
         super().__init__(*args, **attributes)
         self.section = section
 
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """A switch as `--[no-]name`, which leaves room for what it does."""
+        record = super().get_help_record(ctx)
+        if record is None or not self.secondary_opts:
+            return record
+        return f"--[no-]{self.opts[0].removeprefix('--')}", record[1]
+
     def get_help_extra(self, ctx: click.Context) -> Any:
         """The help texts say what the ranges and the defaults are."""
         extra = super().get_help_extra(ctx)

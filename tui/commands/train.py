@@ -21,7 +21,7 @@ from engine.protocol import (
 )
 
 from .. import exit_codes
-from ..options import run_options, whole_number
+from ..options import run_options
 from ..sectioned_command import Option, SectionedCommand
 
 if TYPE_CHECKING:
@@ -44,15 +44,6 @@ if TYPE_CHECKING:
 )
 @run_options
 @click.option(
-    "--steps",
-    cls=Option,
-    section="How to train",
-    type=whole_number(1),
-    default=20,
-    metavar="N",
-    help="How many train steps to take; 20 by default.",
-)
-@click.option(
     "--json",
     "as_json",
     cls=Option,
@@ -60,20 +51,20 @@ if TYPE_CHECKING:
     is_flag=True,
     help="One JSON object a line and nothing else; nan and inf are strings.",
 )
-def command(config: RunConfig, probe_every: int | None, steps: int, as_json: bool) -> int:
+def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
     """Train without a screen, then validate, and say what the last step did to each layer."""
     from .. import headless
 
     if as_json and probe_every is None:
         config = msgspec.structs.replace(config, probe_every=1)
-    report = _report(steps, as_json=as_json)
+    report = _report(config.steps or 0, as_json=as_json)
 
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
         session = await headless.open_session(connection, events, config)
         if session.device_warning and config.device == "auto":
             raise Problem(session.device_warning)  # never on the CPU silently where a GPU is
         report.opened(session)
-        connection.send(Train(id=2, steps=steps))
+        connection.send(Train(id=2, steps=config.steps))
         async for event in events:
             match event:
                 case StepTaken():

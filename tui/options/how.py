@@ -1,0 +1,157 @@
+"""The options that say how to train, and where."""
+
+from __future__ import annotations
+
+import click
+
+from ..sectioned_command import Option
+from .types import whole_number
+
+_LONG, _RATES, _WHERE = "How long", "Optimizer and learning rates", "Where, and what is kept"
+
+OPTIONS = (
+    click.option(
+        "--epochs",
+        cls=Option,
+        section=_LONG,
+        type=whole_number(1),
+        metavar="N",
+        help="How often every training image is seen, 10 times by default; the schedule's horizon.",
+    ),
+    click.option(
+        "--steps",
+        cls=Option,
+        section=_LONG,
+        type=whole_number(1),
+        metavar="N",
+        help="End after N steps instead.",
+    ),
+    click.option(
+        "--seed",
+        cls=Option,
+        section=_LONG,
+        type=whole_number(0),
+        metavar="N",
+        help="Of the head, the split, the order of the images and their changes; 0 by default.",
+    ),
+    click.option(
+        "--deterministic/--no-deterministic",
+        cls=Option,
+        section=_LONG,
+        default=None,
+        help="The same bits at every run on CUDA too; slower.",
+    ),
+    click.option(
+        "--optimizer",
+        cls=Option,
+        section=_RATES,
+        type=click.Choice(("sgd", "adamw")),
+        metavar="NAME",
+        help="sgd (the default) or adamw.",
+    ),
+    click.option(
+        "--lr",
+        cls=Option,
+        section=_RATES,
+        type=float,
+        metavar="RATE",
+        help="Learning rate of the new head.",
+    ),
+    click.option(
+        "--lr-pretrained",
+        cls=Option,
+        section=_RATES,
+        type=float,
+        metavar="RATE",
+        help="Of the pretrained layers; a tenth of the head's by default.",
+    ),
+    click.option(
+        "--lr-decay",
+        cls=Option,
+        section=_RATES,
+        type=float,
+        metavar="FACTOR",
+        help="Each pretrained layer learns at this factor of the one above it; 1 by default.",
+    ),
+    click.option(
+        "--momentum",
+        cls=Option,
+        section=_RATES,
+        type=float,
+        metavar="SHARE",
+        help="Of sgd.",
+    ),
+    click.option(
+        "--weight-decay",
+        cls=Option,
+        section=_RATES,
+        type=float,
+        metavar="FACTOR",
+        help="Pull of the weights towards 0.",
+    ),
+    click.option(
+        "--lr-schedule",
+        cls=Option,
+        section=_RATES,
+        type=click.Choice(("constant", "cosine", "one-cycle")),
+        metavar="NAME",
+        help="How the rates go over the run: constant (the default), cosine or one-cycle.",
+    ),
+    click.option(
+        "--warmup",
+        cls=Option,
+        section=_RATES,
+        type=float,
+        metavar="SHARE",
+        help="Share of the steps over which the rates rise first, 0 to 0.9.",
+    ),
+    click.option(
+        "--device",
+        cls=Option,
+        section=_WHERE,
+        metavar="DEVICE",
+        help="auto (the default), cpu, cuda, cuda:N or mps.",
+    ),
+    click.option(
+        "--precision",
+        cls=Option,
+        section=_WHERE,
+        type=click.Choice(("fp32", "bf16")),
+        metavar="NAME",
+        help="fp32 (the default), or bf16 where the device has it.",
+    ),
+    click.option(
+        "--run-dir",
+        cls=Option,
+        section=_WHERE,
+        type=click.Path(),
+        metavar="DIR",
+        help="Folder for the run's journal, checkpoints, configuration and log; by default a new "
+        "one under $XDG_STATE_HOME/tl-tui/runs.",
+    ),
+    click.option(
+        "--probe-every",
+        cls=Option,
+        section=_WHERE,
+        type=whole_number(1),
+        metavar="K",
+        help="Measure every layer at every K-th step; 1 with train --json, else 10.",
+    ),
+    click.option(
+        "--tensorboard/--no-tensorboard",
+        cls=Option,
+        section=_WHERE,
+        default=None,
+        help="Also write TensorBoard files into the run's folder (pip install tensorboardX).",
+    ),
+    click.option(
+        "--config",
+        "config_file",
+        cls=Option,
+        section=_WHERE,
+        type=click.Path(),
+        metavar="FILE.toml",
+        help='Any of these options from a file, such as lr-schedule = "cosine"; what the command '
+        "line says goes before. Paths in it are relative to its folder.",
+    ),
+)
