@@ -45,7 +45,7 @@ def own_directories(tmp_path, monkeypatch):
 
 
 def cursor(app) -> str:
-    return target_name(app.run_state.stack, app._main.stack.view.cursor)
+    return target_name(app.run_state.stack, app.main.stack.view.cursor)
 
 
 def last_mask(engine: ScriptedEngine) -> frozenset[int]:
@@ -108,7 +108,7 @@ class TestMoving:
             await pilot.press("enter")
             assert "conv2" in screen_text(app)
             await pilot.press("enter", "l", "h", "h")
-            assert app._main.stack.view.cursor == Target("stage", 4)
+            assert app.main.stack.view.cursor == Target("stage", 4)
             await pilot.press("space")
             assert owners_named(STACK, "layer4") == tuple(sorted(app.run_state.wanted - FC))
 
@@ -122,7 +122,7 @@ class TestMoving:
             await pilot.press(*"xyz")
             await wait_until(pilot, lambda: "no such layer" in screen_text(app))
             await pilot.press("enter")
-            await wait_until(pilot, lambda: app.screen is app._main)
+            await wait_until(pilot, lambda: app.screen is app.main)
             assert cursor(app).startswith("layer2")
 
     async def test_the_inspector_follows_the_cursor(self):
@@ -287,12 +287,12 @@ class TestStepping:
             app.animation_level = "full"
             await pilot.press("t")
             await steps_taken(pilot, 1)
-            await wait_until(pilot, lambda: app._main.stack.replaying)
+            await wait_until(pilot, lambda: app.main.stack.replaying)
             await pilot.press("full_stop")
-            slow = app._main.stack.replay_label()
+            slow = app.main.stack.replay_label()
             await pilot.press("full_stop")
-            assert app._main.stack.replaying
-            assert app._main.stack.replay_label() != slow
+            assert app.main.stack.replaying
+            assert app.main.stack.replay_label() != slow
 
     async def test_start_over_keeps_a_ghost_and_can_be_undone(self):
         engine = ScriptedEngine()
@@ -422,14 +422,14 @@ class TestEngine:
         painted = 0
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
-            show = app._main.show
+            show = app.main.show
 
             def counted(state):
                 nonlocal painted
                 painted += 1
                 show(state)
 
-            app._main.show = counted
+            app.main.show = counted
             engine._in_flight = 300
             for _ in range(300):
                 engine.release()
@@ -484,7 +484,7 @@ class TestLeaving:
             await pilot.press(keys[0])
             await wait_until(pilot, lambda: "1 step was taken" in screen_text(app))
             await pilot.press("escape")
-            await wait_until(pilot, lambda: app.screen is app._main)
+            await wait_until(pilot, lambda: app.screen is app.main)
             await pilot.press(keys[0])
             await wait_until(pilot, lambda: "1 step was taken" in screen_text(app))
             assert app.is_running and not app._exit
@@ -568,7 +568,7 @@ class TestLooks:
             await pilot.press("end")
             await wait_until(pilot, lambda: "looking around costs nothing" in screen_text(app))
             await pilot.press("q")
-            await wait_until(pilot, lambda: app.screen is app._main)
+            await wait_until(pilot, lambda: app.screen is app.main)
 
     async def test_too_small_is_one_sentence_and_growing_brings_it_back(self):
         app = workbench(ScriptedEngine())
@@ -586,7 +586,7 @@ class TestLooks:
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("4", "t")
-            await wait_until(pilot, lambda: app._main.stack.replaying)
+            await wait_until(pilot, lambda: app.main.stack.replaying)
             await pilot.resize_terminal(120, 40)
             await wait_until(pilot, lambda: "slower than it ran" in screen_text(app))
             await wait_until(pilot, lambda: "step 1" in screen_text(app))
@@ -613,6 +613,6 @@ async def test_every_key_has_its_action():
         await ready(pilot)
         for key in KEYS:
             namespace, _, action = key.action.rpartition(".")
-            owner = app._main if namespace == "screen" else app
+            owner = app.main if namespace == "screen" else app
             assert callable(getattr(owner, f"action_{action.partition('(')[0]}", None)), key.action
         await asyncio.sleep(0)

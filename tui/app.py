@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.filter import LineFilter
 from textual.screen import Screen
@@ -24,10 +24,10 @@ from engine.protocol import (
     StepTaken,
 )
 from tui.bindings import KEYS
-from tui.choices import after_freeze_below, after_toggle, other_norm_mode
-from tui.dialogue import Dialogue
+from tui.choice_actions import ChoiceActions
 from tui.engine_link import EngineLink
-from tui.notices import Notices, audit_sentence
+from tui.finding_actions import FindingActions
+from tui.notices import audit_sentence
 from tui.pace import Pace
 from tui.preferences import (
     Preferences,
@@ -38,19 +38,14 @@ from tui.preferences import (
 )
 from tui.screens.find import Find
 from tui.screens.help import Help
-from tui.screens.main import MainScreen
 from tui.screens.messages import Messages
 from tui.screens.open_question import OpenQuestion
 from tui.screens.quit import LeaveQuestion
-from tui.screens.strategies import StrategyList
-from tui.stack_view import Target
-from tui.state import STRATEGY_KEYS, MaskChange, RunState
 from tui.textual_theme import LeanColours, textual_theme
-from tui.theme import ASCII, PALETTES, UNICODE, Glyphs, Palette
+from tui.theme import PALETTES
+from tui.training_actions import TrainingActions
 from tui.widgets.stack import LayerStack
 
-FRAME = 1 / 30
-"""Seconds between two repaints for events, at least."""
 HELD = 0.15
 """Seconds between two updates of the inspector while an arrow is held."""
 LEFT_ON_REQUEST = os.EX_TEMPFAIL
@@ -67,7 +62,7 @@ class Terminal(Protocol):
     def unicode(self) -> bool: ...
 
 
-class WorkbenchApp(App[None]):
+class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
     """The workbench. It holds the state, and nothing that the state does not say."""
 
     CSS_PATH = "app.tcss"
@@ -98,11 +93,8 @@ class WorkbenchApp(App[None]):
             animation: Replay backward passes; else their trails stand at once.
             theme: A palette's name; None is the one of last time.
         """
-        super().__init__()
-        self.link, self.config, self.terminal = link, config, terminal
-        self.run_state = RunState()
-        self.dialogue = Dialogue(link, config, self.run_state, self._heard)
-        self.glyphs: Glyphs = UNICODE if terminal.unicode else ASCII
+        super().__init__(link, config, unicode=terminal.unicode)
+        self.terminal = terminal
         self.sub_title = f"{config.arch} · {config.data or 'demo data'}"
         if not animation:
             self.animation_level = "none"
@@ -111,17 +103,14 @@ class WorkbenchApp(App[None]):
         wanted = theme or load_preferences().theme
         self.theme = wanted if wanted in PALETTES and not terminal.monochrome else "terminal"
         self._lean = LeanColours(monochrome=terminal.monochrome)
-        self._main = MainScreen()
-        self._paint = Pace(self, FRAME, self._show)
         self._follow_cursor = Pace(self, HELD, self._show_cursor)
-        self._notices = Notices(self, self._main.say)
         self._to_replay: StepTaken | None = None
         self._replayed_slower = 1
 
     # --- beginning and end ----------------------------------------------------------------------
 
     def get_default_screen(self) -> Screen:
-        return self._main
+        return self.main
 
     def get_line_filters(self) -> list[LineFilter]:
         return [*super().get_line_filters(), self._lean]
@@ -133,7 +122,7 @@ class WorkbenchApp(App[None]):
         width, height = self.size
         letters = "Unicode" if self.terminal.unicode else "ASCII"
         colours = "no colours" if self.terminal.monochrome else self.console.color_system or ""
-        self._main.loading_list.terminal = f"{width} × {height} · {letters} · {colours}"
+        self.main.loading_list.terminal = f"{width} × {height} · {letters} · {colours}"
         self._dress()
         self._show()
         self.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())
@@ -148,12 +137,8 @@ class WorkbenchApp(App[None]):
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(self.link.close(), timeout=3)
 
-    @property
-    def look(self) -> tuple[Palette, Glyphs]:
-        return PALETTES.get(self.theme, PALETTES["terminal"]), self.glyphs
-
     def _dress(self) -> None:
-        self._main.dress(*self.look, self.terminal.monochrome)
+        self.main.dress(*self.look, self.terminal.monochrome)
 
     def _theme_changed(self) -> None:
         self._dress()
@@ -163,163 +148,70 @@ class WorkbenchApp(App[None]):
     # --- the state to the screen ----------------------------------------------------------------
 
     def _show(self) -> None:
-        self._main.show(self.run_state)
+        self.main.show(self.run_state)
         step, self._to_replay = self._to_replay, None
         if step is not None and self.dialogue.stepping:
-            self._main.stack.flash(step)
+            self.main.stack.flash(step)
         elif step is not None:
             self._replayed_slower = 1
-            self._main.stack.replay(step)
-            self._main.show_titles(self.run_state)
+            self.main.stack.replay(step)
+            self.main.show_titles(self.run_state)
 
     def _show_cursor(self) -> None:
-        self._main.follow_cursor(self.run_state)
+        self.main.follow_cursor(self.run_state)
 
     def on_resize(self) -> None:
-        self._paint.soon()
+        self.repaint(now=False)
 
     def on_layer_stack_cursor_moved(self) -> None:
         self._follow_cursor.soon()
 
     def on_layer_stack_toggled(self, event: LayerStack.Toggled) -> None:
-        self._toggle(event.target)
+        self.toggle(event.target)
 
-    def _heard(self, event: AnyEvent | None) -> None:
+    def heard(self, event: AnyEvent | None) -> None:
         for sentence in self.run_state.notices:
-            self._notices.tell(sentence)
+            self.notices.tell(sentence)
         self.run_state.notices.clear()
         if self.run_state.phase == "dead":
-            self._notices.done()  # the caption says why
+            self.notices.done()  # the caption says why
         match event:
             case StepTaken(rows=rows) if rows:
                 self._to_replay = event
-                self._notices.done()
+                self.notices.done()
             case SessionOpened():
                 # At once: the cursor may stand in another stack than the one that was cached.
-                self._paint.now()
+                self.repaint()
                 save_stack(self.dialogue.config, event)
             case OpenFailed():
                 self.push_screen(OpenQuestion(event, self.look), self._answer_open_question)
             case Audited():
-                self._notices.answer(audit_sentence(event))
-        self._paint.soon()
+                self.notices.answer(audit_sentence(event))
+        super().heard(event)
 
     # --- answering keys -------------------------------------------------------------------------
 
-    def _need_stack(self) -> Target | None:
-        """The cursor's target; without a stack yet, says so."""
-        target = self._main.target(self.run_state)
-        if target is None:
-            self._notices.answer("There is no model yet; it is still being loaded.")
-        return target
-
-    def _need_engine(self) -> bool:
-        if self.run_state.phase == "ready":
-            return True
-        gone = self.run_state.phase == "dead"
-        self._notices.answer(
-            "The engine is gone; R starts it again." if gone else "The engine is not ready yet."
-        )
-        return False
-
-    def _wish(self, mask: frozenset[int], what: str) -> None:
-        if self.run_state.wish(mask, what):
-            self.dialogue.mask()
-            self._paint.now()
-
-    def _toggle(self, target: Target) -> None:
-        self._wish(*after_toggle(self.run_state, target))
-
-    def action_freeze_or_train(self) -> None:
-        if target := self._need_stack():
-            self._toggle(target)
-
-    def action_freeze_below(self) -> None:
-        if target := self._need_stack():
-            self._wish(*after_freeze_below(self.run_state, target))
-
-    def action_strategy(self, number: int) -> None:
-        session = self.run_state.session
-        if self._need_stack() and session and number < len(session.strategies):
-            self._take_strategy(list(session.strategies)[number])
-
-    def action_strategies(self) -> None:
-        if self._need_stack():
-            self.push_screen(StrategyList(self.run_state, self.look), self._take_strategy)
-
-    def _take_strategy(self, name: str | None) -> None:
-        if name and self.run_state.session:
-            owners = frozenset(self.run_state.session.strategies[name])
-            self._wish(owners, " ".join(STRATEGY_KEYS.get(name, (name,))))
-
-    def action_undo(self) -> None:
-        entry = self.run_state.undo()
-        if entry is None:
-            self._notices.answer("There is nothing to undo.")
-        elif isinstance(entry, MaskChange):
-            self.dialogue.mask()
-            self._notices.answer(f"Undone: {entry.what}. U does it again.")
-        elif self._need_engine():
-            self.dialogue.undo_start_over()
-            self._notices.answer("The start over is taken back.")
-        self._paint.now()
-
-    def action_redo(self) -> None:
-        entry = self.run_state.redo()
-        self._notices.answer(f"Done again: {entry.what}." if entry else "There is nothing to redo.")
-        if entry:
-            self.dialogue.mask()
-        self._paint.now()
-
-    def action_step(self) -> None:
-        if self.run_state.phase == "dead":
-            self._need_engine()
-        elif not self.dialogue.step():
-            self._notices.answer("The step is noted: it runs as soon as the engine is ready.")
-        self._paint.soon()
-
     def action_replay(self) -> None:
-        stack, step = self._main.stack, self.run_state.measured
+        stack, step = self.main.stack, self.run_state.measured
         if step is None:
-            self._notices.answer("There is no measured step to show yet; t takes one.")
+            self.notices.answer("There is no measured step to show yet; t takes one.")
             return
         again = stack.replaying and self._replayed_slower == 1
         self._replayed_slower = 4 if again else 1
         stack.replay(step, slower=self._replayed_slower)
-        self._main.show_titles(self.run_state)
-
-    def action_start_over(self) -> None:
-        if self._need_engine():
-            self.dialogue.start_over()
-            self._notices.answer(
-                "Started over: weights, optimizer and batches are as at the start. u takes it back "
-                "until the next step."
-            )
-
-    def action_norm_mode(self) -> None:
-        target = self._need_stack()
-        if target and self._need_engine():
-            owners, mode, sentence = other_norm_mode(self.run_state, target)
-            if owners:
-                self.dialogue.norm_mode(owners, mode)
-            self._notices.answer(sentence)
-
-    def action_audit(self) -> None:
-        if self._need_engine():
-            self.dialogue.audit()
-            self._notices.answer("Auditing: a step on a copy, every frozen tensor compared.")
+        self.main.show_titles(self.run_state)
 
     def action_restart(self) -> None:
         if self.run_state.phase != "dead":
-            self._notices.answer("The engine is running; R is for when it is gone.")
+            self.notices.answer("The engine is running; R is for when it is gone.")
             return
         self.run_state.restarted()
         self.run_worker(self.dialogue.follow(restart=True), exit_on_error=True)
-        self._paint.now()
+        self.repaint()
 
     def action_find(self) -> None:
-        if self._need_stack():
-            self.push_screen(Find(self._main.stack.find))
+        if self.need_stack():
+            self.push_screen(Find(self.main.stack.find))
 
     # --- screens --------------------------------------------------------------------------------
 
@@ -327,7 +219,7 @@ class WorkbenchApp(App[None]):
         self.push_screen(Help(self.look))
 
     def action_messages(self) -> None:
-        self.push_screen(Messages(self._notices.said, self.look))
+        self.push_screen(Messages(self.notices.said, self.look))
 
     def action_leave(self) -> None:
         state = self.run_state
@@ -346,13 +238,14 @@ class WorkbenchApp(App[None]):
             self.exit(return_code=BAD_INPUT)
         else:
             self.dialogue.open_with(answer)
-            self._paint.now()
+            self.repaint()
 
     def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
         for key in KEYS:
             if key.title:
                 run: Callable = partial(self.run_action, key.action)
-                yield SystemCommand(key.title, f"{key.shown}: {key.does}", run)
+                does = f"{key.shown}: {key.does}" if key.keys else key.does
+                yield SystemCommand(key.title, does, run)
         yield SystemCommand("Messages", "everything said in passing", self.action_messages)
         for name, palette in PALETTES.items():
             yield SystemCommand(

@@ -13,7 +13,7 @@ class Key:
     """One action and the keys that do it."""
 
     keys: tuple[str, ...]
-    """As Textual names them."""
+    """As Textual names them; none if only the palette has it."""
     action: str
     shown: str
     """The keys as the user reads them."""
@@ -56,7 +56,21 @@ KEYS: tuple[Key, ...] = (
     Key(("2",), "strategy(1)", "2", "last stage and head", title="Strategy: last stage"),
     Key(("3",), "strategy(2)", "3", "last two stages and head", title="Strategy: last two stages"),
     Key(("4",), "strategy(3)", "4", "everything: full fine-tuning", title="Strategy: full"),
-    Key(("s",), "strategies", "s", "all strategies, as a list", title="All strategies"),
+    Key(
+        ("5",),
+        "strategy(4)",
+        "5",
+        "BatchNorms and head",
+        title="Strategy: BatchNorms and head",
+    ),
+    Key(
+        ("s",),
+        "strategies",
+        "s",
+        "all strategies and plans, as a list",
+        "plans",
+        "Strategies and plans",
+    ),
     Key(("u",), "undo", "u", "undo a mask change or a start over", "undo", "Undo"),
     Key(("U",), "redo", "U", "redo a mask change", title="Redo"),
     Key(("t",), "step", "t", "one real train step", "step", "Train one step"),
@@ -89,6 +103,65 @@ KEYS: tuple[Key, ...] = (
         "a",
         "audit: take a step on a copy and prove that frozen means frozen",
         title="Audit what is frozen",
+    ),
+    Key(
+        ("e",),
+        "results",
+        "e",
+        "results: curves, confusion, accuracy of each class, most wrong images",
+        "results",
+        "Results",
+    ),
+    Key(
+        ("v",),
+        "images",
+        "v",
+        "images: the coming batch as the model gets it, the most wrong",
+        "images",
+        "Images",
+    ),
+    Key(
+        ("o",),
+        "recipe",
+        "o",
+        "recipe: optimizer, rates, schedule, augmentation",
+        "recipe",
+        "Recipe",
+    ),
+    Key(
+        (),
+        "range_test",
+        "palette",
+        "learning-rate range test, on a copy: proposes a rate",
+        title="Learning-rate range test",
+    ),
+    Key(
+        (),
+        "new_start",
+        "palette",
+        "a new start from random weights beside this one, which stays as a ghost",
+        title="New start: from scratch",
+    ),
+    Key(
+        (),
+        "restore_layer",
+        "palette",
+        "return the layer to the weights it began with; asks first, u takes it back",
+        title="Return the layer to its first weights",
+    ),
+    Key(
+        (),
+        "folds",
+        "palette",
+        "train and validate over several splits of all images",
+        title="Cross-validate",
+    ),
+    Key(
+        (),
+        "save_choices",
+        "palette",
+        "write the choices as a file that tl-tui train --config takes",
+        title="Save the choices as a file",
     ),
     Key(("R",), "restart", "R", "start a dead engine again", "restart", "Restart the engine"),
     Key(

@@ -6,12 +6,14 @@ Of a held key at most one step waits behind the one that runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
 from engine.protocol import (
     AnyEvent,
     Audit,
+    Command,
     EngineFailed,
     NormMode,
     Open,
@@ -96,8 +98,18 @@ class Dialogue:
 
     # --- commands -------------------------------------------------------------------------------
 
+    def send(self, command: type[Command], **fields: Any) -> int:
+        """Send a command under the next id.
+
+        Returns:
+            The id, which the engine's `Confirmed` or `Refused` will bear.
+        """
+        number = self.state.next_id()
+        self.link.send(command(id=number, **fields))  # type: ignore[arg-type]
+        return number
+
     def _open(self) -> None:
-        self.link.send(Open(id=self.state.next_id(), config=self.config))
+        self.send(Open, config=self.config)
 
     def open_with(self, weights: str) -> None:
         """Open the session with other weights than were asked for."""
@@ -128,14 +140,14 @@ class Dialogue:
 
     def start_over(self) -> None:
         self.step_waits = False
-        self.link.send(StartOver(id=self.state.next_id()))
+        self.send(StartOver)
 
     def undo_start_over(self) -> None:
         self.step_waits = False
-        self.link.send(UndoStartOver(id=self.state.next_id()))
+        self.send(UndoStartOver)
 
     def norm_mode(self, owners: Sequence[int], mode: NormMode) -> None:
-        self.link.send(SetNormMode(id=self.state.next_id(), owners=tuple(owners), mode=mode))
+        self.send(SetNormMode, owners=tuple(owners), mode=mode)
 
     def audit(self) -> None:
-        self.link.send(Audit(id=self.state.next_id()))
+        self.send(Audit)

@@ -268,6 +268,7 @@ class RunState:
             self.session = session
             self.wanted = frozenset(session.wanted)
             self.provisional = True
+            self.training.apply(session)
 
     def apply(self, event: AnyEvent) -> None:
         """Take one event in."""
@@ -395,12 +396,6 @@ class RunState:
         else:
             whole = (event.step, event.correct, event.total, event.loss)
             self.curves[-1].full_validation.append(whole)
-
-    def _restored(self, event: LayerRestored) -> None:
-        assert self.session is not None
-        rows = sorted({self.session.stack.owners[owner].row for owner in event.owners})
-        names = ", ".join(self._rows()[row].name for row in rows)
-        self.undo_list.append(RestoreEntry(f"{names} as it began"))
 
     def _started_over(self, event: StartedOver) -> None:
         self._before_start_over = (self.measured, self.last, self.validated)
