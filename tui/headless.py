@@ -17,12 +17,19 @@ from engine.protocol import (
     Refused,
     RunConfig,
     SessionOpened,
+    Shutdown,
 )
 
 from . import exit_codes
 
 Task = Callable[[Connection, AsyncIterator[AnyEvent]], Awaitable[int]]
 """Speaks with an engine; returns an exit code."""
+
+LEAVING = 1000
+"""The id of the command that ends the engine; tasks number theirs from 1."""
+LEAVE_S = 60.0
+"""How long the engine may take to end its unit and save, after it was asked to end. Batch systems
+kill sooner; a second request ends it at once."""
 
 _REQUESTS = {
     signal.SIGINT: exit_codes.INTERRUPTED,
@@ -60,31 +67,41 @@ def run(task: Task) -> int:
 
 async def _supervise(process: EngineProcess, task: Task) -> int:
     asked: list[int] = []
+    connections: list[Connection] = []
+
+    async def speak() -> int:
+        connection = await process.connect(lossless=True)
+        connections.append(connection)
+        try:
+            return await task(connection, _events(process, connection))
+        finally:
+            await connection.close()
 
     def request(code: int) -> None:
-        if asked:
-            process.kill()  # asked twice: at once
         asked.append(code)
-        running.cancel()
+        if len(asked) > 1:
+            process.kill()  # asked twice: at once
+            speaking.cancel()
+        elif connections:
+            # The engine ends its unit and saves; what it says of that is still listened to.
+            connections[0].send(Shutdown(id=LEAVING))
+            loop.call_later(LEAVE_S, speaking.cancel)
+        else:
+            speaking.cancel()
 
-    running = asyncio.ensure_future(_speak(process, task))
+    speaking = asyncio.ensure_future(speak())
     loop = asyncio.get_running_loop()
     for number, code in _REQUESTS.items():
         loop.add_signal_handler(number, request, code)
     try:
-        return await running
-    except asyncio.CancelledError:
+        code = await speaking
+        return asked[0] if asked and code != exit_codes.DONE else code
+    except (asyncio.CancelledError, EngineFailure, EngineGone):
+        if not asked:
+            raise
         return asked[0]
     finally:
         await process.stop()
-
-
-async def _speak(process: EngineProcess, task: Task) -> int:
-    connection = await process.connect(lossless=True)
-    try:
-        return await task(connection, _events(process, connection))
-    finally:
-        await connection.close()
 
 
 async def _events(process: EngineProcess, connection: Connection) -> AsyncIterator[AnyEvent]:

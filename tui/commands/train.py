@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,11 @@ import msgspec
 from engine.problem import Problem
 from engine.protocol import (
     AnyEvent,
-    ImageSkipped,
+    CrossValidate,
+    FoldsEnded,
     RunConfig,
-    StepTaken,
     Train,
     TrainEnded,
-    Validated,
 )
 
 from .. import exit_codes
@@ -27,14 +25,24 @@ from ..sectioned_command import Option, SectionedCommand
 if TYPE_CHECKING:
     from engine.client import Connection
 
-    from ..train_report import TrainReport
-
 
 @click.command(
     "train",
     cls=SectionedCommand,
     examples=(
-        ("the head alone, on your own images", "tl-tui train flowers/ --steps 200"),
+        ("the head alone, ten epochs, on your own images", "tl-tui train flowers/"),
+        (
+            "first the head, then everything, along a cosine",
+            "tl-tui train flowers/ --plan lp-ft --epochs 20 --lr-schedule cosine",
+        ),
+        (
+            "how good is the last stage? on five splits of all images",
+            "tl-tui train flowers/ --strategy last-stage --folds 5",
+        ),
+        (
+            "a job of a batch queue, at another rate than its file says",
+            "tl-tui train --config job.toml --lr 0.003 --json > job.jsonl",
+        ),
         ("the losses of 50 steps", "tl-tui train --steps 50 --json | jq .loss"),
         (
             "frozen layers in the middle: the gradient passes through them",
@@ -52,42 +60,42 @@ if TYPE_CHECKING:
     help="One JSON object a line and nothing else; nan and inf are strings.",
 )
 def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
-    """Train without a screen, then validate, and say what the last step did to each layer."""
+    """Train without a screen, validate after every epoch, keep the best and the last weights.
+
+    Ctrl-C, SIGTERM and SIGUSR1 end it after a checkpoint; exit code 130, or 75.
+    """
     from .. import headless
+    from ..train_report import train_report
 
     if as_json and probe_every is None:
         config = msgspec.structs.replace(config, probe_every=1)
-    report = _report(config.steps or 0, as_json=as_json)
+    report = train_report(as_json=as_json)
+    folds = config.folds is not None
 
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
         session = await headless.open_session(connection, events, config)
         if session.device_warning and config.device == "auto":
             raise Problem(session.device_warning)  # never on the CPU silently where a GPU is
         report.opened(session)
-        connection.send(Train(id=2, steps=config.steps))
+        if config.folds is not None:
+            connection.send(CrossValidate(id=2, folds=config.folds))
+        else:
+            connection.send(Train(id=2, steps=config.steps))
         async for event in events:
+            report.heard(event)
             match event:
-                case StepTaken():
-                    report.stepped(event)
-                case ImageSkipped():
-                    report.skipped(event)
-                case Validated(yardstick=False):
-                    report.validated(event)
-                case TrainEnded():
-                    report.ended(event)
-                    done = event.reason == "done"
-                    return exit_codes.DONE if done else exit_codes.FAILED
+                # Paused means that it was asked to end: the engine's end comes next.
+                case FoldsEnded(reason="done") if folds:
+                    return exit_codes.DONE
+                case TrainEnded(reason="done") if not folds:
+                    return exit_codes.DONE
+                case TrainEnded(reason="failed") | FoldsEnded(reason="failed"):
+                    return exit_codes.FAILED
         raise AssertionError("the events ended without a reason")
 
+    code = None
     try:
-        return headless.run(task)
+        code = headless.run(task)
+        return code
     finally:
-        report.left()
-
-
-def _report(steps: int, *, as_json: bool) -> TrainReport:
-    from .. import train_report
-
-    if as_json:
-        return train_report.JsonLines()
-    return train_report.ProgressBar(steps) if sys.stdout.isatty() else train_report.PlainLines()
+        report.left(code)

@@ -1,0 +1,36 @@
+"""What `tl-tui train` prints while it trains: JSON lines, plain lines, or a progress bar."""
+
+from __future__ import annotations
+
+import sys
+from typing import Protocol
+
+from engine.protocol import AnyEvent, SessionOpened
+
+
+class TrainReport(Protocol):
+    """Told what happens, in order."""
+
+    def opened(self, session: SessionOpened) -> None:
+        """The session is ready; comes first."""
+
+    def heard(self, event: AnyEvent) -> None:
+        """Any event since; those that are of no interest are passed over."""
+
+    def left(self, code: int | None) -> None:
+        """The end, however it came: the exit code, or None if an exception is on its way."""
+
+
+def train_report(*, as_json: bool) -> TrainReport:
+    """The report that fits standard output."""
+    if as_json:
+        from .json_lines import JsonLines
+
+        return JsonLines()
+    if sys.stdout.isatty():
+        from .progress_bar import ProgressBar
+
+        return ProgressBar()
+    from .plain_lines import PlainLines
+
+    return PlainLines()

@@ -1,0 +1,241 @@
+"""A run in words, a line each: for logs, pipes, and above a progress bar.
+
+Class names, paths and notes are anything that a folder may be called; `printable` stands between
+them and a terminal.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from rich.cells import cell_len, set_cell_size
+
+from engine.protocol import (
+    AnyEvent,
+    CheckpointSaved,
+    CycleBegan,
+    FoldsEnded,
+    FoldValidated,
+    MaskPlanned,
+    Plan,
+    PlanChanged,
+    SessionOpened,
+    StackInfo,
+    StepTaken,
+    TrainEnded,
+    Validated,
+)
+from engine.scores import accuracy_words, share_words
+
+from ..layer_names import names_of
+from .story import Story
+
+MOST_CLASSES = 10
+"""Beyond, only the worst are listed."""
+NAME_CELLS = 40
+
+
+def printable(text: str) -> str:
+    """A line that no terminal takes for anything but text: control characters as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def duration(seconds: float) -> str:
+    """Such as `42 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def reach_summary(step: StepTaken) -> str:
+    """Such as `3 updated, 1 passed, 6 unreached`; empty if the step was not measured."""
+    counts = Counter(row.reach for row in step.rows)
+    return ", ".join(
+        f"{counts[reach]} {reach}" for reach in ("updated", "passed", "unreached") if counts[reach]
+    )
+
+
+def place(story: Story, step: StepTaken) -> str:
+    """Such as `epoch 3/10 step 48/160`."""
+    if story.to_step is None:
+        return f"epoch {step.epoch} step {step.step}"
+    return f"epoch {step.epoch}/{story.epochs} step {step.step}/{story.to_step}"
+
+
+def opening_words(session: SessionOpened) -> list[str]:
+    """What is trained, on what, where, and for how long."""
+    owners = session.stack.owners
+    trains = sum(owners[owner].params for owner in session.wanted)
+    lines = [
+        f"{session.arch}, {session.weights} weights, {session.data}: {len(session.classes)} "
+        f"classes, {session.train_images} + {session.val_images} images; {session.device}; "
+        f"{trains:,} of {sum(owner.params for owner in owners):,} parameters train"
+    ]
+    if session.plan is not None:
+        lines.append(_plan_words(session.plan))
+    return [*lines, *session.notes]
+
+
+def said(story: Story, event: AnyEvent) -> list[str]:
+    """What there is to say of an event beside steps and skipped images; the story knows it."""
+    stack = story.session.stack
+    match event:
+        case Validated(yardstick=False):
+            return [validation_words(story.session, event)]
+        case CheckpointSaved() if event.failure:
+            return [f"The checkpoint {event.name} could not be saved: {event.failure}"]
+        case PlanChanged(plan=None):
+            return [f"The plan has been left{_because(event.why)}."]
+        case PlanChanged() if event.plan is not None:
+            return [_plan_words(event.plan)]
+        case MaskPlanned():
+            return [f"From here on {_trains(stack, event.trainable)}{_because(event.why)}."]
+        case CycleBegan():
+            steps = event.cycle.steps
+            return [f"The schedule begins anew, over {steps} steps{_because(event.why)}."]
+        case FoldValidated():
+            return [_fold_words(event)]
+        case FoldsEnded():
+            return folds_words(event)
+        case TrainEnded(reason="failed"):
+            return [f"Training failed at step {event.step}."]
+    return []
+
+
+def validation_words(session: SessionOpened, result: Validated) -> str:
+    """The validation with its interval, and beside it what chance and the majority would get."""
+    majority = majority_share(session, result)
+    words = (
+        f"Epoch {result.epoch}, validation: {accuracy_words(result.correct, result.total)}; "
+        f"chance {share_words(1 / len(session.classes))}, majority {share_words(majority)} "
+        f"({_short(session.classes[session.majority_class])}); loss {result.loss:.3f}."
+    )
+    if result.best:
+        words += " Best so far."
+    if result.skipped_images:
+        one = result.skipped_images == 1
+        words += f" {result.skipped_images} image{' is' if one else 's are'} left out."
+    return words
+
+
+def majority_share(session: SessionOpened, result: Validated) -> float:
+    """What always guessing the most frequent class of the validation images gets, 0 to 1."""
+    if result.per_class and result.total:
+        return max(total for _, total in result.per_class) / result.total
+    return session.majority / session.val_images
+
+
+def folds_words(event: FoldsEnded) -> list[str]:
+    """Mean and spread over the folds, and all images pooled: each was validated once."""
+    if not event.accuracies:
+        return ["Not one fold came to its end."]
+    mean = share_words(statistics.fmean(event.accuracies))
+    count = len(event.accuracies)
+    lines = []
+    if event.reason != "done":
+        lines.append(f"Cross-validation ended early: {count} of {event.folds} folds.")
+    if count > 1:
+        spread = statistics.stdev(event.accuracies)
+        lines.append(f"{count} folds: mean accuracy {mean}, spread {spread:.3f} (one deviation).")
+    lines.append(f"All folds together: {accuracy_words(event.correct, event.total)}.")
+    return lines
+
+
+def last_words(story: Story) -> list[str]:
+    """What the last measured step did, as the screen's caption says it; the classes; the files."""
+    from ..caption import caption_of
+
+    lines = [caption_of(story.session.stack, story.measured)] if story.measured else []
+    lines += class_lines(story.session.classes, story.best or story.validation)
+    return [*lines, *_where(story)]
+
+
+def parting_words(story: Story) -> list[str]:
+    """What to say of a run that did not come to its end."""
+    after = f" after step {story.steps}" if story.step else ""
+    return [f"Ended{after}, before all was done.", *_where(story)]
+
+
+def class_lines(classes: Sequence[str], result: Validated | None) -> list[str]:
+    """A validation's accuracy of every class, or of the worst ten."""
+    if result is None or not result.per_class:
+        return []
+    pairs = list(zip(classes, result.per_class, strict=True))
+    when = f"{'best ' if result.best else ''}validation, epoch {result.epoch}"
+    title = f"By class ({when}):"
+    if len(pairs) > MOST_CLASSES:
+        title = f"The {MOST_CLASSES} worst of {len(pairs)} classes ({when}):"
+        known = [pair for pair in pairs if pair[1][1]]
+        pairs = sorted(known, key=lambda pair: (pair[1][0] / pair[1][1], -pair[1][1]))
+        pairs = pairs[:MOST_CLASSES]
+    names = [_short(name) for name, _ in pairs]
+    width = max(map(cell_len, names), default=0)
+    return [
+        title,
+        *(
+            f"  {set_cell_size(name, width)}  "
+            f"{accuracy_words(*counts) if counts[1] else 'no validation images'}"
+            for name, (_, counts) in zip(names, pairs, strict=True)
+        ),
+    ]
+
+
+def mask_names(stack: StackInfo, trainable: Collection[int]) -> list[str]:
+    """A mask as the journal writes it: rows that train altogether, else modules."""
+    mask = frozenset(trainable)
+    names: list[str] = []
+    for row in stack.rows:
+        inside = [owner for owner in range(row.first_owner, row.end_owner) if owner in mask]
+        whole = len(inside) == row.end_owner - row.first_owner
+        names += [row.name] if whole else [stack.owners[owner].name for owner in inside]
+    return names
+
+
+def _where(story: Story) -> list[str]:
+    lines = [
+        f"{name.capitalize()} checkpoint, after step {saved.step}: {saved.path}"
+        for name, saved in sorted(story.checkpoints.items())
+        if name in ("best", "last")
+    ]
+    return [*lines, f"Run: {story.session.run_dir}"]
+
+
+def _plan_words(plan: Plan) -> str:
+    phases = ", then ".join(f"{phase.name} from epoch {phase.epoch} on" for phase in plan.phases)
+    return f"Plan {plan.name}: {phases}."
+
+
+def _fold_words(fold: FoldValidated) -> str:
+    words = (
+        f"Fold {fold.fold} of {fold.folds}: {accuracy_words(fold.correct, fold.total)}; "
+        f"loss {fold.loss:.3f}; {fold.steps} steps in {duration(fold.seconds)}"
+    )
+    return f"{words}, features kept up to {fold.cached}." if fold.cached else f"{words}."
+
+
+def _trains(stack: StackInfo, trainable: Collection[int]) -> str:
+    if not trainable:
+        return "nothing trains"
+    names = names_of(stack, trainable, 3)
+    return f"{names.text} {'train' if names.plural else 'trains'}"
+
+
+def _because(why: str) -> str:
+    return f" ({why})" if why else ""
+
+
+def _short(name: str) -> str:
+    shown = printable(name)
+    if cell_len(shown) <= NAME_CELLS:
+        return shown
+    return f"{set_cell_size(shown, NAME_CELLS - 1).rstrip()}…"
