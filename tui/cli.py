@@ -28,7 +28,8 @@ EXAMPLES = (
     ("your own images, a folder for each class", "tl-tui flowers/ --arch resnet50"),
     ("a folder that is named like a command", "tl-tui ./train"),
     ("which layers would train?", "tl-tui layers --strategy last-stage"),
-    ("twenty steps, measured, as JSON lines", "tl-tui train --steps 20 --json"),
+    ("the same without a screen, ten epochs", "tl-tui train flowers/ --arch resnet50"),
+    ("what the app saved as a file, in a batch queue", "tl-tui train --config job.toml --json"),
 )
 
 
@@ -78,8 +79,10 @@ class Workbench(click.Group):
                 [
                     ("up down", "walk through the layers"),
                     ("space", "freeze or thaw the layer"),
-                    ("1 2 3 4", "head only, last stage, last two stages, all"),
+                    ("1 2 3 4 5", "head only, last stage, last two stages, all, BatchNorms"),
                     ("t", "take one train step and see where the gradient went"),
+                    ("r", "run to the end, validating after every epoch; again: pause"),
+                    ("e v", "results; the images that are taken for something else"),
                     ("0", "start over; the curve so far stays to compare with"),
                     ("? q", "all keys and the lesson; leave"),
                 ]
