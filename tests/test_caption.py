@@ -43,7 +43,9 @@ def test_before_the_first_step_it_invites():
     state = RunState()
     assert caption(state, 80) == []
     state.apply(opened(RESNET18))
-    assert caption(state, 80) == ["Press t: green layers learn, blue ones stay as they are."]
+    assert caption(state, 80) == [
+        "Press t: green layers learn, blue ones stay as they are. r runs on."
+    ]
     state.wanted = frozenset()
     assert caption(state, 80)[0].startswith("All layers are frozen: nothing is left to train.")
 

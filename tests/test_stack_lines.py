@@ -29,7 +29,7 @@ from tui.stack_lines import (
     target_owners,
 )
 from tui.state import RunState
-from tui.table_spans import rate, table_spans
+from tui.table_spans import rate_words, table_spans
 from tui.theme import ASCII, UNICODE, Glyphs
 from tui.tower_spans import tower_spans
 
@@ -125,17 +125,17 @@ def test_the_wide_stack_has_headers_rates_and_unfolded_parts():
     view.find("layer3.0")
     lines = drawn(state, 80, 23, view=view, wide=True)
     expected = """
-   ███●●●███ fc          train    updated   ━━━━━━━━━╸   8.4e-01 5.0e-05  1e-02
+   ███●●●███ fc          train    updated   ━━━━━━━━━╸   8.4e-01 5.0e-05   1e-2
       ●●●    layer4      objects            512 × 7 × 7                  8.39 M
-   ███●●●░░░ layer4.1 ▾  part 2/4 updated   ━━━━━━━━╸    3.1e-01 5.0e-05  1e-03
+   ███●●●░░░ layer4.1 ▾  part 2/4 updated   ━━━━━━━━╸    3.1e-01 5.0e-05   1e-3
    ░░░○ ○░░░ ├ bn2       frozen   passed                       –       –      –
-   ███●●●███ ├ conv2     train    updated   ━━━━━━━━╸    2.2e-01 5.0e-05  1e-03
+   ███●●●███ ├ conv2     train    updated   ━━━━━━━━╸    2.2e-01 5.0e-05   1e-3
    ░░░○ ○░░░ ├ bn1       frozen   passed                       –       –      –
-   ███●●●███ └ conv1     train    updated   ━━━━━━━━╸    2.2e-01 5.0e-05  1e-03
+   ███●●●███ └ conv1     train    updated   ━━━━━━━━╸    2.2e-01 5.0e-05   1e-3
    ░░░○ ○░░░ layer4.0 ▸  frozen   passed                       –       –      –
       ● ●    layer3      parts              256 × 14 × 14                2.10 M
-   ███● ●███ layer3.1 ▸  train    updated   ━━━━━━━      4.7e-02 5.0e-05  1e-03
- ▸ ███   ███ layer3.0 ▸  → train  unreached                    ·       ·  1e-03
+   ███● ●███ layer3.1 ▸  train    updated   ━━━━━━━      4.7e-02 5.0e-05   1e-3
+ ▸ ███   ███ layer3.0 ▸  → train  unreached                    ·       ·   1e-3
  ╍╍▀▀▀▀▀▀▀▀▀╍ gradient will stop here · step 31 stopped one row higher ╍╍╍╍╍╍╍╍
              layer2      patterns           128 × 28 × 28                0.53 M""".splitlines()[1:]
     assert [line.rstrip() for line in lines[2:15]] == expected
@@ -332,8 +332,8 @@ def test_long_names_lose_their_middle():
 
 
 def test_rates_fit_their_column():
-    rates = [rate(value) for value in (1e-2, 3e-4, 1.5e-3, 0.12345678)]
-    assert rates == ["1e-02", "3e-04", "0.0015", "0.1234"]
+    rates = [rate_words(value) for value in (1e-2, 3e-4, 1.5e-3, 0.12345678)]
+    assert rates == ["1e-2", "3e-4", "1.5e-3", "1.2e-1"]
 
 
 # --- the wall -----------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
 
 from textual.app import SystemCommand
 from textual.binding import Binding
@@ -18,6 +17,7 @@ from textual.screen import Screen
 from engine.protocol import (
     AnyEvent,
     Audited,
+    MeasurePrice,
     OpenFailed,
     RunConfig,
     SessionOpened,
@@ -45,21 +45,12 @@ from tui.textual_theme import LeanColours, textual_theme
 from tui.theme import PALETTES
 from tui.training_actions import TrainingActions
 from tui.widgets.stack import LayerStack
+from tui.workbench import Terminal
 
 HELD = 0.15
 """Seconds between two updates of the inspector while an arrow is held."""
 LEFT_ON_REQUEST = os.EX_TEMPFAIL
 BAD_INPUT = 2
-
-
-class Terminal(Protocol):
-    """What the app has to know of the terminal."""
-
-    @property
-    def monochrome(self) -> bool: ...
-
-    @property
-    def unicode(self) -> bool: ...
 
 
 class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
@@ -150,7 +141,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
     def _show(self) -> None:
         self.main.show(self.run_state)
         step, self._to_replay = self._to_replay, None
-        if step is not None and self.dialogue.stepping:
+        if step is not None and (self.dialogue.stepping or self.dialogue.running):
             self.main.stack.flash(step)
         elif step is not None:
             self._replayed_slower = 1
@@ -178,11 +169,13 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         match event:
             case StepTaken(rows=rows) if rows:
                 self._to_replay = event
-                self.notices.done()
+                if not self.dialogue.running:
+                    self.notices.done()
             case SessionOpened():
                 # At once: the cursor may stand in another stack than the one that was cached.
                 self.repaint()
                 save_stack(self.dialogue.config, event)
+                self.dialogue.send(MeasurePrice)
             case OpenFailed():
                 self.push_screen(OpenQuestion(event, self.look), self._answer_open_question)
             case Audited():
@@ -217,6 +210,9 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
 
     def action_help(self) -> None:
         self.push_screen(Help(self.look))
+
+    def action_understood(self) -> None:
+        self.notices.understood()
 
     def action_messages(self) -> None:
         self.push_screen(Messages(self.notices.said, self.look))

@@ -58,6 +58,10 @@ class Brick:
     """The gradient did not reach it."""
     rate: float
     """Its learning rate now, the schedule's factor included."""
+    by_hand: bool = False
+    """Its base rate is not the one that the recipe gives it."""
+    thaws_in: int | None = None
+    """The epoch in which the plan begins to train it, if it is frozen until then."""
 
 
 def measurement_of(stack: StackInfo, step: StepTaken, target: Target) -> LayerMeasurement | None:
@@ -123,11 +127,14 @@ def brick_of(state: RunState, target: Target) -> Brick:
     wanted = state.trainable(owners)
     step = state.measured
     measurement = measurement_of(stack, step, target) if step else None
+    rate = rate_of(state, target)
+    by_hand = any(state.training.by_hand(row) for row in target_rows(stack, target))
+    thaws_in = state.training.thaws_in_epoch(owners, state.step) if wanted == "none" else None
     if step is None or measurement is None:
         predicted: Reach = state.predicted(owners)
         channel = Channel("closed" if predicted == "unreached" else "open")
         share = _share(owners, state)
-        return Brick(wanted, False, share, channel, None, False, False, rate_of(state, target))
+        return Brick(wanted, False, share, channel, None, False, False, rate, by_hand, thaws_in)
     applied = frozenset(step.mask)
     was = state.trainable(owners, applied)
     pending = any((owner in applied) != (owner in state.wanted) for owner in owners)
@@ -140,23 +147,28 @@ def brick_of(state: RunState, target: Target) -> Brick:
         _share(owners, state),
         channel,
         measurement,
-        resting=channel.kind == "updated"
-        and measurement.update_ratio == 0
-        and rate_of(state, target) == 0,
+        resting=channel.kind == "updated" and measurement.update_ratio == 0 and rate == 0,
         dim=measurement.reach == "unreached",
-        rate=rate_of(state, target),
+        rate=rate,
+        by_hand=by_hand,
+        thaws_in=thaws_in,
     )
+
+
+def target_rows(stack: StackInfo, target: Target) -> range:
+    """The rows whose learning rates a target has: a stage's are several, a part has its row's."""
+    if target.kind == "stage":
+        stage = stack.stages[target.index]
+        return range(stage.first_row, stage.end_row)
+    row = stack.owners[target.index].row if target.kind == "owner" else target.index
+    return range(row, row + 1)
 
 
 def rate_of(state: RunState, target: Target) -> float:
     """The learning rate a target has, or will have when it is thawed."""
     assert state.session is not None
-    stack, row, rates = state.session.stack, target.index, state.training.rates
-    if target.kind == "owner":
-        row = stack.owners[row].row
-    elif target.kind == "stage":
-        row = stack.stages[row].end_row - 1
-    return rates[row] * state.training.factor(state.step)
+    rows = target_rows(state.session.stack, target)
+    return state.training.rates[rows[-1]] * state.training.factor(state.step)
 
 
 def _share(owners: range, state: RunState) -> str:

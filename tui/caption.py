@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import textwrap
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 from engine.protocol import StackInfo, StepTaken
 
 from .bricks import channel_of
 from .layer_names import count, listed, names_of, row_of_its
+from .progress import cycle_offer, factor_words
 from .state import RunState
 from .table_spans import number
 from .theme import UNICODE
@@ -51,13 +53,19 @@ def caption(state: RunState, width: int) -> list[str]:
             space = "Press space to thaw a layer."
             press = ("Press t for the loss alone, or space to thaw a layer.", space, "")
             return _fit([frozen, Clause(press)], width)
-        invitation = "Press t: green layers learn, blue ones stay as they are."
-        return _fit([Clause((invitation, "Press t for a step."))], width)
+        invitation = "Press t: green layers learn, blue ones stay as they are. r runs on."
+        short = "Press t: green layers learn, blue ones stay as they are."
+        invited = Clause((invitation, short, "Press t for a step."))
+        return _fit([invited, *_planned(state)], width)
     clauses = _happened(session.stack, step)
     if frozenset(step.mask) != state.wanted:
         clauses.append(_coming(state, step))
+        if state.wanted - frozenset(step.mask) and not state.planned_why and cycle_offer(state):
+            clauses.append(_offer(state))
     elif _broken(step):
         clauses.append(Clause(("0 starts over.", ""), FINDING))
+    else:
+        clauses += _planned(state)
     return _fit(clauses, width)
 
 
@@ -221,14 +229,48 @@ def _coming(state: RunState, step: StepTaken) -> Clause:
     thawed, frozen = state.wanted - applied, applied - state.wanted
     forms: list[str] = []
     after = _next(state, thawed)
+    who = "You"
+    if state.planned_why:
+        plan = state.training.plan
+        who = f"The plan {plan.name}" if plan else "The engine"
     for limit in (3, 2, 1):
         did = []
         if thawed:
             did.append(f"thawed {names_of(stack, thawed, limit).text}")
         if frozen:
             did.append(f"froze {names_of(stack, frozen, limit).text}")
-        forms += [f"You {listed(did)}: {said}" for said in after]
+        forms += [f"{who} {listed(did)}: {said}" for said in after]
     return Clause((*forms, _next_alone(state)), weight=2)
+
+
+def _planned(state: RunState) -> list[Clause]:
+    """What the plan will thaw next, and when."""
+    plan, coming = state.training.plan, state.training.next_phase(state.step)
+    if plan is None or coming is None or state.session is None:
+        return []
+    thawed = frozenset(coming.trainable) - state.wanted
+    if not thawed:
+        return []
+    epoch = state.training.epoch_of(coming.after_step)
+    names = names_of(state.session.stack, thawed, 2).text
+    forms = (
+        f"The plan {plan.name} thaws {names} in epoch {epoch}.",
+        f"Epoch {epoch} thaws {names_of(state.session.stack, thawed, 1).text}.",
+        "",
+    )
+    return [Clause(forms, weight=2)]
+
+
+def _offer(state: RunState) -> Clause:
+    """What is thawed late in a schedule hardly learns: a new cycle is offered."""
+    stands = (
+        "at its floor"
+        if state.training.over(state.step)
+        else (f"at {factor_words(state.training.factor(state.step))} of the rates")
+    )
+    return Clause(
+        (f"The schedule is {stands}: c begins a new cycle.", "c begins a new cycle."), weight=3
+    )
 
 
 def _next(state: RunState, thawed: frozenset[int]) -> tuple[str, ...]:
@@ -279,6 +321,11 @@ def _row(state: RunState, owner: int) -> int:
 
 def _fit(clauses: list[Clause], width: int) -> list[str]:
     """The clauses in the longest forms that fit two lines, by what it costs to shorten each."""
+    return list(_fitted(tuple(clauses), width))
+
+
+@lru_cache(maxsize=256)
+def _fitted(clauses: tuple[Clause, ...], width: int) -> list[str]:
 
     def cost(choice: tuple[int, ...]) -> int:
         return sum(form * clause.weight for form, clause in zip(choice, clauses, strict=True))

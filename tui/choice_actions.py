@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from engine.protocol import AnyEvent, PlanChanged, SetPlan, UndoRestoreLayer
 from tui.choices import after_freeze_below, after_toggle, other_norm_mode
-from tui.screens.strategies import StrategyList
+from tui.screens.strategies import NO_PLAN, PLANS, StrategyList
 from tui.stack_view import Target
-from tui.state import STRATEGY_KEYS, MaskChange
+from tui.state import STRATEGY_KEYS, MaskChange, RestoreEntry
 from tui.workbench import Workbench
 
 
 class ChoiceActions(Workbench):
     """Actions on the wanted mask."""
 
-    def wish(self, mask: frozenset[int], what: str) -> None:
-        """Want another mask, shown in the same frame."""
+    def heard(self, event: AnyEvent | None) -> None:
+        if isinstance(event, PlanChanged) and event.plan is None:
+            self.notices.answer(f"The plan is {event.why}. s takes one again.")
+        super().heard(event)
+
+    def wish(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
+        """Want another mask, shown in the same frame; as a strategy, if it is one."""
         if self.run_state.wish(mask, what):
-            self.dialogue.mask()
+            self.dialogue.mask(strategy)
             self.repaint()
 
     def toggle(self, target: Target) -> None:
@@ -40,9 +46,23 @@ class ChoiceActions(Workbench):
             self.push_screen(StrategyList(self.run_state, self.look), self._take_strategy)
 
     def _take_strategy(self, name: str | None) -> None:
-        if name and self.run_state.session:
-            owners = frozenset(self.run_state.session.strategies[name])
-            self.wish(owners, " ".join(STRATEGY_KEYS.get(name, (name,))))
+        """Choose a strategy; a plan, or none of them, if the list gave that."""
+        session = self.run_state.session
+        if session is None or name is None:
+            return
+        if name in PLANS or name == NO_PLAN:
+            self._follow(name if name in PLANS else None)
+            return
+        owners = frozenset(session.strategies[name])
+        if self.run_state.training.plan is not None and owners == self.run_state.wanted:
+            self._follow(None)  # the plan wants the same just now: it would not be interrupted
+        self.wish(owners, " ".join(STRATEGY_KEYS.get(name, (name,))), name)
+
+    def _follow(self, plan: str | None) -> None:
+        if self.need_engine():
+            self.dialogue.send(SetPlan, plan=plan)
+            if plan is not None:
+                self.notices.done()
 
     def action_undo(self) -> None:
         entry = self.run_state.undo()
@@ -51,7 +71,12 @@ class ChoiceActions(Workbench):
         elif isinstance(entry, MaskChange):
             self.dialogue.mask()
             self.notices.answer(f"Undone: {entry.what}. U does it again.")
-        elif self.need_engine():
+        elif not self.need_engine():
+            pass
+        elif isinstance(entry, RestoreEntry):
+            self.dialogue.send(UndoRestoreLayer)
+            self.notices.answer(f"Taken back: {entry.what}.")
+        else:
             self.dialogue.undo_start_over()
             self.notices.answer("The start over is taken back.")
         self.repaint()

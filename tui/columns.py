@@ -41,6 +41,7 @@ class Columns:
     ratio: int | None
     rate: int | None
     role: int | None
+    """Below `WIDE` the rates may stand in its place: then it is None and `rate` is not."""
     headers: bool
     """Stages have header lines."""
 
@@ -67,7 +68,9 @@ class Columns:
         return self.name >= NAME + 2
 
 
-def columns_of(stack: StackInfo | None, width: int, *, wide: bool, headers: bool) -> Columns:
+def columns_of(
+    stack: StackInfo | None, width: int, *, wide: bool, headers: bool, rates: bool = False
+) -> Columns:
     """Lay the columns out.
 
     What does not fit is given up in this order: role and rate, update ratio, bar, norm.
@@ -77,6 +80,7 @@ def columns_of(stack: StackInfo | None, width: int, *, wide: bool, headers: bool
         width: Cells of tower and table together.
         wide: The screen has at least `WIDE` columns.
         headers: Stages have header lines, which name the roles.
+        rates: Where there is no room for both, show the rates in the roles' place.
     """
     brick = 9 if wide else 7
     room = max(0, width - (MARKER + brick + 1))
@@ -106,6 +110,8 @@ def columns_of(stack: StackInfo | None, width: int, *, wide: bool, headers: bool
     ratio, at = (at, at + RATIO + 1) if with_ratio else (None, at)
     rate, at = (at, at + RATE + 1) if with_rate else (None, at)
     role = at if with_role else None
+    if role is not None and rate is None and rates:
+        rate, role = role + 1, None
     return Columns(brick, room, name, state, reach, bar, norm, ratio, rate, role, headers)
 
 

@@ -25,6 +25,8 @@ class Curve:
     """(step, correct, total) on the yardstick."""
     full_validation: list[tuple[int, int, int, float]] = field(default_factory=list)
     """(step, correct, total, loss) on the whole validation set."""
+    accuracy: list[tuple[int, float]] = field(default_factory=list)
+    """(step, share of right answers), of either validation, in the order of the steps."""
     strategies: list[str | None] = field(default_factory=list)
     """The strategies its steps were taken with, without repeats; None is by hand."""
     weights: str = ""

@@ -17,14 +17,18 @@ from engine.protocol import (
     EngineFailed,
     NormMode,
     Open,
+    Pause,
     Refused,
     RunConfig,
     SessionOpened,
     SetMask,
     SetNormMode,
+    SetRate,
     StartOver,
     Step,
     StepTaken,
+    Train,
+    TrainEnded,
     UndoStartOver,
 )
 from tui.engine_link import EngineLink
@@ -55,11 +59,18 @@ class Dialogue:
         self._step_in_flight: int | None = None
         self.step_waits = False
         """A step was asked for and goes out as soon as it can."""
+        self._train_in_flight: int | None = None
+        self._pausing = False
 
     @property
     def stepping(self) -> bool:
         """A step is in flight."""
         return self._step_in_flight is not None
+
+    @property
+    def running(self) -> bool:
+        """Training was asked for and has not come to its end."""
+        return self._train_in_flight is not None or self.state.running
 
     async def follow(self, *, restart: bool = False) -> None:
         """Speak with the engine until it is gone."""
@@ -84,6 +95,10 @@ class Dialogue:
                 self._step_if_waiting()
             case Refused(id=refused) if refused == self._step_in_flight:
                 self._forget_steps()
+            case Refused(id=refused) if refused == self._train_in_flight:
+                self._train_in_flight, self._pausing = None, False
+            case TrainEnded():
+                self._train_in_flight, self._pausing = None, False
             case EngineFailed():
                 self._forget_steps()
         self._heard(event)
@@ -95,6 +110,7 @@ class Dialogue:
 
     def _forget_steps(self) -> None:
         self._step_in_flight, self.step_waits = None, False
+        self._train_in_flight, self._pausing = None, False
 
     # --- commands -------------------------------------------------------------------------------
 
@@ -117,12 +133,33 @@ class Dialogue:
         self.state.phase, self.state.question = "starting", None
         self._open()
 
-    def mask(self) -> None:
-        """Send the wanted mask, if there is an engine that can take it."""
+    def mask(self, strategy: str | None = None) -> None:
+        """Send the wanted mask, if there is an engine that can take it.
+
+        Args:
+            strategy: The strategy it was chosen as; a new cycle of the schedule begins with it.
+        """
         if self.state.phase == "ready":
-            command = SetMask(id=self.state.next_id(), trainable=tuple(sorted(self.state.wanted)))
-            self.state.sent_mask(command.id)
-            self.link.send(command)
+            trainable = tuple(sorted(self.state.wanted))
+            self.state.sent_mask(self.send(SetMask, trainable=trainable, strategy=strategy))
+
+    def rate(self, rows: Sequence[int], rate: float) -> None:
+        """Give rows a base rate; it shows at once."""
+        number = self.send(SetRate, rows=tuple(rows), rate=rate)
+        self.state.training.wish_rate(number, rows, rate)
+
+    def train(self) -> None:
+        """Train to the end of the schedule or plan."""
+        self.step_waits = False
+        self._train_in_flight = self.send(Train)
+
+    def pause(self) -> bool:
+        """Stop training after the unit that is running. False if that was asked for already."""
+        if self._pausing:
+            return False
+        self._pausing = True
+        self.send(Pause)
+        return True
 
     def step(self) -> bool:
         """Take a step; False if it has to wait for the engine to be ready."""

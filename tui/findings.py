@@ -5,6 +5,7 @@ A part of `RunState`, which hands every event on to it.
 
 from __future__ import annotations
 
+from engine.price_model import PricePrediction
 from engine.protocol import (
     AnyEvent,
     FoldsEnded,
@@ -32,6 +33,8 @@ class Findings:
         self.images: ImagesShown | None = None
         self.range_test: RangeTested | None = None
         self.price: PriceMeasured | None = None
+        self.predicted_prices: dict[frozenset[int], PricePrediction] = {}
+        """By mask, as far as they were asked for since the price was measured."""
         self.moved: MovedMeasured | None = None
         self.folds: list[FoldValidated] = []
         self.folds_ended: FoldsEnded | None = None
@@ -53,6 +56,7 @@ class Findings:
                 self.range_test = event
             case PriceMeasured():
                 self.price = event
+                self.predicted_prices.clear()
             case MovedMeasured():
                 self.moved = event
             case StartedOver() | StartOverUndone():

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from engine.prediction import predict_owners
 from engine.protocol import LayerMeasurement, Reach, StackInfo
+from tui.bricks import target_rows
+from tui.progress import schedule_words
 from tui.stack_view import Target, target_name, target_owners
 from tui.state import STRATEGY_KEYS, RunState, Trainable
+from tui.table_spans import rate_words
 
 VANISHED = 1e-9
 """Below this gradient norm a step with any sane learning rate rounds to nothing in fp32."""
@@ -34,6 +37,13 @@ class Inspection:
     predicted: str
     norm_mode: str
     lr: str
+    lr_remark: str
+    """What the schedule makes of it, and whether it was set by hand."""
+    moved: str
+    """How far its weights are from where they began: `0.12 %`."""
+    moved_from: str
+    drift: str
+    """How far running statistics have drifted, where some did."""
     weight_norm: str
     grad_norm: str
     grad_of: str
@@ -68,6 +78,10 @@ def inspect(state: RunState, target: Target) -> Inspection:
         predicted=state.predicted(owners),
         norm_mode=_norm_modes(state, owners),
         lr=_lr(state, target, wanted),
+        lr_remark=_lr_remark(state, target),
+        moved=_moved(state, target),
+        moved_from=_moved_from(state, target),
+        drift=_drift(state, owners),
         weight_norm=number(seen.weight_norm) if seen and seen.weight_norm >= 0 else "",
         grad_norm=number(seen.grad_norm) if seen and seen.grad_norm is not None else "",
         grad_of=over if seen and seen.grad_norm is not None else "",
@@ -189,14 +203,56 @@ def _norm_modes(state: RunState, owners: range) -> str:
 
 
 def _lr(state: RunState, target: Target, wanted: Trainable) -> str:
+    """The rate it learns at, or would if it were thawed; of a stage from the least to the most."""
+    assert state.session is not None
+    rows = target_rows(state.session.stack, target)
+    if wanted == "none" and not any(state.training.by_hand(row) for row in rows):
+        return ""
+    factor = state.training.factor(state.step)
+    rates = sorted({state.training.rates[row] * factor for row in rows})
+    return " to ".join(rate_words(rate) for rate in dict.fromkeys((rates[0], rates[-1])))
+
+
+def _lr_remark(state: RunState, target: Target) -> str:
+    assert state.session is not None
+    rows = target_rows(state.session.stack, target)
+    by_hand = "by hand" if any(state.training.by_hand(row) for row in rows) else ""
+    return ", ".join(text for text in (by_hand, schedule_words(state)) if text)
+
+
+def _moved(state: RunState, target: Target) -> str:
+    """Such as `0.12 %`; of a stage the furthest of its rows."""
+    assert state.session is not None
+    if state.findings.moved is None:
+        return ""
+    rows = target_rows(state.session.stack, target)
+    share = max(100 * state.findings.moved.rows[row] for row in rows)
+    if not math.isfinite(share):
+        return number(share)
+    if 0 < share < 0.01:
+        return "< 0.01 %"
+    return f"{share:.2f} %" if share < 100 else f"{share:,.0f} %"
+
+
+def _moved_from(state: RunState, target: Target) -> str:
+    """What `moved` is measured from: a new head, and random weights, have no pretrained ones."""
     session = state.session
     assert session is not None
-    if wanted == "none":
-        return ""
-    stack = session.stack
-    rows = {stack.owners[owner].row for owner in target_owners(state, target)}
-    rates = {state.training.rates[row] for row in rows}
-    return " and ".join(f"{rate:.0e}" for rate in sorted(rates))
+    rows = target_rows(session.stack, target)
+    pretrained = session.pretrained and state.training.weights == session.weights
+    first = "from its start"
+    return "from pretrained" if pretrained and not session.stack.rows[rows[-1]].head else first
+
+
+def _drift(state: RunState, owners: range) -> str:
+    """Where a BatchNorm's running statistics have followed the new images though it is frozen."""
+    found = state.findings.moved
+    drifted = [
+        amount
+        for owner, amount in (found.drift.items() if found else ())
+        if owner in owners and owner not in state.wanted and amount > 0
+    ]
+    return f"BatchNorm drifted by {max(drifted):.2f} σ, though frozen" if drifted else ""
 
 
 def _arrival(state: RunState, target: Target, seen: LayerMeasurement | None) -> str:

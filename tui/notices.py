@@ -27,6 +27,7 @@ class Notices:
         self._waiting: deque[str] = deque(maxlen=20)
         self._timer: Timer | None = None
         self.said: deque[str] = deque(maxlen=REMEMBERED)
+        self._insisted: list[str] = []
 
     def answer(self, sentence: str) -> None:
         """Say at once what a key did; what was being said gives way."""
@@ -40,6 +41,22 @@ class Notices:
             self._say(sentence)
         else:
             self._waiting.append(sentence)
+
+    def insist(self, sentence: str) -> None:
+        """Say it until the user has taken it away; what is said in between only covers it."""
+        self.said.append(sentence)
+        if sentence not in self._insisted:
+            self._insisted.append(sentence)
+        if self._timer is None:
+            self._next()
+
+    def understood(self) -> bool:
+        """Take away what is being said. False if there was nothing."""
+        there = bool(self._insisted) or self._timer is not None
+        if self._timer is None:
+            self._insisted = self._insisted[1:]
+        self._next()
+        return there
 
     def done(self) -> None:
         """Something happened that says more than any sentence; `:` has them to be read again."""
@@ -58,6 +75,8 @@ class Notices:
             self._timer = None
         if self._waiting:
             self._say(self._waiting.popleft())
+        elif self._insisted:
+            self._show(f"{self._insisted[0]} (Esc: read)")
         else:
             self._show("")
 

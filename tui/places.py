@@ -14,6 +14,10 @@ ROOMY_WIDTH, ROOMY_HEIGHT = 100, 34
 """Cells from which panels have frames and the inspector stands at the right."""
 THREE_COLUMNS = 180
 """Cells from which the curves are a column of their own."""
+PRICE_LINES = 9
+"""Lines of the price's panel, its frame included."""
+PRICED_HEIGHT = 22
+"""Lines beside the stack from which on inspector and price share them."""
 
 
 class Wish(NamedTuple):
@@ -112,7 +116,11 @@ def _framed(width: int, top: int, bottom: int, wish: Wish) -> dict[str, Region]:
             "accuracy": Region(half + 1, upper + 2, width - half - 1, curve_height),
         }
     panels["stack"] = Region(0, top, stack_width, lower - top)
-    panels["inspector"] = Region(stack_width + 1, top, inspector_width, lower - top)
+    tall = lower - top
+    price = PRICE_LINES if tall >= PRICED_HEIGHT else 0
+    panels["inspector"] = Region(stack_width + 1, top, inspector_width, tall - price)
+    if price:
+        panels["price"] = Region(stack_width + 1, lower - price, inspector_width, price)
     found["caption"] = Region(1, upper, width - 2, 2)
     for name, panel in panels.items():
         found[f"{name}-frame"] = panel

@@ -98,7 +98,7 @@ def stack_lines(
     """
     stack = state.stack
     headers = stack is not None and wide and _headers_fit(stack, height)
-    columns = columns_of(stack, width, wide=wide, headers=headers)
+    columns = columns_of(stack, width, wide=wide, headers=headers, rates=view.rates)
     top = [Line("heading")] if height >= 6 else []
     if stack is None:
         return Picture(columns, tuple((top + [BLANK] * height)[:height]), 0, 1)

@@ -47,6 +47,8 @@ class StackView:
         """The first line of the stack in the window; kept by whoever draws."""
         self.window = 1
         """How many lines of the stack the window holds; kept by whoever draws."""
+        self.rates = False
+        """Where there is no room for both, the rates stand in the roles' place."""
         self.follows = True
         """The window goes with the cursor; not while the mouse wheel moves it."""
         self._stack: StackInfo | None = None

@@ -96,6 +96,8 @@ class RunState:
         self.wanted: Mask = frozenset()
         self._confirmed: Mask = frozenset()
         self._unanswered: dict[int, Mask] = {}
+        self.planned_why = ""
+        """Why the engine itself wanted the mask that is wanted now; empty if the user did."""
         self.norm_modes: dict[int, NormMode] = {}
         self.undo_list: list[UndoEntry] = []
         self.redo_list: list[MaskChange] = []
@@ -234,7 +236,7 @@ class RunState:
             return False
         self.undo_list.append(MaskChange(self.wanted, mask, what))
         self.redo_list.clear()
-        self.wanted = mask
+        self.wanted, self.planned_why = mask, ""
         return True
 
     def sent_mask(self, command_id: int) -> None:
@@ -247,7 +249,7 @@ class RunState:
             return None
         entry = self.undo_list.pop()
         if isinstance(entry, MaskChange):
-            self.wanted = entry.before
+            self.wanted, self.planned_why = entry.before, ""
             self.redo_list.append(entry)
         return entry
 
@@ -256,7 +258,7 @@ class RunState:
         if not self.redo_list:
             return None
         entry = self.redo_list.pop()
-        self.wanted = entry.after
+        self.wanted, self.planned_why = entry.after, ""
         self.undo_list.append(entry)
         return entry
 
@@ -300,7 +302,9 @@ class RunState:
                 self._start_over_undone()
             case MaskPlanned():
                 # Not a wish of the user's: nothing to undo, and it does not hide a later wish.
-                self.wanted = self._confirmed = frozenset(event.trainable)
+                self._confirmed = frozenset(event.trainable)
+                if not self._unanswered:
+                    self.wanted, self.planned_why = self._confirmed, event.why
                 self.undo_list = [e for e in self.undo_list if not isinstance(e, MaskChange)]
                 self.redo_list.clear()
             case LayerRestored(undone=False):
@@ -391,6 +395,8 @@ class RunState:
     def _validated(self, event: Validated) -> None:
         self.busy = None
         self.validated = event
+        if event.total:
+            self.curves[-1].accuracy.append((event.step, event.correct / event.total))
         if event.yardstick:
             self.curves[-1].validation.append((event.step, event.correct, event.total))
         else:

@@ -15,6 +15,7 @@ from .columns import (
     RATE,
     RATIO,
     REACH,
+    STATE,
     Columns,
     fit,
     short_name,
@@ -90,8 +91,7 @@ def _layer(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened)
         if columns.ratio is not None:
             pieces.append(_right(columns.ratio, RATIO, ratio, number))
     if columns.rate is not None:
-        rate = rate_words(brick.rate) if brick.wanted != "none" else glyphs.no_gradient
-        pieces.append(_right(columns.rate, RATE, rate, quiet))
+        pieces += _rate(brick, columns.rate, glyphs, quiet)
     if columns.role is not None:
         pieces.append((columns.role, _bracket(line, glyphs), "dim"))
         pieces.append((columns.role + 2, line.role, "unreached" if brick.dim else "text"))
@@ -125,11 +125,25 @@ def _name(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) 
     return [(0, name, style), (len(name) + 1, mark, "dim" if brick.dim else "text")]
 
 
+def _rate(brick: Brick, column: int, glyphs: Glyphs, quiet: str) -> list[Piece]:
+    """The rate; one set by hand has a mark before it, which may stand in the gap."""
+    if brick.wanted == "none" and not brick.by_hand:
+        return [_right(column, RATE, glyphs.no_gradient, quiet)]
+    words = rate_words(brick.rate)
+    style = quiet if brick.wanted == "none" else "text"
+    if not brick.by_hand:
+        return [_right(column, RATE, words, style)]
+    at = column + RATE - len(words)
+    return [(at - 1, glyphs.by_hand, "strong"), (at, words, "strong" if style == "text" else style)]
+
+
 def _state(brick: Brick, glyphs: Glyphs) -> str:
     if brick.pending:
         word = {"all": "train", "none": "frozen", "partial": brick.share}[brick.wanted]
         text = f"{glyphs.pending} {word}"
         return text if len(text) <= 8 else glyphs.pending + word
+    if brick.thaws_in is not None:
+        return f"{glyphs.pending} ep {brick.thaws_in}"[:STATE]
     if brick.resting and brick.wanted == "all":
         return "lr 0"
     return {"all": "train", "none": "frozen", "partial": f"part {brick.share}"}[brick.wanted]
@@ -191,11 +205,12 @@ def _bar(norm: float | None, glyphs: Glyphs) -> str:
 
 
 def rate_words(value: float) -> str:
-    """A learning rate in at most six letters."""
+    """A learning rate in at most six letters: `0`, `1e-3`, `3.7e-4`."""
     if value == 0:
         return "0"
-    short = f"{value:.0e}"
-    return short if float(short) == value else f"{value:g}"[:RATE]
+    digits, _, power = f"{value:.1e}".partition("e")
+    words = f"{digits.removesuffix('.0')}e{int(power)}"
+    return words if len(words) <= RATE else f"{float(digits):.0f}e{int(power)}"
 
 
 def _bracket(line: Line, glyphs: Glyphs) -> str:

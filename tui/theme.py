@@ -141,6 +141,8 @@ class Glyphs:
     """Where a frozen layer passed the gradient on: no number."""
     unreached: str
     """Where the gradient did not come: no number."""
+    by_hand: str
+    """Before a learning rate that was set by hand."""
     expanded: str
     collapsed: str
     branch: str
@@ -220,6 +222,7 @@ UNICODE = Glyphs(
     pending="→",
     no_gradient="–",
     unreached="·",
+    by_hand="•",
     expanded="▾",
     collapsed="▸",
     branch="├",
@@ -256,6 +259,7 @@ ASCII = Glyphs(
     pending="->",
     no_gradient="-",
     unreached=".",
+    by_hand="*",
     expanded="v",
     collapsed=">",
     branch="|",

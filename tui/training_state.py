@@ -5,10 +5,14 @@ A part of `RunState`, which hands every event on to it.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from engine import schedule
 from engine.protocol import (
     AnyEvent,
     CheckpointSaved,
+    Confirmed,
     Cycle,
     CycleBegan,
     Plan,
@@ -16,6 +20,8 @@ from engine.protocol import (
     PlanPhase,
     Recipe,
     RecipeChanged,
+    Refused,
+    RowInfo,
     SessionOpened,
     StartedOver,
     StartOverUndone,
@@ -23,6 +29,7 @@ from engine.protocol import (
     TrainBegan,
     TrainEnded,
 )
+from engine.recipe import base_rates
 
 
 class TrainingState:
@@ -30,8 +37,11 @@ class TrainingState:
 
     def __init__(self) -> None:
         self.recipe: Recipe | None = None
-        self.rates: tuple[float, ...] = ()
-        """Base rate of each row."""
+        self._rates: tuple[float, ...] = ()
+        self._wished_rates: dict[int, dict[int, float]] = {}
+        """By command: base rates wished for by row, until the engine has answered."""
+        self._rows: tuple[RowInfo, ...] = ()
+        self._by_recipe: tuple[float, ...] = ()
         self.batches_per_epoch = 1
         self.cycle: Cycle | None = None
         self.cycle_why = ""
@@ -50,14 +60,23 @@ class TrainingState:
         """Take one event in."""
         match event:
             case SessionOpened():
-                self.recipe, self.rates = event.recipe, event.rates
+                self._rows = event.stack.rows
+                self._wished_rates.clear()
+                self._take(event.recipe, event.rates)
                 self.batches_per_epoch = event.batches_per_epoch
                 self.cycle, self.plan = event.cycle, event.plan
                 self.cycle_why = self.plan_why = ""
                 self.train_to = self.seconds_left = None
                 self.weights = event.weights
+                self.checkpoints = {}
             case RecipeChanged():
-                self.recipe, self.rates = event.recipe, event.rates
+                self._take(event.recipe, event.rates)
+            case Confirmed(id=answered) if answered in self._wished_rates:
+                # The engine's word may follow; until then what it confirmed holds.
+                wish = self._wished_rates.pop(answered)
+                self._rates = tuple(wish.get(row, rate) for row, rate in enumerate(self._rates))
+            case Refused(id=answered):
+                self._wished_rates.pop(answered, None)
             case CycleBegan():
                 self.cycle, self.cycle_why = event.cycle, event.why
             case PlanChanged():
@@ -76,6 +95,35 @@ class TrainingState:
     def died(self) -> None:
         """The engine is gone."""
         self.train_to = self.seconds_left = None
+        self._wished_rates.clear()
+
+    def _take(self, recipe: Recipe, rates: tuple[float, ...]) -> None:
+        self.recipe, self._rates = recipe, rates
+        self._by_recipe = base_rates(recipe, self._rows)
+
+    # --- rates ----------------------------------------------------------------------------------
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Base rate of each row, as wished for; the schedule multiplies it."""
+        if not self._wished_rates:
+            return self._rates
+        wished = {row: rate for wish in self._wished_rates.values() for row, rate in wish.items()}
+        return tuple(wished.get(row, rate) for row, rate in enumerate(self._rates))
+
+    def wish_rate(self, command_id: int, rows: Sequence[int], rate: float) -> None:
+        """A base rate was asked for under this id; it shows at once, and goes if it is refused."""
+        self._wished_rates[command_id] = dict.fromkeys(rows, rate)
+
+    def recipe_rate(self, row: int) -> float:
+        """The base rate that the recipe gives a row."""
+        return self._by_recipe[row]
+
+    def by_hand(self, row: int) -> bool:
+        """A row's rate is not the one that the recipe gives it."""
+        return not math.isclose(self.rates[row], self._by_recipe[row], rel_tol=1e-6)
+
+    # --- the schedule ---------------------------------------------------------------------------
 
     def factor(self, step: int) -> float:
         """What the schedule multiplies every base rate with at the step after `step`."""
@@ -86,8 +134,8 @@ class TrainingState:
         return schedule.factor(recipe.schedule, done, cycle.steps, recipe.warmup)
 
     def over(self, step: int) -> bool:
-        """The schedule's horizon is reached after `step`: the rate is at its floor from here on."""
-        return self.cycle is not None and step >= self.cycle.after_step + self.cycle.steps
+        """The end of schedule or plan is reached after `step`: the rate is at its floor now."""
+        return self.cycle is not None and step >= self.horizon
 
     def phase(self, step: int) -> PlanPhase | None:
         """The phase of the plan in which the step after `step` is; None without a plan."""
@@ -95,11 +143,31 @@ class TrainingState:
         return begun[-1] if begun else None
 
     def thaws_in_epoch(self, owners: range, step: int) -> int | None:
-        """The plan's epoch in which the first of these owners begins to train; None if none does.
+        """The epoch in which the plan begins to train the first of these owners; None if never.
 
-        Only phases that are still to come after `step` count.
+        Epochs are counted as everywhere on the screen, from the start. Only phases that are still
+        to come after `step` count.
         """
         for phase in self.plan.phases if self.plan else ():
             if phase.after_step > step and any(owner in phase.trainable for owner in owners):
-                return phase.epoch
+                return self.epoch_of(phase.after_step)
         return None
+
+    def next_phase(self, step: int) -> PlanPhase | None:
+        """The phase of the plan that comes after the one the next step is in."""
+        coming = [p for p in (self.plan.phases if self.plan else ()) if p.after_step > step]
+        return coming[0] if coming else None
+
+    # --- progress -------------------------------------------------------------------------------
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch of this start, from 1, in which the step after `step` is."""
+        return step // self.batches_per_epoch + 1
+
+    @property
+    def horizon(self) -> int:
+        """The step at which plan or schedule come to their end, counted in this start."""
+        end = self.cycle.after_step + self.cycle.steps if self.cycle else 0
+        return max(
+            [end, *(p.after_step + p.steps for p in (self.plan.phases if self.plan else ()))]
+        )

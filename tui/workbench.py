@@ -7,6 +7,8 @@ of it). `app.WorkbenchApp` puts them together and binds the keys.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from textual.app import App
 
 from engine.protocol import AnyEvent, RunConfig
@@ -23,6 +25,16 @@ FRAME = 1 / 30
 """Seconds between two repaints for events, at least."""
 
 
+class Terminal(Protocol):
+    """What the app has to know of the terminal."""
+
+    @property
+    def monochrome(self) -> bool: ...
+
+    @property
+    def unicode(self) -> bool: ...
+
+
 class Workbench(App[None]):
     """The state, and the ways to the engine and to the user. It knows no keys.
 
@@ -31,6 +43,8 @@ class Workbench(App[None]):
     for screens that are pushed, `need_engine` and `need_stack` say themselves what is missing, and
     `repaint` shows a wish in the same frame. Events have changed `run_state` when `heard` is told.
     """
+
+    terminal: Terminal
 
     def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
         """

@@ -19,6 +19,7 @@ from tui.widgets.inspector import Inspector
 from tui.widgets.legend import Legend, RunLine
 from tui.widgets.loading import Loading
 from tui.widgets.painted_lines import Line, PaintedLines, line, wrapped
+from tui.widgets.price_panel import PricePanel
 from tui.widgets.stack import LayerStack
 from tui.widgets.strategy_line import StrategyLine
 from tui.widgets.title_line import TitleLine, WarningLine
@@ -57,11 +58,12 @@ class MainScreen(Screen[None]):
         self.loading_list = Loading(id="loading")
         self.caption = CaptionLine(id="caption")
         self.inspector = Inspector(id="inspector")
+        self.price = PricePanel(id="price")
         self.footer = Footer(id="footer")
         self.loss, self.accuracy = LossCurve(id="loss"), AccuracyCurve(id="accuracy")
         self.frames = {
             panel: Frame(id=f"{panel}-frame")
-            for panel in ("stack", "inspector", "loss", "accuracy")
+            for panel in ("stack", "inspector", "price", "loss", "accuracy")
         }
         self._painted: list[PaintedLines] = [
             TitleLine(id="title"),
@@ -70,6 +72,7 @@ class MainScreen(Screen[None]):
             self.loading_list,
             self.caption,
             self.inspector,
+            self.price,
             self.loss,
             self.accuracy,
             Legend(id="legend"),
@@ -94,18 +97,22 @@ class MainScreen(Screen[None]):
         self._arrange(state)
         if state.session is not None:
             self.stack.show(state)
-        target = self.target(state)
-        self.inspector.target = self.footer.target = target
+        self._point()
         for widget in self._painted:
             widget.show(state)
         self.show_titles(state)
 
     def follow_cursor(self, state: RunState) -> None:
         """Show what depends on the cursor alone."""
-        self.inspector.target = self.footer.target = self.target(state)
-        self.inspector.show(state)
-        self.footer.show(state)
+        self._point()
+        for widget in (self.inspector, self.price, self.footer):
+            widget.show(state)
         self.show_titles(state)
+
+    def _point(self) -> None:
+        """Tell what answers for the row under the cursor which that is."""
+        cursor = self.stack.view.cursor
+        self.inspector.target = self.price.target = self.footer.target = cursor
 
     def target(self, state: RunState) -> Target | None:
         """What the cursor stands on, if there is a stack."""
@@ -134,6 +141,14 @@ class MainScreen(Screen[None]):
     def action_toggle_fold(self) -> None:
         self.stack.toggle_fold()
 
+    def action_rates_or_roles(self) -> None:
+        self.stack.view.rates = not self.stack.view.rates
+        self.stack.redraw()
+
+    def show_rates(self) -> None:
+        """Rates were changed: they have a column from here on."""
+        self.stack.view.rates = True
+
     # --- the rest -------------------------------------------------------------------------------
 
     def on_resize(self) -> None:
@@ -155,6 +170,7 @@ class MainScreen(Screen[None]):
         found = places(*self.size, wish)
         framed = "stack-frame" in found
         self.loss.framed = self.accuracy.framed = framed
+        self.footer.priced = "inspector" not in found
         self.stack.display = state.session is not None
         self.loading_list.display = state.session is None
         if self.room.arrangement.wish != wish:
@@ -170,6 +186,7 @@ class MainScreen(Screen[None]):
         titles = {
             "stack": f"{flow} · {replay}" if replay else flow,
             "inspector": self.inspector.title or "layer",
+            "price": self.price.title,
             "loss": "loss · this run and its earlier starts",
             "accuracy": f"accuracy on {count} fixed validation images" if count else "accuracy",
         }

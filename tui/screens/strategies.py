@@ -1,37 +1,71 @@
-"""All strategies, as a list that says what each is for."""
+"""All strategies and plans, as a list that says what each is for and what it costs."""
 
 from __future__ import annotations
 
+from tui.price import duration, price_of
 from tui.screens.question import Answer, Question
-from tui.state import STRATEGY_KEYS, RunState
+from tui.state import STRATEGY_KEYS, Mask, RunState
 from tui.theme import Glyphs, Palette
 from tui.widgets.strategy_line import amount
 
 WHAT_FOR = {
     "feature-extraction": "little data, much like ImageNet",
-    "last-stage": "some data: the latest features adapt too",
+    "last-stage": "some data: the latest features adapt",
     "last-two-stages": "more data, or another kind of picture",
-    "full": "much data, or pictures far from photographs",
+    "full": "much data, or far from photographs",
+    "bn-only": "few weights, other light or contrast",
 }
+PLANS = {
+    "lp-ft": "head first, then all: starts gently",
+    "gradual": "a stage more each epoch, from the top",
+}
+"""What each plan is for, by its name."""
+NO_PLAN = "no plan"
 
 
 class StrategyList(Question):
-    """Dismissed with the strategy's name, or None."""
+    """Dismissed with the name of a strategy or a plan, with `NO_PLAN`, or None."""
 
     def __init__(self, state: RunState, look: tuple[Palette, Glyphs]) -> None:
-        session = state.session
-        answers = []
-        for number, (name, owners) in enumerate(session.strategies.items() if session else []):
+        session, plan = state.session, state.training.plan
+        answers: list[Answer] = []
+        masks = {
+            n: frozenset(owners) for n, owners in (session.strategies if session else {}).items()
+        }
+        for name, mask in masks.items():
             label = STRATEGY_KEYS.get(name, ("", name))[1]
-            trains = amount(state.trainable_params(frozenset(owners)))
-            text = f"{label:<11} {trains:>8}   {WHAT_FOR.get(name, '')}"
-            answers.append(Answer((str(number + 1),), text, name))
-        names = list(session.strategies) if session else []
-        cursor = names.index(state.strategy) if state.strategy in names else 0
+            answers.append(
+                _answer(len(answers) + 1, label, mask, state, WHAT_FOR.get(name, ""), name)
+            )
+        whole = frozenset(range(len(session.stack.owners))) if session else frozenset()
+        for name, what in PLANS.items():
+            answers.append(_answer(len(answers) + 1, name, whole, state, what, name, plan=True))
+        names = [answer.value for answer in answers]
+        if plan is not None:
+            answers.append(Answer(("0",), f"leave the plan {plan.name}, keep what trains", NO_PLAN))
+        now = plan.name if plan is not None else state.strategy
         super().__init__(
-            "Strategies",
-            "What trains, and how many parameters that is; the rest stays frozen.",
+            "Strategies and plans",
+            "What trains, and what a step of it takes; the rest stays frozen. A plan goes through "
+            "strategies over the epochs; any choice by hand ends it.",
             answers,
             look,
-            cursor,
+            names.index(now) if now in names else 0,
         )
+
+
+def _answer(
+    number: int,
+    label: str,
+    mask: Mask,
+    state: RunState,
+    what: str,
+    name: str,
+    *,
+    plan: bool = False,
+) -> Answer:
+    price = price_of(state, mask)
+    takes = f"{duration(price.step_ms)}" if price.step_ms is not None else ""
+    upto = "to " if plan else ""
+    text = f"{label:<10} {upto + amount(price.params):>10} {takes:>8}   {what}"
+    return Answer((str(number),), text, name)

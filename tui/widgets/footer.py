@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 from tui.bindings import key_of
+from tui.price import toggle_words
 from tui.stack_view import Target, target_owners
 from tui.state import RunState
 from tui.widgets.painted_lines import Line, PaintedLines, Piece, line_width
 
-LEFT = ("freeze_or_train", "step", "freeze_below", "replay", "start_over", "undo", "find")
+LEFT = (
+    "freeze_or_train",
+    "step",
+    "run",
+    "results",
+    "undo",
+    "start_over",
+    "freeze_below",
+    "images",
+    "recipe",
+    "rate(-1)",
+    "replay",
+    "find",
+)
 """In the order of their importance; the line shows as many as there is room for."""
-SHOWN = ("freeze_or_train", "freeze_below", "step", "replay", "start_over", "undo", "find")
+SHOWN = (
+    "freeze_or_train",
+    "freeze_below",
+    "step",
+    "run",
+    "replay",
+    "rate(-1)",
+    "start_over",
+    "results",
+    "images",
+    "recipe",
+    "undo",
+    "find",
+)
 """In the order in which they stand there."""
 RIGHT = ("command_palette", "help", "leave")
 
@@ -18,6 +45,8 @@ class Footer(PaintedLines):
     """Keys in reverse video, each with a word."""
 
     target: Target | None = None
+    priced = False
+    """The price of a toggle has no other place."""
 
     def lines(self, state: RunState) -> list[Line]:
         width = self.size.width
@@ -46,7 +75,15 @@ class Footer(PaintedLines):
     def _label(self, action: str, state: RunState) -> tuple[str, str]:
         if action == "freeze_or_train" and self.target is not None and state.session is not None:
             thaws = state.trainable(target_owners(state, self.target)) != "all"
-            return _entry(action)[0], "thaw  " if thaws else "freeze"
+            word = "thaw  " if thaws else "freeze"
+            if self.priced and state.findings.price is not None:
+                cost = toggle_words(state, self.target).split(" · ")[1:]
+                word = f"{word.strip()} {' '.join(cost)}"
+            return _entry(action)[0], word
+        if action == "run":
+            return _entry(action)[0], "pause" if state.running else "run"
+        if action == "rate(-1)":
+            return "[ ]", "rate"
         return _entry(action)
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tui.inspection import Inspection, inspect
+from tui.price import toggle_words
 from tui.stack_view import Target
 from tui.state import RunState
 from tui.widgets.painted_lines import Line, PaintedLines, fitted, line, wrapped
@@ -33,53 +34,59 @@ class Inspector(PaintedLines):
         width, height = self.size
         if seen is None:
             return []
-        return (
-            _fields(seen, state, width, height)
-            if height >= FRAMED_LINES
-            else _short(seen, width, height)
-        )
+        assert self.target is not None
+        price = toggle_words(state, self.target)
+        if height >= FRAMED_LINES:
+            return _fields(seen, state, width, height)
+        return _short(seen, price, width, height)
 
 
 def _fields(seen: Inspection, state: RunState, width: int, height: int) -> list[Line]:
-    lines: list[Line] = [
+    top: list[Line] = [
         *([()] if height >= 20 else []),
         *(line(text) for text in wrapped(seen.kind, width, 2)),
-        line(fitted(f"{seen.params:,} parameters", width)),
-        line((fitted(seen.role + (f" · output {seen.shape}" if seen.shape else ""), width), "dim")),
-        (),
+        line(fitted(f"{seen.params:,} parameters · {seen.role}", width)),
     ]
+    if height >= 16 and seen.shape:
+        top.append(line((fitted(f"output {seen.shape}", width), "dim")))
+    top.append(())
     step = f"in step {state.step}" if seen.applied else ""
     choice = "by " + seen.choice.partition(" by ")[2]
+    # Name, value, remark, and how long it is kept as room grows less: what the table says too
+    # goes first.
     rows = [
-        ("wanted", seen.wanted, choice),
-        ("applied", seen.applied, step),
-        ("reach", seen.reach, ""),
-        ("next", seen.predicted if not seen.reach or state.pending else "", "predicted"),
-        ("BatchNorm", seen.norm_mode, ""),
-        ("lr", seen.lr, ""),
-        ("‖w‖", seen.weight_norm, ""),
-        ("‖g‖", seen.grad_norm, seen.grad_of),
-        ("Δw/w", seen.update_ratio, ""),
+        ("wanted", seen.wanted, choice, 9),
+        ("applied", seen.applied, step, 4),
+        ("reach", seen.reach, "", 5),
+        ("next", seen.predicted if not seen.reach or state.pending else "", "predicted", 5),
+        ("BatchNorm", seen.norm_mode, "", 7),
+        ("lr", seen.lr, seen.lr_remark, 9),
+        ("moved", seen.moved, seen.moved_from, 8),
+        ("‖w‖", seen.weight_norm, "", 3),
+        ("‖g‖", seen.grad_norm, seen.grad_of, 2),
+        ("Δw/w", seen.update_ratio, "", 2),
+        ("arrived", seen.arrival, "", 1),
     ]
-    for name, value, remark in rows:
-        if value:
-            text = f"{value:<9} " if remark else value
-            lines.append(
-                line(
-                    (f"{name:<11}", "dim"),
-                    fitted(text, max(1, width - 11)),
-                    (fitted(remark, max(0, width - 21)), "dim"),
-                )
+    rows = [row for row in rows if row[1]]
+    why = wrapped(" ".join(text for text in (seen.why, seen.drift) if text), width, 5)
+    room = height - len(top) - 1 - min(3, len(why))
+    for least in range(1, 9):
+        if len(rows) > room:
+            rows = [row for row in rows if row[3] > least]
+    for name, value, remark, _ in rows:
+        text = f"{value:<9} " if remark else value
+        top.append(
+            line(
+                (f"{name:<11}", "dim"),
+                fitted(text, max(1, width - 11)),
+                (fitted(remark, max(0, width - 11 - len(text))), "dim"),
             )
-    if seen.arrival:
-        lines.append(line((f"{'arrived':<11}", "dim"), fitted(seen.arrival, width - 11)))
-    room = height - len(lines) - 1
-    if room > 0:
-        lines += [(), *(line(text) for text in wrapped(seen.why, width, room))]
-    return lines
+        )
+    room = height - len(top) - 1
+    return [*top, (), *(line(text) for text in why[:room])] if room > 0 else top
 
 
-def _short(seen: Inspection, width: int, height: int) -> list[Line]:
+def _short(seen: Inspection, price: str, width: int, height: int) -> list[Line]:
     head = f"─ {seen.name} ─ "
     choice = fitted(f"{seen.choice} ", max(0, width - len(head) - 3))
     rule = "─" * max(1, width - 2 - len(head) - len(choice))
@@ -91,24 +98,11 @@ def _short(seen: Inspection, width: int, height: int) -> list[Line]:
     kinds = [kind + size + norm, brief + size + norm, brief + size]
     kind = next((text for text in kinds if len(text) <= inner), kinds[-1])
     told = [f"BatchNorm {seen.norm_mode}"] if norm and not kind.endswith(norm) else []
-    numbers = "  ".join(
-        f"{name} {value}"
-        for name, value in (
-            ("‖w‖", seen.weight_norm),
-            ("‖g‖", seen.grad_norm),
-            ("Δw/w", seen.update_ratio),
-        )
-        if value
-    )
-    if seen.grad_of and len(numbers) + len(seen.grad_of) < inner:
-        numbers += f" {seen.grad_of}"
-    arrival = f"arrived {seen.arrival}" if seen.arrival else ""
-    last = [*told, *(text for text in (numbers, arrival) if text)]
+    last = [*told, _rate_and_way(seen, inner), price]
+    last = [text for text in last if text]
     room = max(1, height - 2 - len(last))
-    why = wrapped(seen.why, inner, room)
+    why = wrapped(seen.drift or seen.why, inner, room)
     body = [fitted(kind, inner), *why, *(fitted(text, inner) for text in last)]
-    if len(body) < height - 1 and seen.lr:
-        body.append(f"learning rate {seen.lr}")
     top: Line = (
         (" ─ ", "dim"),
         (seen.name, "text"),
@@ -117,3 +111,14 @@ def _short(seen: Inspection, width: int, height: int) -> list[Line]:
         (rule, "dim"),
     )
     return [top, *(line(f" {text}") for text in body)]
+
+
+def _rate_and_way(seen: Inspection, width: int) -> str:
+    """The learning rate and how far it has brought the layer, in one line."""
+    rate = f"lr {seen.lr}" if seen.lr else ""
+    hand = f"{rate} {seen.lr_remark}" if rate and seen.lr_remark else rate
+    way = f"moved {seen.moved}" if seen.moved else ""
+    far = f"{way} {seen.moved_from}" if way else ""
+    forms = [(hand, far), (hand, way), (rate, far), (rate, way), (rate, "")]
+    said = [" · ".join(part for part in form if part) for form in forms]
+    return next((text for text in said if len(text) <= width), said[-1])

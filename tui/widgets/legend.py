@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from engine.protocol import CheckpointSaved
 from engine.scores import interval
+from tui.progress import epoch_words, schedule_words
 from tui.state import RunState
 from tui.widgets.painted_lines import Line, PaintedLines, Piece, justified, line_width
 
@@ -45,10 +47,15 @@ class RunLine(PaintedLines):
             f"batch {session.batch_size}",
         ]
         if state.last:
-            parts.append(f"epoch {state.last.epoch}")
+            parts.append(epoch_words(state))
+        if where := schedule_words(state):
+            parts.append(f"rates {where}")
         if state.skipped_images:
             images = "image" if state.skipped_images == 1 else "images"
             parts.append(f"{state.skipped_images} {images} skipped")
+        saved = [f"{name} at step {one.step}" for name, one in kept(state) if not one.failure]
+        if saved:
+            parts.append(f"saved: {', '.join(saved)}")
         if state.validated and state.validated.total:
             correct, total = state.validated.correct, state.validated.total
             low, high = interval(correct, total)
@@ -56,3 +63,10 @@ class RunLine(PaintedLines):
         if session.weights_why:
             parts.append(session.weights_why)
         return [justified([(" · ".join(parts), "dim")], [], self.size.width)]
+
+
+def kept(state: RunState) -> list[tuple[str, CheckpointSaved]]:
+    """The checkpoints by name that are of this start."""
+    start = state.curves[-1].start
+    every = state.training.checkpoints.items()
+    return [(name, one) for name, one in every if one.start == start and name in ("best", "last")]

@@ -97,6 +97,10 @@ class LayerStack(Widget):
         self._table.set_ink(self._ink)
         self._draw()
 
+    def redraw(self) -> None:
+        """Draw again: the view was changed from outside."""
+        self._draw()
+
     def _draw(self) -> None:
         width, height = self.size
         if not self.is_mounted or width <= 0 or height <= 0:

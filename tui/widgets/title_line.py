@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 
+from tui.progress import progress_words
 from tui.state import RunState
-from tui.widgets.painted_lines import Line, PaintedLines, fitted, justified, line_width
+from tui.widgets.painted_lines import (
+    Line,
+    PaintedLines,
+    Piece,
+    fitted,
+    justified,
+    line_width,
+)
 
 
 class TitleLine(PaintedLines):
-    """Model, weights (and why), data; at the right the device and its memory."""
+    """Model, weights (and why), data, skipped images; at the right how far training is, and the
+    device with its memory, which gives way to it where there is little room."""
 
     def lines(self, state: RunState) -> list[Line]:
         width = self.size.width
@@ -17,12 +26,22 @@ class TitleLine(PaintedLines):
         session = state.session
         if session is None:
             return [(name, (self.app.sub_title, "dim"))]
-        right = f"{device(state) if width >= 60 else session.device} "
+        where = device(state) if width >= 60 else session.device
+        told = progress_words(state)
+        right: list[Piece] = [(told, "strong")] if told else []
+        if not told or width >= 100:
+            right += [(f"   {where}" if told else where, "text")]
+        right.append((" ", "text"))
         classes = f"{len(session.classes)} classes"
-        images = f", {session.train_images} + {session.val_images} images"
-        room = width - line_width([name]) - len(right) - 1
-        why = short_reason(session.weights_why)
-        label = session.weights if session.pretrained else f"{session.weights} weights"
+        images = f", {session.train_images:,} + {session.val_images:,} images"
+        room = width - line_width([name]) - line_width(right) - 1
+        skipped = f" · {state.skipped_images:,} skipped" if state.skipped_images else ""
+        room -= len(skipped)
+        label = state.training.weights or session.weights
+        first = label == session.weights
+        why = short_reason(session.weights_why) if first else ""
+        if not (first and session.pretrained):
+            label += " weights"
         reasons = [f" ({why})"] if why else [""]
         tries = [
             f"{session.arch} · {label}{reason} · {session.data}, {tail}"
@@ -32,9 +51,13 @@ class TitleLine(PaintedLines):
         if why:
             bare = f"{session.arch} · {label} () · {session.data}"
             tries.append(bare.replace("()", f"({fitted(why, max(6, room - len(bare)))})"))
+        tries += [f"{session.arch} · {label} · {session.data}", f"{session.arch} · {session.data}"]
         text = next((text for text in tries if len(text) <= room), tries[-1])
         style = "dim" if state.provisional else "text"
-        return [justified([name, (text, style)], [(right, style)], width)]
+        if state.provisional:
+            right = [(words, "dim") for words, _ in right]
+        left = [name, (fitted(text, max(0, room)), style), (skipped, "strong")]
+        return [justified(left, right, width)]
 
 
 def short_reason(why: str) -> str:

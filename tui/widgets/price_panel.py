@@ -1,0 +1,68 @@
+"""The price of the next step, or of toggling the row under the cursor, beside what is now."""
+
+from __future__ import annotations
+
+from tui.choices import after_toggle
+from tui.price import Price, differences, duration, price_of, share, size, toggle_words
+from tui.stack_view import Target, target_name
+from tui.state import RunState
+from tui.widgets.painted_lines import Line, PaintedLines, fitted, line
+from tui.widgets.strategy_line import amount
+
+
+class PricePanel(PaintedLines):
+    """Now, next and the difference: parameters, time of a step, memory."""
+
+    target: Target | None = None
+
+    @property
+    def title(self) -> str:
+        """What is priced, for the panel's frame."""
+        state = self.state
+        if state is None or state.session is None or self.target is None or state.pending:
+            return "price of the next step"
+        _, what = after_toggle(state, self.target)
+        doing = {"thaw": "thawing", "freeze": "freezing"}[what.partition(" ")[0]]
+        return f"price of {doing} {target_name(state.session.stack, self.target)}"
+
+    def lines(self, state: RunState) -> list[Line]:
+        width, height = self.size
+        if state.session is None or self.target is None:
+            return []
+        toggled, what = after_toggle(state, self.target)
+        if state.pending:
+            assert state.applied is not None
+            now, after, heading = state.applied, state.wanted, "next"
+        else:
+            now, after = state.wanted, toggled
+            heading = "thawed" if what.startswith("thaw") else "frozen"
+        before, then = price_of(state, now), price_of(state, after)
+        lines = [_row("", "now", heading, "", "dim"), *_rows(before, then)]
+        if before.step_ms is None:
+            lines.append(line(("time, memory: being measured", "dim")))
+        elif state.last is not None:
+            took = duration(state.last.seconds * 1000)
+            used = f", {size(state.last.memory_used)}" if state.last.memory_used else ""
+            lines.append(
+                line(("measured ", "dim"), f"{took:>8}{used}", (f"  in step {state.step}", "dim"))
+            )
+        if state.pending:
+            lines.append(line(("undo     ", "dim"), "u, costs nothing yet"))
+            lines.append(line((fitted(toggle_words(state, self.target), width), "dim")))
+        return [*lines[:height]]
+
+
+def _rows(before: Price, then: Price) -> list[Line]:
+    more = differences(before, then)
+    rows = [_row("params", amount(before.params), amount(then.params), more[0])]
+    if before.step_ms is not None and then.step_ms is not None:
+        change = share(before.step_ms, then.step_ms)
+        rows.append(_row("step", duration(before.step_ms), duration(then.step_ms), change))
+    if before.peak_bytes is not None and then.peak_bytes is not None:
+        rows.append(_row("memory", size(before.peak_bytes), size(then.peak_bytes), more[2]))
+    return rows
+
+
+def _row(name: str, now: str, then: str, more: str, style: str = "text") -> Line:
+    """Name and three right-aligned columns in 33 cells."""
+    return line((f"{name:<8}", "dim"), (f"{now:>8} {then:>8} {more:>8}", style))
