@@ -1,0 +1,333 @@
+"""The price of a step, measured: what each owner costs in time and memory.
+
+Everything happens on a copy of the model with random images of the run's shape: weights, buffers,
+optimizer, position and random state of the run stay as they are. Memory is found without
+allocating it (`engine.step_memory`). Time comes from real steps of three kinds, each a unit:
+nothing trainable is the forward pass alone; with only the first owners trainable the gradient
+passes through everything, and what that adds is the cost of passing; what a step with everything
+trainable adds to this is the cost of learning.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import freezing
+from .freezing import Mask
+from .memory_limit import memory
+from .optimizer import RowOptimizer
+from .price_model import predict
+from .probe import _CudaClock, _HostClock
+from .problem import Problem
+from .protocol import Optimizer, Precision, PriceMeasured, Recipe
+from .stack import Stack
+from .step_memory import LiveBytes, StepMemory, in_precision, look_at_memory, twin_of
+
+ROUNDS = 5
+"""Steps of each kind, at most."""
+LEAST_ROUNDS = 2
+SECONDS = 4.0
+"""After so many seconds of steps no further round is begun."""
+
+
+class PriceProblem(Problem):
+    """The price cannot be measured; the text says why."""
+
+
+def measure_price(
+    stack: Stack,
+    device: torch.device,
+    *,
+    batch_shape: tuple[int, int, int, int],
+    classes: int,
+    optimizer: Optimizer,
+    precision: Precision,
+) -> Iterator[PriceMeasured | None]:
+    """Measure what each owner costs; yields None after each unit and at last the message.
+
+    If a step with everything trainable does not fit into what is free, time is taken with half the
+    batch, or half of that, and multiplied.
+
+    Args:
+        stack: Read only.
+        device: Where its model is.
+        batch_shape: [N, 3, height, width].
+        classes: Of the labels.
+        optimizer: Whose state and update are to be counted.
+        precision: Of forward and loss.
+
+    Raises:
+        PriceProblem: not even two images fit.
+    """
+    # The rate is 0, so that the copy's weights stay; the decay is not, so that its work is done.
+    recipe = Recipe(
+        optimizer=optimizer, precision=precision, lr_head=0, lr_pretrained=0, weight_decay=1e-4
+    )
+    found: StepMemory | None = None
+    looks = look_at_memory(stack, batch_shape, recipe)
+    while found is None:
+        with _random_state_kept(device):
+            found = next(looks)
+        yield None
+    price = PriceMeasured(
+        batch=batch_shape[0],
+        forward_ms=(0.0,) * len(stack.owners),
+        pass_ms=(0.0,) * len(stack.owners),
+        learn_ms=(0.0,) * len(stack.owners),
+        fixed_ms=0.0,
+        update_share=1.0,
+        measured_ms=0.0,
+        **vars(found),
+    )
+    parents = [owner.parents for owner in stack.owners]
+    full = frozenset(range(len(parents)))
+    count = batch_shape[0]
+    while True:
+        needed = (
+            _copied_bytes(stack) + predict(price, parents, full).peak_bytes * count // price.batch
+        )
+        if needed < _free_bytes(device):
+            try:
+                yield from _timed(stack, device, (count, *batch_shape[1:]), classes, recipe, price)
+                return
+            except torch.OutOfMemoryError:
+                pass
+            _hand_back(device)  # outside of `except`, for the exception holds the tensors
+        if count < 4:
+            raise PriceProblem(
+                "The price of a step cannot be measured: a step with everything trainable needs "
+                "more memory than is free, even with two images."
+            )
+        count //= 2
+
+
+def _timed(
+    stack: Stack,
+    device: torch.device,
+    shape: tuple[int, ...],
+    classes: int,
+    recipe: Recipe,
+    price: PriceMeasured,
+) -> Iterator[PriceMeasured | None]:
+    """The price with its times, taken with a batch of this shape."""
+    full: Mask = frozenset(range(len(stack.owners)))
+    # With these trainable the gradient goes everywhere.
+    first: Mask = frozenset(i for i, owner in enumerate(stack.owners) if not owner.parents)
+    with _random_state_kept(device):
+        steps = _Steps(twin_of(stack), device, shape, classes, recipe)
+        share = steps.update_share(full)
+    yield None
+    taken: dict[Mask, list[_Timing]] = {frozenset(): [], first: [], full: []}
+    seconds = 0.0
+    for number in range(ROUNDS):
+        if number >= LEAST_ROUNDS and seconds > SECONDS:
+            break
+        for mask, timings in taken.items():
+            with _random_state_kept(device):
+                timings.append(steps.take(mask))
+            seconds += timings[-1].total / 1e3
+            yield None
+    del steps
+    _hand_back(device)
+    nothing, passing, learning = (_typical(timings) for timings in taken.values())
+    yield _assembled(stack, price, share, price.batch / shape[0], nothing, passing, learning)
+
+
+# --- from the steps to each owner's share ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """Where the time of one step went, in milliseconds."""
+
+    forward: list[float]
+    """By owner, with what is executed since the one before."""
+    backward: list[float]
+    """By owner, from the arrival of the gradient at its output to the next arrival."""
+    update: float
+    total: float
+
+
+def _typical(timings: list[_Timing]) -> _Timing:
+    """The median of each."""
+    return _Timing(
+        forward=[statistics.median(ms) for ms in zip(*(t.forward for t in timings), strict=True)],
+        backward=[statistics.median(ms) for ms in zip(*(t.backward for t in timings), strict=True)],
+        update=statistics.median(t.update for t in timings),
+        total=statistics.median(t.total for t in timings),
+    )
+
+
+def _assembled(
+    stack: Stack,
+    price: PriceMeasured,
+    share: float,
+    scale: float,
+    nothing: _Timing,
+    passing: _Timing,
+    learning: _Timing,
+) -> PriceMeasured:
+    """The price from a step with nothing trainable, with the first owners, and with everything.
+
+    What one kind of step adds to another is divided among the owners as it was seen at each, and
+    the parts brought to the sum of the whole steps: single ones are small, and noise cut at zero
+    would add up.
+    """
+    has_parents = [bool(owner.parents) for owner in stack.owners]
+    bytes_of = price.gradient_bytes
+    before_backward = max(0.0, nothing.total - sum(nothing.forward))
+    handed_on = [
+        max(0.0, after - before) + back if above else 0.0
+        for before, after, back, above in zip(
+            nothing.forward, passing.forward, passing.backward, has_parents, strict=True
+        )
+    ]
+    of_first = sum(b for b, above in zip(passing.backward, has_parents, strict=True) if not above)
+    update = [learning.update * size / max(1, sum(bytes_of)) for size in bytes_of]
+    learn = [
+        max(0.0, after - before) + max(0.0, back - (passed if above else 0.0)) + moved
+        for before, after, back, passed, above, moved in zip(
+            passing.forward,
+            learning.forward,
+            learning.backward,
+            passing.backward,
+            has_parents,
+            update,
+            strict=True,
+        )
+    ]
+    start_of_backward = max(0.0, passing.total - nothing.total - sum(passing.backward))
+    passing_sum = passing.total - nothing.total - of_first - start_of_backward
+    learning_sum = learning.total - passing.total + of_first
+    return msgspec.structs.replace(
+        price,
+        forward_ms=tuple(scale * ms for ms in nothing.forward),
+        pass_ms=_brought_to(scale, handed_on, passing_sum),
+        learn_ms=_brought_to(scale, learn, learning_sum),
+        fixed_ms=before_backward + start_of_backward,
+        update_share=share,
+        measured_ms=scale * learning.total,
+    )
+
+
+def _brought_to(scale: float, parts: list[float], whole: float) -> tuple[float, ...]:
+    """The parts, multiplied so that their sum is the whole, times the scale."""
+    found = sum(parts)
+    factor = scale * max(0.0, whole) / found if found else 0.0
+    return tuple(factor * part for part in parts)
+
+
+# --- the steps ------------------------------------------------------------------------------------
+
+
+class _Steps:
+    """Real steps of a twin with a random batch."""
+
+    def __init__(
+        self,
+        twin: Stack,
+        device: torch.device,
+        shape: tuple[int, ...],
+        classes: int,
+        recipe: Recipe,
+    ) -> None:
+        self.twin, self.device, self.recipe = twin, device, recipe
+        random = torch.Generator().manual_seed(0)
+        self.images = torch.randn(shape, generator=random).to(device)
+        self.labels = torch.randint(classes, shape[:1], generator=random).to(device)
+        self.optimizer = RowOptimizer(twin, recipe)
+        self.optimizer.set_rates([0.0] * len(twin.rows), 1.0)
+
+    def update_share(self, mask: Mask) -> float:
+        """Working memory of the update as a share of the gradients; this step warms up too."""
+        self._prepare(mask)
+        self._loss().backward()
+        gradients = sum(p.nbytes for p in self.twin.model.parameters() if p.grad is not None)
+        with LiveBytes() as live:
+            self.optimizer.torch.step()
+        return live.peak / max(1, gradients)
+
+    def take(self, mask: Mask) -> _Timing:
+        """One step, timed at every owner."""
+        self._prepare(mask)
+        clock = _CudaClock(self.device) if self.device.type == "cuda" else _HostClock()
+        ends: list[tuple[int, int]] = []
+        arrivals: list[tuple[int, int]] = []
+        handles = []
+        for number, owner in enumerate(self.twin.owners):
+
+            def leave(module: nn.Module, args: object, output: Any, number: int = number) -> None:
+                ends.append((number, clock.mark()))
+                tensor = output[0] if isinstance(output, (tuple, list)) and output else output
+                if isinstance(tensor, Tensor) and tensor.requires_grad:
+                    tensor.register_hook(lambda _: arrivals.append((number, clock.mark())))
+
+            handles.append(owner.module.register_forward_hook(leave))
+        try:
+            begin = clock.mark()
+            loss = self._loss()
+            if loss.requires_grad:
+                loss.backward()
+            arrived = clock.mark()
+            if loss.requires_grad:
+                self.optimizer.torch.step()
+            end = clock.mark()
+            float(loss.detach())  # waits for the device
+        finally:
+            for handle in handles:
+                handle.remove()
+        between = clock.milliseconds
+        forward, backward = ([0.0] * len(self.twin.owners) for _ in range(2))
+        for (_, mark), (number, after) in zip([(-1, begin), *ends], ends, strict=False):
+            forward[number] += between(mark, after)
+        for (number, mark), (_, after) in zip(
+            arrivals, [*arrivals[1:], (-1, arrived)], strict=False
+        ):
+            backward[number] += between(mark, after)
+        return _Timing(forward, backward, between(arrived, end), between(begin, end))
+
+    def _prepare(self, mask: Mask) -> None:
+        self.optimizer.torch.zero_grad(set_to_none=True)
+        freezing.set_requires_grad(self.twin, mask)
+        freezing.set_modes(self.twin, mask, {})
+        owners = enumerate(self.twin.owners)
+        trainable = [p for number, owner in owners if number in mask for p in owner.parameters]
+        self.optimizer.make_ready(trainable, ())
+
+    def _loss(self) -> Tensor:
+        with in_precision(self.recipe.precision, self.device):
+            logits = self.twin.model(self.images)
+        return F.cross_entropy(logits.float(), self.labels)
+
+
+# --- the device -----------------------------------------------------------------------------------
+
+
+def _random_state_kept(device: torch.device) -> Any:
+    """Dropout of a probe step draws from the run's random state: put back after each unit."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
+
+
+def _copied_bytes(stack: Stack) -> int:
+    return sum(t.nbytes for t in (*stack.model.parameters(), *stack.model.buffers()))
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
+    return memory().free
+
+
+def _hand_back(device: torch.device) -> None:
+    """Give what the probe used to the device or the system, which would count it as the run's."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
