@@ -20,6 +20,7 @@ import torchvision
 
 from engine import freezing
 from engine.data import Batch
+from engine.protocol import Recipe
 from engine.stack import Stack
 from engine.trainer import Trainer
 
@@ -62,10 +63,7 @@ def measure(device: str, pairs: int, cases: list[tuple[str, int, int]]) -> list[
             stack,
             OneBatch(count, size),  # type: ignore[arg-type]
             torch.device(device),
-            lr_head=1e-4,
-            lr_pretrained=1e-5,
-            momentum=0.9,
-            weight_decay=1e-4,
+            Recipe(lr_head=1e-4, lr_pretrained=1e-5, weight_decay=1e-4),
         )
         for name in ("feature-extraction", "last-stage", "full"):
             mask = freezing.strategies(stack)[name]

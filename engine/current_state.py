@@ -9,12 +9,22 @@ import msgspec
 from .protocol import (
     AnyCommand,
     AnyEvent,
+    CheckpointSaved,
+    CycleBegan,
+    ImageSkipped,
+    MaskPlanned,
+    MovedMeasured,
     NormModeChanged,
+    PlanChanged,
+    PriceMeasured,
+    RecipeChanged,
     SessionOpened,
     SetMask,
     StartedOver,
     StartOverUndone,
     StepTaken,
+    TrainBegan,
+    TrainEnded,
     Validated,
 )
 
@@ -24,38 +34,59 @@ class CurrentState:
 
     def __init__(self) -> None:
         self._opened: SessionOpened | None = None
-        self._step: StepTaken | None = None
-        self._validated: Validated | None = None
+        self._latest: dict[str, AnyEvent] = {}
+        """The last event of each matter, in the order in which the matters came up."""
 
     def events(self) -> list[AnyEvent]:
         """What to tell a client that attaches now, in order."""
-        known = (self._opened, self._step, self._validated)
-        return [event for event in known if event is not None]
+        opened: list[AnyEvent] = [self._opened] if self._opened is not None else []
+        return [*opened, *self._latest.values()]
 
     def note(self, event: AnyEvent) -> None:
         """An event went out."""
         match event:
             case SessionOpened():
-                self._opened, self._step, self._validated = event, None, None
+                self._opened = event
+                self._latest.clear()
             case StepTaken():
-                if event.rows or self._step is None:  # a plain step hides no measurement
-                    self._step = event
+                if event.rows or "step" not in self._latest:  # a plain step hides no measurement
+                    self._latest["step"] = event
                 self._change(start=event.start, step=event.step)
             case Validated():
-                self._validated = event
-            case StartedOver():
-                self._step = self._validated = None
-                self._change(start=event.start, step=0)
-            case StartOverUndone():
-                self._change(start=event.start, step=event.step)
+                self._latest["yardstick" if event.yardstick else "validation"] = event
+            case StartedOver() | StartOverUndone():
+                for matter in ("step", "yardstick", "validation", "moved"):
+                    self._latest.pop(matter, None)
+                step = event.step if isinstance(event, StartOverUndone) else 0
+                self._change(start=event.start, step=step, cycle=event.cycle)
             case NormModeChanged() if self._opened is not None:
                 modes = self._opened.norm_modes | dict.fromkeys(event.owners, event.mode)
                 self._change(norm_modes=modes)
+            case RecipeChanged():
+                self._change(recipe=event.recipe, rates=event.rates)
+            case CycleBegan():
+                self._change(cycle=event.cycle)
+            case PlanChanged():
+                self._change(plan=event.plan)
+            case MaskPlanned():
+                self._change(wanted=event.trainable, strategy=None)
+            case ImageSkipped():
+                self._change(skipped_images=event.total)
+            case CheckpointSaved():
+                self._latest[f"checkpoint {event.name}"] = event
+            case PriceMeasured():
+                self._latest["price"] = event
+            case MovedMeasured():
+                self._latest["moved"] = event
+            case TrainBegan():
+                self._latest["training"] = event
+            case TrainEnded():
+                self._latest.pop("training", None)
 
     def handled(self, command: AnyCommand) -> None:
         """The session has confirmed a command."""
         if isinstance(command, SetMask):
-            self._change(wanted=command.trainable, strategy=None)
+            self._change(wanted=command.trainable, strategy=command.strategy)
 
     def _change(self, **fields: Any) -> None:
         if self._opened is not None:

@@ -134,6 +134,10 @@ def _stratified(samples: list[Sample], seed: int) -> tuple[list[Sample], list[Sa
     return train, val
 
 
+def folds(folder: ImageFolder, count: int, seed: int) -> list[ImageFolder]:
+    raise NotImplementedError
+
+
 def yardstick_of(folder: ImageFolder, seed: int) -> tuple[Sample, ...]:
     """Up to 64 fixed validation images, the classes in the proportion that val/ has them."""
     if len(folder.val) <= YARDSTICK:
@@ -204,6 +208,8 @@ class Batch:
     """Counted from 1."""
     skipped: tuple[tuple[Path, str], ...] = ()
     """Images that could not be read, with the reason."""
+    samples: tuple[Sample, ...] = ()
+    """What the images are of, in their order."""
 
 
 class Decoder:
@@ -229,14 +235,18 @@ class Decoder:
         images: list[Tensor] = []
         labels: list[int] = []
         skipped: list[tuple[Path, str]] = []
+        read: list[Sample] = []
         for sample, future in zip(samples, futures, strict=True):
             try:
                 images.append(future.result())
                 labels.append(sample.label)
+                read.append(sample)
             except UnreadableImage as error:
                 skipped.append((sample.path, str(error)))
         stacked = torch.stack(images) if images else torch.empty(0, 3, 0, 0)
-        return Batch(stacked, torch.tensor(labels, dtype=torch.int64), epoch, tuple(skipped))
+        return Batch(
+            stacked, torch.tensor(labels, dtype=torch.int64), epoch, tuple(skipped), tuple(read)
+        )
 
     def batches(self, samples: tuple[Sample, ...], batch_size: int) -> Iterator[Batch]:
         """All samples in their order, without anything random."""
@@ -301,6 +311,9 @@ class TrainBatches:
         self.position += 1
         self._start(self.position)
         return batch
+
+    def configure(self, *, augmentation: str, balance: bool) -> None:
+        """Change how batches are made from here on."""
 
     def put_back(self, position: int) -> None:
         """Set the cursor to where it was."""

@@ -10,6 +10,7 @@ import torch
 
 from .doctor import unusable
 from .problem import Problem
+from .protocol import Precision
 
 
 class DeviceProblem(Problem):
@@ -28,6 +29,17 @@ class ChosenDevice:
     @property
     def accelerator(self) -> bool:
         return self.device.type != "cpu"
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """What the device computes in itself: fp32, and bf16 where it has instructions for it."""
+        if self.device.type == "cuda":
+            has = torch.cuda.is_bf16_supported(including_emulation=False)
+        elif self.device.type == "cpu":
+            has = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        else:
+            has = False
+        return ("fp32", "bf16") if has else ("fp32",)
 
 
 def choose_device(asked: str) -> ChosenDevice:

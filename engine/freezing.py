@@ -58,6 +58,30 @@ def strategies(stack: Stack) -> dict[str, Mask]:
     }
 
 
+def from_top(stack: Stack) -> list[tuple[str, Mask]]:
+    """Masks that grow from the head to everything, a stage at a time, each with what it adds."""
+    head = {owner for row in stack.rows if row.head for owner in row.owners}
+    masks = [("head", frozenset(head))]
+    for stage in reversed(stack.stages):
+        rows = stack.rows[stage.first_row : stage.end_row]
+        mask = masks[-1][1].union(*(row.owners for row in rows))
+        if mask != masks[-1][1]:
+            masks.append((stage.name, mask))
+    return masks
+
+
+def names_of(stack: Stack, mask: Mask) -> list[str]:
+    """A mask in words that `select` takes: whole rows by name, else their modules."""
+    names = []
+    for row in stack.rows:
+        inside = [owner for owner in row.owners if owner in mask]
+        if len(inside) == len(row.owners):
+            names.append(row.name)
+        else:
+            names += [stack.owners[owner].name for owner in inside]
+    return names
+
+
 def select(stack: Stack, names: Iterable[str]) -> Mask:
     """The owners that are meant by names of layers, stages or modules.
 

@@ -300,6 +300,18 @@ def transform_for(weights: Weights, image_size: int | None) -> tuple[partial, in
     return partial(made, crop_size=image_size, resize_size=resize), image_size
 
 
+def transform_words(preset: ImageClassification) -> dict[str, object]:
+    """A transform in plain types, for checkpoints and exports."""
+    return {
+        "resize_size": preset.resize_size[0],
+        "crop_size": preset.crop_size[0],
+        "interpolation": preset.interpolation.value,
+        "antialias": preset.antialias,
+        "mean": list(preset.mean),
+        "std": list(preset.std),
+    }
+
+
 # --- random weights -----------------------------------------------------------------------------
 
 

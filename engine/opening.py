@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
+from torchvision.transforms._presets import ImageClassification
 
 import demo_data
 
@@ -36,9 +37,19 @@ from .data import (
 from .defaults import defaults
 from .devices import ChosenDevice, choose_device
 from .models import ModelProblem, Weights
+from .plan import lay_out, least_epochs
 from .problem import Problem
-from .protocol import AnyEvent, Cycle, LoadingProgressed, LoadingStage, RunConfig, SessionOpened
-from .recipe import base_rates, check_recipe, recipe_of
+from .protocol import (
+    AnyEvent,
+    Cycle,
+    LoadingProgressed,
+    LoadingStage,
+    Plan,
+    Recipe,
+    RunConfig,
+    SessionOpened,
+)
+from .recipe import check_recipe, recipe_of
 from .record import check_run_dir, default_run_dir
 from .stack import Stack
 from .trainer import Trainer
@@ -59,6 +70,12 @@ class Opened:
     decoder: Decoder
     stack: Stack
     trainer: Trainer
+    from_top: list[tuple[str, freezing.Mask]]
+    """Masks that grow from the head to everything; plans are made of them."""
+    preset: ImageClassification
+    """The transform that belongs to the weights."""
+    transform: dict[str, Any]
+    """The same in plain types, as checkpoints carry it."""
     resolved: dict[str, Any]
     """Every choice that was made, for `config.json`."""
 
@@ -129,6 +146,12 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         config.arch, config.weights, embedded_demo=demo, progress=stage.going_on
     )
     table = defaults(pretrained=weights.pretrained, accelerator=device.accelerator)
+    recipe = recipe_of(config, table)
+    check_recipe(recipe)
+    if recipe.precision not in device.precisions:
+        raise Problem(
+            f"--precision {recipe.precision}: {device.label} does not have it; leave it out."
+        )
     asked_size = config.image_size or table.image_size
     if models.fixed_image_size(config.arch) and (weights.pretrained or not config.image_size):
         asked_size = None  # its positions were learnt for one size
@@ -154,10 +177,15 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
     model = built.model.to(device.device)
     stack = _find_stack(model, built.head, image_size, device)
     wanted, strategy = _initial_mask(stack, config, table.strategy)
+    from_top = freezing.from_top(stack)
+    if config.plan is not None and config.epochs is None:
+        least = least_epochs(config.plan, from_top, config.plan_epochs)
+        recipe = msgspec.structs.replace(recipe, epochs=max(recipe.epochs, least))
     stage.done(weights.label)
     yield None
 
-    decoder = Decoder(make_transform(), threads=min(8, (os.cpu_count() or 2) + 2))
+    preset = make_transform()
+    decoder = Decoder(preset, threads=min(8, (os.cpu_count() or 2) + 2))
     notes: list[str] = []
     if weights.why:
         notes.append(f"Starting from random weights: {weights.why}.")
@@ -176,8 +204,6 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
             "for feature extraction try --weights IMAGENET1K_V1."
         )
 
-    recipe = recipe_of(config, table)
-    check_recipe(recipe)
     batches = TrainBatches(folder.train, batch_size, config.seed, decoder)
     if not config.describe_only:
         stage = _Stage("warm-up", emit)
@@ -187,19 +213,16 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         yield None
 
     torch.manual_seed(config.seed)  # dropout draws from here on, however the model came to be
-    trainer = Trainer(
-        stack,
-        batches,
-        device.device,
-        lr_head=recipe.lr_head,
-        lr_pretrained=recipe.lr_pretrained,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    trainer = Trainer(stack, batches, device.device, recipe)
+    trainer.set_recipe(recipe)
+    plan = _plan(config, from_top, recipe, batches.batches_per_epoch)
+    if plan is not None:
+        wanted, strategy = frozenset(plan.phases[0].trainable), None
     described = stack.describe()
-    rates = base_rates(recipe, described.rows)
     majority = Counter(sample.label for sample in folder.val).most_common(1)[0]
     horizon = config.steps or recipe.epochs * batches.batches_per_epoch
+    if plan is not None:
+        horizon = plan.phases[0].steps
     yardstick = yardstick_of(folder, config.seed)
     strategies = {name: tuple(sorted(m)) for name, m in freezing.strategies(stack).items()}
     event = SessionOpened(
@@ -221,11 +244,11 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         image_size=image_size,
         batch_size=batch_size,
         recipe=recipe,
-        rates=rates,
+        rates=trainer.rates,
         batches_per_epoch=batches.batches_per_epoch,
         cycle=Cycle(after_step=0, steps=horizon),
-        plan=None,
-        precisions=("fp32",),
+        plan=plan,
+        precisions=device.precisions,
         seed=config.seed,
         run_dir=str(run_dir),
         stack=described,
@@ -250,13 +273,27 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         "threads": torch.get_num_threads(),
         "deterministic": config.deterministic,
         "recipe": msgspec.structs.asdict(recipe),
+        "plan": msgspec.to_builtins(plan),
+        "labels": config.labels,
         "batch_size": batch_size,
         "image_size": image_size,
         "seed": config.seed,
         "probe_every": config.probe_every,
         "execution": "eager",
     }
-    yield Opened(config, event, folder, yardstick, decoder, stack, trainer, resolved)
+    yield Opened(
+        config=config,
+        event=event,
+        folder=folder,
+        yardstick=yardstick,
+        decoder=decoder,
+        stack=stack,
+        trainer=trainer,
+        from_top=from_top,
+        preset=preset,
+        transform=models.transform_words(preset),
+        resolved=resolved,
+    )
 
 
 def _check_numbers(config: RunConfig) -> None:
@@ -297,6 +334,24 @@ def _initial_mask(
     if strategy not in named:
         raise Problem(f"--strategy {strategy}: choose one of {', '.join(named)}.")
     return named[strategy], strategy
+
+
+def _plan(
+    config: RunConfig,
+    from_top: list[tuple[str, freezing.Mask]],
+    recipe: Recipe,
+    batches_per_epoch: int,
+) -> Plan | None:
+    if config.plan is None:
+        return None
+    return lay_out(
+        config.plan,
+        from_top,
+        epochs=recipe.epochs,
+        phase_epochs=config.plan_epochs,
+        batches_per_epoch=batches_per_epoch,
+        after_step=0,
+    )
 
 
 def _calibration_images(

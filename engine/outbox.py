@@ -8,9 +8,13 @@ from collections.abc import Hashable
 
 from .protocol import (
     AnyEvent,
+    CheckpointSaved,
     Heartbeat,
     ImageSkipped,
     LoadingProgressed,
+    MovedMeasured,
+    PriceMeasured,
+    RangeTested,
     StepTaken,
     Validated,
     encode,
@@ -35,6 +39,14 @@ def _state(event: AnyEvent) -> Hashable | None:
             return "validated", event.yardstick
         case ImageSkipped():
             return "skipped"
+        case RangeTested():
+            return "range test"
+        case MovedMeasured():
+            return "moved"
+        case PriceMeasured():
+            return "price"
+        case CheckpointSaved(failure=""):
+            return "checkpoint", event.name
     return None
 
 

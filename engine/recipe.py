@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
 from .defaults import Defaults
 from .problem import Problem
-from .protocol import Recipe, RowInfo, RunConfig
+from .protocol import Recipe, RunConfig
 
 EPOCHS = 10
 """The horizon where none is asked for."""
@@ -75,7 +76,12 @@ def check_recipe(recipe: Recipe) -> None:
         raise Problem(f"--epochs {recipe.epochs}: the least is 1.")
 
 
-def base_rates(recipe: Recipe, rows: Sequence[RowInfo]) -> tuple[float, ...]:
+class _Row(Protocol):
+    @property
+    def head(self) -> bool: ...
+
+
+def base_rates(recipe: Recipe, rows: Sequence[_Row]) -> tuple[float, ...]:
     """The base learning rate of each row, input first.
 
     The head has its own; the highest pretrained row has `lr_pretrained`, and every row below it

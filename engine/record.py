@@ -111,11 +111,16 @@ class Record:
         else:
             self._write(line)
 
-    def close(self) -> None:
-        """Sync to disk and unlock."""
+    def sync(self) -> None:
+        """Onto the disk, with what belongs together."""
         if self._journal is not None:
             self._journal.flush()
             os.fsync(self._journal.fileno())
+
+    def close(self) -> None:
+        """Sync to disk and unlock."""
+        if self._journal is not None:
+            self.sync()
             self._journal.close()
             self._journal = None
 
@@ -139,6 +144,7 @@ def step_fields(rows: tuple[RowInfo, ...], step: StepTaken) -> dict[str, Any]:
         "correct": step.correct,
         "batch": step.batch,
         "seconds": round(step.seconds, 6),
+        "lr_factor": round(step.lr_factor, 9),
     }
     if step.rows:
         fields["layers"] = [

@@ -61,7 +61,8 @@ COMMANDS_AHEAD = 1000
 class AnySession(Protocol):
     """What the server asks of a session; see `engine.session`."""
 
-    busy: str
+    @property
+    def busy(self) -> str: ...
 
     def handle(self, command: AnyCommand) -> None: ...
     def work(self) -> bool: ...

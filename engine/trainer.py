@@ -6,7 +6,7 @@ Read `Trainer.step` from top to bottom: it is the whole of training.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from . import freezing
 from .data import Batch, TrainBatches
 from .freezing import Mask
+from .optimizer import RowOptimizer, State
 from .probe import Measurement, Probe
-from .protocol import AuditFinding, NormMode
+from .protocol import NormMode, Optimizer, Recipe
+from .recipe import base_rates
 from .stack import Stack
 
 
@@ -33,11 +35,24 @@ class StepResult:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What the model says to a batch in eval mode, on the host; one entry an image."""
+
+    predicted: list[int]
+    probability: list[float]
+    """Of the predicted class."""
+    label_probability: list[float]
+    loss: list[float]
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything a step changes, on the host; restored bit for bit."""
 
     tensors: dict[str, Tensor]
-    optimizer: dict
+    """Parameters and buffers by name."""
+    optimizer: Optimizer
+    optimizer_state: State
     cpu_random: Tensor
     device_random: Tensor | None
     position: int
@@ -45,46 +60,46 @@ class Snapshot:
 
 
 class Trainer:
-    """A model, its one optimizer, its batches, and the mask the last step ran with.
-
-    The optimizer holds every parameter from the start, a group a row. A frozen parameter has no
-    gradient (`grad is None`), so neither momentum nor weight decay moves it.
-    """
+    """A model, its one optimizer, its batches, and the mask the last step ran with."""
 
     def __init__(
-        self,
-        stack: Stack,
-        batches: TrainBatches,
-        device: torch.device,
-        *,
-        lr_head: float,
-        lr_pretrained: float,
-        momentum: float,
-        weight_decay: float,
+        self, stack: Stack, batches: TrainBatches, device: torch.device, recipe: Recipe
     ) -> None:
         self.stack = stack
         self.model: nn.Module = stack.model
+        self.forward: Callable[[Tensor], Tensor] = stack.model
+        """What runs on a batch: the model, or what is left of it behind cached features."""
         self.batches = batches
         self.device = device
         self.probe = Probe(stack)
-        self.optimizer = torch.optim.SGD(
-            [
-                {
-                    "params": [p for owner in row.owners for p in stack.owners[owner].parameters],
-                    "lr": lr_head if row.head else lr_pretrained,
-                    "name": row.name,
-                }
-                for row in stack.rows
-            ],
-            lr=lr_head,
-            momentum=momentum,
-            weight_decay=weight_decay,
-        )
+        self.recipe = recipe
+        self.rates = base_rates(recipe, stack.rows)
+        """Base learning rate of each row; the schedule's factor comes with every step."""
+        self.optimizer = RowOptimizer(stack, recipe)
         self.applied: Mask = frozenset()
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Train with another recipe from the next step on.
+
+        Another kind of optimizer begins without state; with the same kind, state stays.
+        """
+        if recipe.optimizer != self.optimizer.kind:
+            self.optimizer = RowOptimizer(self.stack, recipe)
+        self.optimizer.set_hyperparameters(recipe)
+        self.batches.configure(augmentation=recipe.augmentation, balance=recipe.balance)
+        self.recipe = recipe
+        self.rates = base_rates(recipe, self.stack.rows)
 
     # --- the step -------------------------------------------------------------------------------
 
-    def step(self, mask: Mask, norm_modes: Mapping[int, NormMode], *, measured: bool) -> StepResult:
+    def step(
+        self,
+        mask: Mask,
+        norm_modes: Mapping[int, NormMode],
+        *,
+        measured: bool,
+        lr_factor: float = 1.0,
+    ) -> StepResult:
         """Take one real train step: forward, loss, backward, optimizer.
 
         With nothing trainable only the forward pass is run and the loss is told.
@@ -93,6 +108,7 @@ class Trainer:
             mask: The trainable owners; applied before anything else.
             norm_modes: BatchNorms whose mode was switched by hand.
             measured: Let the probe watch.
+            lr_factor: What the schedule multiplies every row's base rate with.
         """
         batch = self.batches.take()
         images = batch.images.to(self.device, non_blocking=True)
@@ -100,13 +116,15 @@ class Trainer:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         self.apply(mask, norm_modes)
+        self.optimizer.set_rates(self.rates, lr_factor)
         began = time.perf_counter()
         measurement = None
         mark = self.probe.mark if measured else lambda _: None
         with self.probe.watching() if measured else nullcontext():
             mark("forward")
-            logits = self.model(images)
-            loss = F.cross_entropy(logits, labels)
+            with self._precision():
+                logits = self.forward(images)
+            loss = F.cross_entropy(logits.float(), labels)
             mark("backward")
             if loss.requires_grad:
                 loss.backward()
@@ -115,7 +133,7 @@ class Trainer:
                 self.probe.before_update()
             mark("update")
             if loss.requires_grad:
-                self.optimizer.step()
+                self.optimizer.torch.step()
             mark("end")
         correct = (logits.detach().argmax(1) == labels).sum()
         if measured:
@@ -138,45 +156,55 @@ class Trainer:
     def apply(self, mask: Mask, norm_modes: Mapping[int, NormMode]) -> None:
         """Make a mask real, between two steps.
 
-        Gradients go first, so that nothing stale can move a layer that is frozen now. The momentum
-        of a layer that freezes is dropped; a thawed one gets new momentum before the step, so that
-        running out of memory can hit forward or backward but never the middle of the update.
+        Gradients go first, so that nothing stale can move a layer that is frozen now.
         """
-        self.optimizer.zero_grad(set_to_none=True)
-        for index, owner in enumerate(self.stack.owners):
-            for parameter in owner.parameters:
-                if index in mask and "momentum_buffer" not in self.optimizer.state[parameter]:
-                    # Zeros give what SGD would make of the first gradient: buffer = gradient.
-                    self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-                elif index not in mask:
-                    self.optimizer.state.pop(parameter, None)
+        self.optimizer.torch.zero_grad(set_to_none=True)
+        owners = self.stack.owners
+        self.optimizer.make_ready(
+            trainable=(p for index in sorted(mask) for p in owners[index].parameters),
+            frozen=(p for i, o in enumerate(owners) if i not in mask for p in o.parameters),
+        )
         freezing.set_requires_grad(self.stack, mask)
         freezing.set_modes(self.stack, mask, norm_modes)
         self.applied = mask
 
+    def _precision(self) -> torch.autocast:
+        """Mixed precision, if the recipe has it; bfloat16 needs no scaling of the loss."""
+        bf16 = self.recipe.precision == "bf16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
+
     # --- evaluation -----------------------------------------------------------------------------
 
-    def evaluate(self, batch: Batch) -> tuple[int, float]:
-        """How many images of a batch the model gets right in eval mode, and the sum of its losses.
+    def evaluate(self, batch: Batch) -> Answers:
+        """What the model says to a batch in eval mode.
 
         Nothing is changed; the next step sets its own modes.
         """
         self.model.eval()
         with torch.no_grad():
-            logits = self.model(batch.images.to(self.device))
+            with self._precision():
+                logits = self.forward(batch.images.to(self.device))
+            logits = logits.float()
             labels = batch.labels.to(self.device)
-            right = (logits.argmax(1) == labels).sum()
-            loss = F.cross_entropy(logits, labels, reduction="sum")
-            correct, lost = torch.stack([right.double(), loss.double()]).tolist()
-        return int(correct), lost
+            sure, predicted = logits.softmax(1).max(1)
+            loss = F.cross_entropy(logits, labels, reduction="none")
+            numbers = torch.stack([predicted.double(), sure.double(), loss.double()]).tolist()
+        losses = numbers[2]
+        return Answers(
+            predicted=[int(value) for value in numbers[0]],
+            probability=numbers[1],
+            label_probability=torch.tensor(losses).neg().exp().tolist(),
+            loss=losses,
+        )
 
     # --- state ----------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """Everything a step changes."""
         return Snapshot(
-            tensors={name: t.detach().to("cpu", copy=True) for name, t in self._tensors()},
-            optimizer=_copied(self.optimizer.state_dict()),
+            tensors={name: t.detach().to("cpu", copy=True) for name, t in self.tensors()},
+            optimizer=self.optimizer.kind,
+            optimizer_state=self.optimizer.state(),
             cpu_random=torch.get_rng_state(),
             device_random=torch.cuda.get_rng_state(self.device)
             if self.device.type == "cuda"
@@ -186,53 +214,23 @@ class Trainer:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Put everything back as it was, bit for bit, into the existing tensors."""
-        self.optimizer.zero_grad(set_to_none=True)
+        """Put everything back as it was, bit for bit, into the existing tensors.
+
+        The recipe stays; the state of another kind of optimizer cannot be used and is dropped.
+        """
+        self.optimizer.torch.zero_grad(set_to_none=True)
         with torch.no_grad():
-            for name, tensor in self._tensors():
+            for name, tensor in self.tensors():
                 tensor.copy_(snapshot.tensors[name])
-        self.optimizer.load_state_dict(_copied(snapshot.optimizer))
+        same = snapshot.optimizer == self.optimizer.kind
+        self.optimizer.load(snapshot.optimizer_state if same else {})
         torch.set_rng_state(snapshot.cpu_random)
         if snapshot.device_random is not None:
             torch.cuda.set_rng_state(snapshot.device_random, self.device)
         self.batches.put_back(snapshot.position)
         self.applied = snapshot.applied
 
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every parameter and buffer with its name in the state dict."""
         yield from self.model.named_parameters()
         yield from self.model.named_buffers()
-
-    # --- the audit ------------------------------------------------------------------------------
-
-    def audit(
-        self, mask: Mask, norm_modes: Mapping[int, NormMode]
-    ) -> tuple[int, list[AuditFinding]]:
-        """Does frozen mean frozen? One step is taken, frozen tensors compared, all put back.
-
-        Returns:
-            How many frozen tensors were compared, and those that changed, each with its cause.
-        """
-        kept = self.snapshot()
-        frozen = freezing.frozen_tensors(self.stack, mask)
-        before = {name: tensor.clone() for name, tensor in frozen.items()}
-        self.step(mask, norm_modes, measured=False)
-        changed = freezing.changed_tensors(before, freezing.frozen_tensors(self.stack, mask))
-        findings = [
-            AuditFinding(name, freezing.cause_of_change(self.stack, name)) for name in changed
-        ]
-        self.restore(kept)
-        return len(before), findings
-
-
-def _copied(optimizer_state: dict) -> dict:
-    """An optimizer's state dict with its tensors copied, so that later steps leave it alone."""
-    return {
-        "state": {
-            key: {
-                name: value.clone() if isinstance(value, Tensor) else value
-                for name, value in state.items()
-            }
-            for key, state in optimizer_state["state"].items()
-        },
-        "param_groups": [dict(group) for group in optimizer_state["param_groups"]],
-    }

@@ -10,6 +10,7 @@ import torch
 from engine import freezing
 from engine.devices import choose_device
 from engine.protocol import StartOver, Step, StepTaken, Train
+from engine.protocol import Recipe
 from engine.stack import Stack
 from engine.trainer import Trainer
 from tests.sessions import Driven, draw_images
@@ -29,9 +30,7 @@ def trainer_on(device: str) -> Trainer:
         stack,
         batches,  # type: ignore[arg-type]
         torch.device(device),
-        lr_head=0.01,
-        lr_pretrained=0.001,
-        **SGD,
+        Recipe(lr_head=0.01, lr_pretrained=0.001, **SGD),
     )
 
 

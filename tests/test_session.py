@@ -13,9 +13,11 @@ from engine import strict_json
 from engine.protocol import (
     Audit,
     Audited,
+    CheckpointSaved,
     Confirmed,
     ImageSkipped,
     LoadingProgressed,
+    MovedMeasured,
     NormModeChanged,
     OpenFailed,
     Refused,
@@ -66,7 +68,12 @@ def test_opening_ticks_its_stages_and_tells_everything(options: dict) -> None:
 def test_a_step_is_measured_and_then_the_yardstick_is_taken(options: dict) -> None:
     driven = Driven(**options)
     events = driven.do(Step)
-    assert [type(event) for event in events] == [Confirmed, StepTaken, Validated]
+    assert [type(event) for event in events] == [
+        Confirmed,
+        StepTaken,
+        Validated,
+        MovedMeasured,
+    ]
     step, validated = events[1], events[2]
     assert isinstance(step, StepTaken) and isinstance(validated, Validated)
     assert step.step == 1 and step.batch == 4 and len(step.rows) == 10
@@ -169,19 +176,26 @@ def test_starting_over_repeats_bit_for_bit_and_can_be_undone(options: dict) -> N
 
 def test_start_over_puts_weights_buffers_and_optimizer_back(options: dict) -> None:
     driven = Driven(**options)
-    trainer = driven.session._opened.trainer  # type: ignore[union-attr]
+    trainer = driven.session.run.trainer  # type: ignore[union-attr]
     start = {name: t.clone() for name, t in trainer.model.state_dict().items()}
     driven.do(Train, steps=2)
     assert any(not torch.equal(start[n], t) for n, t in trainer.model.state_dict().items())
     driven.do(StartOver)
     assert all(torch.equal(start[n], t) for n, t in trainer.model.state_dict().items())
-    assert not trainer.optimizer.state_dict()["state"]
+    assert not trainer.optimizer.state()
 
 
 def test_training_ends_with_the_whole_validation_set(options: dict) -> None:
     driven = Driven(**options)
     events = driven.do(Train, steps=3)
-    assert [type(event) for event in events[-2:]] == [Validated, TrainEnded]
+    assert [type(event) for event in events[-5:]] == [
+        Validated,
+        MovedMeasured,
+        CheckpointSaved,
+        CheckpointSaved,
+        TrainEnded,
+    ]
+    assert [saved.name for saved in driven.all(CheckpointSaved)][-2:] == ["last", "best"]
     validated = driven.last(Validated)
     assert not validated.yardstick and validated.total == 12
 
@@ -222,11 +236,11 @@ def test_the_journal_is_strict_json_with_nan_in_it(options: dict) -> None:
     assert [step["step"] for step in steps] == [1, 2, 3]
     assert steps[1]["loss"] in ("nan", "inf")
     assert any(layer["nonfinite"] > 0 for layer in steps[1]["layers"])
-    back = strict_json.loads(text.splitlines()[-1])
+    back = strict_json.loads(next(line for line in text.splitlines() if '"nan"' in line))
     assert isinstance(back["loss"], float)
     config = json.loads((Path(options["run_dir"]) / "config.json").read_text())
     assert config["arch"] == "resnet18" and config["format"] == 1
-    assert [line["event"] for line in lines[:2]] == ["mask", "step"]
+    assert [line["event"] for line in lines[:3]] == ["train", "mask", "step"]
 
 
 def test_an_image_that_cannot_be_read_is_skipped_and_named(options: dict) -> None:
@@ -258,7 +272,8 @@ def test_pretrained_rates_are_a_tenth(options: dict, tmp_path: Path) -> None:
     driven = Driven(**options | {"weights": str(file)})
     opened = driven.opened
     assert opened.pretrained and opened.strategy == "feature-extraction"
-    assert opened.lr_pretrained == pytest.approx(opened.lr_head / 10)
+    assert opened.recipe.lr_pretrained == pytest.approx(opened.recipe.lr_head / 10)
+    assert opened.rates == (opened.recipe.lr_pretrained,) * 9 + (opened.recipe.lr_head,)
     assert opened.weights == "file backbone.pth"
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.data import Batch
+from engine.protocol import Recipe
 from engine.stack import Stack
 from engine.trainer import Trainer
 
@@ -36,20 +37,17 @@ class FixedBatches:
     def put_back(self, position: int) -> None:
         self.position = position
 
+    def configure(self, *, augmentation: str, balance: bool) -> None:
+        """These are never augmented."""
+
 
 def make_trainer(
     model: nn.Module, *, lr_head: float = 0.01, lr_pretrained: float = 0.001, size: int = 32
 ) -> Trainer:
     """A trainer over a model, with momentum and weight decay on."""
     stack = Stack(model, torch.zeros(1, 3, size, size))
-    return Trainer(
-        stack,
-        FixedBatches(size),  # type: ignore[arg-type]
-        torch.device("cpu"),
-        lr_head=lr_head,
-        lr_pretrained=lr_pretrained,
-        **SGD,
-    )
+    recipe = Recipe(lr_head=lr_head, lr_pretrained=lr_pretrained, **SGD)
+    return Trainer(stack, FixedBatches(size), torch.device("cpu"), recipe)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -75,7 +73,9 @@ class Twin:
             if row.head
             for owner in row.owners
         }
-        self.lr = {group["name"]: group["lr"] for group in trainer.optimizer.param_groups}
+        self.lr = {
+            row.name: rate for row, rate in zip(trainer.stack.rows, trainer.rates, strict=True)
+        }
         self.rows = {
             trainer.stack.owners[owner].name: row.name
             for row in trainer.stack.rows

@@ -1,0 +1,168 @@
+"""Cross-validation: train and validate over K splits, each from the same start.
+
+Every image is validated exactly once. Where the mask leaves a frozen prefix and images are not
+augmented, that prefix is run once an image for all folds together.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from . import schedule
+from .data import TrainBatches, folds
+from .evaluation import Evaluation
+from .features import FeatureBatches, Features, cut_of
+from .problem import Problem
+from .protocol import FoldsEnded, FoldValidated, NormMode
+
+if TYPE_CHECKING:
+    from .course import Course
+    from .data import Batch, ImageFolder, Sample
+    from .opening import Opened
+    from .record import Record
+    from .starts import Starts
+    from .validation import Skipped
+
+
+class CrossValidation:
+    """Trains with the mask, recipe and BatchNorm modes that are wanted now."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        course: Course,
+        starts: Starts,
+        norm_modes: Mapping[int, NormMode],
+    ) -> None:
+        self.opened, self.starts = opened, starts
+        self.mask, self.norm_modes = course.wanted, dict(norm_modes)
+        self.steps = opened.config.steps
+
+    def run(
+        self, count: int, skipped: Skipped, record: Record
+    ) -> Iterator[FoldValidated | FoldsEnded | None]:
+        """A batch a unit; the result of each fold, and at last of all.
+
+        However it ends, model, optimizer, batches and random state are as before.
+
+        Raises:
+            Problem: fewer than two folds, or more than there are images of a class.
+        """
+        parts = folds(self.opened.folder, count, self.opened.config.seed)
+        trainer = self.opened.trainer
+        kept, batches, forward = trainer.snapshot(), trainer.batches, trainer.forward
+        features = self._features()
+        results: list[FoldValidated] = []
+        done = False
+        try:
+            for number, part in enumerate(parts, start=1):
+                yield from self._fold(part, number, count, features, skipped, results)
+                record.note("fold", **_fields(results[-1]))
+                yield results[-1]
+            done = True
+        finally:
+            trainer.batches, trainer.forward = batches, forward
+            trainer.restore(kept)
+            if not done and results:
+                record.note("folds", **_fields(_ended(count, results, "paused")))
+        ended = _ended(count, results, "done")
+        record.note("folds", **_fields(ended))
+        yield ended
+
+    def _fold(
+        self,
+        part: ImageFolder,
+        number: int,
+        count: int,
+        features: Features | None,
+        skipped: Skipped,
+        results: list[FoldValidated],
+    ) -> Iterator[None]:
+        opened, trainer = self.opened, self.opened.trainer
+        recipe, began = trainer.recipe, time.monotonic()
+        ordered = TrainBatches(
+            part.train,
+            min(opened.event.batch_size, len(part.train)),
+            opened.config.seed,
+            opened.decoder,
+        )
+        ordered.configure(augmentation=recipe.augmentation, balance=recipe.balance)
+        trainer.batches = ordered
+        if features is not None:
+            trainer.batches = FeatureBatches(ordered, features)  # type: ignore[assignment]
+            trainer.forward = partial(opened.stack.run_from, features.cut)
+        trainer.restore(self.starts.origin.snapshot)
+        steps = self.steps or recipe.epochs * ordered.batches_per_epoch
+        for step in range(steps):
+            factor = schedule.factor(recipe.schedule, step, steps, recipe.warmup)
+            result = trainer.step(self.mask, self.norm_modes, measured=False, lr_factor=factor)
+            skipped.tell(result.batch)
+            yield None
+        evaluation = Evaluation(0, steps, recipe.epochs, len(part.classes))
+        for batch in self._validation_batches(part.val, features):
+            skipped.tell(batch)
+            if len(batch.labels):
+                answers = trainer.evaluate(batch)
+                evaluation.add(
+                    [os.fspath(sample.path) for sample in batch.samples],
+                    batch.labels.tolist(),
+                    answers.predicted,
+                    answers.probability,
+                    answers.label_probability,
+                    answers.loss,
+                )
+            yield None
+        if not evaluation.total:
+            raise Problem(f"Not one validation image of fold {number} can be read.")
+        results.append(
+            FoldValidated(
+                fold=number,
+                folds=count,
+                correct=evaluation.correct,
+                total=evaluation.total,
+                loss=evaluation.loss / evaluation.total,
+                per_class=tuple((right, total) for right, total in evaluation.per_class),
+                steps=steps,
+                cached=features.cut.name if features is not None else "",
+                seconds=time.monotonic() - began,
+            )
+        )
+
+    def _validation_batches(
+        self, samples: tuple[Sample, ...], features: Features | None
+    ) -> Iterator[Batch]:
+        size = self.opened.event.batch_size
+        if features is None:
+            yield from self.opened.decoder.batches(samples, size)
+            return
+        for first in range(0, len(samples), size):
+            yield features.batch(samples[first : first + size], epoch=0)
+
+    def _features(self) -> Features | None:
+        """A cache for the frozen prefix, if there is one that always gives the same."""
+        opened, trainer = self.opened, self.opened.trainer
+        cut = cut_of(opened.stack, self.mask)
+        drifting = any(mode == "train" for mode in self.norm_modes.values())
+        if cut is None or drifting or trainer.recipe.augmentation != "none":
+            return None
+        return Features(opened.stack, cut, opened.decoder, trainer.device)
+
+
+def _ended(count: int, results: list[FoldValidated], reason: str) -> FoldsEnded:
+    return FoldsEnded(
+        folds=count,
+        correct=sum(result.correct for result in results),
+        total=sum(result.total for result in results),
+        accuracies=tuple(result.correct / result.total for result in results),
+        reason=reason,  # type: ignore[arg-type]
+    )
+
+
+def _fields(event: Any) -> dict[str, Any]:
+    import msgspec
+
+    return msgspec.structs.asdict(event)

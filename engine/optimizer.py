@@ -1,0 +1,104 @@
+"""The one optimizer of a run: every parameter from the start, a group a row.
+
+A frozen parameter has no gradient (`grad is None`), so neither momentum nor weight decay moves it.
+Its state is dropped when it freezes, and made anew before the step when it thaws, so that running
+out of memory can hit forward or backward but never the middle of the update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .protocol import Recipe
+from .stack import Stack
+
+State = dict[str, dict[str, Tensor]]
+"""Optimizer state by parameter name, then by what PyTorch calls it (`momentum_buffer`, …)."""
+
+
+class RowOptimizer:
+    """SGD or AdamW of PyTorch's own over the rows of a stack."""
+
+    def __init__(self, stack: Stack, recipe: Recipe) -> None:
+        self.kind = recipe.optimizer
+        self.names: dict[Tensor, str] = {
+            parameter: name for name, parameter in stack.model.named_parameters()
+        }
+        groups = [
+            {
+                "params": [p for owner in row.owners for p in stack.owners[owner].parameters],
+                "name": row.name,
+            }
+            for row in stack.rows
+        ]
+        self.torch: torch.optim.Optimizer
+        if self.kind == "adamw":
+            self.torch = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+        else:
+            self.torch = torch.optim.SGD(
+                groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+            )
+
+    def set_hyperparameters(self, recipe: Recipe) -> None:
+        """Take momentum and weight decay from a recipe for the same kind of optimizer."""
+        for group in self.torch.param_groups:
+            group["weight_decay"] = recipe.weight_decay
+            if self.kind == "sgd":
+                group["momentum"] = recipe.momentum
+
+    def set_rates(self, rates: Sequence[float], factor: float) -> None:
+        """The learning rate of each row for the coming step: its base rate times the factor."""
+        for group, rate in zip(self.torch.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+
+    def make_ready(self, trainable: Iterable[nn.Parameter], frozen: Iterable[nn.Parameter]) -> None:
+        """Drop the state of frozen parameters; make that of trainable ones where there is none."""
+        for parameter in frozen:
+            self.torch.state.pop(parameter, None)
+        for parameter in trainable:
+            if not self.torch.state.get(parameter):
+                self.torch.state[parameter] = self._fresh(parameter)
+
+    def _fresh(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """What the optimizer itself would begin from."""
+        if self.kind == "adamw":
+            return {
+                "step": torch.tensor(0.0),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+        # Zeros give what SGD would make of the first gradient: buffer = gradient.
+        return {"momentum_buffer": torch.zeros_like(parameter)}
+
+    # --- its state ------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """A copy of the state on the host, by parameter name."""
+        return {
+            self.names[parameter]: {
+                key: value.detach().to("cpu", copy=True)
+                for key, value in state.items()
+                if isinstance(value, Tensor)
+            }
+            for parameter, state in self.torch.state.items()
+            if state
+        }
+
+    def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Put a state back, bit for bit; parameters that it does not name have none after."""
+        self.torch.state.clear()
+        for parameter, name in self.names.items():
+            if name in state:
+                self.torch.state[parameter] = {
+                    # `step` stays on the host, as PyTorch keeps it.
+                    key: value.clone() if key == "step" else _like(value, parameter)
+                    for key, value in state[name].items()
+                }
+
+
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """The value in the parameter's place and memory format."""
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)

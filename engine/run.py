@@ -1,0 +1,376 @@
+"""A run: commands in, train steps and looks at them out, and the journal of it all.
+
+Commands are done at once or noted; `work()` does one unit: a step asked for, what the end of an
+epoch brings, what was asked for beside, the next step of training, and, when nothing else is to be
+done, what can wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from . import freezing
+from .course import Course, Mask
+from .folds import CrossValidation
+from .keeping import Keeping
+from .opening import Opened
+from .problem import Problem
+from .protocol import (
+    AnyCommand,
+    AnyEvent,
+    Audit,
+    Audited,
+    BeginCycle,
+    CrossValidate,
+    Evaluate,
+    MeasurePrice,
+    Pause,
+    PriceMeasured,
+    RestoreLayer,
+    SaveCheckpoint,
+    SetMask,
+    SetNormMode,
+    SetPlan,
+    SetRate,
+    SetRecipe,
+    ShowImages,
+    ShowResults,
+    StartOver,
+    Step,
+    StepTaken,
+    TestRange,
+    Train,
+    TrainBegan,
+    TrainEnded,
+    UndoRestoreLayer,
+    UndoStartOver,
+)
+from .range_test import check_range_test, range_test
+from .recipe import check_recipe
+from .record import Record, step_fields
+from .restarting import Restarting
+from .side_work import SideWork
+from .starts import Starts
+from .steering import Steering
+from .trainer import StepResult
+from .validation import Skipped, Validation
+
+MAX_WAITING_STEPS = 1
+"""A held key must not queue up steps behind the one that runs."""
+
+
+class Run:
+    """Turns commands into trainer calls and trainer results into events; owns the journal."""
+
+    def __init__(
+        self, opened: Opened, emit: Callable[[AnyEvent], None], on_run_dir: Callable[[Path], None]
+    ) -> None:
+        self.opened, self.emit, self.on_run_dir = opened, emit, on_run_dir
+        self.trainer = opened.trainer
+        self.busy = ""
+        """What the unit that runs is, in words; empty between units."""
+        self.record = Record(Path(opened.event.run_dir))
+        self.course = Course(
+            wanted=frozenset(opened.event.wanted),
+            strategies=opened.event.strategies,
+            recipe=opened.event.recipe,
+            batches_per_epoch=opened.event.batches_per_epoch,
+            horizon=opened.config.steps,
+        )
+        self.steering = Steering(opened, self.course, self.record, emit)
+        self.skipped = Skipped(self.record, emit)
+        self.validation = Validation(opened, self.course, self.record, emit, self.skipped)
+        self.starts = Starts(opened, self.course)
+        self.keeping = Keeping(opened, self.course, self.starts, self.record, emit)
+        self.restarting = Restarting(
+            opened, self.steering, self.starts, self.keeping, self.record, emit
+        )
+        self._waiting_steps: list[tuple[Mask, str | None]] = []
+        """The mask that each was asked for with: a toggle right behind it is for the next one."""
+        self._side = SideWork()
+        self._between: Iterator[None] | None = None
+        """What has to be done before training takes its next step."""
+        self._price_wanted = False
+
+    # --- commands -------------------------------------------------------------------------------
+
+    def handle(self, command: AnyCommand) -> str:
+        """Do a command or note it; returns why it is refused, empty if it is not."""
+        try:
+            if not self._steer(command) and not self._train_or_stop(command):
+                self._look(command)
+        except Problem as problem:
+            return str(problem)
+        return ""
+
+    def _steer(self, command: AnyCommand) -> bool:
+        """What is wanted of the next step; False if the command is none of these."""
+        match command:
+            case SetMask():
+                self.steering.set_mask(command)
+            case SetNormMode():
+                self.steering.set_norm_mode(command)
+            case SetRecipe():
+                check_recipe(command.recipe)
+                self._side.drop_exclusive()
+                if self.steering.set_recipe(command.recipe) and self._price_wanted:
+                    self._put_price()
+            case SetRate():
+                self._side.drop_exclusive()
+                self.steering.set_rate(command)
+            case BeginCycle():
+                self.steering.begin_cycle("asked for")
+            case SetPlan():
+                self.steering.set_plan(command.plan, command.phase_epochs)
+            case _:
+                return False
+        return True
+
+    def _train_or_stop(self, command: AnyCommand) -> bool:
+        """What moves the weights; False if the command is none of these."""
+        match command:
+            case Step():
+                if len(self._waiting_steps) >= MAX_WAITING_STEPS:
+                    raise Problem("A step is waiting already.")
+                self._waiting_steps.append((self.course.wanted, self.steering.strategy))
+            case Train():
+                self._train(command.steps)
+            case Pause():
+                self._pause()
+            case StartOver():
+                self._need_rest("start over")
+                self._side.drop_all()
+                if self.course.step:
+                    self._begin_record()
+                self.restarting.start_over(command)
+            case UndoStartOver():
+                self._need_rest("take a start over back")
+                self._side.drop_all()
+                self.restarting.undo_start_over()
+            case RestoreLayer():
+                self._side.drop_exclusive()
+                self.restarting.return_layer(command.owners)
+                self._put_moved()
+            case UndoRestoreLayer():
+                self._side.drop_exclusive()
+                self.restarting.undo_return_layer()
+                self._put_moved()
+            case SaveCheckpoint():
+                self._begin_record()
+                self.keeping.save()
+            case _:
+                return False
+        return True
+
+    def _look(self, command: AnyCommand) -> None:
+        """What changes nothing in the run."""
+        side, steering = self._side, self.steering
+        match command:
+            case Audit():
+                side.put("audit", self._audit())
+            case Evaluate():
+                side.put("evaluating", self._evaluate())
+            case ShowResults():
+                side.put("results", self.validation.results())
+            case ShowImages(what=what, side=pixels, most=most):
+                side.put("pictures", self.validation.images(what, pixels, most))
+            case TestRange():
+                self._need_rest("test rates")
+                check_range_test(self.trainer, self.course.wanted)
+                test = range_test(self.trainer, self.course.wanted, steering.norm_modes)
+                side.put("range test", self._emitting(test), exclusive=True)
+            case MeasurePrice():
+                self._put_price()
+            case CrossValidate():
+                self._need_rest("cross-validate")
+                self._begin_record()
+                folds = CrossValidation(self.opened, self.course, self.starts, steering.norm_modes)
+                told = self._emitting(folds.run(command.folds, self.skipped, self.record))
+                side.put("cross-validation", told, exclusive=True)
+            case _:
+                raise Problem("The engine does not know this command.")
+
+    def _need_rest(self, what: str) -> None:
+        if self.course.train_to is not None:
+            raise Problem(f"Training runs; pause it before you {what}.")
+
+    # --- work -----------------------------------------------------------------------------------
+
+    def work(self) -> bool:
+        """Do one unit of work; False if there is nothing to do."""
+        try:
+            return self._unit()
+        finally:
+            self.busy = ""
+
+    def _unit(self) -> bool:
+        if self._waiting_steps:
+            mask, strategy = self._waiting_steps.pop(0)
+            self._side.drop_exclusive()
+            self._take_step(mask, strategy, measured=True)
+            self._side.put("evaluating the yardstick", self.validation.yardstick(), idle=True)
+            self._put_moved()
+            return True
+        if self._between is not None:
+            self.busy = "validating"
+            if next(self._between, StopIteration) is StopIteration:
+                self._between = None
+            return True
+        piece = self._side.next(idle=self.course.train_to is None)
+        if piece is not None:
+            self.busy = piece.name
+            self._side.do_unit(piece)
+            return True
+        if self.course.train_to is not None:
+            self._train_further()
+            return True
+        return False
+
+    def close(self) -> None:
+        """Save what was trained since the last checkpoint, and flush the journal."""
+        self._side.drop_all()
+        if self.record.begun and not self.keeping.up_to_date():
+            self.keeping.save()
+        self.record.close()
+        self.opened.decoder.close()
+
+    def _emitting(self, units: Iterator[AnyEvent | None]) -> Iterator[None]:
+        """What a piece of work yields goes out."""
+        try:
+            for event in units:
+                if event is not None:
+                    self.emit(event)
+                yield
+        finally:
+            units.close()  # type: ignore[attr-defined]
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def _train(self, steps: int | None) -> None:
+        self._side.drop_exclusive()
+        self._begin_record()
+        course = self.course
+        to_step = course.train(steps)
+        self.record.note("train", start=course.start, to_step=to_step)
+        self.emit(TrainBegan(start=course.start, step=course.step, to_step=to_step))
+
+    def _pause(self) -> None:
+        self._side.drop_exclusive()
+        self._side.drop("evaluating")
+        if self.course.train_to is not None:
+            self._between = None
+            self.keeping.save()
+            self._end_training("paused")
+
+    def _train_further(self) -> None:
+        course = self.course
+        assert course.train_to is not None
+        if course.step < course.train_to:
+            every = self.opened.config.probe_every
+            measured = every == 1 or course.step % every == 0
+            self._take_step(course.wanted, self.steering.strategy, measured=measured)
+            if self.trainer.batches.position % course.batches_per_epoch == 0:
+                self._between = self._end_of_epoch()
+        elif not self.validation.tried() or not self.keeping.up_to_date():
+            self._between = self._end_of_epoch()
+        else:
+            self._end_training("done")
+
+    def _end_of_epoch(self) -> Iterator[None]:
+        yield from self._evaluate()
+        self.keeping.save(self.validation.best)
+
+    def _evaluate(self) -> Iterator[None]:
+        yield from self.validation.whole()
+        yield from self._measure_moved()
+
+    def _take_step(self, mask: Mask, strategy: str | None, *, measured: bool) -> None:
+        self.busy = "train step"
+        self._begin_record()
+        course, norm_modes = self.course, self.steering.norm_modes
+        if mask != self.trainer.applied or course.steps_ever == 0:
+            self._note_mask(mask)
+            if strategy is not None and course.step and course.plan is None:
+                self.steering.begin_cycle(strategy)
+        self.restarting.audit.about_to_step(mask, norm_modes)
+        factor = course.lr_factor
+        result = self.trainer.step(mask, norm_modes, measured=measured, lr_factor=factor)
+        self.starts.took_step()
+        course.took_step()
+        self.skipped.tell(result.batch)
+        event = self._step_event(result, mask, factor)
+        fields = step_fields(self.opened.event.stack.rows, event)
+        self.record.note("step", start=course.start, **fields)
+        self.emit(event)
+        self.steering.enter_phase()
+
+    def _step_event(self, result: StepResult, mask: Mask, factor: float) -> StepTaken:
+        seen = result.measurement
+        return StepTaken(
+            start=self.course.start,
+            step=self.course.step,
+            epoch=result.batch.epoch,
+            loss=result.loss,
+            correct=result.correct,
+            batch=len(result.batch.labels),
+            seconds=result.seconds,
+            mask=tuple(sorted(mask)),
+            forward_ms=seen.forward_ms if seen else None,
+            backward_ms=seen.backward_ms if seen else None,
+            update_ms=seen.update_ms if seen else None,
+            rows=seen.rows if seen else (),
+            owners=seen.owners if seen else (),
+            memory_used=result.memory_used,
+            lr_factor=factor,
+            seconds_left=self.course.seconds_left,
+        )
+
+    def _end_training(self, reason: str) -> None:
+        course = self.course
+        course.stop()
+        self.emit(TrainEnded(start=course.start, step=course.step, reason=reason))  # type: ignore[arg-type]
+
+    # --- looking without changing ---------------------------------------------------------------
+
+    def _audit(self) -> Iterator[None]:
+        audit = self.restarting.audit
+        tensors, findings = audit.run(self.course.wanted, self.steering.norm_modes)
+        self.emit(Audited(tensors=tensors, findings=tuple(findings)))
+        yield
+
+    def _put_moved(self) -> None:
+        self._side.put("measuring distances", self._measure_moved(), idle=True)
+
+    def _measure_moved(self) -> Iterator[None]:
+        yield from self._emitting(self.restarting.moved.measure(self.course.step))
+
+    def _put_price(self) -> None:
+        self._price_wanted = True
+        self._side.put("measuring the price", self._measure_price(), idle=True)
+
+    def _measure_price(self) -> Iterator[None]:
+        from .price import measure_price
+
+        event, recipe = self.opened.event, self.trainer.recipe
+        units: Iterator[PriceMeasured | None] = measure_price(
+            self.opened.stack,
+            self.trainer.device,
+            batch_shape=(event.batch_size, 3, event.image_size, event.image_size),
+            classes=len(event.classes),
+            optimizer=recipe.optimizer,
+            precision=recipe.precision,
+        )
+        yield from self._emitting(units)
+
+    # --- the journal ----------------------------------------------------------------------------
+
+    def _begin_record(self) -> None:
+        if not self.record.begun:
+            self.record.begin(self.opened.describe())
+            self.on_run_dir(self.record.path)
+
+    def _note_mask(self, mask: Mask) -> None:
+        names = freezing.names_of(self.opened.stack, mask)
+        step = self.course.step
+        self.record.note("mask", start=self.course.start, after_step=step, trainable=names)

@@ -1,0 +1,79 @@
+"""Work beside the steps, a unit at a time: what was asked for at once, and what waits for idleness.
+
+Every piece is a generator; what it changes it puts back when it is closed, so that it can be
+dropped at any unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Piece:
+    name: str
+    """In words, as a heartbeat says it: `evaluating`, `range test`."""
+    units: Iterator[Any]
+    idle: bool
+    """Waits until nothing else is to be done; else it goes before the next step of training."""
+    exclusive: bool
+    """It has the trainer to itself: a step asked for in between ends it."""
+
+
+class SideWork:
+    """Pieces in the order they were asked for; one of a name at a time."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Piece] = []
+
+    def put(
+        self, name: str, units: Iterator[Any], *, idle: bool = False, exclusive: bool = False
+    ) -> None:
+        """Add a piece; one of the same name gives way to it."""
+        self.drop(name)
+        self._pieces.append(Piece(name, units, idle, exclusive))
+
+    def next(self, *, idle: bool) -> Piece | None:
+        """The next piece to do a unit of, if there is one.
+
+        Args:
+            idle: Nothing else is to be done.
+        """
+        prompt = [piece for piece in self._pieces if not piece.idle]
+        return next(iter(prompt or (self._pieces if idle else [])), None)
+
+    def do_unit(self, piece: Piece) -> None:
+        """Do one unit of a piece."""
+        end = object()
+        try:
+            if next(piece.units, end) is not end:
+                return
+        except BaseException:
+            self._forget(piece)
+            raise
+        self._forget(piece)
+
+    def drop(self, *names: str) -> None:
+        """End the pieces of these names."""
+        self._close([piece for piece in self._pieces if piece.name in names])
+
+    def drop_exclusive(self) -> bool:
+        """End what has the trainer to itself; True if there was any."""
+        pieces = [piece for piece in self._pieces if piece.exclusive]
+        self._close(pieces)
+        return bool(pieces)
+
+    def drop_all(self) -> None:
+        self._close(list(self._pieces))
+
+    def _close(self, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            close = getattr(piece.units, "close", None)
+            if close is not None:
+                close()
+            self._forget(piece)
+
+    def _forget(self, piece: Piece) -> None:
+        self._pieces = [other for other in self._pieces if other is not piece]

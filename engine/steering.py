@@ -1,0 +1,177 @@
+"""What is wanted of the run: mask, BatchNorm modes, recipe, rates, schedule and plan.
+
+Each change is journalled and told; the next step is the first that runs with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from . import plan as plans
+from .course import Course
+from .opening import Opened
+from .problem import Problem
+from .protocol import (
+    AnyEvent,
+    CycleBegan,
+    MaskPlanned,
+    NormMode,
+    NormModeChanged,
+    PlanChanged,
+    PlanName,
+    Recipe,
+    RecipeChanged,
+    SetMask,
+    SetNormMode,
+    SetRate,
+)
+from .record import Record
+
+
+class Steering:
+    """Turns wishes into the state that the next step reads."""
+
+    def __init__(
+        self, opened: Opened, course: Course, record: Record, emit: Callable[[AnyEvent], None]
+    ) -> None:
+        self.opened, self.course, self.record, self.emit = opened, course, record, emit
+        self.trainer = opened.trainer
+        self.norm_modes: dict[int, NormMode] = {}
+        self.strategy: str | None = None
+        """The strategy that the wanted mask was chosen as."""
+        if opened.event.plan is not None:
+            course.follow(opened.event.plan)
+            course.begin_cycle(opened.event.plan.phases[0].steps)
+
+    # --- the mask -------------------------------------------------------------------------------
+
+    def set_mask(self, command: SetMask) -> None:
+        """Want another mask; by hand it ends a plan.
+
+        Raises:
+            Problem: it names owners that are not there.
+        """
+        count = len(self.opened.stack.owners)
+        if any(not 0 <= owner < count for owner in command.trainable):
+            raise Problem(f"The mask names owners that this model does not have ({count}).")
+        mask = frozenset(command.trainable)
+        if mask != self.course.wanted and self.course.plan is not None:
+            self.leave_plan("interrupted by hand")
+        self.course.wanted, self.strategy = mask, command.strategy
+
+    def set_norm_mode(self, command: SetNormMode) -> None:
+        """Run BatchNorms in another mode than the mask says.
+
+        Raises:
+            Problem: one of the owners keeps no running statistics.
+        """
+        owners = self.opened.stack.owners
+        norms = {i for i, owner in enumerate(owners) if owner.keeps_statistics}
+        if not norms.issuperset(command.owners):
+            raise Problem("Only BatchNorms that keep running statistics have modes.")
+        for number in command.owners:
+            if command.mode == "auto":
+                self.norm_modes.pop(number, None)
+            else:
+                self.norm_modes[number] = command.mode
+        names = [owners[number].name for number in command.owners]
+        self.record.note("norm_mode", modules=names, mode=command.mode)
+        self.emit(NormModeChanged(owners=command.owners, mode=command.mode))
+
+    # --- recipe and rates -----------------------------------------------------------------------
+
+    def set_recipe(self, recipe: Recipe) -> bool:
+        """Train with another recipe; True if a step has another price with it.
+
+        Raises:
+            Problem: it cannot be trained with, or the device lacks its precision.
+        """
+        before = self.trainer.recipe
+        if recipe.precision not in self.opened.event.precisions:
+            raise Problem(f"{self.opened.event.device} has no {recipe.precision}.")
+        self.trainer.set_recipe(recipe)
+        horizon_moved = self.course.set_recipe(recipe)
+        self.tell_recipe()
+        if horizon_moved:
+            self._tell_cycle(f"{recipe.epochs} epochs")
+        return (recipe.optimizer, recipe.precision) != (before.optimizer, before.precision)
+
+    def set_rate(self, command: SetRate) -> None:
+        """Give rows a base rate by hand.
+
+        Raises:
+            Problem: a row that is not there, or no rate.
+        """
+        rates = list(self.trainer.rates)
+        if any(not 0 <= row < len(rates) for row in command.rows):
+            raise Problem(f"The rates name rows that this model does not have ({len(rates)}).")
+        if not 0 <= command.rate < float("inf"):
+            raise Problem(f"A learning rate of {command.rate} is none; it is a number from 0 on.")
+        for row in command.rows:
+            rates[row] = command.rate
+        self.trainer.rates = tuple(rates)
+        self.tell_recipe()
+
+    def tell_recipe(self) -> None:
+        """Recipe and base rates as they are now."""
+        rows, rates = self.opened.stack.rows, self.trainer.rates
+        self.record.note(
+            "recipe",
+            after_step=self.course.step,
+            rates={row.name: rate for row, rate in zip(rows, rates, strict=True)},
+            **msgspec.structs.asdict(self.trainer.recipe),
+        )
+        self.emit(RecipeChanged(recipe=self.trainer.recipe, rates=rates))
+
+    # --- schedule and plan ----------------------------------------------------------------------
+
+    def begin_cycle(self, why: str, steps: int | None = None) -> None:
+        """The schedule begins anew with the coming step."""
+        self.course.begin_cycle(steps)
+        self._tell_cycle(why)
+
+    def _tell_cycle(self, why: str) -> None:
+        cycle = self.course.cycle
+        self.record.note("cycle", why=why, **msgspec.structs.asdict(cycle))
+        self.emit(CycleBegan(cycle=cycle, why=why))
+
+    def set_plan(self, name: PlanName | None, phase_epochs: int | None) -> None:
+        """Follow a plan from the coming step on, or leave the one that is followed.
+
+        Raises:
+            Problem: the recipe's epochs are too few for it.
+        """
+        if name is None:
+            if self.course.plan is not None:
+                self.leave_plan("left")
+            return
+        plan = plans.lay_out(
+            name,
+            self.opened.from_top,
+            epochs=self.trainer.recipe.epochs,
+            phase_epochs=phase_epochs,
+            batches_per_epoch=self.course.batches_per_epoch,
+            after_step=self.course.step,
+        )
+        self.course.follow(plan)
+        self.record.note("plan", **msgspec.structs.asdict(plan))
+        self.emit(PlanChanged(plan=plan))
+        self.enter_phase()
+
+    def leave_plan(self, why: str) -> None:
+        """Follow the plan no further; the mask stays as it is."""
+        self.course.follow(None)
+        self.record.note("plan", name=None, why=why)
+        self.emit(PlanChanged(plan=None, why=why))
+
+    def enter_phase(self) -> None:
+        """Take the mask of the plan's phase that begins with the coming step, if one does."""
+        phase = self.course.phase_to_begin()
+        if phase is None or self.course.plan is None:
+            return
+        why = f"plan {self.course.plan.name}: {phase.name}"
+        self.course.wanted, self.strategy = frozenset(phase.trainable), None
+        self.emit(MaskPlanned(trainable=phase.trainable, why=why))
+        self.begin_cycle(why, phase.steps)

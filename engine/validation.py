@@ -1,0 +1,188 @@
+"""Looking at the validation images: the yardstick, the whole set, results, pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .evaluation import Evaluation
+from .protocol import AnyEvent, ImageSkipped, ImagesShown, Thumbnail, Validated
+
+if TYPE_CHECKING:
+    from .course import Course
+    from .data import Batch, Sample
+    from .opening import Opened
+    from .record import Record
+
+MOST_PICTURES = 64
+LARGEST_SIDE = 128
+
+
+class Validation:
+    """Evaluates, a batch a unit, and remembers what every whole evaluation said."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        course: Course,
+        record: Record,
+        emit: Callable[[AnyEvent], None],
+        skipped: Skipped,
+    ) -> None:
+        self.opened, self.course, self.record, self.emit = opened, course, record, emit
+        self.skipped = skipped
+        self.best: Validated | None = None
+        """The whole validation with the highest accuracy so far; of equal ones the least loss."""
+        self._last: Evaluation | None = None
+        self._of_starts: dict[int, Evaluation] = {}
+        """The last whole evaluation of each start."""
+        self._best: Evaluation | None = None
+        self._tried: tuple[int, int] | None = None
+
+    def up_to_date(self) -> bool:
+        """The last whole evaluation is of the weights as they are."""
+        last = self._last
+        return last is not None and (last.start, last.step) == self._here()
+
+    def tried(self) -> bool:
+        """The weights as they are were evaluated, or not one image could be read."""
+        return self._tried == self._here()
+
+    def _here(self) -> tuple[int, int]:
+        return self.course.start, self.course.step
+
+    def yardstick(self) -> Iterator[None]:
+        """The fixed validation images."""
+        evaluation = self._new()
+        yield from self._run(evaluation, self.opened.yardstick)
+        self._tell(evaluation, yardstick=True, best=False)
+
+    def whole(self) -> Iterator[None]:
+        """The whole validation set."""
+        evaluation = self._new()
+        yield from self._run(evaluation, self.opened.folder.val)
+        self._tried = self._here()
+        if not evaluation.total:
+            return  # not one image of it can be read; each was told of
+        best = self.best is None or (-evaluation.correct, evaluation.loss) < (
+            -self.best.correct,
+            self.best.loss * self.best.total,
+        )
+        self._last = self._of_starts[evaluation.start] = evaluation
+        told = self._tell(evaluation, yardstick=False, best=best)
+        if best:
+            self.best, self._best = told, evaluation
+
+    def results(self) -> Iterator[None]:
+        """The whole of the last evaluation; a new one first if there was none."""
+        if self._last is None:
+            yield from self.whole()
+        if self._last is not None:
+            others = [
+                evaluation
+                for evaluation in [*self._of_starts.values(), self._best]
+                if evaluation is not None and evaluation is not self._last
+            ]
+            unique = {id(evaluation): evaluation for evaluation in others}
+            self.emit(self._last.results(unique.values(), stale=not self.up_to_date()))
+
+    def images(self, what: str, side: int, most: int) -> Iterator[None]:
+        """Pictures of the coming batch as the model gets it, or of the most wrong images."""
+        side, most = min(side, LARGEST_SIDE), min(most, MOST_PICTURES)
+        if what == "wrong":
+            if self._last is None:
+                yield from self.whole()
+            wrong = self._last.wrong if self._last else []
+            labels = {os.fspath(sample.path): sample for sample in self.opened.folder.val}
+            samples = tuple(labels[image.path] for image in wrong[:most] if image.path in labels)
+            total = self._last.total - self._last.correct if self._last else 0
+            batch = self.opened.decoder.collect(samples, self.opened.decoder.submit(samples), 0)
+        else:
+            batch = self.opened.trainer.batches.peek()
+            total = len(batch.labels)
+        yield
+        self.emit(self._pictures(what, batch, side, most, total))
+
+    def _pictures(self, what: str, batch: Batch, side: int, most: int, total: int) -> ImagesShown:
+        from .thumbnails import thumbnail_of
+
+        pictures = []
+        if len(batch.labels):
+            answers = self.opened.trainer.evaluate(batch)
+            for number, sample in enumerate(batch.samples[:most]):
+                width, height, pixels = thumbnail_of(batch.images[number], self.opened.preset, side)
+                pictures.append(
+                    Thumbnail(
+                        os.fspath(sample.path),
+                        sample.label,
+                        answers.predicted[number],
+                        answers.probability[number],
+                        width,
+                        height,
+                        pixels,
+                    )
+                )
+        return ImagesShown(
+            what=what,  # type: ignore[arg-type]
+            step=self.course.step,
+            images=tuple(pictures),
+            total=total,
+        )
+
+    # --- units ----------------------------------------------------------------------------------
+
+    def _new(self) -> Evaluation:
+        course = self.course
+        epoch = -(-self.opened.trainer.batches.position // course.batches_per_epoch)
+        classes = len(self.opened.folder.classes)
+        return Evaluation(course.start, course.step, epoch, classes)
+
+    def _run(self, evaluation: Evaluation, samples: tuple[Sample, ...]) -> Iterator[None]:
+        opened = self.opened
+        for batch in opened.decoder.batches(samples, opened.event.batch_size):
+            self.skipped.tell(batch)
+            if len(batch.labels):
+                answers = opened.trainer.evaluate(batch)
+                evaluation.add(
+                    [os.fspath(sample.path) for sample in batch.samples],
+                    batch.labels.tolist(),
+                    answers.predicted,
+                    answers.probability,
+                    answers.label_probability,
+                    answers.loss,
+                )
+            yield
+
+    def _tell(self, evaluation: Evaluation, *, yardstick: bool, best: bool) -> Validated | None:
+        if not evaluation.total:
+            return None
+        event = evaluation.validated(
+            yardstick=yardstick, best=best, skipped_images=self.skipped.count
+        )
+        self.record.note("validated", **msgspec.structs.asdict(event))
+        self.emit(event)
+        return event
+
+
+class Skipped:
+    """Images that could not be read: each is told once, and named in the journal."""
+
+    def __init__(self, record: Record, emit: Callable[[AnyEvent], None]) -> None:
+        self.record, self.emit = record, emit
+        self._paths: set[str] = set()
+
+    @property
+    def count(self) -> int:
+        return len(self._paths)
+
+    def tell(self, batch: Batch) -> None:
+        for path, reason in batch.skipped:
+            name = os.fspath(path)
+            if name in self._paths:
+                continue
+            self._paths.add(name)
+            self.record.note("image_skipped", path=name, reason=reason)
+            self.emit(ImageSkipped(path=name, reason=reason, total=len(self._paths)))
