@@ -16,9 +16,11 @@ from engine.protocol import (
     Cycle,
     LayerMeasurement,
     OwnerInfo,
+    PriceMeasured,
     Reach,
     Recipe,
     RowInfo,
+    SavedTensors,
     SessionOpened,
     StackInfo,
     StageInfo,
@@ -227,6 +229,42 @@ def opened(
         "notes": (),
     }
     return SessionOpened(**(fields | changes))
+
+
+def from_top(stack: StackInfo) -> list[tuple[str, tuple[int, ...]]]:
+    """Masks that grow from the head to everything, a stage at a time, with what each adds."""
+    every = len(stack.owners)
+    first = [stack.rows[stage.first_row].first_owner for stage in stack.stages]
+    names = ["head", *(stage.name for stage in reversed(stack.stages[:-1]))]
+    return [
+        (name, tuple(range(begin, every)))
+        for name, begin in zip(names, reversed(first), strict=True)
+    ]
+
+
+def priced(stack: StackInfo) -> PriceMeasured:
+    """A price in which every owner costs the same: 0.1 ms each way and a megabyte kept."""
+    count = len(stack.owners)
+    each = (0.1,) * count
+    return PriceMeasured(
+        batch=32,
+        forward_ms=each,
+        pass_ms=each,
+        learn_ms=each,
+        fixed_ms=1.0,
+        saved=tuple(
+            SavedTensors(at=owner, bytes=1_000_000, reached=(owner,), learning=(owner,))
+            for owner in range(count)
+        ),
+        gradient_bytes=tuple(4 * owner.params for owner in stack.owners),
+        state_bytes=tuple(4 * owner.params for owner in stack.owners),
+        forward_bytes=(1_000_000,) * count,
+        beside_bytes=(1_000_000,) * count,
+        backward_bytes=(1_000_000,) * count,
+        update_share=0.0,
+        fixed_bytes=20_000_000,
+        measured_ms=1.0 + 0.3 * count,
+    )
 
 
 def measured(

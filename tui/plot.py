@@ -18,6 +18,8 @@ HALVES = {0: " ", 1: "'", 2: ".", 3: ":"}
 PATTERNS: tuple[tuple[int, int], ...] = ((1, 1), (3, 1), (6, 3), (9, 1))
 """(period, on) in dots along the curve: now, then the ghosts, the latest first."""
 MARKS = ("─", "┈", "╌", "·")
+POINT, PLAIN_POINT = "●", "o"
+"""Of what stands out on a curve."""
 
 
 @dataclass
@@ -30,6 +32,10 @@ class Series:
     label: str
     value: str
     """The last value, as the legend shows it."""
+    marks: Sequence[tuple[float, float]] = ()
+    """Points that stand out on the curve."""
+    interval: tuple[float, float] | None = None
+    """How sure the last value is, lower and upper; drawn at its end and said in the legend."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class Canvas:
         self.width, self.height, self.plain = width, height, plain
         self.across, self.down = (1, 2) if plain else (2, 4)
         self._cells: dict[tuple[int, int], list[int]] = {}
+        self._points: set[tuple[int, int]] = set()
 
     @property
     def dots(self) -> tuple[int, int]:
@@ -82,6 +89,10 @@ class Canvas:
             inside_x, inside_y = x % self.across, y % self.down
             bits[ghost] |= 1 << inside_y if self.plain else BRAILLE[inside_y][inside_x]
 
+    def mark(self, x: int, y: int) -> None:
+        """Let a point stand out, whatever is drawn in its cell."""
+        self._points.add((x // self.across, y // self.down))
+
     def line(self, row: int) -> list[Piece]:
         """A row of cells; cells that now's curve crosses are lit, the ghosts' are dim."""
         pieces: list[Piece] = []
@@ -90,6 +101,8 @@ class Canvas:
             bits = now | ghosts
             text = HALVES[bits] if self.plain else chr(0x2800 + bits) if bits else " "
             style = "text" if now or not bits else "dim"
+            if (column, row) in self._points:
+                text, style = PLAIN_POINT if self.plain else POINT, "strong"
             if pieces and pieces[-1][1] == style:
                 pieces[-1] = (pieces[-1][0] + text, style)
             else:
@@ -105,18 +118,28 @@ def trace(canvas: Canvas, series: Series, last_x: float, scale: Scale) -> int | 
     """
     columns, rows = canvas.dots
     period, on = PATTERNS[series.pattern]
+
+    def place(step: float, value: float) -> tuple[int, int]:
+        x = round((step - 1) / max(1.0, last_x - 1) * (columns - 1))
+        return x, round((1 - min(1.0, max(0.0, scale.share(value)))) * (rows - 1))
+
     before: tuple[int, int] | None = None
     end = None
     for step, value in series.points:
         if not math.isfinite(value):
             before = None
             continue
-        x = round((step - 1) / max(1.0, last_x - 1) * (columns - 1))
-        y = round((1 - min(1.0, max(0.0, scale.share(value)))) * (rows - 1))
+        x, y = place(step, value)
         for dot_x, dot_y in _segment(before or (x, y), (x, y)):
             if dot_x % period < on:
                 canvas.put(dot_x, dot_y, ghost=series.pattern > 0)
         before, end = (x, y), y // canvas.down
+    for step, value in series.marks:
+        canvas.mark(*place(step, value))
+    if series.interval is not None and before is not None:
+        low, high = (place(last_x, value)[1] for value in series.interval)
+        for dot_y in range(high, low + 1):
+            canvas.put(before[0], dot_y, ghost=True)
     return end
 
 
@@ -154,7 +177,7 @@ def plot(
     *,
     scale: Scale,
     plain: bool,
-    level: tuple[str, float] | None = None,
+    levels: Sequence[tuple[str, float]] = (),
 ) -> list[Line]:
     """Curves with their scale at the left and a legend with the last values at the right.
 
@@ -164,34 +187,44 @@ def plot(
         height: Cells.
         scale: The y axis.
         plain: Draw in ASCII.
-        level: Name and value of a constant to compare with.
+        levels: Names and values of constants to compare with; the first matters most.
 
     Returns:
         `height` lines.
     """
+    said = [_interval(s.interval) for s in series if s.interval is not None]
     legend = max((len(s.label) + len(s.value) for s in series), default=0) + 4
-    if level:
-        legend = max(legend, len(level[0]) + 7)
+    legend = max(
+        [legend, *(len(name) + 7 for name, _ in levels), *(len(text) + 3 for text in said)]
+    )
     if width - legend - 6 < 12:
         legend = 0
     canvas = Canvas(max(1, width - legend - 6), height, plain=plain)
     last_x = max((s.points[-1][0] for s in series if s.points), default=1.0)
     labels: list[tuple[int, Line]] = []
-    if level:
-        flat = Series([(1, level[1]), (last_x, level[1])], 3, *level[:1], short(level[1]))
-        row = trace(canvas, flat, last_x, scale)
-        labels.append((row or 0, _label("  ", flat, legend, "dim")))
     for one in sorted(series, key=lambda s: -s.pattern):
         row = trace(canvas, one, last_x, scale)
         style = "dim" if one.pattern else "text"
         place = height - 1 if row is None else row
         labels.append((place, _label(f"{MARKS[one.pattern]} ", one, legend, style)))
+        if one.interval is not None and height > len(series) + 1:
+            text = _interval(one.interval)
+            labels.append((place, ((f" {text:>{legend - 1}}", "dim"),)))
+    for name, value in levels:
+        flat = Series([(1, value), (last_x, value)], 3, name, short(value))
+        row = trace(canvas, flat, last_x, scale)
+        if len(labels) < height:
+            labels.append((row or 0, _label("  ", flat, legend, "dim")))
     beside = _spread(labels, height) if legend else {}
     lines: list[Line] = []
     for row in range(height):
         axis = short(scale.high) if row == 0 else short(scale.low) if row == height - 1 else ""
         lines.append(((f"{axis:>4} ", "dim"), *canvas.line(row), *beside.get(row, ())))
     return lines
+
+
+def _interval(interval: tuple[float, float]) -> str:
+    return f"({short(interval[0])} to {short(interval[1])})"
 
 
 def _label(mark: str, series: Series, width: int, style: str) -> Line:

@@ -178,7 +178,6 @@ class MainScreen(Screen[None]):
             self.room.refresh(layout=True)
 
     def show_titles(self, state: RunState) -> None:
-        count = state.session.yardstick if state.session else 0
         replay = self.stack.replay_label() if state.measured else ""
         flow = "gradient flow"
         if state.step:
@@ -188,9 +187,17 @@ class MainScreen(Screen[None]):
             "inspector": self.inspector.title or "layer",
             "price": self.price.title,
             "loss": "loss · this run and its earlier starts",
-            "accuracy": f"accuracy on {count} fixed validation images" if count else "accuracy",
+            "accuracy": _accuracy_title(state),
         }
         for panel, title in titles.items():
             frame = self.frames[panel]
             frame.title = title
             frame.show(state)
+
+
+def _accuracy_title(state: RunState) -> str:
+    if state.session is None:
+        return "accuracy"
+    if any(curve.full_validation for curve in state.curves):
+        return f"accuracy · each epoch on {state.session.val_images:,} validation images"
+    return f"accuracy on {state.session.yardstick} fixed validation images"

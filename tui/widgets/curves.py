@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from engine.scores import interval
 from tui.decimation import Decimation
 from tui.plot import PATTERNS, Scale, Series, plot, short
 from tui.state import Curve, RunState
@@ -63,7 +66,12 @@ class _Curves(PaintedLines):
                 continue
             pattern = 0 if now else len(curves) - place - (curves[-1] is state.curves[-1])
             label = "now" if now else curve.label
-            series.append(Series(buckets, max(0, pattern), label, self.last_value(curve)))
+            one = Series(buckets, max(0, pattern), label, self.last_value(curve))
+            series.append(self.finished(one, curve) if now else one)
+        return series
+
+    def finished(self, series: Series, curve: Curve) -> Series:
+        """The curve of now, with what only it shows."""
         return series
 
 
@@ -84,27 +92,48 @@ class LossCurve(_Curves):
 
 
 class AccuracyCurve(_Curves):
-    """The share of the yardstick images that were right."""
+    """The share of validation images that were right: of the yardstick after single steps, of all
+    of them after each epoch, whose points stand out."""
 
     heading = "accuracy"
 
     def values(self, curve: Curve) -> list[tuple[int, float]]:
-        return [(step, right / total) for step, right, total in curve.validation if total]
+        return curve.accuracy
 
     def last_value(self, curve: Curve) -> str:
-        _, right, total = curve.validation[-1]
-        share = short(right / total) if total else "–"
+        _, right, total = self._last(curve)
+        share = short(right / total)
         return f"{right}/{total} {share}" if self.size.width > 50 else share
 
+    @staticmethod
+    def _last(curve: Curve) -> tuple[int, int, int]:
+        """(step, correct, total) of the last evaluation of either kind."""
+        every = [one[-1][:3] for one in (curve.validation, curve.full_validation) if one]
+        return max(every, key=lambda one: (one[0], one[2]))
+
+    def finished(self, series: Series, curve: Curve) -> Series:
+        _, right, total = self._last(curve)
+        # As many points as can be told apart, evenly; the last one always.
+        whole = curve.full_validation
+        every = max(1, len(whole) // max(1, self.size.width // 2))
+        marks = [(step, right / total) for step, right, total, _ in whole[::-1][::every] if total]
+        return replace(series, marks=marks, interval=interval(right, total))
+
     def graph(self, series: list[Series], width: int, height: int, state: RunState) -> list[Line]:
-        chance = state.session.chance if state.session else 0.0
+        levels = _levels(state)
         values = [value for one in series for _, value in one.points]
-        scale = Scale(max(0.0, min([*values, chance]) - 0.05), 1.0)
-        return plot(
-            series,
-            width,
-            height,
-            scale=scale,
-            plain=self.glyphs.plain,
-            level=("chance", chance) if chance else None,
-        )
+        lowest = min([*values, *(value for _, value in levels)])
+        scale = Scale(max(0.0, lowest - 0.05), 1.0)
+        return plot(series, width, height, scale=scale, plain=self.glyphs.plain, levels=levels)
+
+
+def _levels(state: RunState) -> list[tuple[str, float]]:
+    """Guessing blindly, and always the most frequent class where that is more."""
+    session = state.session
+    if session is None or not session.classes:
+        return []
+    chance = 1 / len(session.classes)
+    majority = session.majority / session.val_images if session.val_images else chance
+    if majority - chance < 0.005:
+        return [("chance", chance)]
+    return [("majority", majority), ("chance", chance)]
