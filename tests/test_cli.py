@@ -243,6 +243,10 @@ def test_layers_as_a_table(environment: dict[str, str], images: Path, tmp_path: 
 # --- train --------------------------------------------------------------------------------------
 
 
+def of(lines: list[Any], event: str) -> list[Any]:
+    return [line for line in lines if line["event"] == event]
+
+
 def test_train_json(environment: dict[str, str], images: Path, tmp_path: Path) -> None:
     done = run(
         *("train", images, *SMALL, "--json", "--steps", "3", "--strategy", "last-stage"),
@@ -250,12 +254,18 @@ def test_train_json(environment: dict[str, str], images: Path, tmp_path: Path) -
         env=environment,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    opened, *steps, validated, ended = strict(done.stdout)
-    assert opened["event"] == "opened"
-    assert opened["run_dir"] == str(tmp_path / "run")
+    lines = strict(done.stdout)
+    assert lines[0]["event"] == "opened"
+    assert lines[0]["run_dir"] == str(tmp_path / "run")
+    assert of(lines, "began") == [{"event": "began", "step": 0, "to_step": 3}]
+    steps = of(lines, "step")
     assert [step["step"] for step in steps] == [1, 2, 3]
     for step in steps:
-        assert list(step) == ["event", "step", "loss", "correct", "batch", "seconds", "layers"]
+        assert set(step) == {
+            *("event", "step", "epoch", "loss", "correct", "batch", "seconds", "lr_factor"),
+            "layers",
+        }
+        assert (step["epoch"], step["lr_factor"]) == (1, 1.0)
         reach = {layer["name"]: layer["reach"] for layer in step["layers"]}
         assert {name for name in reach if reach[name] == "updated"} == {
             "layer4.0",
@@ -265,11 +275,77 @@ def test_train_json(environment: dict[str, str], images: Path, tmp_path: Path) -
         assert set(reach.values()) == {"updated", "unreached"}
         conv1 = step["layers"][0]
         assert (conv1["name"], conv1["grad_norm"], conv1["nonfinite"]) == ("conv1", None, 0)
-    assert (validated["event"], validated["total"], validated["chance"]) == ("validated", 12, 6)
-    assert ended == {"event": "ended", "step": 3, "reason": "done"}
-    assert {"config.json", "journal.jsonl", "engine.log"} == {
+    (validation,) = of(lines, "validation")
+    assert (validation["step"], validation["epoch"], validation["total"]) == (3, 1, 12)
+    assert (validation["chance"], validation["majority"]) == (0.5, 0.5)
+    assert validation["majority_class"] in ("dark", "light")
+    shares = validation["per_class"]
+    assert list(shares) == ["dark", "light"]
+    assert validation["accuracy"] == pytest.approx(sum(shares.values()) / 2)
+    low, high = validation["interval"]
+    assert 0 <= low <= validation["accuracy"] <= high <= 1
+    assert (validation["best"], validation["skipped_images"]) == (True, 0)
+    for saved in of(lines, "checkpoint"):
+        assert (saved["step"], saved["failure"]) == (3, None)
+        assert Path(saved["path"]).is_file()
+    assert {saved["name"] for saved in of(lines, "checkpoint")} == {"best", "last"}
+    assert lines[-1] == {"event": "ended", "step": 3, "reason": "done"}
+    assert {"config.json", "journal.jsonl", "engine.log", "checkpoints"} == {
         path.name for path in (tmp_path / "run").iterdir()
     }
+
+
+def test_train_from_a_file_along_a_plan(
+    environment: dict[str, str], images: Path, tmp_path: Path
+) -> None:
+    """Every part of a longer run: plan, schedule, optimizer, changes to images, TensorBoard."""
+    file = tmp_path / "job.toml"
+    file.write_text(
+        f'data = {json.dumps(str(images))}\nrun-dir = "out"\nweights = "none"\n'
+        'image-size = 32\nbatch-size = 4\ndevice = "cpu"\nplan = "lp-ft"\nplan-epochs = 1\n'
+        'epochs = 9\noptimizer = "adamw"\nlr = 1e-3\nlr-schedule = "one-cycle"\n'
+        'augmentation = "light"\nbalance = true\ntensorboard = true\n'
+    )
+    done = run("train", "--config", file, "--epochs", "2", "--json", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = strict(done.stdout)
+    assert lines[0]["recipe"]["optimizer"] == "adamw" and lines[0]["recipe"]["balance"] is True
+    head, full = lines[0]["plan"]["phases"]
+    assert (head["trainable"], head["steps"], full["after_step"]) == (["fc"], 6, 6)
+    steps = of(lines, "step")
+    assert [step["epoch"] for step in steps] == [1] * 6 + [2] * 6
+    learnt = [
+        {row["name"] for row in step["layers"] if row["reach"] == "updated"} for step in steps
+    ]
+    assert learnt[:6] == [{"fc"}] * 6 and all(len(names) == 10 for names in learnt[6:])
+    factors = [step["lr_factor"] for step in steps]
+    assert factors[0] == pytest.approx(1 / 25) and max(factors) > 0.9
+    assert factors[:6] == factors[6:]  # a cycle for each phase
+    assert [line["epoch"] for line in of(lines, "validation")] == [1, 2]
+    (mask,) = [line for line in of(lines, "mask") if line["why"] == "plan lp-ft: full"]
+    assert len(mask["trainable"]) == 10
+    assert list((tmp_path / "out" / "tensorboard" / "start-0").glob("*.tfevents.*"))
+    assert (tmp_path / "out" / "checkpoints").is_dir()
+
+
+def test_folds(environment: dict[str, str], images: Path) -> None:
+    done = run(
+        *("train", images, *SMALL, "--folds", "3", "--epochs", "1", "--json"), env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = strict(done.stdout)
+    folds, (whole,) = of(lines, "fold"), of(lines, "folds")
+    assert [fold["fold"] for fold in folds] == [1, 2, 3]
+    assert sum(fold["total"] for fold in folds) == whole["total"] == 36  # every image once
+    assert whole["accuracies"] == [fold["accuracy"] for fold in folds]
+    assert lines[-1]["event"] == "folds"
+
+
+def test_too_many_folds_is_one_sentence(environment: dict[str, str], images: Path) -> None:
+    done = run("train", images, *SMALL, "--folds", "400", env=environment)
+    assert done.returncode in (1, 2)
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith("tl-tui: ") and "400" in sentence
 
 
 def test_unmeasured_steps_have_no_layers(environment: dict[str, str], images: Path) -> None:
@@ -302,11 +378,15 @@ def test_train_in_plain_lines_ends_with_the_caption(
     )
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    measured = [line for line in lines if line.startswith("step ")]
+    measured = [line for line in lines if line.startswith("epoch ")]
     assert len(measured) == 2
-    assert measured[-1].endswith("3 updated, 4 passed, 3 unreached")
-    assert re.search(r"Validation: \d+ of 12 right \(chance 6\)", done.stdout)
+    assert measured[0].startswith("epoch 1/1 step 1/2  loss ")
+    assert "3 updated, 4 passed, 3 unreached" in measured[-1]
+    told = r"Epoch 1, validation: \d+ of 12, \S+ \(\S+ to \S+\); chance .50, majority .50 \(dark\)"
+    assert re.search(told, done.stdout)
     assert re.search(r"^Step 2 taught .*layer2", done.stdout, re.MULTILINE)
+    assert re.search(r"^  dark +\d of 6, ", done.stdout, re.MULTILINE)
+    assert re.search(r"^Last checkpoint, after step 2: /", done.stdout, re.MULTILINE)
 
 
 def test_train_on_a_terminal_has_a_progress_bar(environment: dict[str, str], images: Path) -> None:
@@ -314,9 +394,9 @@ def test_train_on_a_terminal_has_a_progress_bar(environment: dict[str, str], ima
     mine = {name: environment[name] for name in ("XDG_STATE_HOME", "TL_TUI_TMPDIR")}
     with Terminal(command, env=mine) as terminal:
         assert terminal.wait_exit() == 0
-        bar = terminal.line(r"step 4/4")
-        assert "━" in bar and "3 updated, 7 unreached" in bar
-        assert "(chance 6)" in terminal.text
+        bar = terminal.line(r"epoch 1/1 step 4/4")
+        assert "━" in bar and "loss " in bar
+        assert "chance .50, majority .50" in " ".join(terminal.text.split())
         assert re.search(r"Step 1 taught .*layer4", terminal.text)
         raw = bytes(terminal.raw)
         assert raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l") > 0  # the cursor is back
@@ -370,7 +450,10 @@ def test_a_signal_ends_it_and_the_engine(
     training.send_signal(number)
     output, errors = training.communicate(timeout=LIMIT)
     assert (training.returncode, errors) == (code, "")
-    strict(output)
+    lines = strict(output)
+    last = of(lines, "checkpoint")[-1]
+    assert last["name"] == "last" and Path(last["path"]).is_file()
+    assert lines[-1] == {"event": "ended", "step": last["step"], "reason": "stopped"}
     assert select.select([engine], [], [], 0)[0]  # it has ended already
     os.close(engine)
 

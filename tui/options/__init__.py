@@ -57,18 +57,22 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def markdown_table() -> str:
-    """The options as the README shows them."""
-    lines = ["| option | |", "|---|---|"]
+    """The options as the README shows them, section by section."""
 
-    @functools.partial(click.command, "train")
+    @click.command("shared")
     @run_options
     def shared(**_: Any) -> None: ...
 
+    sections: dict[str, list[str]] = {}
     for parameter in shared.params:
         if isinstance(parameter, Option):
-            name = " ".join(filter(None, (parameter.opts[0], parameter.metavar)))
-            lines.append(f"| `{name}` | {parameter.help} |")
-    return "\n".join(lines)
+            value = "" if parameter.is_flag else f" {parameter.metavar}"
+            names = ", ".join(
+                f"`{name}{value}`" for name in (*parameter.opts[:1], *parameter.secondary_opts)
+            )
+            sections.setdefault(parameter.section, []).append(f"| {names} | {parameter.help} |")
+    rows = [row for name, each in sections.items() for row in (f"| **{name}** | |", *each)]
+    return "\n".join(["| option | |", "|---|---|", *rows])
 
 
 def _checked(file: str, filed: dict[str, Any]) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class JsonLines:
         assert self._story is not None
         fields = step_fields(self._story.session.stack.rows, step)
         layers = {"layers": fields.pop("layers")} if "layers" in fields else {}
-        fields |= {"epoch": step.epoch, "lr_factor": step.lr_factor}
+        fields = {**fields, "epoch": step.epoch, "lr_factor": step.lr_factor}
         self._line("step", **fields, **layers)
 
     def _validated(self, result: Validated) -> None:
