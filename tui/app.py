@@ -189,6 +189,9 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         if step is None:
             self.notices.answer("There is no measured step to show yet; t takes one.")
             return
+        if self.dialogue.running:
+            self.notices.answer("It is training; r pauses it, then . shows the last step slowly.")
+            return
         again = stack.replaying and self._replayed_slower == 1
         self._replayed_slower = 4 if again else 1
         stack.replay(step, slower=self._replayed_slower)

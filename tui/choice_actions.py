@@ -15,7 +15,12 @@ class ChoiceActions(Workbench):
 
     def heard(self, event: AnyEvent | None) -> None:
         if isinstance(event, PlanChanged) and event.plan is None:
-            self.notices.answer(f"The plan is {event.why}. s takes one again.")
+            training = self.run_state.training
+            epoch = -(-training.horizon // training.batches_per_epoch)
+            self.notices.answer(
+                f"The plan is {event.why}: the schedule of its phase ends with epoch {epoch}; "
+                "c begins a new cycle, s takes a plan again."
+            )
         super().heard(event)
 
     def wish(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:

@@ -165,6 +165,8 @@ def _length(norms: Iterable[float]) -> float:
 
 def _choice(state: RunState, owners: range, wanted: Trainable) -> str:
     what = {"all": "trains", "none": "frozen", "partial": "partly frozen"}[wanted]
+    if state.training.plan is not None:
+        return f"{what} by plan {state.training.plan.name}"
     strategy = state.strategy
     if strategy is None:
         return f"{what} by you"
@@ -217,7 +219,10 @@ def _lr_remark(state: RunState, target: Target) -> str:
     assert state.session is not None
     rows = target_rows(state.session.stack, target)
     by_hand = "by hand" if any(state.training.by_hand(row) for row in rows) else ""
-    return ", ".join(text for text in (by_hand, schedule_words(state)) if text)
+    where = schedule_words(state)
+    if by_hand and where.startswith("×"):
+        where = " ".join(where.split()[:2])  # by hand × .50
+    return " ".join(text for text in (by_hand, where) if text)
 
 
 def _moved(state: RunState, target: Target) -> str:
@@ -230,7 +235,7 @@ def _moved(state: RunState, target: Target) -> str:
     if not math.isfinite(share):
         return number(share)
     if 0 < share < 0.01:
-        return "< 0.01 %"
+        return "<0.01 %"
     return f"{share:.2f} %" if share < 100 else f"{share:,.0f} %"
 
 
@@ -279,6 +284,10 @@ def _why(state: RunState, target: Target, seen: LayerMeasurement | None, wanted:
     assert state.session is not None
     owners = target_owners(state, target)
     now = _measured_why(state, target, owners, seen) if seen else ""
+    thaws_in = state.training.thaws_in_epoch(owners, state.step) if wanted == "none" else None
+    if thaws_in is not None:
+        now = f"{now} The plan thaws it in epoch {thaws_in}."
+        return now if seen is not None else now.strip()
     if seen is not None and state.trainable(owners, state.applied) == wanted:
         moved = state.predicted(owners) != seen.reach and state.pending
         return f"{now} {_next_why(state, owners, wanted)}" if moved else now

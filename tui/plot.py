@@ -26,7 +26,7 @@ POINT, PLAIN_POINT = "●", "o"
 class Series:
     """One curve: [points] of (x, y), nan for a gap."""
 
-    points: list[tuple[float, float]]
+    points: Sequence[tuple[float, float]]
     pattern: int
     """Index in `PATTERNS`; 0 is now."""
     label: str

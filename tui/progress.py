@@ -17,12 +17,14 @@ def epochs_in_all(state: RunState) -> int:
 
 
 def epoch_words(state: RunState) -> str:
-    """Such as `epoch 4 of 10`; `epoch 11, 10 done` behind the schedule's end."""
+    """Such as `epoch 4 of 10`; behind the end `10 epochs done`, then `epoch 11, past the 10`."""
     training = state.training
     epoch = state.last.epoch if state.last else 1
     in_all = epochs_in_all(state)
     if training.train_to is None and training.over(state.step):
-        return f"{epoch} {'epoch' if epoch == 1 else 'epochs'} done"
+        if state.step > training.horizon:
+            return f"epoch {epoch}, past the {in_all}"
+        return "1 epoch done" if in_all == 1 else f"{in_all} epochs done"
     return f"epoch {min(epoch, in_all)} of {in_all}"
 
 
@@ -38,13 +40,14 @@ def time_left(seconds: float) -> str:
 
 
 def progress_words(state: RunState) -> str:
-    """Such as `epoch 4 of 10 · 2 min left` while it trains; else what it is busy with, if long."""
+    """Such as `epoch 4 of 10 · 2 min left` while it trains; else what it is busy with, if that
+    takes long, or that the schedule has come to its end."""
     if state.running:
         left = state.training.seconds_left
         return epoch_words(state) + (f" · {time_left(left)}" if left is not None else "")
     if state.busy is not None and state.phase == "ready" and "step" not in state.busy.busy:
         return f"{state.busy.busy} · {state.busy.seconds:.0f} s"
-    return ""
+    return epoch_words(state) if state.step and state.training.over(state.step) else ""
 
 
 def compared_with(session: SessionOpened) -> str:
@@ -88,16 +91,16 @@ def ended_sentence(state: RunState, ended: TrainEnded) -> str:
 
 
 def schedule_words(state: RunState) -> str:
-    """Where the schedule stands: `× .50 of cosine`, `at its floor`; empty if it is constant."""
+    """Where the schedule stands: `× .50 cosine`, `at its floor`; empty if it is constant."""
     training = state.training
     if training.recipe is None:
         return ""
     factor, schedule = training.factor(state.step), training.recipe.schedule
     if schedule == "constant":
-        return f"× {factor_words(factor)} of warm-up" if factor < 1 else ""
+        return f"× {factor_words(factor)} warm-up" if factor < 1 else ""
     if training.over(state.step):
-        return f"{schedule} at its floor"
-    return f"× {factor_words(factor)} of {schedule}"
+        return "at its floor"
+    return f"× {factor_words(factor)} {schedule}"
 
 
 def factor_words(factor: float) -> str:

@@ -256,11 +256,12 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
     took = _duration(last.seconds)
     left: list[tuple[str, str]] = [(f"batch {last.correct}/{last.batch}", "text")]
     seen = state.validated
-    if seen is not None and seen.yardstick and seen.total:
+    if seen is not None and seen.total:
         # An evaluation of earlier weights stays until the next one, but steps back.
         fresh = "text" if seen.step == last.step else "dim"
         left.append((f"val {seen.correct}/{seen.total}", fresh))
-        left.append((f"(chance {round(session.chance * seen.total)})", fresh))
+        guessed = round(session.chance * seen.total) if seen.yardstick else session.majority
+        left.append((f"(chance {guessed})", fresh))
     right = [f"step {last.step}{going}", glyphs.text(f"· {took}")]
 
     at = 1 + len("loss ") + len(value)

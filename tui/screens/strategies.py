@@ -10,14 +10,14 @@ from tui.widgets.strategy_line import amount
 
 WHAT_FOR = {
     "feature-extraction": "little data, much like ImageNet",
-    "last-stage": "some data: the latest features adapt",
-    "last-two-stages": "more data, or another kind of picture",
+    "last-stage": "some data: late features adapt",
+    "last-two-stages": "more data, or other pictures",
     "full": "much data, or far from photographs",
-    "bn-only": "few weights, other light or contrast",
+    "bn-only": "few weights: new light or contrast",
 }
 PLANS = {
     "lp-ft": "head first, then all: starts gently",
-    "gradual": "a stage more each epoch, from the top",
+    "gradual": "one stage more each epoch",
 }
 """What each plan is for, by its name."""
 NO_PLAN = "no plan"

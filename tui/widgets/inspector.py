@@ -74,7 +74,8 @@ def _fields(seen: Inspection, state: RunState, width: int, height: int) -> list[
         if len(rows) > room:
             rows = [row for row in rows if row[3] > least]
     for name, value, remark, _ in rows:
-        text = f"{value:<9} " if remark else value
+        padded = len(remark) + 10 <= width - 11
+        text = (f"{value:<9} " if padded else f"{value} ") if remark else value
         top.append(
             line(
                 (f"{name:<11}", "dim"),
@@ -94,15 +95,21 @@ def _short(seen: Inspection, price: str, width: int, height: int) -> list[Line]:
     norm = f" · BN {seen.norm_mode.partition(',')[0]}" if seen.norm_mode else ""
     kind = seen.kind.replace(" → ", "→")
     size = f" · {amount(seen.params)}"
-    brief = kind.partition(",")[0]
-    kinds = [kind + size + norm, brief + size + norm, brief + size]
+    tight = norm.replace(" → ", "→")
+    forms = [kind, kind.partition(",")[0], kind.partition(" ")[0]]
+    kinds = [*(form + size + norm for form in forms), forms[-1] + size + tight, forms[1] + size]
     kind = next((text for text in kinds if len(text) <= inner), kinds[-1])
-    told = [f"BatchNorm {seen.norm_mode}"] if norm and not kind.endswith(norm) else []
-    last = [*told, _rate_and_way(seen, inner), price]
-    last = [text for text in last if text]
-    room = max(1, height - 2 - len(last))
-    why = wrapped(seen.drift or seen.why, inner, room)
-    body = [fitted(kind, inner), *why, *(fitted(text, inner) for text in last)]
+    last = [text for text in (_rate_and_way(seen, inner), price) if text]
+    told = [f"BatchNorm {seen.norm_mode}"] if norm and "BN" not in kind else []
+    room = max(1, height - 2 - len(last) - len(told))
+    if height - 2 - len(last) - len(told) < 1:
+        told = []
+    why = seen.drift or seen.why
+    if len(why) > room * inner:
+        why = why.partition(". ")[2] or why  # what comes next says more than what was
+    why_lines = wrapped(why, inner, room)
+    last = [*told, *last]
+    body = [fitted(kind, inner), *why_lines, *(fitted(text, inner) for text in last)]
     top: Line = (
         (" ─ ", "dim"),
         (seen.name, "text"),
@@ -119,6 +126,7 @@ def _rate_and_way(seen: Inspection, width: int) -> str:
     hand = f"{rate} {seen.lr_remark}" if rate and seen.lr_remark else rate
     way = f"moved {seen.moved}" if seen.moved else ""
     far = f"{way} {seen.moved_from}" if way else ""
-    forms = [(hand, far), (hand, way), (rate, far), (rate, way), (rate, "")]
+    brief = f"{rate} by hand" if "by hand" in hand else rate
+    forms = [(hand, far), (hand, way), (brief, far), (brief, way), (brief, ""), (rate, "")]
     said = [" · ".join(part for part in form if part) for form in forms]
     return next((text for text in said if len(text) <= width), said[-1])

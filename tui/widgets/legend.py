@@ -53,9 +53,9 @@ class RunLine(PaintedLines):
         if state.skipped_images:
             images = "image" if state.skipped_images == 1 else "images"
             parts.append(f"{state.skipped_images} {images} skipped")
-        saved = [f"{name} at step {one.step}" for name, one in kept(state) if not one.failure]
+        saved = [(name, one.step) for name, one in kept(state) if not one.failure]
         if saved:
-            parts.append(f"saved: {', '.join(saved)}")
+            parts.append(f"saved {', '.join(f'{name} at {step}' for name, step in saved)}")
         if state.validated and state.validated.total:
             correct, total = state.validated.correct, state.validated.total
             low, high = interval(correct, total)

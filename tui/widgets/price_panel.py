@@ -42,10 +42,10 @@ class PricePanel(PaintedLines):
             lines.append(line(("time, memory: being measured", "dim")))
         elif state.last is not None:
             took = duration(state.last.seconds * 1000)
-            used = f", {size(state.last.memory_used)}" if state.last.memory_used else ""
-            lines.append(
-                line(("measured ", "dim"), f"{took:>8}{used}", (f"  in step {state.step}", "dim"))
-            )
+            where = f"in step {state.step}"
+            if used := state.last.memory_used:
+                took, where = f"{took}, {size(used)}", "in all"
+            lines.append(line(("measured ", "dim"), fitted(took, width - 9), (f" {where}", "dim")))
         if state.pending:
             lines.append(line(("undo     ", "dim"), "u, costs nothing yet"))
             lines.append(line((fitted(toggle_words(state, self.target), width), "dim")))
@@ -65,4 +65,4 @@ def _rows(before: Price, then: Price) -> list[Line]:
 
 def _row(name: str, now: str, then: str, more: str, style: str = "text") -> Line:
     """Name and three right-aligned columns in 33 cells."""
-    return line((f"{name:<8}", "dim"), (f"{now:>8} {then:>8} {more:>8}", style))
+    return line((f"{name:<8}", "dim"), (f"{now:>7} {then:>8} {more:>8}", style))

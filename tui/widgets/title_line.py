@@ -76,8 +76,8 @@ def device(state: RunState) -> str:
     used = state.last.memory_used if state.last else None
     if session.memory_total is None:
         return session.device
-    total = f"{session.memory_total / 2**30:.0f} GB"
-    return f"{session.device} {used / 2**30:.1f}/{total}" if used else f"{session.device} {total}"
+    total = f"{session.memory_total / 1e9:.0f} GB"
+    return f"{session.device} {used / 1e9:.1f}/{total}" if used else f"{session.device} {total}"
 
 
 class WarningLine(PaintedLines):
