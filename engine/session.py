@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import tensorboard
 from .problem import Problem
 from .protocol import (
     AnyCommand,
@@ -50,6 +51,7 @@ class Session:
         self.run: Run | None = None
         self._opening: Iterator[Opened | None] | None = None
         self._stage = ""
+        self._board: tensorboard.TensorBoard | None = None
 
     @property
     def busy(self) -> str:
@@ -88,6 +90,13 @@ class Session:
         """Save what was trained, flush the journal and end what runs beside."""
         if self.run is not None:
             self.run.close()
+        if self._board is not None:
+            self._board.close()
+
+    def _emit(self, event: AnyEvent) -> None:
+        if self._board is not None:
+            self._board.heard(event)
+        self.emit(event)
 
     # --- opening --------------------------------------------------------------------------------
 
@@ -99,6 +108,8 @@ class Session:
 
     def _stages(self, config: RunConfig) -> Iterator[Opened | None]:
         """The stages of opening; the import of torch is the first."""
+        if config.tensorboard:
+            tensorboard.require()
         self.emit(LoadingProgressed(stage="torch", done=False))
         yield None
         began = time.perf_counter()
@@ -122,5 +133,7 @@ class Session:
         from .run import Run
 
         self._opening = None
-        self.run = Run(opened, self.emit, self.on_run_dir)
+        if opened.config.tensorboard:
+            self._board = tensorboard.TensorBoard(opened.event)
+        self.run = Run(opened, self._emit, self.on_run_dir)
         self.emit(opened.event)

@@ -9,12 +9,11 @@ Imports no torch.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .problem import Problem
-from .protocol import RowInfo, StepTaken, Validated
+from .protocol import AnyEvent, RecipeChanged, SessionOpened, StepTaken, Validated
 from .scores import balanced_accuracy
 
 if TYPE_CHECKING:
@@ -56,42 +55,48 @@ class TensorBoard:
     A file that cannot be written, on a full disk for one, ends the writing and not the run.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, session: SessionOpened) -> None:
         """
         Args:
-            run_dir: The run directory; nothing is made in it before the first step.
+            session: Whose run directory the files go into; nothing is made before the first step.
 
         Raises:
             TensorBoardMissing: see `require`.
         """
         require()
-        self.folder = run_dir / FOLDER
+        self.folder = Path(session.run_dir) / FOLDER
         self.failure = ""
         """Why nothing is written any more; empty while all is well."""
+        self._rows = session.stack.rows
+        self._rates = session.rates
         self._writers: dict[int, EventsWriter] = {}
         self._flushed = time.monotonic()
 
-    def step(self, event: StepTaken, rows: Sequence[RowInfo], rates: Sequence[float] = ()) -> None:
-        """Write a step: its scalars, and if it was measured every layer's norms.
+    def heard(self, event: AnyEvent) -> None:
+        """Write what an event of the session says; events that say nothing are passed over."""
+        match event:
+            case StepTaken():
+                self.step(event)
+            case Validated():
+                self.validated(event)
+            case RecipeChanged():
+                self._rates = event.rates
+
+    def step(self, event: StepTaken) -> None:
+        """Write a step: its scalars, and if it was measured every layer's norms and rate.
 
         A layer without a gradient has no gradient norm, and so no point.
-
-        Args:
-            event: The step.
-            rows: The stack's rows, as many as the event has.
-            rates: Base learning rate of each row; the schedule's factor alone is written without.
         """
         scalars = {
             "loss/train": event.loss,
             "accuracy/train": event.correct / event.batch if event.batch else None,
             "lr/factor": event.lr_factor,
         }
-        for row, measured in zip(rows, event.rows, strict=False):
+        for row, rate, measured in zip(self._rows, self._rates, event.rows, strict=False):
+            scalars[f"lr/{row.name}"] = rate * event.lr_factor
             scalars[f"grad_norm/{row.name}"] = measured.grad_norm
             scalars[f"weight_norm/{row.name}"] = measured.weight_norm
             scalars[f"update_ratio/{row.name}"] = measured.update_ratio
-        for row, rate in zip(rows, rates, strict=False):
-            scalars[f"lr/{row.name}"] = rate * event.lr_factor
         self._write(event.start, event.step, scalars)
 
     def validated(self, event: Validated) -> None:

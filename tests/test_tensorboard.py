@@ -12,12 +12,11 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
-from engine.protocol import Validated
+from engine.protocol import RecipeChanged, Validated
 from engine.tensorboard import TensorBoard, TensorBoardMissing, require
 from tests.stacks import measured, opened, step_taken
 
 SESSION = opened()
-ROWS = SESSION.stack.rows
 
 
 def scalars(folder: Path) -> dict[str, dict[int, float]]:
@@ -51,19 +50,21 @@ def validated(step: int, *, yardstick: bool = False, start: int = 0) -> Validate
 
 
 def test_steps_and_validations(tmp_path: Path) -> None:
-    board = TensorBoard(tmp_path)
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
     one = step_taken(SESSION.stack, SESSION.wanted, step=1, lr_factor=0.5, loss=0.75)
-    board.step(one, ROWS, SESSION.rates)
-    board.step(step_taken(SESSION.stack, SESSION.wanted, step=2), ROWS)
-    board.validated(validated(2))
-    board.validated(validated(2, yardstick=True))
+    board.step(one)
+    doubled = tuple(2 * rate for rate in SESSION.rates)
+    board.heard(RecipeChanged(recipe=SESSION.recipe, rates=doubled))
+    board.heard(step_taken(SESSION.stack, SESSION.wanted, step=2))
+    board.heard(validated(2))
+    board.heard(validated(2, yardstick=True))
     board.close()
     found = scalars(tmp_path / "tensorboard" / "start-0")
     assert found["loss/train"][1] == 0.75
     assert found["accuracy/train"][1] == pytest.approx(27 / 32)
     assert found["lr/factor"] == {1: 0.5, 2: 1.0}
-    assert found["lr/fc"] == {1: pytest.approx(0.005)}
-    assert found["lr/conv1"] == {1: pytest.approx(0.0005)}
+    assert found["lr/fc"] == pytest.approx({1: 0.005, 2: 0.02})
+    assert found["lr/conv1"] == pytest.approx({1: 0.0005, 2: 0.002})
     assert found["grad_norm/fc"][1] == pytest.approx(one.rows[-1].grad_norm)
     assert "grad_norm/conv1" not in found  # it received none
     assert found["weight_norm/conv1"][1] == 10.0
@@ -74,18 +75,18 @@ def test_steps_and_validations(tmp_path: Path) -> None:
 
 
 def test_unmeasured_steps_have_scalars_alone(tmp_path: Path) -> None:
-    board = TensorBoard(tmp_path)
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
     step = step_taken(SESSION.stack, SESSION.wanted, step=3)
-    board.step(msgspec.structs.replace(step, rows=(), owners=()), ROWS)
+    board.step(msgspec.structs.replace(step, rows=(), owners=()))
     board.close()
     found = scalars(tmp_path / "tensorboard" / "start-0")
     assert set(found) == {"loss/train", "accuracy/train", "lr/factor"}
 
 
 def test_not_finite_stays_so(tmp_path: Path) -> None:
-    board = TensorBoard(tmp_path)
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
     broken = measured("updated", math.inf, math.nan)
-    board.step(step_taken(SESSION.stack, SESSION.wanted, loss=math.nan, rows={"fc": broken}), ROWS)
+    board.step(step_taken(SESSION.stack, SESSION.wanted, loss=math.nan, rows={"fc": broken}))
     board.close()
     found = scalars(tmp_path / "tensorboard" / "start-0")
     assert math.isnan(found["loss/train"][1])
@@ -94,12 +95,10 @@ def test_not_finite_stays_so(tmp_path: Path) -> None:
 
 
 def test_every_start_has_its_own_curves(tmp_path: Path) -> None:
-    board = TensorBoard(tmp_path)
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
     for start, loss in ((0, 0.9), (1, 0.8), (0, 0.7)):  # the second start was taken back
         step = 2 if loss == 0.7 else 1
-        board.step(
-            step_taken(SESSION.stack, SESSION.wanted, start=start, step=step, loss=loss), ROWS
-        )
+        board.step(step_taken(SESSION.stack, SESSION.wanted, start=start, step=step, loss=loss))
     board.close()
     folder = tmp_path / "tensorboard"
     assert scalars(folder / "start-0")["loss/train"] == pytest.approx({1: 0.9, 2: 0.7})
@@ -107,7 +106,7 @@ def test_every_start_has_its_own_curves(tmp_path: Path) -> None:
 
 
 def test_a_validation_is_on_the_disk_at_once(tmp_path: Path) -> None:
-    board = TensorBoard(tmp_path)
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
     board.validated(validated(7))
     assert scalars(tmp_path / "tensorboard" / "start-0")["loss/validation"] == {7: 0.25}
     board.close()
@@ -117,9 +116,9 @@ def test_a_folder_that_cannot_be_written_ends_the_files_and_not_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tensorboard").write_text("a file in its place")
-    board = TensorBoard(tmp_path)
-    board.step(step_taken(SESSION.stack, SESSION.wanted), ROWS)
-    board.step(step_taken(SESSION.stack, SESSION.wanted), ROWS)
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
+    board.step(step_taken(SESSION.stack, SESSION.wanted))
+    board.step(step_taken(SESSION.stack, SESSION.wanted))
     board.validated(validated(1))
     board.close()
     assert "cannot be written" in board.failure
@@ -141,4 +140,4 @@ def test_a_package_that_does_not_load_is_told_before_training(
     (tmp_path / "tensorboardX" / "__init__.py").write_text("raise TypeError('protobuf is old')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(TensorBoardMissing, match=r"does not load \(protobuf is old\)"):
-        TensorBoard(tmp_path)
+        TensorBoard(opened(run_dir=str(tmp_path)))
