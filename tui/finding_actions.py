@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
+from engine.problem import Problem
 from engine.protocol import (
     AnyEvent,
+    CrossValidate,
     Evaluate,
+    FoldsEnded,
     ImagesShown,
-    Refused,
+    LayerRestored,
+    Pause,
+    RangeTested,
+    Recipe,
+    RestoreLayer,
     ResultsShown,
     RunConfig,
+    SetRecipe,
     ShowImages,
     ShowResults,
+    StartOver,
+    TestRange,
     Validated,
 )
-from tui.engine_link import EngineLink
-from tui.notices import Notices
-from tui.pace import Pace
+from tui import run_file
+from tui.covering import Covering
+from tui.layer_names import names_of
+from tui.saved_choices import present_choices
+from tui.screens.ask import Ask
+from tui.screens.folds import FoldsScreen, ended_sentence
 from tui.screens.images import ImagesScreen, What
+from tui.screens.new_start import NewStart
+from tui.screens.question import Answer, Question
+from tui.screens.range_test import RangeTestScreen
+from tui.screens.recipe import RecipeScreen
 from tui.screens.results import ResultsScreen
-from tui.screens.whole import WholeScreen
-from tui.workbench import FRAME, Workbench
+from tui.stack_view import target_owners
+
+RUN_FILE = "tl-tui.toml"
+FOLDS, MOST_FOLDS = 5, 100
 
 
 class _Terminal(Protocol):
@@ -32,98 +53,55 @@ class _Terminal(Protocol):
     def unicode(self) -> bool: ...
 
 
-class FindingActions(Workbench):
+class FindingActions(Covering):
     """Actions on what was found out; see `Workbench` for what they may use."""
 
     terminal: _Terminal
 
-    def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
-        super().__init__(link, config, unicode=unicode)
-        self.notices = Notices(self, self._say)
-        self._paint_covering = Pace(self, FRAME, self._show_covering)
-        self._asked: dict[int, str] = {}
-        """What the screen that is open waits for, by the command's id."""
-
-    # --- a whole screen over the main one -------------------------------------------------------
-
-    @property
-    def covering(self) -> WholeScreen | None:
-        """The screen that covers the main one, if one does."""
-        return next((s for s in reversed(self.screen_stack) if isinstance(s, WholeScreen)), None)
-
-    def cover(self, screen: WholeScreen) -> None:
-        """Show a whole screen; the main one is drawn again when it is closed."""
-        self.push_screen(screen, lambda _: self.call_next(self._uncovered))
-
-    def _uncovered(self) -> None:
-        self._say("")
-        self.repaint()
-
-    def _say(self, sentence: str) -> None:
-        if covering := self.covering:
-            covering.say(sentence)
-        else:
-            self.main.say(sentence)
-
-    def repaint(self, *, now: bool = True) -> None:
-        # What is covered is not drawn: every cell it changed would be sent again, unchanged.
-        if self.covering is None:
-            super().repaint(now=now)
-        else:
-            self._paint_covering.now() if now else self._paint_covering.soon()
-
-    def _show_covering(self) -> None:
-        if covering := self.covering:
-            if (covering.palette, covering.glyphs) != self.look:
-                covering.dress(*self.look)
-            covering.show(self.run_state)
-
     def heard(self, event: AnyEvent | None) -> None:
-        covering = self.covering
         match event:
-            case Refused(id=refused) if refused in self._asked:
-                if self._asked.pop(refused) == "images" and isinstance(covering, ImagesScreen):
-                    covering.refused()
-            case Validated(yardstick=False) if isinstance(covering, ResultsScreen):
-                if "results" not in self._asked.values():
-                    self._ask_results()
+            case Validated(yardstick=False) if isinstance(self.covering, ResultsScreen):
+                if not {ShowResults, Evaluate} & set(self.asked.values()):
+                    self.ask(ShowResults)
             case ResultsShown():
-                self._forget("results")
+                self.answered(ShowResults, Evaluate)
             case ImagesShown():
-                self._forget("images")
+                self.answered(ShowImages)
+            case RangeTested(done=True):
+                self.answered(TestRange)
+            case FoldsEnded():
+                self.answered(CrossValidate)
+                if not isinstance(self.covering, FoldsScreen):
+                    self.notices.tell(ended_sentence(event))
+            case LayerRestored(owners=owners, undone=undone) if self.run_state.stack:
+                names = names_of(self.run_state.stack, owners, 3)
+                words = "as before" if undone else "as the session began. u takes it back"
+                has = "have their weights" if names.plural else "has its weights"
+                self.notices.answer(f"{names.text} {has} {words}.")
         super().heard(event)
-
-    def _forget(self, what: str) -> None:
-        self._asked = {id: asked for id, asked in self._asked.items() if asked != what}
 
     # --- results and images ---------------------------------------------------------------------
 
     def action_results(self) -> None:
         there = self.run_state.findings.results is not None
-        if not there and not self.need_engine():
-            return
-        self.cover(
-            ResultsScreen(
-                self.run_state, self.look, evaluate=self._evaluate, pictures=self._show_wrong
+        if there or self.need_engine():
+            self.cover(
+                ResultsScreen(
+                    self.run_state,
+                    self.look,
+                    evaluate=self._evaluate,
+                    pictures=partial(self._show_images, "wrong"),
+                )
             )
-        )
-        if self.run_state.phase == "ready":
-            self._ask_results()
-
-    def _ask_results(self) -> None:
-        self._asked[self.dialogue.send(ShowResults)] = "results"
+            self.ask(ShowResults)
 
     def _evaluate(self) -> bool:
-        if not self.need_engine():
-            return False
-        self._asked[self.dialogue.send(Evaluate)] = "results"
-        return True
+        if ready := self.need_engine():
+            self.ask(Evaluate)
+        return ready
 
     def action_images(self) -> None:
         self._show_images("batch")
-
-    def _show_wrong(self) -> None:
-        self._show_images("wrong")
 
     def _show_images(self, what: What) -> None:
         if self.need_engine():
@@ -131,16 +109,13 @@ class FindingActions(Workbench):
                 ImagesScreen(
                     self.run_state,
                     self.look,
-                    ask=self._ask_images,
+                    ask=lambda what, side, most: self.ask(
+                        ShowImages, what=what, side=side, most=most
+                    ),
                     pictures=self._no_pictures(),
                     what=what,
                 )
             )
-
-    def _ask_images(self, what: What, side: int, most: int) -> None:
-        if self.run_state.phase == "ready":
-            number = self.dialogue.send(ShowImages, what=what, side=side, most=most)
-            self._asked[number] = "images"
 
     def _no_pictures(self) -> str:
         """Why this terminal can show no pictures; empty if it can."""
@@ -151,3 +126,152 @@ class FindingActions(Workbench):
         if self.console.color_system == "standard":
             return "No pictures: this terminal has 16 colours."
         return ""
+
+    # --- the recipe -----------------------------------------------------------------------------
+
+    def action_recipe(self) -> None:
+        if self.need_engine():
+            self.cover(RecipeScreen(self.run_state, self.look, take=self._set_recipe))
+
+    def _set_recipe(self, recipe: Recipe) -> None:
+        self.dialogue.send(SetRecipe, recipe=recipe)
+        self.notices.answer("It trains with this recipe from the next step on.")
+
+    def action_range_test(self) -> None:
+        if self.need_engine():
+            self.cover(
+                RangeTestScreen(
+                    self.run_state,
+                    self.look,
+                    start=partial(self.ask, TestRange),
+                    stop=self._stop_side_work,
+                    take=self._set_recipe,
+                )
+            )
+
+    def _stop_side_work(self) -> None:
+        if self.run_state.phase == "ready":
+            self.dialogue.send(Pause)
+
+    # --- folds ----------------------------------------------------------------------------------
+
+    def action_folds(self) -> None:
+        findings = self.run_state.findings
+        if findings.folds:
+            self._show_folds(None)
+        elif self.need_engine():
+            self._ask_folds()
+
+    def _ask_folds(self) -> None:
+        sentence = (
+            "Cross-validation: every image is validated once, by a model trained on the other "
+            "splits from the session's start. How many splits?"
+        )
+        value = str(self.dialogue.config.folds or FOLDS)
+        self.push_screen(
+            Ask("splits", sentence, value, wrong_with_folds, self.look), self._cross_validate
+        )
+
+    def _cross_validate(self, answer: str | None) -> None:
+        if answer is not None and self.need_engine():
+            self._show_folds(int(answer))
+            self.ask(CrossValidate, folds=int(answer))
+
+    def _show_folds(self, folds: int | None) -> None:
+        self.cover(
+            FoldsScreen(
+                self.run_state,
+                self.look,
+                folds=folds,
+                stop=self._stop_side_work,
+                again=self._ask_folds,
+            )
+        )
+
+    # --- starts and layers ----------------------------------------------------------------------
+
+    def action_new_start(self) -> None:
+        if self.need_engine():
+            self.push_screen(NewStart(self.run_state, self.look), self._start_anew)
+
+    def _start_anew(self, weights: str | None) -> None:
+        if weights and self.need_engine():
+            self.dialogue.step_waits = False
+            self.dialogue.send(StartOver, weights=weights)
+            self.notices.answer(
+                "A new start: the one before stays as a curve and as a checkpoint; u takes it "
+                "back until the next step."
+            )
+
+    def action_restore_layer(self) -> None:
+        target, stack = self.need_stack(), self.run_state.stack
+        if target is None or stack is None or not self.need_engine():
+            return
+        owners = tuple(target_owners(self.run_state, target))
+        names = names_of(stack, owners, 3)
+        question = Question(
+            f"Return {names.text} to its first weights?",
+            f"{names.text}: weights and buffers as the session began; everything else stays as it "
+            "is. u takes it back until the next step.",
+            [Answer(("y",), "return it", "yes"), Answer(("escape", "n"), "leave it", "")],
+            self.look,
+            cursor=1,
+        )
+        self.push_screen(question, lambda answer: self._restore(owners) if answer else None)
+
+    def _restore(self, owners: tuple[int, ...]) -> None:
+        if self.need_engine():
+            self.dialogue.send(RestoreLayer, owners=owners)
+
+    # --- the choices as a file ------------------------------------------------------------------
+
+    def action_save_choices(self) -> None:
+        if self.need_stack():
+            sentence = "The choices as they are now, for tl-tui train --config. Which file?"
+            self.push_screen(
+                Ask("file", sentence, RUN_FILE, wrong_with_file, self.look), self._save_choices
+            )
+
+    def _save_choices(self, name: str | None) -> None:
+        if name is None:
+            return
+        path = Path(name).expanduser()
+        config = present_choices(self.dialogue.config, self.run_state)
+        if not path.exists():
+            self._write(config, path)
+            return
+        question = Question(
+            "Write over it?",
+            f"{path} is there already.",
+            [Answer(("y",), "write over it", "yes"), Answer(("escape", "n"), "leave it", "")],
+            self.look,
+            cursor=1,
+        )
+        self.push_screen(question, lambda answer: self._write(config, path) if answer else None)
+
+    def _write(self, config: RunConfig, path: Path) -> None:
+        try:
+            run_file.write(config, path)
+        except Problem as problem:
+            self.notices.answer(str(problem))
+        else:
+            self.notices.answer(f"Saved: tl-tui train --config {path} trains like this.")
+
+
+def wrong_with_folds(answer: str) -> str:
+    """What is wrong with a number of splits; empty if nothing is."""
+    if answer.isascii() and answer.isdigit() and 2 <= int(answer[:9]) <= MOST_FOLDS:
+        return ""
+    return f"It must be a whole number from 2 to {MOST_FOLDS}."
+
+
+def wrong_with_file(answer: str) -> str:
+    """What is wrong with a file's name; empty if nothing is."""
+    if not answer:
+        return f"It needs a name, such as {RUN_FILE}."
+    path = Path(answer).expanduser()
+    if path.is_dir():
+        return f"{answer} is a folder; name a file in it."
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent}."
+    return ""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
+from engine.scores import interval
 from tui.curve import Curve
 from tui.decimation import Decimation
 from tui.plot import PATTERNS, Scale, Series, plot, short
@@ -12,6 +14,8 @@ from tui.results.section import Section
 from tui.screens.whole import Body, body
 from tui.widgets.painted_lines import Line, line
 
+MOST_MARKS = 40
+"""Validations that stand out as points; more would be a line of points."""
 Points = list[tuple[int, float]]
 GHOSTS = len(PATTERNS) - 2
 """Earlier starts that are drawn; the last pattern is for a constant."""
@@ -28,9 +32,13 @@ class Curves(Section):
         upper = (height - 3) // 2
         loss = self._series(lambda curve: curve.loss)
         loss += self._validation_loss()
-        accuracy = self._series(
-            lambda curve: [(s, right / total) for s, right, total, _ in curve.full_validation]
-        )
+        accuracy = self._series(_accuracy)
+        whole = self.state.curves[-1].full_validation
+        if whole and accuracy:
+            _, right, total, _ = whole[-1]
+            points = accuracy[-1].points if len(whole) <= MOST_MARKS else ()
+            marks = [point for point in points if math.isfinite(point[1])]
+            accuracy[-1] = replace(accuracy[-1], marks=marks, interval=interval(right, total))
         chance = 1 / max(1, len(self.results.per_class))
         above = "loss: training batches, and validation"
         below = "accuracy on all validation images"
@@ -67,10 +75,10 @@ class Curves(Section):
             return [head, line((words, "dim")), *[()] * (height - 1)]
         values = [value for one in series for _, value in one.points]
         if floor is None:
-            scale, level = Scale.around(values), None
+            scale, levels = Scale.around(values), []
         else:
             scale = Scale(max(0.0, min([*values, floor]) - 0.05), 1.0)
-            level = ("chance", floor)
+            levels = [("chance", floor)]
         lines = plot(series, width - 2, height, scale=scale, plain=self.glyphs.plain, levels=levels)
         return [head, *[((" ", "text"), *one) for one in lines]]
 
@@ -85,3 +93,7 @@ class Curves(Section):
     def _last(self) -> int:
         """The last step of the longest start that is drawn."""
         return max((c.loss[-1][0] for c in self.state.curves if c.loss), default=1)
+
+
+def _accuracy(curve: Curve) -> Points:
+    return [(step, right / total) for step, right, total, _ in curve.full_validation if total]

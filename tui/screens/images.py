@@ -65,7 +65,9 @@ class ImagesScreen(WholeScreen):
         self._ask, self._no_pictures = ask, pictures
         self._got: dict[What, ImagesShown] = {}
         self._asked: dict[What, int] = {}
-        """Pixels a side that were asked for and have not come; smaller ones came before."""
+        """Pixels a side that were asked for and have not come."""
+        self._sides: dict[What, int] = {}
+        """Pixels a side that were asked for when it came; the engine may have sent fewer."""
         self._cells: dict[tuple[int, int, int], list[Line]] = {}
         """Of each picture of the set that is shown, by its number and room."""
         self._seen = state.findings.images
@@ -92,10 +94,9 @@ class ImagesScreen(WholeScreen):
         """Ask for what is shown, unless it is there or on its way as large as it is needed."""
         if self._answered:
             return
-        grid, got = self._grid(), self._got.get(self.what)
+        grid = self._grid()
         side = 1 if self._no_pictures else grid.side
-        largest = max((max(i.width, i.height) for i in got.images), default=side) if got else 0
-        if anew or max(largest, self._asked.get(self.what, 0)) < side:
+        if anew or max(self._sides.get(self.what, 0), self._asked.get(self.what, 0)) < side:
             self._asked[self.what] = side
             self._ask(self.what, side, max(MOST, grid.columns * grid.rows))
         self.redraw()
@@ -109,7 +110,7 @@ class ImagesScreen(WholeScreen):
         if shown is not None and shown is not self._seen:
             self._seen = shown
             self._got[shown.what] = shown
-            self._asked.pop(shown.what, None)
+            self._sides[shown.what] = self._asked.pop(shown.what, self._sides.get(shown.what, 0))
             self._cells.clear()
         super().show(state)
         if self.is_mounted and not state.running and not self._asked and self._behind(state):

@@ -74,6 +74,8 @@ class WholeScreen(Dialog[None]):
         self.palette, self.glyphs = look
         self.notice = ""
         self.offset_line = 0
+        self.character: str | None = ""
+        """What the key being answered types."""
         self._hidden = 0
         """Lines below the window."""
         self.drawing = self.make_drawing()
@@ -110,6 +112,9 @@ class WholeScreen(Dialog[None]):
     def keys(self) -> list[tuple[str, str]]:
         """(key, word) pairs for the last line, the most important first."""
         return []
+
+    def refused(self) -> None:
+        """The engine does not do what the screen asked for; the notice says why."""
 
     def pressed(self, key: str) -> bool:
         """Answer a key, as Textual names it; False to have it scroll or close."""
@@ -198,6 +203,7 @@ class WholeScreen(Dialog[None]):
         event.stop()
         if self._answered:
             return  # typed behind the key that closed it
+        self.character = event.character if event.is_printable else ""
         if self.pressed(event.key):
             return
         page = max(1, self.drawing.size.height - 6)

@@ -1,0 +1,71 @@
+"""Whole screens over the main one: shown what comes, told what is said, and nothing drawn twice."""
+
+from __future__ import annotations
+
+from engine.protocol import AnyEvent, Command, Refused, RunConfig
+from tui.engine_link import EngineLink
+from tui.notices import Notices
+from tui.pace import Pace
+from tui.screens.whole import WholeScreen
+from tui.workbench import FRAME, Workbench
+
+
+class Covering(Workbench):
+    """The screen that covers the main one takes its place for the state and for notices."""
+
+    def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
+        super().__init__(link, config, unicode=unicode)
+        self.notices = Notices(self, self._say)
+        self._paint_covering = Pace(self, FRAME, self._show_covering)
+        self.asked: dict[int, type[Command]] = {}
+        """What a screen asked the engine for and was not answered yet, by the command's id."""
+
+    @property
+    def covering(self) -> WholeScreen | None:
+        """The screen that covers the main one, if one does."""
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, WholeScreen)), None)
+
+    def cover(self, screen: WholeScreen) -> None:
+        """Show a whole screen; what it covered is drawn again when it is closed."""
+        self.push_screen(screen, lambda _: self.call_next(self._uncovered))
+
+    def ask(self, command: type[Command], **fields: object) -> None:
+        """Ask the engine for what the screen that is open waits for, if there is an engine."""
+        if self.run_state.phase == "ready":
+            self.asked[self.dialogue.send(command, **fields)] = command
+
+    def answered(self, *commands: type[Command]) -> None:
+        """What was asked for with these has come."""
+        self.asked = {id: asked for id, asked in self.asked.items() if asked not in commands}
+
+    def _uncovered(self) -> None:
+        self._say("")
+        self.repaint()
+
+    def _say(self, sentence: str) -> None:
+        if covering := self.covering:
+            covering.say(sentence)
+        else:
+            self.main.say(sentence)
+
+    def repaint(self, *, now: bool = True) -> None:
+        # What is covered is not drawn: every cell it changed would be sent again, unchanged.
+        if self.covering is None:
+            super().repaint(now=now)
+        elif now:
+            self._paint_covering.now()
+        else:
+            self._paint_covering.soon()
+
+    def _show_covering(self) -> None:
+        if covering := self.covering:
+            if (covering.palette, covering.glyphs) != self.look:
+                covering.dress(*self.look)
+            covering.show(self.run_state)
+
+    def heard(self, event: AnyEvent | None) -> None:
+        if isinstance(event, Refused) and event.id in self.asked:
+            del self.asked[event.id]
+            if covering := self.covering:
+                covering.refused()
+        super().heard(event)
