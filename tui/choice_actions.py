@@ -79,8 +79,7 @@ class ChoiceActions(Workbench):
         elif not self.need_engine():
             pass
         elif isinstance(entry, RestoreEntry):
-            self.dialogue.send(UndoRestoreLayer)
-            self.notices.answer(f"Taken back: {entry.what}.")
+            self.dialogue.send(UndoRestoreLayer)  # its answer says what was taken back
         else:
             self.dialogue.undo_start_over()
             self.notices.answer("The start over is taken back.")
