@@ -27,6 +27,7 @@ from engine.protocol import (
     Plan,
     PlanChanged,
     PlanPhase,
+    Refused,
     SessionOpened,
     StepTaken,
     TrainBegan,
@@ -85,6 +86,7 @@ RUN: list[AnyEvent] = [
     MaskPlanned(trainable=FULL, why="plan lp-ft: full"),
     CycleBegan(cycle=Cycle(after_step=8, steps=8), why="plan lp-ft: full"),
     step(9, 2, seconds_left=3.2),
+    CycleBegan(cycle=Cycle(after_step=9, steps=16), why="by hand"),
     validated(16, 2, 60, skipped_images=2),
     saved("last", 16, failure="no space left on the device"),
     TrainEnded(start=0, step=16, reason="done"),
@@ -160,7 +162,7 @@ def test_json_lines_of_a_run(train: Train) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert [line["event"] for line in strict(done.stdout)] == [
         *("opened", "began", "step", "step", "image_skipped", "validation", "checkpoint"),
-        *("checkpoint", "mask", "cycle", "step", "validation", "checkpoint", "ended"),
+        *("checkpoint", "mask", "cycle", "step", "cycle", "validation", "checkpoint", "ended"),
     ]
     assert lines_of(done, "began") == [{"step": 0, "to_step": 16}]
     first, second, _ = lines_of(done, "step")
@@ -200,7 +202,10 @@ def test_json_lines_of_a_run(train: Train) -> None:
         "trainable": [row.name for row in SESSION.stack.rows],
         "why": "plan lp-ft: full",
     }
-    assert lines_of(done, "cycle") == [{"after_step": 8, "steps": 8, "why": "plan lp-ft: full"}]
+    assert lines_of(done, "cycle") == [
+        {"after_step": 8, "steps": 8, "why": "plan lp-ft: full"},
+        {"after_step": 9, "steps": 16, "why": "by hand"},
+    ]
     assert lines_of(done, "ended") == [{"step": 16, "reason": "done"}]
 
 
@@ -268,7 +273,9 @@ def test_plain_lines_of_a_run(train: Train) -> None:
     )
     (worse,) = [line for line in lines if line.startswith("Epoch 2, validation: 60 of 80")]
     assert worse.endswith("loss 0.312. 2 images are left out.")
-    assert any(line.startswith("From here on") and "plan lp-ft: full" in line for line in lines)
+    assert "From step 3 on all 10 layers train (plan lp-ft: full)." in lines
+    assert "The schedule begins anew, over 16 steps (by hand)." in lines
+    assert "plan lp-ft: full" not in " ".join(line for line in lines if "schedule" in line)
     assert "The checkpoint last could not be saved: no space left on the device" in lines
     end = lines.index("By class (best validation, epoch 1):")
     assert lines[end - 1].endswith("as it was.") or "Step 9 taught" in " ".join(lines[:end])
@@ -349,13 +356,14 @@ def on_a_terminal(environment: dict[str, str], columns: int, text: str) -> tuple
 def test_the_bar_has_epochs_and_time_left(
     columns: int, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    write(tmp_path, Replay([SESSION], RUN))
+    write(tmp_path, Replay([opened(run_dir="r" * 130)], RUN))
     text, raw = on_a_terminal(environment, columns, "epoch 2/2 step 9/16")
     (bar,) = [line for line in text.splitlines() if "step 9/16" in line]
     assert "━" in bar and "loss 0.431" in bar and bar.rstrip().endswith("3 s left")
     assert ("updated" in bar) == (columns == 120)
     folded = " ".join(text.split())
     assert "71 of 80, .89 (.80 to .94); chance .50, majority .50 (hot dog)" in folded
+    assert b"Run: " + b"r" * 130 in raw  # the terminal wraps it, so that it copies in one piece
     assert "Best so far." in folded and "2 images are left out." in folded
     assert "By class (best validation, epoch 1):" in folded
     assert raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l") > 0  # the cursor is back
@@ -531,6 +539,11 @@ def test_a_failed_engine_is_told_with_where_to_go_on_from(json_lines: bool, trai
         assert lines_of(done, "ended") == [{"step": 2, "reason": "failed"}]
     else:
         assert "Last checkpoint, after step 2: runs/test/last.pt" in done.stdout
+
+
+def test_what_the_engine_refuses_cannot_be_had(train: Train) -> None:
+    done = train([Refused(id=2, reason="--folds 400: there are only 12 images.")], "--folds", "400")
+    assert (done.returncode, done.stderr) == (2, "tl-tui: --folds 400: there are only 12 images.\n")
 
 
 def test_failed_training_is_told(train: Train) -> None:

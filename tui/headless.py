@@ -105,12 +105,12 @@ async def _supervise(process: EngineProcess, task: Task) -> int:
 
 
 async def _events(process: EngineProcess, connection: Connection) -> AsyncIterator[AnyEvent]:
-    """The engine's events; its failure and its death are raised."""
+    """The engine's events; a refusal, its failure and its death are raised."""
     async for event in connection:
         if isinstance(event, EngineFailed):
             raise EngineFailure(event.sentence)
         if isinstance(event, Refused):
-            raise EngineFailure(event.reason)
+            raise Problem(event.reason)
         yield event
     raise EngineFailure(process.reason())
 

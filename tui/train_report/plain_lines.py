@@ -16,6 +16,7 @@ from .words import (
     printable,
     reach_summary,
     said,
+    where_words,
 )
 
 
@@ -48,6 +49,7 @@ class PlainLines:
         if self._story is not None and code is not None:
             words = last_words if self._story.ended else parting_words
             self._say(words(self._story))
+            self._say(where_words(self._story))
 
     def _step(self, step: StepTaken) -> str:
         assert self._story is not None

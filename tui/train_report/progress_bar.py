@@ -24,6 +24,7 @@ from .words import (
     printable,
     reach_summary,
     said,
+    where_words,
 )
 
 WIDE = 110
@@ -77,6 +78,7 @@ class ProgressBar:
         if self._story is not None and code is not None:
             words = last_words if self._story.ended else parting_words
             self._say(words(self._story))
+            self._say(where_words(self._story), soft_wrap=True)
 
     def _stepped(self, step: StepTaken) -> None:
         assert self._story is not None
@@ -92,6 +94,6 @@ class ProgressBar:
             told=" · ".join(parts),
         )
 
-    def _say(self, lines: list[str]) -> None:
+    def _say(self, lines: list[str], *, soft_wrap: bool = False) -> None:
         for line in lines:
-            self._console.print(printable(line), markup=False)
+            self._console.print(printable(line), markup=False, soft_wrap=soft_wrap)

@@ -9,6 +9,7 @@ from engine.protocol import (
     CheckpointSaved,
     FoldsEnded,
     FoldValidated,
+    MaskPlanned,
     SessionOpened,
     StepTaken,
     TrainBegan,
@@ -31,6 +32,8 @@ class Story:
     best: Validated | None = None
     checkpoints: dict[str, CheckpointSaved] = field(default_factory=dict)
     """The last of each name that could be saved."""
+    mask_why: str = ""
+    """Why the engine planned its last mask; a cycle that begins with it need not be told."""
     folds: list[FoldValidated] = field(default_factory=list)
     ended: bool = False
 
@@ -49,6 +52,8 @@ class Story:
                     self.best = event
             case CheckpointSaved(failure=""):
                 self.checkpoints[event.name] = event
+            case MaskPlanned():
+                self.mask_why = event.why
             case FoldValidated():
                 self.folds.append(event)
             case TrainEnded(reason="done" | "failed") | FoldsEnded(reason="done" | "failed"):

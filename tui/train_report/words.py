@@ -99,8 +99,9 @@ def said(story: Story, event: AnyEvent) -> list[str]:
         case PlanChanged() if event.plan is not None:
             return [_plan_words(event.plan)]
         case MaskPlanned():
-            return [f"From here on {_trains(stack, event.trainable)}{_because(event.why)}."]
-        case CycleBegan():
+            trains = _trains(stack, event.trainable)
+            return [f"From step {story.steps + 1} on {trains}{_because(event.why)}."]
+        case CycleBegan() if event.why != story.mask_why:
             steps = event.cycle.steps
             return [f"The schedule begins anew, over {steps} steps{_because(event.why)}."]
         case FoldValidated():
@@ -152,18 +153,27 @@ def folds_words(event: FoldsEnded) -> list[str]:
 
 
 def last_words(story: Story) -> list[str]:
-    """What the last measured step did, as the screen's caption says it; the classes; the files."""
+    """What the last measured step did, as the screen's caption says it, and the classes."""
     from ..caption import caption_of
 
     lines = [caption_of(story.session.stack, story.measured)] if story.measured else []
-    lines += class_lines(story.session.classes, story.best or story.validation)
-    return [*lines, *_where(story)]
+    return [*lines, *class_lines(story.session.classes, story.best or story.validation)]
 
 
 def parting_words(story: Story) -> list[str]:
     """What to say of a run that did not come to its end."""
     after = f" after step {story.steps}" if story.step else ""
-    return [f"Ended{after}, before all was done.", *_where(story)]
+    return [f"Ended{after}, before all was done."]
+
+
+def where_words(story: Story) -> list[str]:
+    """Where the checkpoints and the run are: paths, to be copied in one piece."""
+    lines = [
+        f"{name.capitalize()} checkpoint, after step {saved.step}: {saved.path}"
+        for name, saved in sorted(story.checkpoints.items())
+        if name in ("best", "last")
+    ]
+    return [*lines, f"Run: {story.session.run_dir}"]
 
 
 def class_lines(classes: Sequence[str], result: Validated | None) -> list[str]:
@@ -199,15 +209,6 @@ def mask_names(stack: StackInfo, trainable: Collection[int]) -> list[str]:
         whole = len(inside) == row.end_owner - row.first_owner
         names += [row.name] if whole else [stack.owners[owner].name for owner in inside]
     return names
-
-
-def _where(story: Story) -> list[str]:
-    lines = [
-        f"{name.capitalize()} checkpoint, after step {saved.step}: {saved.path}"
-        for name, saved in sorted(story.checkpoints.items())
-        if name in ("best", "last")
-    ]
-    return [*lines, f"Run: {story.session.run_dir}"]
 
 
 def _plan_words(plan: Plan) -> str:
