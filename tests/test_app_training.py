@@ -84,7 +84,7 @@ class TestRunning:
             await training(pilot, app, 9)
             await wait_until(pilot, lambda: "epoch 2 of 10 · 2 min left" in screen_lines(app)[0])
             assert "r pause" in screen_lines(app)[-1]
-            await pilot.press("r", "r")
+            await pilot.press("r")
             await wait_until(
                 pilot, lambda: "Paused after step 9, epoch 2 of 10" in screen_text(app)
             )
