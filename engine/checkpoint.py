@@ -80,6 +80,7 @@ def write(path: Path, snapshot: Snapshot, about: Mapping[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, part, {"tl-tui": strict_json.dumps(whole)})
+        part.chmod(0o666 & ~_umask())  # safetensors makes it for the owner alone
         _sync(part)
         os.replace(part, path)
         _sync(path.parent)
@@ -161,6 +162,12 @@ def read(path: Path) -> Checkpoint:
         applied=frozenset(about.get("applied", ())),
     )
     return Checkpoint(snapshot, about)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _sync(path: Path) -> None:

@@ -6,8 +6,6 @@ without augmentation. In fp32, on the same device, losses are those of the full 
 
 from __future__ import annotations
 
-import os
-
 import torch
 from torch import Tensor
 
@@ -55,12 +53,12 @@ class Features:
 
     def batch(self, samples: tuple[Sample, ...], epoch: int) -> Batch:
         """These samples with activations [N, ...] in place of images; unreadable ones left out."""
-        new = tuple(sample for sample in samples if os.fspath(sample.path) not in self._kept)
+        new = tuple(sample for sample in samples if sample.path not in self._kept)
         if new:
             self._compute(new)
         kept, skipped = [], []
         for sample in samples:
-            feature = self._kept[os.fspath(sample.path)]
+            feature = self._kept[sample.path]
             if isinstance(feature, str):
                 skipped.append((sample.path, feature))
             else:
@@ -76,14 +74,14 @@ class Features:
     def _compute(self, samples: tuple[Sample, ...]) -> None:
         batch = self.decoder.collect(samples, self.decoder.submit(samples), 0)
         for path, reason in batch.skipped:
-            self._kept[os.fspath(path)] = reason
+            self._kept[path] = reason
         if not len(batch.labels):
             return
         self.stack.model.eval()
         with torch.no_grad():  # not inference mode: what it makes cannot be saved for backward
             features = self.stack.run_to(self.cut, batch.images.to(self.device))
         for sample, feature in zip(batch.samples, features, strict=True):
-            self._kept[os.fspath(sample.path)] = feature.clone()
+            self._kept[sample.path] = feature.clone()
 
 
 class FeatureBatches:

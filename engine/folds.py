@@ -6,7 +6,6 @@ augmented, that prefix is run once an image for all folds together.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -108,7 +107,7 @@ class CrossValidation:
             if len(batch.labels):
                 answers = trainer.evaluate(batch)
                 evaluation.add(
-                    [os.fspath(sample.path) for sample in batch.samples],
+                    [sample.path for sample in batch.samples],
                     batch.labels.tolist(),
                     answers.predicted,
                     answers.probability,

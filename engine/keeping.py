@@ -40,11 +40,16 @@ class Keeping:
         self.opened, self.course, self.starts = opened, course, starts
         self.record, self.emit = record, emit
         self._saved: tuple[int, int] | None = None
+        self._tried: tuple[int, int] | None = None
 
     def up_to_date(self) -> bool:
         """There is a checkpoint of the weights as they are, or nothing was trained."""
         here = (self.course.start, self.course.step)
         return self._saved == here or self.course.steps_ever == 0
+
+    def tried(self) -> bool:
+        """The weights as they are were saved, or could not be and that was told."""
+        return self._tried == self._here() or self.up_to_date()
 
     def save(self, best: Validated | None = None, *, name: str = "last") -> None:
         """Write a checkpoint; a failure is told and not raised: the run goes on.
@@ -54,6 +59,7 @@ class Keeping:
             name: Of the checkpoint.
         """
         path = self.record.path / FOLDER / f"{name}.safetensors"
+        self._tried = self._here()
         try:
             checkpoint.write(path, self.opened.trainer.snapshot(), self._about(best))
             self._tell(name, path)

@@ -31,7 +31,7 @@ from .data import (
     ImageFolder,
     Sample,
     TrainBatches,
-    open_folder,
+    list_folder,
     yardstick_of,
 )
 from .defaults import defaults
@@ -133,11 +133,18 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
 
     stage = _Stage("data", emit)
     demo = config.data is None
-    folder = (
-        open_folder(demo_data.images_dir(), name=DEMO_NAME, seed=config.seed)
-        if config.data is None
-        else open_folder(Path(config.data), seed=config.seed)
+    listing = list_folder(
+        demo_data.images_dir() if config.data is None else Path(config.data),
+        labels=Path(config.labels) if config.labels else None,
+        name=DEMO_NAME if demo else None,
+        seed=config.seed,
     )
+    for found in listing:
+        if isinstance(found, ImageFolder):
+            folder = found
+        else:
+            stage.going_on(f"{found:,} images")
+            yield None
     stage.done(f"{len(folder.train)} + {len(folder.val)} images, {len(folder.classes)} classes")
     yield None
 

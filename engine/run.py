@@ -272,7 +272,7 @@ class Run:
             self._take_step(course.wanted, self.steering.strategy, measured=measured)
             if self.trainer.batches.position % course.batches_per_epoch == 0:
                 self._between = self._end_of_epoch()
-        elif not self.validation.tried() or not self.keeping.up_to_date():
+        elif not self.validation.tried() or not self.keeping.tried():
             self._between = self._end_of_epoch()
         else:
             self._end_training("done")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from .data import printable
 from .evaluation import Evaluation
 from .protocol import AnyEvent, ImageSkipped, ImagesShown, Thumbnail, Validated
 
@@ -96,8 +96,8 @@ class Validation:
             if self._last is None:
                 yield from self.whole()
             wrong = self._last.wrong if self._last else []
-            labels = {os.fspath(sample.path): sample for sample in self.opened.folder.val}
-            samples = tuple(labels[image.path] for image in wrong[:most] if image.path in labels)
+            named = {printable(sample.path): sample for sample in self.opened.folder.val}
+            samples = tuple(named[image.path] for image in wrong[:most])
             total = self._last.total - self._last.correct if self._last else 0
             batch = self.opened.decoder.collect(samples, self.opened.decoder.submit(samples), 0)
         else:
@@ -116,7 +116,7 @@ class Validation:
                 width, height, pixels = thumbnail_of(batch.images[number], self.opened.preset, side)
                 pictures.append(
                     Thumbnail(
-                        os.fspath(sample.path),
+                        printable(sample.path),
                         sample.label,
                         answers.predicted[number],
                         answers.probability[number],
@@ -147,7 +147,7 @@ class Validation:
             if len(batch.labels):
                 answers = opened.trainer.evaluate(batch)
                 evaluation.add(
-                    [os.fspath(sample.path) for sample in batch.samples],
+                    [printable(sample.path) for sample in batch.samples],
                     batch.labels.tolist(),
                     answers.predicted,
                     answers.probability,
@@ -180,7 +180,7 @@ class Skipped:
 
     def tell(self, batch: Batch) -> None:
         for path, reason in batch.skipped:
-            name = os.fspath(path)
+            name = printable(path)
             if name in self._paths:
                 continue
             self._paths.add(name)
