@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 
 from engine.problem import Problem
-from engine.protocol import RunConfig
+from engine.protocol import Plan, PlanPhase, RunConfig
+from tests.stacks import opened
 from tui import cli
 from tui.options import run_options
 from tui.run_file import CHOICES, key_of, write
+from tui.saved_choices import present_choices
 from tui.sectioned_command import SectionedCommand
+from tui.state import RunState
 
 
 @click.command("train", cls=SectionedCommand)
@@ -91,6 +95,28 @@ def test_a_written_file_asks_for_the_same(file: Path, tmp_path: Path) -> None:
         if field in here:
             expected = str(tmp_path / here[field])
         assert getattr(again, field) == expected, field
+
+
+@pytest.mark.parametrize("options", ["", "--steps 9 --folds 3 --run-dir out", "--plan lp-ft"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("planned", [True, False])
+def test_what_the_app_saves_can_be_trained(
+    options: str, optimizer: str, planned: bool, file: Path
+) -> None:
+    """Whatever was chosen on the command line and in the app since."""
+    given = config_of(*options.split())
+    session = opened()
+    head = PlanPhase(name="head", trainable=session.wanted, after_step=0, steps=8, epoch=1)
+    plan = Plan(name="gradual", phases=(head,)) if planned else None
+    recipe = msgspec.structs.replace(session.recipe, optimizer=optimizer, epochs=10)
+    state = RunState()
+    state.apply(msgspec.structs.replace(session, plan=plan, recipe=recipe))
+    saved = present_choices(given, state)
+    write(saved, file)
+    again = config_of("--config", file)
+    assert again == saved and again.run_dir is None
+    assert again.plan == ("gradual" if planned else None) and again.optimizer == optimizer
+    assert again.steps == given.steps
 
 
 # --- the command line goes before the file ------------------------------------------------------

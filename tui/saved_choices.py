@@ -26,7 +26,7 @@ def present_choices(config: RunConfig, state: RunState) -> RunConfig:
         "lr": recipe.lr_head,
         "lr_pretrained": recipe.lr_pretrained,
         "lr_decay": recipe.lr_decay,
-        "momentum": recipe.momentum,
+        "momentum": recipe.momentum if recipe.optimizer == "sgd" else None,
         "weight_decay": recipe.weight_decay,
         "lr_schedule": recipe.schedule,
         "warmup": recipe.warmup,
@@ -40,12 +40,15 @@ def present_choices(config: RunConfig, state: RunState) -> RunConfig:
         "trainable": None,
         "plan": None,
         "plan_epochs": None,
+        "run_dir": None,  # it holds this run
     }
     if recipe.epochs != session.recipe.epochs:
         changes["steps"] = None  # the epochs were chosen later
+    elif config.steps is not None:
+        changes["epochs"] = None
     plan = state.training.plan
     if plan is not None and plan.name in typing.get_args(PlanName):
-        changes |= {"plan": plan.name, "plan_epochs": config.plan_epochs}
+        changes |= {"plan": plan.name, "plan_epochs": config.plan_epochs, "folds": None}
     elif state.strategy is not None:
         changes["strategy"] = state.strategy
     else:

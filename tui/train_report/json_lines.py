@@ -29,8 +29,9 @@ from engine.record import step_fields
 from engine.scores import balanced_accuracy, interval
 
 from .. import exit_codes
+from ..saved_choices import mask_names
 from .story import Story
-from .words import majority_share, mask_names
+from .words import majority_share
 
 
 class JsonLines:

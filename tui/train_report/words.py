@@ -200,17 +200,6 @@ def class_lines(classes: Sequence[str], result: Validated | None) -> list[str]:
     ]
 
 
-def mask_names(stack: StackInfo, trainable: Collection[int]) -> list[str]:
-    """A mask as the journal writes it: rows that train altogether, else modules."""
-    mask = frozenset(trainable)
-    names: list[str] = []
-    for row in stack.rows:
-        inside = [owner for owner in range(row.first_owner, row.end_owner) if owner in mask]
-        whole = len(inside) == row.end_owner - row.first_owner
-        names += [row.name] if whole else [stack.owners[owner].name for owner in inside]
-    return names
-
-
 def _plan_words(plan: Plan) -> str:
     phases = ", then ".join(f"{phase.name} from epoch {phase.epoch} on" for phase in plan.phases)
     return f"Plan {plan.name}: {phases}."
