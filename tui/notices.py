@@ -81,10 +81,26 @@ class Notices:
             self._show("")
 
 
+CAUSES = 2
+"""Causes that an audit's sentence tells; the others are counted."""
+
+
 def audit_sentence(audited: Audited) -> str:
-    """What an audit found."""
+    """What an audit found: how many tensors changed, and for each cause one of them by name."""
     if not audited.findings:
-        return f"Audit: all {audited.tensors} frozen tensors are bit for bit as before."
-    first = audited.findings[0]
-    more = f" and {len(audited.findings) - 1} more" if len(audited.findings) > 1 else ""
-    return f"Audit: {first.tensor}{more} changed though frozen: {first.cause}"
+        return f"Audit: all {audited.tensors:,} frozen tensors are bit for bit as before."
+    by_cause: dict[str, list[str]] = {}
+    for finding in audited.findings:
+        by_cause.setdefault(finding.cause, []).append(finding.tensor)
+    count = len(audited.findings)
+    if count == 1:
+        ((cause, (tensor,)),) = by_cause.items()
+        return f"Audit: {tensor} changed though frozen: {cause}."
+    said = [f"Audit: {count:,} of {audited.tensors:,} frozen tensors changed."]
+    causes = sorted(by_cause.items(), key=lambda item: -len(item[1]))
+    for cause, tensors in causes[:CAUSES]:
+        more = f" and {len(tensors) - 1:,} more" if len(tensors) > 1 else ""
+        said.append(f"{tensors[0]}{more}: {cause}.")
+    if rest := sum(len(tensors) for _, tensors in causes[CAUSES:]):
+        said.append(f"The other {rest:,} have other causes.")
+    return " ".join(said)

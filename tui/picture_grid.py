@@ -45,5 +45,5 @@ def grid_of(width: int, height: int) -> Grid:
 
 def large_grid(width: int, height: int) -> Grid:
     """One picture as large as the screen has room for."""
-    side = max(4, min(width - LEAST_WORDS - 4, 2 * height))
+    side = max(4, min(width - LEAST_WORDS - 2, 2 * height))
     return Grid(1, 1, width, side, height, height)

@@ -8,7 +8,7 @@ from engine.scores import share_words
 from tui.results.section import Section
 from tui.screens.whole import Body
 from tui.visible import padded
-from tui.widgets.painted_lines import Line, Piece, line
+from tui.widgets.painted_lines import Line, Piece, line, line_width
 
 NAME = 16
 """Cells that the longest class name may take beside the matrix."""
@@ -24,10 +24,9 @@ class Confusion(Section):
         wrong = [(n, label, said) for (label, said), n in self._counts.items() if label != said]
         self._pairs = sorted(wrong, key=lambda pair: (-pair[0], pair[1], pair[2]))
         """(images, class, predicted) of every mistake, the most frequent first."""
-        self._longest = max(
-            (cell_len(self.name(one)) for _, one, _ in self._pairs[:500]), default=1
-        )
-        """Cells of the longest class name among the first pairs."""
+        confused = {label for _, label, _ in self._pairs}
+        self._longest = max((cell_len(self.name(label)) for label in confused), default=1)
+        """Cells of the longest name of a class that is taken for another."""
 
     def body(self, width: int, height: int) -> Body:
         matrix = self._matrix(width)
@@ -104,14 +103,13 @@ class Confusion(Section):
         images, label, said = self._pairs[number]
         total = self.results.per_class[label][1]
         share = share_words(images / total) if total else ""
-        wide = width >= 60
-        count = f"{images:,} of {total:,}" if wide else f"{images:,}/{total:,}"
-        between = " taken for " if wide else " as "
-        room = max(6, (width - (34 if wide else 22)) // 2)
-        return line(
-            padded(count, 15 if wide else 9, right=True),
-            (f" {share:>4}  ", "dim"),
-            padded(self.name(label), min(room, self._longest)),
-            (between, "dim"),
-            self.name(said),
-        )
+        if width < 60:
+            lead: list[Piece] = [(padded(f"{images:,}/{total:,}", 9, right=True), "text")]
+            between = " as "
+        else:
+            lead = [(padded(f"{images:,} of {total:,}", 15, right=True), "text")]
+            lead.append((f" {share:>4}", "dim"))
+            between = " taken for "
+        room = max(6, (width - line_width(lead) - len(between) - 2) // 2)
+        name = padded(self.name(label), min(room, self._longest))
+        return line(*lead, f"  {name}", (between, "dim"), self.name(said))
