@@ -36,22 +36,26 @@ class CrossValidation:
         course: Course,
         starts: Starts,
         norm_modes: Mapping[int, NormMode],
+        count: int,
     ) -> None:
+        """
+        Raises:
+            Problem: fewer than two folds, or more than there are images of a class.
+        """
+        self.parts = folds(opened.folder, count, opened.config.seed)
         self.opened, self.starts = opened, starts
         self.mask, self.norm_modes = course.wanted, dict(norm_modes)
         self.steps = opened.config.steps
 
-    def run(
-        self, count: int, skipped: Skipped, record: Record
-    ) -> Iterator[FoldValidated | FoldsEnded | None]:
+    def run(self, skipped: Skipped, record: Record) -> Iterator[FoldValidated | FoldsEnded | None]:
         """A batch a unit; the result of each fold, and at last of all.
 
         However it ends, model, optimizer, batches and random state are as before.
 
         Raises:
-            Problem: fewer than two folds, or more than there are images of a class.
+            Problem: not one validation image of a fold can be read.
         """
-        parts = folds(self.opened.folder, count, self.opened.config.seed)
+        parts, count = self.parts, len(self.parts)
         trainer = self.opened.trainer
         kept, batches, forward = trainer.snapshot(), trainer.batches, trainer.forward
         features = self._features()

@@ -27,6 +27,7 @@ from .protocol import (
     MeasurePrice,
     Pause,
     PriceMeasured,
+    Refused,
     RestoreLayer,
     SaveCheckpoint,
     SetMask,
@@ -184,9 +185,11 @@ class Run:
                 self._put_price()
             case CrossValidate():
                 self._need_rest("cross-validate")
+                folds = CrossValidation(
+                    self.opened, self.course, self.starts, steering.norm_modes, command.folds
+                )
                 self._begin_record()
-                folds = CrossValidation(self.opened, self.course, self.starts, steering.norm_modes)
-                told = self._emitting(folds.run(command.folds, self.skipped, self.record))
+                told = self._emitting(folds.run(self.skipped, self.record))
                 side.put("cross-validation", told, exclusive=True)
             case _:
                 raise Problem("The engine does not know this command.")
@@ -220,7 +223,10 @@ class Run:
         piece = self._side.next(idle=self.course.train_to is None)
         if piece is not None:
             self.busy = piece.name
-            self._side.do_unit(piece)
+            try:
+                self._side.do_unit(piece)
+            except Problem as problem:
+                self.emit(Refused(id=0, reason=str(problem)))  # of no command: it began long ago
             return True
         if self.course.train_to is not None:
             self._train_further()

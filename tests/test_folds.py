@@ -1,0 +1,142 @@
+"""Cross-validation: every image once, features cached without a difference, nothing left behind."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine import freezing
+from engine.features import FeatureBatches, Features, cut_of
+from engine.protocol import (
+    CrossValidate,
+    FoldsEnded,
+    FoldValidated,
+    Pause,
+    Refused,
+    SetMask,
+    SetNormMode,
+    Step,
+    StepTaken,
+    Train,
+)
+from tests.sessions import Driven, draw_images
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def options(folder: Path, tmp_path: Path) -> dict:
+    return {
+        "data": str(folder),
+        "weights": "none",
+        "image_size": 32,
+        "batch_size": 8,
+        "steps": 4,
+        "strategy": "last-stage",
+        "run_dir": str(tmp_path / "run"),
+    }
+
+
+def test_every_image_is_validated_once_and_nothing_is_left_behind(
+    options: dict, tmp_path: Path
+) -> None:
+    driven = Driven(**options)
+    driven.do(CrossValidate, folds=3)
+    folds, ended = driven.all(FoldValidated), driven.last(FoldsEnded)
+    assert [fold.fold for fold in folds] == [1, 2, 3]
+    assert ended.total == sum(fold.total for fold in folds) == 36
+    assert ended.correct == sum(fold.correct for fold in folds)
+    assert ended.accuracies == tuple(fold.correct / fold.total for fold in folds)
+    assert all(fold.steps == 4 and fold.cached for fold in folds)
+    assert ended.reason == "done"
+    plain = Driven(**options | {"run_dir": str(tmp_path / "plain")})
+    plain.do(Train, steps=4)
+    driven.do(Train, steps=4)
+    assert [s.loss for s in driven.all(StepTaken)] == [s.loss for s in plain.all(StepTaken)]
+
+
+def test_nothing_is_cached_where_the_prefix_would_not_always_give_the_same(options: dict) -> None:
+    driven = Driven(**options)
+    owners = driven.opened.stack.owners
+    stem = next(i for i, owner in enumerate(owners) if owner.name == "bn1")
+    driven.do(SetMask, trainable=(*driven.opened.strategies["feature-extraction"], stem))
+    driven.do(CrossValidate, folds=2)
+    assert [fold.cached for fold in driven.all(FoldValidated)] == ["", ""]
+    driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
+    driven.do(SetNormMode, owners=(stem,), mode="train")
+    driven.do(CrossValidate, folds=2)
+    assert [fold.cached for fold in driven.all(FoldValidated)[2:]] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("arch", "strategy"),
+    [
+        ("resnet18", "feature-extraction"),
+        ("resnet18", "last-stage"),
+        ("resnet18", "last-two-stages"),
+        ("mobilenet_v3_small", "feature-extraction"),
+        ("mobilenet_v3_small", "last-stage"),  # with dropout above the cut
+        ("densenet121", "feature-extraction"),
+    ],
+)
+def test_training_from_the_cut_is_training(
+    options: dict, tmp_path: Path, arch: str, strategy: str
+) -> None:
+    """Losses and weights after three steps, with features and without."""
+    made = []
+    for name in ("whole", "cached"):
+        one = Driven(
+            **options | {"arch": arch, "strategy": strategy, "run_dir": str(tmp_path / name)}
+        )
+        run = one.session.run
+        assert run is not None
+        made.append((one, run))
+    (whole, run), (_, other) = made
+    mask = frozenset(whole.opened.wanted)
+    cut = cut_of(other.opened.stack, mask)
+    assert cut is not None
+    features = Features(other.opened.stack, cut, other.opened.decoder, other.trainer.device)
+    other.trainer.batches = FeatureBatches(other.trainer.batches, features)  # type: ignore[assignment]
+    other.trainer.forward = partial(other.opened.stack.run_from, cut)
+    for _ in range(4):  # an epoch has three: the last one's features are there already
+        torch.manual_seed(7)  # dropout above the cut draws the same for both
+        one = run.trainer.step(mask, {}, measured=True)
+        torch.manual_seed(7)
+        two = other.trainer.step(mask, {}, measured=True)
+        assert one.loss == pytest.approx(two.loss, rel=1e-5)
+        assert one.correct == two.correct
+    for name, tensor in run.trainer.model.state_dict().items():
+        torch.testing.assert_close(
+            tensor, other.trainer.model.state_dict()[name], rtol=1e-4, atol=1e-6
+        )
+
+
+def test_a_pause_ends_it_and_a_step_does(options: dict, tmp_path: Path) -> None:
+    plain = Driven(**options | {"run_dir": str(tmp_path / "plain")})
+    plain.do(Step)
+    for number, ends in enumerate((Pause, Step)):
+        driven = Driven(**options | {"run_dir": str(tmp_path / f"{number}")})
+        before = {n: t.clone() for n, t in driven.session.run.trainer.model.state_dict().items()}  # type: ignore[union-attr]
+        driven.send(CrossValidate, folds=3)
+        for _ in range(3):
+            driven.session.work()
+        driven.do(ends)
+        if ends is Pause:
+            after = driven.session.run.trainer.model.state_dict()  # type: ignore[union-attr]
+            assert not freezing.changed_tensors(before, after)
+            driven.do(Step)
+        assert driven.last(StepTaken).loss == plain.last(StepTaken).loss
+
+
+def test_too_many_folds_are_refused_in_a_sentence(options: dict) -> None:
+    driven = Driven(**options)
+    for count, words in ((1, "least is 2"), (99, "at most 18 folds")):
+        driven.do(CrossValidate, folds=count)
+        assert words in driven.last(Refused).reason
+    assert not driven.all(FoldsEnded)
