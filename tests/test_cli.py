@@ -328,6 +328,29 @@ def test_train_from_a_file_along_a_plan(
     assert (tmp_path / "out" / "checkpoints").is_dir()
 
 
+def test_labels_from_a_file_and_an_image_that_cannot_be_read(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    folder = draw_images(tmp_path / "pictures")
+    rows = ["path,label"]
+    for image in sorted(folder.glob("train/*/*.png")):
+        name = "[bold]Käse" if image.parent.name == "dark" else "zwei\x1b[31m"
+        rows.append(f"{image.relative_to(folder)},{name}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "train" / "dark" / "003.png").write_bytes(b"\x89PNG and no more")
+    words = ("train", folder, *SMALL, "--labels", tmp_path / "labels.csv", "--epochs", "1")
+    done = run(*words, "--json", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = strict(done.stdout)
+    (validation,) = of(lines, "validation")
+    assert len(validation["per_class"]) == 2 and "[bold]Käse" in validation["per_class"]
+    (skipped,) = of(lines, "image_skipped")
+    assert skipped["path"].endswith("003.png") and validation["skipped_images"] == 1
+    done = run(*words, env=environment)
+    assert done.returncode == 0 and "\x1b" not in done.stdout
+    assert "1 image is left out." in done.stdout and "  [bold]Käse" in done.stdout
+
+
 def test_folds(environment: dict[str, str], images: Path) -> None:
     done = run(
         *("train", images, *SMALL, "--folds", "3", "--epochs", "1", "--json"), env=environment
