@@ -30,7 +30,7 @@ from engine.protocol import (
 from tui import run_file
 from tui.covering import Covering
 from tui.layer_names import names_of
-from tui.saved_choices import present_choices
+from tui.saved_choices import caveat, present_choices
 from tui.screens.ask import Ask
 from tui.screens.folds import FoldsScreen, ended_sentence
 from tui.screens.images import ImagesScreen, What
@@ -152,6 +152,7 @@ class FindingActions(Covering):
     def _stop_side_work(self) -> None:
         if self.run_state.phase == "ready":
             self.dialogue.send(Pause)
+            self.run_state.busy = None  # if it is not done, it says so within a second
 
     # --- folds ----------------------------------------------------------------------------------
 
@@ -255,7 +256,9 @@ class FindingActions(Covering):
         except Problem as problem:
             self.notices.answer(str(problem))
         else:
-            self.notices.answer(f"Saved: tl-tui train --config {path} trains like this.")
+            but = caveat(self.run_state)
+            said = f"Saved: tl-tui train --config {path} trains like this."
+            self.notices.answer(f"{said} {but}".rstrip())
 
 
 def wrong_with_folds(answer: str) -> str:

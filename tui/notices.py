@@ -102,5 +102,5 @@ def audit_sentence(audited: Audited) -> str:
         more = f" and {len(tensors) - 1:,} more" if len(tensors) > 1 else ""
         said.append(f"{tensors[0]}{more}: {cause}.")
     if rest := sum(len(tensors) for _, tensors in causes[CAUSES:]):
-        said.append(f"The other {rest:,} have other causes.")
+        said.append(f"{rest:,} more by other causes.")
     return " ".join(said)

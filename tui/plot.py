@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from tui.widgets.painted_lines import Line, Piece
 
@@ -56,7 +57,8 @@ class Scale:
         if low > 0 and high / low > 50:
             return cls(low, high, log=True)
         if high - low < 1e-9 * max(1.0, abs(high)):
-            low, high = low - 0.05, high + 0.05
+            pad = max(0.05, 1e-6 * abs(high))  # of a large value 0.05 is nothing
+            low, high = low - pad, high + pad
         return cls(low, high)
 
     def share(self, value: float) -> float:
@@ -125,7 +127,7 @@ def trace(canvas: Canvas, series: Series, last_x: float, scale: Scale) -> int | 
 
     before: tuple[int, int] | None = None
     end = None
-    for step, value in series.points:
+    for step, value in _by_column(series.points, columns / max(1.0, last_x - 1)):
         if not math.isfinite(value):
             before = None
             continue
@@ -141,6 +143,21 @@ def trace(canvas: Canvas, series: Series, last_x: float, scale: Scale) -> int | 
         for dot_y in range(high, low + 1):
             canvas.put(before[0], dot_y, ghost=True)
     return end
+
+
+def _by_column(
+    points: Sequence[tuple[float, float]], columns_per_step: float
+) -> Sequence[tuple[float, float]]:
+    """Points that fall into one column of dots as their mean; a column of nan alone is a gap."""
+    if columns_per_step >= 1 or len(points) < 3:
+        return points
+    found: list[tuple[float, float]] = []
+    for _, column in groupby(points, key=lambda point: int(point[0] * columns_per_step)):
+        inside = list(column)
+        finite = [value for _, value in inside if math.isfinite(value)]
+        mean = math.fsum(finite) / len(finite) if finite else math.nan
+        found.append((inside[-1][0], mean))
+    return found
 
 
 def _segment(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:

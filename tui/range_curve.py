@@ -32,7 +32,7 @@ def range_curve(
         plain: Draw in ASCII.
     """
     columns, rows = max(1, width - AXIS - 1), max(1, height - 2)
-    rates = [rate for rate, _ in points]
+    rates = [rate for rate, _ in points] + ([] if proposal is None else [proposal])
     rate_axis = Scale(min([LOWEST, *rates]), max([HIGHEST, *rates]), log=True)
     canvas = Canvas(columns, rows, plain=plain)
     # What explodes would flatten all that can be learnt from: it leaves the picture at the top.

@@ -52,7 +52,7 @@ def present_choices(config: RunConfig, state: RunState) -> RunConfig:
     elif state.strategy is not None:
         changes["strategy"] = state.strategy
     else:
-        changes["trainable"] = mask_names(session.stack, state.wanted)
+        changes["trainable"] = mask_names(session.stack, state.wanted) or None
     if state.training.weights != session.weights:
         changes["weights"] = "none"
     return msgspec.structs.replace(config, **changes)
@@ -69,3 +69,25 @@ def mask_names(stack: StackInfo, mask: Collection[int]) -> tuple[str, ...]:
         else:
             names += [stack.owners[owner].name for owner in inside]
     return tuple(names)
+
+
+def caveat(state: RunState) -> str:
+    """What a file cannot say of the mask, in a sentence; empty if it says all of it."""
+    stack = state.stack
+    if stack is None or state.training.plan is not None or state.strategy is not None:
+        return ""
+    if not state.wanted:
+        return "A file cannot say that nothing trains: it leaves the strategy to the defaults."
+    blurred = [
+        row.name
+        for row in stack.rows
+        if state.trainable(range(row.first_owner, row.end_owner)) == "partial"
+        and any(
+            stack.owners[owner].name == row.name and owner in state.wanted
+            for owner in range(row.first_owner, row.end_owner)
+        )
+    ]
+    if not blurred:
+        return ""
+    names = ", ".join(blurred)
+    return f"In a file {names} means the whole layer, not its part of that name: all of it trains."

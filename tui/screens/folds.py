@@ -47,7 +47,7 @@ class FoldsScreen(WholeScreen):
         self._before: tuple[object, object] = (
             (state.findings.folds, state.findings.folds_ended) if fresh else (None, None)
         )
-        self._refused = self.stopping = False
+        self._refused = self.stopped = False
         super().__init__(state, look)
 
     @property
@@ -62,7 +62,8 @@ class FoldsScreen(WholeScreen):
 
     @property
     def going(self) -> bool:
-        return self.ended is None and not self._refused and self.state.phase != "dead"
+        over = self.ended is not None or self._refused or self.stopped
+        return not over and self.state.phase != "dead"
 
     @property
     def count(self) -> int:
@@ -83,8 +84,7 @@ class FoldsScreen(WholeScreen):
         lines = [self._fold(fold, width) for fold in self.folds]
         number = len(self.folds) + 1
         if self.going and number <= self.count:
-            doing = "stops after this step" if self.stopping else "trains from the session's start"
-            lines.append(line((f"  {number:>3}  {doing}", "dim")))
+            lines.append(line((f"  {number:>3}  trains from the session's start", "dim")))
         summary = [
             line(f"  {part}") for text in self._summary() for part in wrapped(text, width - 4, 4)
         ]
@@ -127,6 +127,8 @@ class FoldsScreen(WholeScreen):
         if not self.folds:
             if self.ended is not None:
                 return [ended_sentence(self.ended)]
+            if self.stopped:
+                return ["Stopped before the first fold was done."]
             return ["Each split trains anew on all images but its own, and is validated on those."]
         right, total = self._sums()
         shares = [fold.correct / fold.total for fold in self.folds if fold.total]
@@ -147,6 +149,8 @@ class FoldsScreen(WholeScreen):
             said.append(cached)
         if self.ended is not None and self.ended.reason != "done":
             said.append(ended_sentence(self.ended))
+        elif self.stopped and self.ended is None:
+            said.append(f"Stopped after {len(self.folds)} of {self.count} folds.")
         elif self.state.phase == "dead" and self.ended is None:
             said.append("The engine is gone before it was done.")
         return said
@@ -157,12 +161,12 @@ class FoldsScreen(WholeScreen):
 
     def keys(self) -> list[tuple[str, str]]:
         if self.going:
-            return [] if self.stopping else [("p", "stop")]
+            return [("p", "stop")]
         return [("r", "again")]
 
     def pressed(self, key: str) -> bool:
-        if key == "p" and self.going and not self.stopping:
-            self.stopping = True
+        if key == "p" and self.going:
+            self.stopped = True
             self._stop()
             self.redraw()
         elif key == "r" and not self.going:
