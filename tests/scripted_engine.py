@@ -11,6 +11,8 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import msgspec
+
 from engine import plan as plans
 from engine.course import Course
 from engine.problem import Problem
@@ -328,8 +330,9 @@ class ScriptedEngine:
             memory_used=None if self.session.memory_total is None else int(1.3 * 2**30),
             lr_factor=factor,
             seconds_left=left,
-            **({} if measured else {"rows": (), "owners": ()}),
         )
+        if not measured:
+            taken = msgspec.structs.replace(taken, rows=(), owners=())
         self._emit(taken)
         if measured:
             moved = tuple(

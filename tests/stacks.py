@@ -261,7 +261,8 @@ def priced(stack: StackInfo) -> PriceMeasured:
         forward_bytes=(1_000_000,) * count,
         beside_bytes=(1_000_000,) * count,
         backward_bytes=(1_000_000,) * count,
-        update_share=0.0,
+        kept_share=0.0,
+        gradient_share=1.0,
         fixed_bytes=20_000_000,
         measured_ms=1.0 + 0.3 * count,
     )

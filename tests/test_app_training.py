@@ -461,6 +461,27 @@ class TestPlans:
         assert state.wanted == frozenset(everything)
 
 
+class TestBetweenMeasuredSteps:
+    async def test_what_was_thawed_since_is_no_finding_and_no_wish_either(self):
+        engine = ScriptedEngine(hold=True)
+        app = workbench(engine)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await ready(pilot)
+            await pilot.press("r")
+            engine.release()  # the first is measured
+            await training(pilot, app, 1)
+            await pilot.press("2")
+            engine.release()
+            await training(pilot, app, 2)
+            await pilot.press("down")
+            await wait_until(pilot, lambda: " train " in row_line(app, "layer4.1"))
+            assert "→" not in row_line(app, "layer4.1")
+            said = "Since then layer4 trains too, not measured yet."
+            await wait_until(pilot, lambda: said in screen_text(app))
+            await wait_until(pilot, lambda: "step 2 was not measured" in screen_text(app))
+            assert "cuts the graph" not in screen_text(app)
+
+
 class TestStrategies:
     async def test_bn_only_is_5_and_a_strategy_goes_out_by_name(self):
         engine = ScriptedEngine()

@@ -47,7 +47,7 @@ class Brick:
 
     wanted: Trainable
     pending: bool
-    """The wish differs from the mask that the measured step ran with."""
+    """The wish differs from the mask that the last step ran with."""
     share: str
     """How much of it is wanted trainable if only a part is: `2/4`, or in percent."""
     channel: Channel
@@ -58,6 +58,8 @@ class Brick:
     """The gradient did not reach it."""
     rate: float
     """Its learning rate now, the schedule's factor included."""
+    stale: bool = False
+    """The wish differs from the mask of the last measured step: its numbers tell of before."""
     by_hand: bool = False
     """Its base rate is not the one that the recipe gives it."""
     thaws_in: int | None = None
@@ -134,10 +136,23 @@ def brick_of(state: RunState, target: Target) -> Brick:
         predicted: Reach = state.predicted(owners)
         channel = Channel("closed" if predicted == "unreached" else "open")
         share = _share(owners, state)
-        return Brick(wanted, False, share, channel, None, False, False, rate, by_hand, thaws_in)
+        return Brick(
+            wanted,
+            False,
+            share,
+            channel,
+            None,
+            False,
+            False,
+            rate,
+            by_hand=by_hand,
+            thaws_in=thaws_in,
+        )
     applied = frozenset(step.mask)
     was = state.trainable(owners, applied)
-    pending = any((owner in applied) != (owner in state.wanted) for owner in owners)
+    stale = any((owner in applied) != (owner in state.wanted) for owner in owners)
+    ran = state.applied if state.applied is not None else applied
+    pending = any((owner in ran) != (owner in state.wanted) for owner in owners)
     channel = channel_of(measurement, was != "none")
     if channel.kind == "closed" and wanted != "none":
         channel = Channel("open")
@@ -150,6 +165,7 @@ def brick_of(state: RunState, target: Target) -> Brick:
         resting=channel.kind == "updated" and measurement.update_ratio == 0 and rate == 0,
         dim=measurement.reach == "unreached",
         rate=rate,
+        stale=stale,
         by_hand=by_hand,
         thaws_in=thaws_in,
     )

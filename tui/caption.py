@@ -60,7 +60,8 @@ def caption(state: RunState, width: int) -> list[str]:
     clauses = _happened(session.stack, step)
     if frozenset(step.mask) != state.wanted:
         clauses.append(_coming(state, step))
-        if state.wanted - frozenset(step.mask) and not state.planned_why and cycle_offer(state):
+        thawed = state.pending and state.wanted - frozenset(step.mask)
+        if thawed and not state.planned_why and cycle_offer(state):
             clauses.append(_offer(state))
     elif _broken(step):
         clauses.append(Clause(("0 starts over.", ""), FINDING))
@@ -225,6 +226,8 @@ def _coming(state: RunState, step: StepTaken) -> Clause:
     session = state.session
     assert session is not None
     stack = session.stack
+    if state.applied == state.wanted and state.step > step.step:
+        return _unmeasured(state, step)
     applied = frozenset(step.mask)
     thawed, frozen = state.wanted - applied, applied - state.wanted
     forms: list[str] = []
@@ -241,6 +244,19 @@ def _coming(state: RunState, step: StepTaken) -> Clause:
             did.append(f"froze {names_of(stack, frozen, limit).text}")
         forms += [f"{who} {listed(did)}: {said}" for said in after]
     return Clause((*forms, _next_alone(state)), weight=2)
+
+
+def _unmeasured(state: RunState, step: StepTaken) -> Clause:
+    """Steps were taken with what is wanted, and none of them was measured yet."""
+    assert state.session is not None
+    stack = state.session.stack
+    thawed = state.wanted - frozenset(step.mask)
+    forms = [
+        f"Since then {names_of(stack, thawed, limit).text} "
+        f"{'train' if names_of(stack, thawed, limit).plural else 'trains'} too, not measured yet."
+        for limit in ((3, 1) if thawed else ())
+    ]
+    return Clause((*forms, f"Step {state.step} ran with another mask, not measured yet.", ""))
 
 
 def _planned(state: RunState) -> list[Clause]:

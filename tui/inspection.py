@@ -288,8 +288,8 @@ def _why(state: RunState, target: Target, seen: LayerMeasurement | None, wanted:
     if thaws_in is not None:
         now = f"{now} The plan thaws it in epoch {thaws_in}."
         return now if seen is not None else now.strip()
-    if seen is not None and state.trainable(owners, state.applied) == wanted:
-        moved = state.predicted(owners) != seen.reach and state.pending
+    if seen is not None and state.trainable(owners, state.measured_mask) == wanted:
+        moved = state.predicted(owners) != seen.reach and state.measured_mask != state.wanted
         return f"{now} {_next_why(state, owners, wanted)}" if moved else now
     return f"{now} {_next_why(state, owners, wanted)}".strip()
 
@@ -297,6 +297,8 @@ def _why(state: RunState, target: Target, seen: LayerMeasurement | None, wanted:
 def _next_why(state: RunState, owners: range, wanted: Trainable) -> str:
     """What the next step will do here, by the wanted mask and the real graph."""
     predicted = state.predicted(owners)
+    if state.applied == state.wanted and predicted == "updated":
+        return f"It learns since; step {state.step} was not measured."
     if predicted == "updated":
         return (
             "It learns from the next step on."
@@ -319,7 +321,7 @@ def _measured_why(state: RunState, target: Target, owners: range, seen: LayerMea
             return "The gradient came, but it has vanished: there is nothing to learn from."
         if seen.update_ratio == 0:
             return "It has a gradient and did not move: its learning rate is 0."
-        if state.trainable(owners, state.applied) == "partial":
+        if state.trainable(owners, state.measured_mask) == "partial":
             return "Its trainable parts learnt; the frozen ones passed the gradient on."
         return "It learnt from its gradient."
     if seen.reach == "passed":
@@ -346,11 +348,11 @@ def _next_updated(state: RunState, owners: range) -> str:
 
 
 def _cut_off(state: RunState, owners: range) -> bool:
-    """The graph says that these are reached with the applied mask, and they were not."""
+    """The graph says that these are reached with the measured mask, and they were not."""
     assert state.session is not None
-    applied = state.applied or frozenset()
-    if not any(owner in applied for owner in owners):
+    mask = state.measured_mask
+    if not any(owner in mask for owner in owners):
         return False
     parents = [owner.parents for owner in state.session.stack.owners]
-    reach = predict_owners(parents, applied)
+    reach = predict_owners(parents, mask)
     return any(reach[owner] != "unreached" for owner in owners)

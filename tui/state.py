@@ -149,6 +149,11 @@ class RunState:
         return self.applied is not None and self.applied != self.wanted
 
     @property
+    def measured_mask(self) -> Mask:
+        """The mask that the last measured step ran with; there may have been steps since."""
+        return frozenset(self.measured.mask) if self.measured else frozenset()
+
+    @property
     def unconfirmed(self) -> bool:
         """The engine has not yet answered the last wish."""
         return bool(self._unanswered) or self.provisional

@@ -69,12 +69,12 @@ def _heading(columns: Columns, glyphs: Glyphs) -> list[Piece]:
 def _layer(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
     brick = line.brick
     assert brick is not None
-    quiet = "unreached" if brick.dim else "dim" if brick.pending else "text"
+    quiet = "unreached" if brick.dim else "dim" if brick.stale else "text"
     state, reach = _state(brick, glyphs), _reach(brick, glyphs)
-    state_style = "text" if brick.pending or not brick.dim else "unreached"
+    state_style = "text" if brick.stale or not brick.dim else "unreached"
     finding = brick.channel.kind in ("cut off", "vanished")
-    alarm = brick.channel.kind == "nonfinite" and not brick.pending
-    reach_style = "alarm" if alarm else "strong" if finding and not brick.pending else quiet
+    alarm = brick.channel.kind == "nonfinite" and not brick.stale
+    reach_style = "alarm" if alarm else "strong" if finding and not brick.stale else quiet
     pieces = _name(line, columns, glyphs, session)
     pieces.append((columns.state, state, state_style))
     pieces.append((columns.reach, fit(reach, REACH, glyphs.ellipsis), reach_style))
@@ -82,7 +82,7 @@ def _layer(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened)
     if measurement is not None:
         norm, ratio = _numbers(brick, measurement, glyphs)
         bar = _bar(measurement.grad_norm, glyphs) if brick.channel.kind == "updated" else ""
-        style = "dim" if brick.pending else "gradient"
+        style = "dim" if brick.stale else "gradient"
         number = "alarm" if alarm else quiet
         if columns.bar is not None and bar:
             pieces.append((columns.bar, bar, style))
