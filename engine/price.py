@@ -24,12 +24,13 @@ from . import freezing
 from .freezing import Mask
 from .memory_limit import memory
 from .optimizer import RowOptimizer
-from .price_model import predict
+from .price_model import predict, saved_bytes
 from .probe import _CudaClock, _HostClock
 from .problem import Problem
 from .protocol import Optimizer, Precision, PriceMeasured, Recipe
 from .stack import Stack
-from .step_memory import LiveBytes, StepMemory, in_precision, look_at_memory, twin_of
+from .step_memory import StepMemory, in_precision, look_at_memory, twin_of
+from .step_peak import Peak, hand_back
 
 ROUNDS = 5
 """Steps of each kind, at most."""
@@ -83,7 +84,8 @@ def measure_price(
         pass_ms=(0.0,) * len(stack.owners),
         learn_ms=(0.0,) * len(stack.owners),
         fixed_ms=0.0,
-        update_share=1.0,
+        kept_share=0.0,
+        gradient_share=0.0,
         measured_ms=0.0,
         **vars(found),
     )
@@ -100,7 +102,7 @@ def measure_price(
                 return
             except torch.OutOfMemoryError:
                 pass
-            _hand_back(device)  # outside of `except`, for the exception holds the tensors
+            hand_back(device)  # outside of `except`, for the exception holds the tensors
         if count < 4:
             raise PriceProblem(
                 "The price of a step cannot be measured: a step with everything trainable needs "
@@ -123,8 +125,13 @@ def _timed(
     first: Mask = frozenset(i for i, owner in enumerate(stack.owners) if not owner.parents)
     with _random_state_kept(device):
         steps = _Steps(twin_of(stack), device, shape, classes, recipe)
-        share = steps.update_share(full)
     yield None
+    peaks: dict[Mask, int | None] = {}
+    for mask in (full, first, frozenset()):  # the first warms up, too
+        with _random_state_kept(device):
+            peaks[mask] = steps.peak(mask)
+        yield None
+    price = _with_peaks(stack, price, price.batch / shape[0], peaks)
     taken: dict[Mask, list[_Timing]] = {frozenset(): [], first: [], full: []}
     seconds = 0.0
     for number in range(ROUNDS):
@@ -136,9 +143,36 @@ def _timed(
             seconds += timings[-1].total / 1e3
             yield None
     del steps
-    _hand_back(device)
+    hand_back(device)
     nothing, passing, learning = (_typical(timings) for timings in taken.values())
-    yield _assembled(stack, price, share, price.batch / shape[0], nothing, passing, learning)
+    yield _assembled(stack, price, price.batch / shape[0], nothing, passing, learning)
+
+
+def _with_peaks(
+    stack: Stack, price: PriceMeasured, scale: float, peaks: dict[Mask, int | None]
+) -> PriceMeasured:
+    """The price with what the allocator and the kernels' scratch memory add to it.
+
+    What the steps took beyond the tensors: with nothing trainable it is fixed, what comes to it
+    when the gradient passes is in proportion to the tensors that are kept, and what comes to that
+    when everything learns to the gradients.
+    """
+    batch = price.fixed_bytes  # it was there before those steps
+    parents = [owner.parents for owner in stack.owners]
+    for mask in sorted(peaks, key=len):
+        peak = peaks[mask]
+        if peak is None:
+            continue
+        missing = max(0, round(scale * peak) + batch - predict(price, parents, mask).peak_bytes)
+        if not mask:
+            price = msgspec.structs.replace(price, fixed_bytes=price.fixed_bytes + missing)
+        elif len(mask) < len(parents):
+            kept = saved_bytes(price, parents, mask)
+            price = msgspec.structs.replace(price, kept_share=missing / max(1, kept))
+        else:
+            gradients = sum(price.gradient_bytes)
+            price = msgspec.structs.replace(price, gradient_share=missing / max(1, gradients))
+    return price
 
 
 # --- from the steps to each owner's share ---------------------------------------------------------
@@ -169,7 +203,6 @@ def _typical(timings: list[_Timing]) -> _Timing:
 def _assembled(
     stack: Stack,
     price: PriceMeasured,
-    share: float,
     scale: float,
     nothing: _Timing,
     passing: _Timing,
@@ -213,7 +246,6 @@ def _assembled(
         pass_ms=_brought_to(scale, handed_on, passing_sum),
         learn_ms=_brought_to(scale, learn, learning_sum),
         fixed_ms=before_backward + start_of_backward,
-        update_share=share,
         measured_ms=scale * learning.total,
     )
 
@@ -246,14 +278,24 @@ class _Steps:
         self.optimizer = RowOptimizer(twin, recipe)
         self.optimizer.set_rates([0.0] * len(twin.rows), 1.0)
 
-    def update_share(self, mask: Mask) -> float:
-        """Working memory of the update as a share of the gradients; this step warms up too."""
-        self._prepare(mask)
-        self._loss().backward()
-        gradients = sum(p.nbytes for p in self.twin.model.parameters() if p.grad is not None)
-        with LiveBytes() as live:
-            self.optimizer.torch.step()
-        return live.peak / max(1, gradients)
+    def peak(self, mask: Mask) -> int | None:
+        """Bytes that a first step with a mask takes, as the system sees it.
+
+        It keeps the weights before the update, as a step does that the probe watches.
+        """
+        self.optimizer.torch.zero_grad(set_to_none=True)
+        self.optimizer.torch.state.clear()
+        with Peak(self.device) as peak:
+            self._prepare(mask)
+            loss = self._loss()
+            if loss.requires_grad:
+                loss.backward()
+                trainable = [p for p in self.twin.model.parameters() if p.grad is not None]
+                copies = [torch.empty_like(p, requires_grad=False) for p in trainable]
+                torch._foreach_copy_(copies, [p.detach() for p in trainable])
+                self.optimizer.torch.step()
+            float(loss.detach())  # waits for the device
+        return peak.bytes
 
     def take(self, mask: Mask) -> _Timing:
         """One step, timed at every owner."""
@@ -325,9 +367,3 @@ def _free_bytes(device: torch.device) -> int:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
     return memory().free
-
-
-def _hand_back(device: torch.device) -> None:
-    """Give what the probe used to the device or the system, which would count it as the run's."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

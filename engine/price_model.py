@@ -79,17 +79,18 @@ def _peak_bytes(price: PriceMeasured, arrives: list[bool], learns: set[int]) -> 
     kept = _kept(price, arrives, learns)
     peak = held = 0
     for owner, more in enumerate(kept):
-        held += more
+        held += round(more * (1 + price.kept_share))
         peak = max(peak, price.forward_bytes[owner], held + price.beside_bytes[owner])
     gradients = 0
     for owner in range(len(kept) - 1, -1, -1):
         if owner in learns:
             gradients += price.gradient_bytes[owner]
         if arrives[owner]:
-            peak = max(peak, held + gradients + price.backward_bytes[owner])
-        held -= kept[owner]
+            beside = round(gradients * price.gradient_share)
+            peak = max(peak, held + gradients + beside + price.backward_bytes[owner])
+        held -= round(kept[owner] * (1 + price.kept_share))
     # A measured step keeps the weights as they were before the update (`engine.probe`): as many
     # bytes as there are gradients.
-    peak = max(peak, round(gradients * (2 + price.update_share)))
+    peak = max(peak, round(gradients * (2 + price.gradient_share)))
     state = sum([price.state_bytes[owner] for owner in learns])
     return price.fixed_bytes + state + peak

@@ -317,8 +317,10 @@ class PriceMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The same beside what is kept, if everything that backward can need is kept."""
     backward_bytes: tuple[int, ...]
     """The most that is in use for a moment in backward, beside what is kept and the gradients."""
-    update_share: float
-    """Working memory of the update, as a share of the gradients."""
+    kept_share: float
+    """What the allocator holds beside what is kept, as a share of it."""
+    gradient_share: float
+    """Working memory of the update, and what the allocator holds, as a share of the gradients."""
     fixed_bytes: int
     """The batch, and what else no owner accounts for."""
     measured_ms: float
