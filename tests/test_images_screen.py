@@ -9,11 +9,12 @@ from rich.cells import cell_len
 from rich.color import Color
 
 from engine.protocol import Refused, ShowImages
-from tests.findings import images, thumbnail
+from tests.findings import images, results, thumbnail
 from tests.scripted_engine import ScriptedEngine
 from tests.stacks import opened
 from tests.workbench import ready, screen_lines, screen_text, steps_taken, wait_until, workbench
 from tui.picture_grid import grid_of, large_grid
+from tui.screens.images import common_folder
 from tui.thumbnail import cells_of, pixel_style
 from tui.widgets.painted_lines import line_width
 
@@ -76,6 +77,21 @@ class TestDrawing:
 
     def test_too_few_bytes_draw_nothing(self):
         assert cells_of(thumbnail(side=8, pixels=b"\x00" * 10), 8, 8) == []
+
+
+@pytest.mark.parametrize(
+    ("paths", "folder"),
+    [
+        (["/d/val/a/1.jpg", "/d/val/b/2.jpg"], "/d/val/"),
+        (["/d/val/a/1.jpg", "/d/val/a/2.jpg"], "/d/val/"),
+        (["val/a/1.jpg", "/d/val/a/2.jpg"], ""),
+        (["/a/1.jpg"], ""),
+        (["1.jpg", "2.jpg"], ""),
+        ([], ""),
+    ],
+)
+def test_the_folder_that_holds_all(paths, folder):
+    assert common_folder(paths) == folder
 
 
 class TestGrid:
@@ -168,6 +184,32 @@ class TestScreen:
             await wait_until(pilot, lambda: "ago" not in screen_text(app))
             await pilot.press("escape")
             await steps_taken(pilot, 1)
+
+    async def test_newer_results_bring_their_most_wrong(self):
+        engine = ScriptedEngine()
+        app = workbench(engine)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await open_images(pilot, engine, images())
+            await pilot.press("tab")
+            engine.emit(images("wrong", 3))
+            await wait_until(pilot, lambda: "3 of 10 images" in screen_text(app))
+            engine.emit(results(step=8))
+            await wait_until(pilot, lambda: len(engine.sent(ShowImages)) == 3)
+            assert engine.sent(ShowImages)[-1].what == "wrong"
+            engine.emit(images("wrong", 2))
+            await wait_until(pilot, lambda: "2 of 10 images" in screen_text(app))
+            assert len(engine.sent(ShowImages)) == 3
+
+    async def test_the_folder_of_all_is_left_out_but_of_the_large_one(self):
+        engine = ScriptedEngine()
+        app = workbench(engine)
+        places = ("/data/set/val/a/0000.jpg", "/data/set/val/b/0001.jpg")
+        shown = images(images=tuple(thumbnail(path=path) for path in places))
+        async with app.run_test(size=(80, 24)) as pilot:
+            await open_images(pilot, engine, shown)
+            assert "a/0000.jpg" in screen_text(app) and "/data" not in screen_text(app)
+            await pilot.press("enter")
+            assert "/data/set/val/a/0000.jpg" in screen_text(app)
 
     async def test_a_larger_window_asks_for_larger_ones(self):
         engine = ScriptedEngine()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Literal
 
@@ -71,6 +72,10 @@ class ImagesScreen(WholeScreen):
         self._cells: dict[tuple[int, int, int], list[Line]] = {}
         """Of each picture of the set that is shown, by its number and room."""
         self._seen = state.findings.images
+        self._results = state.findings.results
+        """Those that the most wrong images are of."""
+        self._folder = ""
+        """In which all of the images are; said once, where there is room."""
         super().__init__(state, look)
 
     def make_drawing(self) -> Drawing:
@@ -111,9 +116,13 @@ class ImagesScreen(WholeScreen):
             self._seen = shown
             self._got[shown.what] = shown
             self._sides[shown.what] = self._asked.pop(shown.what, self._sides.get(shown.what, 0))
+            self._folder = common_folder([image.path for image in shown.images])
             self._cells.clear()
+            self._results = state.findings.results
         super().show(state)
-        if self.is_mounted and not state.running and not self._asked and self._behind(state):
+        newer = state.findings.results is not self._results
+        old = newer if self.what == "wrong" else self._behind(state)
+        if self.is_mounted and not state.running and not self._asked and old:
             self._want(anew=True)
 
     def _behind(self, state: RunState) -> int:
@@ -210,7 +219,8 @@ class ImagesScreen(WholeScreen):
                 line((part, "dim" if right else "text")) for part in _in_cells(words, width, 3)
             ]
         lines.append(())
-        path = self.glyphs.text(visible(image.path))
+        path = image.path if self.large else image.path.removeprefix(self._folder)
+        path = self.glyphs.text(visible(path))
         room = max(1, min(4, height - len(lines) - 1))
         lines += [
             line((part, "dim")) for part in _in_cells(shortened(path, width * room), width, 9)
@@ -298,6 +308,18 @@ class ImagesScreen(WholeScreen):
         if got is None or not got.images:
             return ""
         return f"{self.cursor + 1:,} of {len(got.images):,} "
+
+
+def common_folder(paths: list[str]) -> str:
+    """The folder that holds all of the paths, with its slash; empty if there is none."""
+    try:
+        folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    except ValueError:
+        return ""  # none, or absolute and relative ones
+    # The class's folder is worth its cells even if all of the images are in it.
+    if folder and {os.path.dirname(path) for path in paths} == {folder}:
+        folder = os.path.dirname(folder)
+    return f"{folder}/" if folder not in ("", "/") else ""
 
 
 def _in_cells(text: str, width: int, lines: int) -> list[str]:
