@@ -16,71 +16,10 @@ from engine.data import (
     Decoder,
     Sample,
     TrainBatches,
-    UnreadableImage,
     open_folder,
-    read_rgb,
     yardstick_of,
 )
 from tests.sessions import draw_images
-
-GREY = 140
-
-
-def saved(image: Image.Image, path: Path, **options: object) -> np.ndarray:
-    image.save(path, **options)
-    return np.asarray(read_rgb(path))
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "1"])
-def test_any_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
-    image = Image.new("RGB", (8, 6), (GREY, GREY, GREY)).convert(mode)
-    pixels = saved(image, tmp_path / ("image.tif" if mode == "CMYK" else "image.png"))
-    assert pixels.shape == (6, 8, 3)
-    if mode != "1":
-        assert abs(int(pixels.mean()) - GREY) <= 3
-
-
-def test_a_16_bit_image_is_scaled_by_its_range(tmp_path: Path) -> None:
-    """Pillow's own conversion would clip it white."""
-    values = np.full((6, 8), GREY << 8, dtype=np.uint16)
-    pixels = saved(Image.fromarray(values), tmp_path / "scan.png")
-    assert set(pixels.ravel()) == {GREY}
-
-
-def test_a_floating_point_image_is_scaled(tmp_path: Path) -> None:
-    values = np.full((6, 8), 0.5, dtype=np.float32)
-    assert set(saved(Image.fromarray(values), tmp_path / "scan.tif").ravel()) == {127}
-
-
-def test_a_rotated_photograph_stands_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # rotate by 90 degrees to see it upright
-    pixels = saved(Image.new("RGB", (10, 4), "white"), tmp_path / "photo.jpg", exif=exif)
-    assert pixels.shape == (10, 4, 3)
-
-
-def test_transparent_pixels_are_white_not_black(tmp_path: Path) -> None:
-    assert saved(Image.new("RGBA", (4, 4), (0, 0, 0, 0)), tmp_path / "icon.png").min() == 255
-
-
-def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
-    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
-    assert tuple(np.asarray(read_rgb(tmp_path / "moving.gif"))[0, 0]) == (255, 0, 0)
-
-
-@pytest.mark.parametrize("content", [b"", b"no image at all", None])
-def test_what_cannot_be_read_says_so(content: bytes | None, tmp_path: Path) -> None:
-    path = tmp_path / "broken.jpg"
-    if content is None:  # truncated
-        Image.effect_noise((64, 64), 50).save(path)
-        content = path.read_bytes()[:400]
-    path.write_bytes(content)
-    with pytest.raises(UnreadableImage):
-        read_rgb(path)
-
-
-# --- folders ------------------------------------------------------------------------------------
 
 
 def test_train_and_val_are_found(tmp_path: Path) -> None:

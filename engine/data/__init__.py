@@ -3,16 +3,9 @@
 from .augmentation import Augmentation
 from .batches import Batch, Decoder, TrainBatches
 from .decoding import Transform, UnreadableImage, read_rgb
-from .image_folder import (
-    DataProblem,
-    ImageFolder,
-    Sample,
-    folds,
-    list_folder,
-    open_folder,
-    printable,
-    yardstick_of,
-)
+from .image_folder import list_folder, open_folder
+from .samples import DataProblem, ImageFolder, Sample, printable
+from .splits import folds, yardstick_of
 
 __all__ = [
     "Augmentation",

@@ -69,7 +69,7 @@ class Augmentation:
         generator = torch.Generator().manual_seed(mixed(self.seed, epoch, index, again))
         draws = torch.rand(DRAWS, generator=generator, dtype=torch.float64).tolist()
         top, left, height, width = self._crop(image, draws[:4])
-        side = self.preset.crop_size
+        side = [self.preset.crop_size[0]] * 2
         image = F.resized_crop(
             image, top, left, height, width, side, self.preset.interpolation, antialias=True
         )
