@@ -12,25 +12,20 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from . import freezing
 from .freezing import Mask
 from .memory_limit import memory
-from .optimizer import RowOptimizer
 from .price_model import predict, saved_bytes
-from .probe import _CudaClock, _HostClock
+from .probe_steps import ProbeSteps, Timing
 from .problem import Problem
 from .protocol import Optimizer, Precision, PriceMeasured, Recipe
 from .stack import Stack
-from .step_memory import StepMemory, in_precision, look_at_memory, twin_of
-from .step_peak import Peak, hand_back
+from .step_memory import StepMemory, look_at_memory, twin_of
+from .step_peak import hand_back
 
 ROUNDS = 5
 """Steps of each kind, at most."""
@@ -124,7 +119,7 @@ def _timed(
     # With these trainable the gradient goes everywhere.
     first: Mask = frozenset(i for i, owner in enumerate(stack.owners) if not owner.parents)
     with _random_state_kept(device):
-        steps = _Steps(twin_of(stack), device, shape, classes, recipe)
+        steps = ProbeSteps(twin_of(stack), device, shape, classes, recipe)
     yield None
     peaks: dict[Mask, int | None] = {}
     for mask in (full, first, frozenset()):  # the first warms up, too
@@ -132,7 +127,7 @@ def _timed(
             peaks[mask] = steps.peak(mask)
         yield None
     price = _with_peaks(stack, price, price.batch / shape[0], peaks)
-    taken: dict[Mask, list[_Timing]] = {frozenset(): [], first: [], full: []}
+    taken: dict[Mask, list[Timing]] = {frozenset(): [], first: [], full: []}
     seconds = 0.0
     for number in range(ROUNDS):
         if number >= LEAST_ROUNDS and seconds > SECONDS:
@@ -178,21 +173,9 @@ def _with_peaks(
 # --- from the steps to each owner's share ---------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Timing:
-    """Where the time of one step went, in milliseconds."""
-
-    forward: list[float]
-    """By owner, with what is executed since the one before."""
-    backward: list[float]
-    """By owner, from the arrival of the gradient at its output to the next arrival."""
-    update: float
-    total: float
-
-
-def _typical(timings: list[_Timing]) -> _Timing:
+def _typical(timings: list[Timing]) -> Timing:
     """The median of each."""
-    return _Timing(
+    return Timing(
         forward=[statistics.median(ms) for ms in zip(*(t.forward for t in timings), strict=True)],
         backward=[statistics.median(ms) for ms in zip(*(t.backward for t in timings), strict=True)],
         update=statistics.median(t.update for t in timings),
@@ -204,9 +187,9 @@ def _assembled(
     stack: Stack,
     price: PriceMeasured,
     scale: float,
-    nothing: _Timing,
-    passing: _Timing,
-    learning: _Timing,
+    nothing: Timing,
+    passing: Timing,
+    learning: Timing,
 ) -> PriceMeasured:
     """The price from a step with nothing trainable, with the first owners, and with everything.
 
@@ -255,99 +238,6 @@ def _brought_to(scale: float, parts: list[float], whole: float) -> tuple[float, 
     found = sum(parts)
     factor = scale * max(0.0, whole) / found if found else 0.0
     return tuple(factor * part for part in parts)
-
-
-# --- the steps ------------------------------------------------------------------------------------
-
-
-class _Steps:
-    """Real steps of a twin with a random batch."""
-
-    def __init__(
-        self,
-        twin: Stack,
-        device: torch.device,
-        shape: tuple[int, ...],
-        classes: int,
-        recipe: Recipe,
-    ) -> None:
-        self.twin, self.device, self.recipe = twin, device, recipe
-        random = torch.Generator().manual_seed(0)
-        self.images = torch.randn(shape, generator=random).to(device)
-        self.labels = torch.randint(classes, shape[:1], generator=random).to(device)
-        self.optimizer = RowOptimizer(twin, recipe)
-        self.optimizer.set_rates([0.0] * len(twin.rows), 1.0)
-
-    def peak(self, mask: Mask) -> int | None:
-        """Bytes that a first step with a mask takes, as the system sees it.
-
-        It keeps the weights before the update, as a step does that the probe watches.
-        """
-        self.optimizer.torch.zero_grad(set_to_none=True)
-        self.optimizer.torch.state.clear()
-        with Peak(self.device) as peak:
-            self._prepare(mask)
-            loss = self._loss()
-            if loss.requires_grad:
-                loss.backward()
-                trainable = [p for p in self.twin.model.parameters() if p.grad is not None]
-                copies = [torch.empty_like(p, requires_grad=False) for p in trainable]
-                torch._foreach_copy_(copies, [p.detach() for p in trainable])
-                self.optimizer.torch.step()
-            float(loss.detach())  # waits for the device
-        return peak.bytes
-
-    def take(self, mask: Mask) -> _Timing:
-        """One step, timed at every owner."""
-        self._prepare(mask)
-        clock = _CudaClock(self.device) if self.device.type == "cuda" else _HostClock()
-        ends: list[tuple[int, int]] = []
-        arrivals: list[tuple[int, int]] = []
-        handles = []
-        for number, owner in enumerate(self.twin.owners):
-
-            def leave(module: nn.Module, args: object, output: Any, number: int = number) -> None:
-                ends.append((number, clock.mark()))
-                tensor = output[0] if isinstance(output, (tuple, list)) and output else output
-                if isinstance(tensor, Tensor) and tensor.requires_grad:
-                    tensor.register_hook(lambda _: arrivals.append((number, clock.mark())))
-
-            handles.append(owner.module.register_forward_hook(leave))
-        try:
-            begin = clock.mark()
-            loss = self._loss()
-            if loss.requires_grad:
-                loss.backward()
-            arrived = clock.mark()
-            if loss.requires_grad:
-                self.optimizer.torch.step()
-            end = clock.mark()
-            float(loss.detach())  # waits for the device
-        finally:
-            for handle in handles:
-                handle.remove()
-        between = clock.milliseconds
-        forward, backward = ([0.0] * len(self.twin.owners) for _ in range(2))
-        for (_, mark), (number, after) in zip([(-1, begin), *ends], ends, strict=False):
-            forward[number] += between(mark, after)
-        for (number, mark), (_, after) in zip(
-            arrivals, [*arrivals[1:], (-1, arrived)], strict=False
-        ):
-            backward[number] += between(mark, after)
-        return _Timing(forward, backward, between(arrived, end), between(begin, end))
-
-    def _prepare(self, mask: Mask) -> None:
-        self.optimizer.torch.zero_grad(set_to_none=True)
-        freezing.set_requires_grad(self.twin, mask)
-        freezing.set_modes(self.twin, mask, {})
-        owners = enumerate(self.twin.owners)
-        trainable = [p for number, owner in owners if number in mask for p in owner.parameters]
-        self.optimizer.make_ready(trainable, ())
-
-    def _loss(self) -> Tensor:
-        with in_precision(self.recipe.precision, self.device):
-            logits = self.twin.model(self.images)
-        return F.cross_entropy(logits.float(), self.labels)
 
 
 # --- the device -----------------------------------------------------------------------------------

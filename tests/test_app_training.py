@@ -412,8 +412,24 @@ class TestPlans:
             await wait_until(pilot, lambda: "[plan lp-ft] phase 1 of 2" in screen_text(app))
             assert "→ ep 6" in row_line(app, "layer4.1")
             await pilot.press("down", "space")
-            await wait_until(pilot, lambda: "plan is interrupted by hand" in screen_text(app))
+            await wait_until(
+                pilot, lambda: "plan is left (interrupted by hand)" in screen_text(app)
+            )
             assert "by hand" in screen_lines(app)[1] and "ep 6" not in screen_text(app)
+
+    async def test_interrupted_in_the_middle_it_says_where_the_schedule_stands(self):
+        engine = ScriptedEngine(hold=True)
+        app = workbench(engine)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await ready(pilot)
+            await pilot.press("s", "7", "r")
+            for _ in range(9):
+                engine.release()
+            await training(pilot, app, 9)
+            await pilot.press("4")
+            said = "interrupted by hand: the schedule of its phase ends with epoch 2"
+            await wait_until(pilot, lambda: said in screen_text(app))
+            assert "[4 full]" in screen_lines(app)[1]
 
     @pytest.mark.parametrize(("key", "then"), [("1", "[1 head]"), ("s", "[1 head]")])
     async def test_a_strategy_or_none_ends_it_though_the_mask_is_the_same(self, key, then):

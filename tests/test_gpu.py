@@ -9,8 +9,7 @@ import torch
 
 from engine import freezing
 from engine.devices import choose_device
-from engine.protocol import StartOver, Step, StepTaken, Train
-from engine.protocol import Recipe
+from engine.protocol import Recipe, StartOver, Step, StepTaken, Train
 from engine.stack import Stack
 from engine.trainer import Trainer
 from tests.sessions import Driven, draw_images

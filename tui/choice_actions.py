@@ -6,7 +6,7 @@ from engine.protocol import AnyEvent, PlanChanged, SetPlan, UndoRestoreLayer
 from tui.choices import after_freeze_below, after_toggle, other_norm_mode
 from tui.screens.strategies import NO_PLAN, PLANS, StrategyList
 from tui.stack_view import Target
-from tui.state import STRATEGY_KEYS, MaskChange, RestoreEntry
+from tui.state import STRATEGY_KEYS, MaskChange, RestoreEntry, RunState
 from tui.workbench import Workbench
 
 
@@ -15,12 +15,7 @@ class ChoiceActions(Workbench):
 
     def heard(self, event: AnyEvent | None) -> None:
         if isinstance(event, PlanChanged) and event.plan is None:
-            training = self.run_state.training
-            epoch = -(-training.horizon // training.batches_per_epoch)
-            self.notices.answer(
-                f"The plan is {event.why}: the schedule of its phase ends with epoch {epoch}; "
-                "c begins a new cycle, s takes a plan again."
-            )
+            self.notices.answer(_plan_ended(self.run_state, event.why))
         super().heard(event)
 
     def wish(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
@@ -99,3 +94,15 @@ class ChoiceActions(Workbench):
             if owners:
                 self.dialogue.norm_mode(owners, mode)
             self.notices.answer(sentence)
+
+
+def _plan_ended(state: RunState, why: str) -> str:
+    """That there is no plan any more, why, and where that leaves the schedule."""
+    if not state.step:
+        return f"The plan is left ({why}); s takes one again."
+    training = state.training
+    epoch = -(-training.horizon // training.batches_per_epoch)
+    return (
+        f"The plan is {why}: the schedule of its phase ends with epoch {epoch}; "
+        "c begins a new cycle, s takes a plan again."
+    )

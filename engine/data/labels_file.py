@@ -12,7 +12,6 @@ from typing import NamedTuple
 from ..problem import Problem
 from .samples import printable
 
-
 SPLITS = {name: "val" for name in ("val", "valid", "validation")} | {"train": "train", "": ""}
 
 
