@@ -27,6 +27,8 @@ class Covering(Workbench):
 
     def cover(self, screen: WholeScreen) -> None:
         """Show a whole screen; what it covered is drawn again when it is closed."""
+        # Else Textual would first send a screenful of blanks, twice.
+        screen.drawn.enter_context(self.batch_update())
         self.push_screen(screen, lambda _: self.call_next(self._uncovered))
 
     def ask(self, command: type[Command], **fields: object) -> None:

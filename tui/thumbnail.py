@@ -11,6 +11,8 @@ from engine.protocol import Thumbnail
 from tui.widgets.painted_lines import Line, Piece
 
 UPPER = "▀"
+ALIKE = 6
+"""Of 255: colours no further apart than this are sent as one, which nobody sees but the line."""
 
 
 def cells_of(image: Thumbnail, columns: int, lines: int) -> list[Line]:
@@ -38,20 +40,19 @@ def cells_of(image: Thumbnail, columns: int, lines: int) -> list[Line]:
 
 
 def _line(pixels: bytes, width: int, height: int, y: int) -> Line:
-    """Two rows of pixels as a row of cells; neighbours of the same colours are one piece."""
+    """Two rows of pixels as a row of cells; neighbours that look alike are one piece."""
     pieces: list[Piece] = []
+    before = b""
     for x in range(width):
-        upper = _hex(pixels, y * width + x)
-        style = f"{upper}{_hex(pixels, (y + 1) * width + x) if y + 1 < height else ''}"
-        if pieces and pieces[-1][1] == style:
-            pieces[-1] = (pieces[-1][0] + UPPER, style)
-        else:
-            pieces.append((UPPER, style))
+        upper, lower = 3 * (y * width + x), 3 * ((y + 1) * width + x)
+        cell = pixels[upper : upper + 3] + (pixels[lower : lower + 3] if y + 1 < height else b"")
+        if before and all(abs(a - b) <= ALIKE for a, b in zip(before, cell, strict=True)):
+            pieces[-1] = (pieces[-1][0] + UPPER, pieces[-1][1])
+            continue
+        before = cell
+        style = f"#{cell[:3].hex()}" + (f"#{cell[3:].hex()}" if len(cell) > 3 else "")
+        pieces.append((UPPER, style))
     return tuple(pieces)
-
-
-def _hex(pixels: bytes, number: int) -> str:
-    return f"#{pixels[3 * number : 3 * number + 3].hex()}"
 
 
 def is_pixels(style: str) -> bool:

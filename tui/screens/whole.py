@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from textual import events
@@ -55,6 +56,11 @@ class Drawing(PaintedLines):
     def lines(self, state: RunState) -> list[Line]:
         return self._draw(state, *self.size)
 
+    def on_resize(self) -> None:
+        self.redraw()
+        if isinstance(self.screen, WholeScreen):
+            self.screen.drawn.close()
+
 
 class WholeScreen(Dialog[None]):
     """Closed by Escape or q. Heading, a body that scrolls, and a line with the keys or a notice."""
@@ -74,6 +80,8 @@ class WholeScreen(Dialog[None]):
         self.palette, self.glyphs = look
         self.notice = ""
         self.offset_line = 0
+        self.drawn = ExitStack()
+        """What is held back until there is something to show."""
         self.character: str | None = ""
         """What the key being answered types."""
         self._hidden = 0
@@ -128,6 +136,9 @@ class WholeScreen(Dialog[None]):
     def on_mount(self) -> None:
         self.drawing.dress(self.palette, self.glyphs)
         self.show(self.state)
+
+    def on_unmount(self) -> None:
+        self.drawn.close()
 
     def dress(self, palette: Palette, glyphs: Glyphs) -> None:
         """Take other colours and characters."""
