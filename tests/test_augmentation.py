@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
-from engine.data import Augmentation, Decoder, Sample, TrainBatches, open_folder
-from engine.data.augmentation import AMOUNTS
+from engine.data import Augmentation, Decoder, Sample, TrainBatches, open_folder, read_rgb
+from engine.data.augmentation import light_crop, standard_crop
 from tests.sessions import draw_images
 
 PRESET = ImageClassification(crop_size=24, resize_size=28)
@@ -69,29 +71,89 @@ def test_an_image_is_a_function_of_seed_epoch_and_index(seed, epoch, index) -> N
     assert not torch.equal(made[0], Augmentation("standard", PRESET, seed)(image, epoch + 1, index))
 
 
-@given(
-    st.integers(1, 60),
-    st.integers(1, 60),
-    st.lists(st.floats(0, 1, exclude_max=True), min_size=4, max_size=4),
-)
-@settings(deadline=None)
-def test_every_crop_lies_within_the_image(width, height, draws) -> None:
-    for name in AMOUNTS:
-        image = Image.new("RGB", (width, height))
-        top, left, high, wide = Augmentation(name, PRESET, 0)._crop(image, draws)  # type: ignore[arg-type]
+SIDES = st.integers(1, 90)
+
+
+def draw_of(seed: int) -> Callable[[float, float], float]:
+    return np.random.default_rng(seed).uniform
+
+
+@given(SIDES, SIDES, st.floats(0.3, 1.2), st.integers(0, 999))
+def test_every_crop_lies_within_the_image(width, height, share, seed) -> None:
+    light = light_crop((width, height), share, draw_of(seed))
+    for top, left, high, wide in (light, standard_crop((width, height), draw_of(seed))):
         assert 0 <= top and 0 <= left and 1 <= high and 1 <= wide
         assert top + high <= height and left + wide <= width
+    assert light[2] == light[3], "nothing is squeezed"
 
 
-@pytest.mark.parametrize(("name", "least"), [("light", 0.75), ("standard", 0.35)])
-def test_crops_have_the_area_that_is_promised(name: str, least: float) -> None:
-    image, made = noise(400, 400), Augmentation(name, PRESET, 0)  # type: ignore[arg-type]
-    random = np.random.default_rng(0)
-    areas = []
-    for _ in range(300):
-        _, _, high, wide = made._crop(image, list(random.random(4)))
-        areas.append(high * wide / 400**2)
-    assert min(areas) >= least - 0.11 and min(areas) < least + 0.1 and max(areas) > 0.9
+def test_a_light_crop_is_what_validation_sees_moved_and_scaled_by_a_tenth() -> None:
+    seen = 400 * 0.875  # of the shorter side
+    crops = [light_crop((600, 400), 0.875, draw_of(seed)) for seed in range(300)]
+    sides = [high for _, _, high, _ in crops]
+    centres = [(top + high / 2 - 200, left + wide / 2 - 300) for top, left, high, wide in crops]
+    assert 0.9 * seen - 1 <= min(sides) < 0.93 * seen and 1.07 * seen < max(sides) <= 1.1 * seen + 1
+    for moved in zip(*centres, strict=True):
+        assert -0.1 * seen - 1 <= min(moved) and max(moved) <= 0.1 * seen + 1
+    across = [left for _, left in centres]
+    assert min(across) < -0.08 * seen and max(across) > 0.08 * seen
+
+
+def test_a_standard_crop_has_the_area_and_aspect_that_are_promised() -> None:
+    crops = [standard_crop((400, 400), draw_of(seed)) for seed in range(300)]
+    areas = [high * wide / 400**2 for _, _, high, wide in crops]
+    aspects = [wide / high for _, _, high, wide in crops]
+    assert 0.345 <= min(areas) < 0.42 and max(areas) > 0.9
+    assert 0.74 <= min(aspects) < 0.8 and 1.25 < max(aspects) <= 1.345
+
+
+def test_a_long_image_is_not_squeezed() -> None:
+    assert standard_crop((1000, 10), draw_of(0)) == (0, 493, 10, 13)
+    assert standard_crop((10, 1000), draw_of(0)) == (493, 0, 13, 10)
+
+
+@pytest.mark.parametrize("size", [(40, 30), (30, 40), (24, 24), (5, 90), (1, 1)])
+def test_whatever_the_shape_images_of_a_batch_fit_together(size: tuple[int, int]) -> None:
+    for name in ("light", "standard"):
+        made = Augmentation(name, PRESET, 0)  # type: ignore[arg-type]
+        assert {made(noise(*size), 1, index).shape for index in range(8)} == {(3, 24, 24)}
+
+
+def test_normalisation_is_the_weights_own() -> None:
+    """Where there is nothing to see, a crop is what the preset makes, bit for bit."""
+    plain = Image.new("RGB", (50, 40), (200, 90, 30))
+    for interpolation in (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC):
+        preset = ImageClassification(
+            crop_size=24, resize_size=28, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7),
+            interpolation=interpolation,
+        )  # fmt: skip
+        assert torch.equal(Augmentation("light", preset, 0)(plain, 1, 0), preset(plain))
+
+
+def test_half_of_the_images_are_mirrored() -> None:
+    """A bright left half: brighter on the right in a mirror image."""
+    pixels = np.zeros((40, 40, 3), dtype=np.uint8)
+    pixels[:, :20] = 255
+    made = Augmentation("light", PRESET, 0)
+    images = [made(Image.fromarray(pixels), 1, index) for index in range(200)]
+    mirrored = sum(bool(image[..., 0].mean() < image[..., -1].mean()) for image in images)
+    assert 70 < mirrored < 130
+
+
+def test_a_change_of_augmentation_drops_what_was_decoded_ahead(tmp_path: Path) -> None:
+    folder = open_folder(draw_images(tmp_path))
+    decoder = Decoder(PRESET, 2)
+    batches, fresh = (TrainBatches(folder.train, 8, 3, decoder) for _ in range(2))
+    batches.take()  # the second batch begins to be decoded
+    batches.configure(augmentation="standard", balance=True)
+    fresh.configure(augmentation="standard", balance=True)
+    fresh.take()
+    assert torch.equal(batches.take().images, fresh.take().images)
+    batches.configure(augmentation="none", balance=False)
+    plain = batches.take()
+    for sample, image in zip(plain.samples, plain.images, strict=True):
+        assert torch.equal(image, PRESET(read_rgb(sample.path)))
+    decoder.close()
 
 
 def test_light_keeps_colours_and_standard_changes_them() -> None:

@@ -216,7 +216,8 @@ def test_a_labels_file_may_say_what_is_for_validation(pictures: Path) -> None:
     ("text", "words"),
     [
         ("", "must name the columns path and label; path is missing"),
-        ("path;label\n0.png;cat\n", "path is missing"),
+        ("path label\n0.png cat\n", "path is missing (it reads path label)"),
+        ("path;label\n0.png;cat\n1.png\n", "line 3: the label is missing"),
         ("path\n0.png\n", "label is missing"),
         (lines("0.png,cat", "11.png,dog"), "line 3: there is no image 11.png"),
         (lines("0.png,cat", "1.png,"), "line 3: the label is missing"),
@@ -234,6 +235,28 @@ def test_a_labels_file_that_lies_is_refused_with_its_line(
     with pytest.raises(Problem) as caught:
         labelled(pictures, text)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("divided", [";", "\t"])
+def test_a_labels_file_of_a_spreadsheet(divided: str, pictures: Path) -> None:
+    text = lines(*(f'"{n}.png",{"a, b" if n % 2 else "c"}' for n in range(10)))
+    text = text.replace(",c", f"{divided}c").replace(",a", f"{divided}a")
+    folder = labelled(pictures, text.replace("path,label", f"path{divided}label"))
+    assert folder.classes == ("a, b", "c") and len(folder.train) == 8
+
+
+def test_paths_may_be_relative_to_the_labels_file_or_absolute(pictures: Path) -> None:
+    rows = [f"images/{n}.png,cat" for n in range(5)]
+    rows += [f"{pictures}/images/{n}.png,dog" for n in range(5, 10)]
+    folder = labelled(pictures, lines(*rows))
+    assert {s.path for s in folder.train + folder.val} == {
+        f"{pictures}/images/{n}.png" for n in range(10)
+    }
+
+
+def test_an_image_that_is_named_twice_in_other_words(pictures: Path) -> None:
+    with pytest.raises(Problem, match="is there already"):
+        labelled(pictures, lines("0.png,cat", "deep/../0.png,dog"))
 
 
 @pytest.mark.parametrize("content", [b"path,label\n\xff\xfe,cat\n", b"\x00\x01\x02"])

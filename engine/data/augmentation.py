@@ -4,41 +4,47 @@ The numbers come from a generator seeded by (seed, epoch, image index) and are a
 `torchvision.transforms.v2.functional`. The v2 transform classes would draw from the global
 generator, which all threads share. Sizes, means and deviations belong to the weights.
 
-light: a crop of three quarters of the area or more, and a mirror image. standard: a crop of 35 %
-or more, mirrored, with brightness, contrast and saturation changed by up to a fifth. (torchvision
-trains ImageNet from nothing with crops from 8 % on, over 90 epochs and more; over the few epochs
-of a fine-tuning so small a crop often shows nothing of the object.)
+light: what validation sees of the image, moved by up to a tenth and up to a tenth larger or
+smaller, and its mirror image. Objects keep the size that they have in validation, which random
+crops take away (Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019).
+
+standard: a random crop (Szegedy et al., Going deeper with convolutions, CVPR 2015) of 35 % of the
+area or more, mirrored, with brightness, contrast and saturation changed by up to a fifth.
+torchvision trains ImageNet from nothing with crops from 8 % on, over 90 epochs and more; over the
+few epochs of a fine-tuning so small a crop often shows nothing of the object.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import functional
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.v2 import functional as F
 
+Draw = Callable[[float, float], float]
+"""A number between two, evenly distributed."""
+Box = tuple[int, int, int, int]
+"""Top, left, height, width."""
 
-@dataclass(frozen=True)
-class Amounts:
-    least_area: float
-    """Of the crop, as a share of the image."""
-    aspect: float
-    """The crop's sides differ by this factor at most."""
-    colour: float
-    """Brightness, contrast and saturation are multiplied with 1 ± this."""
-
-
-AMOUNTS = {
-    "light": Amounts(least_area=0.75, aspect=1.1, colour=0.0),
-    "standard": Amounts(least_area=0.35, aspect=4 / 3, colour=0.2),
-}
-DRAWS = 8
+LIGHT_BY = 0.1
+"""Of the side of what validation sees: how far it is moved, and how much its size changes."""
+LEAST_AREA = 0.35
+"""Of a standard crop, as a share of the image."""
+ASPECT = 4 / 3
+"""The sides of a standard crop differ by this factor at most."""
+COLOUR = 0.2
+"""Brightness, contrast and saturation are multiplied with 1 ± this."""
+TRIES = 10
+"""For a crop that fits into the image, as in torchvision."""
+PURPOSE = 1
+"""Keeps these seeds apart from those of the order of an epoch."""
 
 
 class Augmentation:
@@ -53,7 +59,7 @@ class Augmentation:
             preset: The transform that belongs to the weights.
             seed: Of the run.
         """
-        self.amounts = AMOUNTS[name]
+        self.name = name
         self.preset = preset
         self.seed = seed
 
@@ -66,31 +72,62 @@ class Augmentation:
             index: Of the image among the training samples.
             again: How many times it came in this epoch before (`--balance` repeats images).
         """
-        generator = torch.Generator().manual_seed(mixed(self.seed, epoch, index, again))
-        draws = torch.rand(DRAWS, generator=generator, dtype=torch.float64).tolist()
-        top, left, height, width = self._crop(image, draws[:4])
-        side = [self.preset.crop_size[0]] * 2
-        image = F.resized_crop(
-            image, top, left, height, width, side, self.preset.interpolation, antialias=True
-        )
-        if draws[4] < 0.5:
-            image = F.horizontal_flip(image)
-        if self.amounts.colour:
-            by = [1 + self.amounts.colour * (2 * draw - 1) for draw in draws[5:8]]
-            image = F.adjust_saturation(
-                F.adjust_contrast(F.adjust_brightness(image, by[0]), by[1]), by[2]
-            )
-        tensor = F.to_dtype(F.pil_to_tensor(image), torch.float32, scale=True)
-        return F.normalize(tensor, self.preset.mean, self.preset.std)
+        generator = torch.Generator().manual_seed(mixed(self.seed, epoch, index, again, PURPOSE))
 
-    def _crop(self, image: Image.Image, draws: list[float]) -> tuple[int, int, int, int]:
-        """Top, left, height and width of a crop with the area and aspect that were drawn."""
-        width, height = image.size
-        area = width * height * (self.amounts.least_area + (1 - self.amounts.least_area) * draws[0])
-        aspect = math.exp(math.log(self.amounts.aspect) * (2 * draws[1] - 1))
-        wide = min(width, max(1, round(math.sqrt(area * aspect))))
-        high = min(height, max(1, round(math.sqrt(area / aspect))))
-        return int(draws[2] * (height - high + 1)), int(draws[3] * (width - wide + 1)), high, wide
+        def draw(low: float, high: float) -> float:
+            return low + (high - low) * torch.rand((), generator=generator).item()
+
+        preset, side = self.preset, self.preset.crop_size[0]
+        if self.name == "light":
+            box = light_crop(image.size, side / preset.resize_size[0], draw)
+        else:
+            box = standard_crop(image.size, draw)
+        image = F.resized_crop(
+            image, *box, [side, side], preset.interpolation, antialias=preset.antialias
+        )
+        if draw(0, 1) < 0.5:
+            image = F.horizontal_flip(image)
+        if self.name == "standard":
+            image = F.adjust_brightness(image, draw(1 - COLOUR, 1 + COLOUR))
+            image = F.adjust_contrast(image, draw(1 - COLOUR, 1 + COLOUR))
+            image = F.adjust_saturation(image, draw(1 - COLOUR, 1 + COLOUR))
+        # The preset's own functions: those of v2 round the last bit otherwise.
+        tensor = functional.convert_image_dtype(F.pil_to_tensor(image), torch.float32)
+        return functional.normalize(tensor, preset.mean, preset.std)
+
+
+def light_crop(size: tuple[int, int], share: float, draw: Draw) -> Box:
+    """The centre crop of the weights' transform, moved and scaled a little within the image.
+
+    Args:
+        size: Width and height of the image.
+        share: Of the image's shorter side that the centre crop takes.
+        draw: Where random numbers come from.
+    """
+    width, height = size
+    seen = min(size) * min(1.0, share)
+    side = max(1, min(round(seen * draw(1 - LIGHT_BY, 1 + LIGHT_BY)), *size))
+    top = round((height - side) / 2 + seen * draw(-LIGHT_BY, LIGHT_BY))
+    left = round((width - side) / 2 + seen * draw(-LIGHT_BY, LIGHT_BY))
+    return min(max(top, 0), height - side), min(max(left, 0), width - side), side, side
+
+
+def standard_crop(size: tuple[int, int], draw: Draw) -> Box:
+    """A crop of random area and aspect; the middle of an image too long for any.
+
+    Args:
+        size: Width and height of the image.
+        draw: Where random numbers come from.
+    """
+    width, height = size
+    for _ in range(TRIES):
+        area = width * height * draw(LEAST_AREA, 1)
+        aspect = math.exp(draw(-math.log(ASPECT), math.log(ASPECT)))
+        wide, high = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < wide <= width and 0 < high <= height:
+            return int(draw(0, height - high + 1)), int(draw(0, width - wide + 1)), high, wide
+    wide, high = min(width, round(height * ASPECT)), min(height, round(width * ASPECT))
+    return (height - high) // 2, (width - wide) // 2, high, wide
 
 
 def mixed(*numbers: int) -> int:

@@ -5,17 +5,17 @@ Without loader processes: no fork after CUDA, no limit of /dev/shm, no orphans.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.transforms._presets import ImageClassification
 
 from .augmentation import Augmentation, mixed
-from .decoding import Transform, UnreadableImage, read_rgb
-from .image_folder import DataProblem, Sample, printable
+from .decoding import Transform, UnreadableImage, read_rgb, without_far_ends
+from .samples import DataProblem, Sample, printable
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Decoder:
 
     @staticmethod
     def _decode(path: str, transform: Transform) -> Tensor:
-        image = read_rgb(path)
+        image = without_far_ends(read_rgb(path))
         try:
             return transform(image)
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
@@ -119,10 +119,10 @@ class TrainBatches:
         count, rest = divmod(len(samples), batch_size)
         self.batches_per_epoch = max(1, count + (1 if rest > 1 else 0))
         self._augmentation: Augmentation | None = None
-        self._balance = False
-        self._labels: dict[int, list[int]] | None = None
+        self._configured = ("none", False)
         self._ahead: dict[int, tuple[tuple[Sample, ...], list[Future[Tensor]]]] = {}
-        self._order: tuple[int, list[int]] = (-1, [])
+        self._order: tuple[int, Tensor] | None = None
+        """The epoch from 0, and its draws [images, 2]; see `_drawn_at`."""
 
     def configure(self, *, augmentation: str, balance: bool) -> None:
         """Change how batches are made, from the coming one on.
@@ -130,14 +130,21 @@ class TrainBatches:
         Args:
             augmentation: none, light or standard.
             balance: Draw every class equally often.
+
+        Raises:
+            TypeError: augmentation with a decoder that has no preset of torchvision's.
         """
+        if (augmentation, balance) == self._configured:
+            return  # what was decoded ahead stays
+        self._configured = (augmentation, balance)
         self._augmentation = None
         if augmentation != "none":
-            preset: Any = self.decoder.transform
+            preset = self.decoder.transform
+            if not isinstance(preset, ImageClassification):
+                raise TypeError("augmentation takes sizes and normalisation from a preset")
             self._augmentation = Augmentation(augmentation, preset, self.seed)  # type: ignore[arg-type]
-        self._balance = balance
-        self._ahead.clear()
-        self._order = (-1, [])
+        self._drop(self._ahead)
+        self._order = None
 
     # --- the order ------------------------------------------------------------------------------
 
@@ -146,52 +153,45 @@ class TrainBatches:
         return tuple(self.samples[index] for index, _ in self._drawn_at(position))
 
     def _drawn_at(self, position: int) -> list[tuple[int, int]]:
-        """(index of the sample, how many times it came in this epoch before) of a batch."""
+        """(index of the sample, how many times it is drawn besides in this epoch) of a batch."""
         epoch, number = divmod(position, self.batches_per_epoch)
-        if self._order[0] != epoch:
+        if self._order is None or self._order[0] != epoch:
             self._order = (epoch, self._order_of(epoch))
         order = self._order[1]
         first = number * self.batch_size
         last = number == self.batches_per_epoch - 1
         drawn = order[first:] if last else order[first : first + self.batch_size]
-        if not self._balance:
-            return [(index, 0) for index in drawn]
-        before: dict[int, int] = {}
-        for index in order[:first]:
-            before[index] = before.get(index, 0) + 1
-        found = []
-        for index in drawn:
-            found.append((index, before.get(index, 0)))
-            before[index] = before.get(index, 0) + 1
-        return found
+        return [(index, again) for index, again in drawn.tolist()]
 
-    def _order_of(self, epoch: int) -> list[int]:
+    def _order_of(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(mixed(self.seed, epoch))
-        if self._balance:
+        if self._configured[1]:
             return self._balanced(generator)
-        return torch.randperm(len(self.samples), generator=generator).tolist()
+        order = torch.randperm(len(self.samples), generator=generator)
+        return torch.stack([order, torch.zeros_like(order)], dim=1)
 
-    def _balanced(self, generator: torch.Generator) -> list[int]:
+    def _balanced(self, generator: torch.Generator) -> Tensor:
         """As many draws as there are images, every class as often as any other.
 
-        Within a class no image comes again before all of it have come as often.
+        Within a class no image comes again before all of it have come as often; of a class with
+        more images than draws, other ones come every epoch.
         """
-        if self._labels is None:
-            self._labels = {}
-            for index, sample in enumerate(self.samples):
-                self._labels.setdefault(sample.label, []).append(index)
-        total, classes = len(self.samples), sorted(self._labels)
+        labels = torch.tensor([sample.label for sample in self.samples])
+        classes = labels.unique().tolist()
+        total = len(self.samples)
         # What does not divide evenly goes to other classes every epoch.
         extra = torch.randperm(len(classes), generator=generator)[: total % len(classes)].tolist()
-        drawn: list[int] = []
+        drawn = []
         for place, label in enumerate(classes):
-            mine, wanted = self._labels[label], total // len(classes) + (place in extra)
-            while wanted > 0:
-                order = torch.randperm(len(mine), generator=generator)[:wanted].tolist()
-                drawn += [mine[number] for number in order]
-                wanted -= len(order)
-        mixed_up = torch.randperm(len(drawn), generator=generator).tolist()
-        return [drawn[place] for place in mixed_up]
+            mine = (labels == label).nonzero().flatten()
+            wanted = total // len(classes) + (place in extra)
+            rounds = -(-wanted // len(mine))
+            keys = torch.rand(rounds, len(mine), generator=generator, dtype=torch.float64)
+            order = mine[keys.argsort(dim=1, stable=True).flatten()]
+            again = torch.arange(rounds).repeat_interleave(len(mine))
+            drawn.append(torch.stack([order, again], dim=1)[:wanted])
+        together = torch.cat(drawn)
+        return together[torch.randperm(len(together), generator=generator)]
 
     # --- the cursor -----------------------------------------------------------------------------
 
@@ -216,9 +216,10 @@ class TrainBatches:
             self._ahead.pop(self.position)
             self.position += 1
         path, reason = skipped[0]
+        count = len({path for path, _ in skipped})
         raise DataProblem(
-            f"none of {len(self.samples)} training images can be read, such as "
-            f"{printable(path)}: {reason}"
+            f"{count} of {len(self.samples)} training images cannot be read, which leaves nothing "
+            f"to train on; the first is {printable(path)}: {reason}. Look at the folder."
         )
 
     def take(self) -> Batch:
@@ -232,7 +233,13 @@ class TrainBatches:
     def put_back(self, position: int) -> None:
         """Set the cursor to where it was."""
         self.position = position
-        self._ahead = {key: value for key, value in self._ahead.items() if key == position}
+        self._drop([key for key in self._ahead if key != position])
+
+    def _drop(self, positions: Iterable[int]) -> None:
+        """Forget what was decoded ahead for these positions; what waits is not begun."""
+        for position in list(positions):
+            for future in self._ahead.pop(position)[1]:
+                future.cancel()
 
     def _start(self, position: int) -> tuple[tuple[Sample, ...], list[Future[Tensor]]]:
         if position not in self._ahead:
