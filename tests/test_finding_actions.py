@@ -94,7 +94,7 @@ class TestRestoring:
             app.action_restore_layer()
             await wait_until(pilot, lambda: "first weights?" in screen_text(app))
             await pilot.press("y")
-            await wait_until(pilot, lambda: "has its weights as the session" in screen_text(app))
+            await wait_until(pilot, lambda: "has its weights as this start" in screen_text(app))
             assert engine.sent(RestoreLayer)[0].owners == owners_named(STACK, "layer4.1")
             await pilot.press("u")
             await wait_until(pilot, lambda: engine.sent(UndoRestoreLayer))

@@ -75,7 +75,7 @@ class FindingActions(Covering):
                     self.notices.tell(ended_sentence(event))
             case LayerRestored(owners=owners, undone=undone) if self.run_state.stack:
                 names = names_of(self.run_state.stack, owners, 3)
-                words = "as before" if undone else "as the session began. u takes it back"
+                words = "as before" if undone else "as this start began. u takes it back"
                 has = "have their weights" if names.plural else "has its weights"
                 self.notices.answer(f"{names.text} {has} {words}.")
         super().heard(event)
@@ -212,7 +212,7 @@ class FindingActions(Covering):
         names = names_of(stack, owners, 3)
         question = Question(
             f"Return {names.text} to its first weights?",
-            f"{names.text}: weights and buffers as the session began; everything else stays as it "
+            f"{names.text}: weights and buffers as this start began; everything else stays as it "
             "is. u takes it back until the next step.",
             [Answer(("y",), "return it", "yes"), Answer(("escape", "n"), "leave it", "")],
             self.look,
