@@ -22,8 +22,8 @@ from .socket_path import log_path, new_socket_path
 
 LAUNCHER = Path(__file__).resolve().parent.parent / "tl_tui.py"
 LOOK_EVERY_S = 0.01
-STOP_S = 12.0
-"""How long an engine may take to end; it ends itself two seconds earlier."""
+STOP_S = 75.0
+"""How long an engine may take to end; it ends itself earlier, and sooner if it has not to save."""
 
 
 class EngineGone(ConnectionError):
@@ -144,13 +144,17 @@ class EngineProcess:
                 self.kill()
         self._process.wait()
 
-    def leave(self, timeout: float) -> None:
-        """Wait for the end of an engine whose last client has gone, at most `timeout` seconds."""
+    def leave(self, timeout: float) -> bool:
+        """Wait for the end of an engine whose last client has gone, at most `timeout` seconds.
+
+        Returns:
+            Whether it has come.
+        """
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self.alive:
                 self._process.terminate()
             self._process.wait(timeout)
-        self.kill()
+        return not self.alive
 
     def kill(self) -> None:
         """End the engine at once."""

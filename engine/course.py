@@ -94,6 +94,14 @@ class Course:
         self._follow_the_end()
         return self.cycle
 
+    def reach_to(self, step: int) -> bool:
+        """Move the cycle's horizon to a step; False if it is no later than it was."""
+        if step <= self.cycle.after_step + self.cycle.steps:
+            return False
+        self.cycle = msgspec.structs.replace(self.cycle, steps=step - self.cycle.after_step)
+        self._follow_the_end()
+        return True
+
     # --- plans ----------------------------------------------------------------------------------
 
     def follow(self, plan: Plan | None) -> None:

@@ -22,6 +22,8 @@ class Defaults:
     batch_size: int
     image_size: int | None
     """Side in pixels; None is the size that belongs to the weights."""
+    lr_adamw: float = 0.001
+    """`lr_head` for AdamW, whose steps do not grow with the gradient; in the same proportion."""
 
 
 _TABLE = {
@@ -53,4 +55,8 @@ def markdown_table() -> str:
             f"| {row.lr_head:g}, {row.lr_pretrained:g} | {row.momentum:g} | {row.weight_decay:g} "
             f"| {row.batch_size} | {size} |"
         )
+    lines.append("")
+    lines.append(
+        f"With `--optimizer adamw` the head's rate is {Defaults.lr_adamw:g} in every case."
+    )
     return "\n".join(lines)

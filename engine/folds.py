@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from . import schedule
 from .data import TrainBatches, folds
@@ -43,6 +45,7 @@ class CrossValidation:
             Problem: fewer than two folds, or more than there are images of a class.
         """
         self.parts = folds(opened.folder, count, opened.config.seed)
+        self.results: list[FoldValidated] = []
         self.opened, self.starts = opened, starts
         self.mask, self.norm_modes = course.wanted, dict(norm_modes)
         self.steps = opened.config.steps
@@ -59,8 +62,7 @@ class CrossValidation:
         trainer = self.opened.trainer
         kept, batches, forward = trainer.snapshot(), trainer.batches, trainer.forward
         features = self._features()
-        results: list[FoldValidated] = []
-        done = False
+        results, done = self.results, False
         try:
             for number, part in enumerate(parts, start=1):
                 yield from self._fold(part, number, count, features, skipped, results)
@@ -71,8 +73,8 @@ class CrossValidation:
             trainer.batches, trainer.forward = batches, forward
             trainer.restore(kept)
             if not done and results:
-                record.note("folds", **_fields(_ended(count, results, "paused")))
-        ended = _ended(count, results, "done")
+                record.note("folds", **_fields(self.ended("paused")))
+        ended = self.ended("done")
         record.note("folds", **_fields(ended))
         yield ended
 
@@ -145,6 +147,16 @@ class CrossValidation:
         for first in range(0, len(samples), size):
             yield features.batch(samples[first : first + size], epoch=0)
 
+    def ended(self, reason: Literal["done", "paused"]) -> FoldsEnded:
+        """The folds so far, taken together."""
+        return FoldsEnded(
+            folds=len(self.parts),
+            correct=sum(result.correct for result in self.results),
+            total=sum(result.total for result in self.results),
+            accuracies=tuple(result.correct / result.total for result in self.results),
+            reason=reason,
+        )
+
     def _features(self) -> Features | None:
         """A cache for the frozen prefix, if there is one that always gives the same."""
         opened, trainer = self.opened, self.opened.trainer
@@ -155,17 +167,5 @@ class CrossValidation:
         return Features(opened.stack, cut, opened.decoder, trainer.device)
 
 
-def _ended(count: int, results: list[FoldValidated], reason: str) -> FoldsEnded:
-    return FoldsEnded(
-        folds=count,
-        correct=sum(result.correct for result in results),
-        total=sum(result.total for result in results),
-        accuracies=tuple(result.correct / result.total for result in results),
-        reason=reason,  # type: ignore[arg-type]
-    )
-
-
 def _fields(event: Any) -> dict[str, Any]:
-    import msgspec
-
     return msgspec.structs.asdict(event)

@@ -26,7 +26,8 @@ def recipe_of(config: RunConfig, table: Defaults) -> Recipe:
         config: What was asked; None leaves it to the table.
         table: The defaults for this start and device.
     """
-    lr_head = table.lr_head if config.lr is None else config.lr
+    usual = table.lr_adamw if config.optimizer == "adamw" else table.lr_head
+    lr_head = usual if config.lr is None else config.lr
     tenth = lr_head * table.lr_pretrained / table.lr_head
     asked = {
         "optimizer": config.optimizer,

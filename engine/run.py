@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import freezing
+from . import freezing, memory_limit, price_model
 from .course import Course, Mask
 from .folds import CrossValidation
 from .keeping import Keeping
@@ -27,6 +27,7 @@ from .protocol import (
     MeasurePrice,
     Pause,
     PriceMeasured,
+    RangeTested,
     Refused,
     RestoreLayer,
     SaveCheckpoint,
@@ -87,12 +88,14 @@ class Run:
         self.restarting = Restarting(
             opened, self.steering, self.starts, self.keeping, self.record, emit
         )
-        self._waiting_steps: list[tuple[Mask, str | None]] = []
-        """The mask that each was asked for with: a toggle right behind it is for the next one."""
+        self._waiting_steps: list[tuple[int, Mask, str | None]] = []
+        """Each with its command and the mask it was asked for with: a toggle right behind it is
+        for the next one."""
         self._side = SideWork()
         self._between: Iterator[None] | None = None
         """What has to be done before training takes its next step."""
         self._price_wanted = False
+        self._price: PriceMeasured | None = None
 
     # --- commands -------------------------------------------------------------------------------
 
@@ -134,8 +137,11 @@ class Run:
             case Step():
                 if len(self._waiting_steps) >= MAX_WAITING_STEPS:
                     raise Problem("A step is waiting already.")
-                self._waiting_steps.append((self.course.wanted, self.steering.strategy))
+                self._need_memory(self.course.wanted)
+                waiting = (command.id, self.course.wanted, self.steering.strategy)
+                self._waiting_steps.append(waiting)
             case Train():
+                self._need_memory(self.course.wanted)
                 self._train(command.steps)
             case Pause():
                 self._pause()
@@ -180,7 +186,13 @@ class Run:
                 self._need_rest("test rates")
                 check_range_test(self.trainer, self.course.wanted)
                 test = range_test(self.trainer, self.course.wanted, steering.norm_modes)
-                side.put("range test", self._emitting(test), exclusive=True)
+                ended = RangeTested(points=(), done=True, why="The test was ended before its end.")
+                side.put(
+                    "range test",
+                    self._emitting(test),
+                    exclusive=True,
+                    dropped=lambda: self.emit(ended),
+                )
             case MeasurePrice():
                 self._put_price()
             case CrossValidate():
@@ -190,13 +202,27 @@ class Run:
                 )
                 self._begin_record()
                 told = self._emitting(folds.run(self.skipped, self.record))
-                side.put("cross-validation", told, exclusive=True)
+                side.put(
+                    "cross-validation",
+                    told,
+                    exclusive=True,
+                    dropped=lambda: self.emit(folds.ended("paused")),
+                )
             case _:
                 raise Problem("The engine does not know this command.")
 
     def _need_rest(self, what: str) -> None:
         if self.course.train_to is not None:
             raise Problem(f"Training runs; pause it before you {what}.")
+
+    def _need_memory(self, mask: Mask) -> None:
+        """Refuse what could not fit: on the CPU the system would kill the engine instead."""
+        if self._price is None or self.trainer.device.type != "cpu":
+            return
+        parents = [owner.parents for owner in self.opened.stack.owners]
+        needed = price_model.predict(self._price, parents, mask).peak_bytes
+        if sentence := memory_limit.refusal(int(needed), memory_limit.memory()):
+            raise Problem(sentence)
 
     # --- work -----------------------------------------------------------------------------------
 
@@ -209,9 +235,13 @@ class Run:
 
     def _unit(self) -> bool:
         if self._waiting_steps:
-            mask, strategy = self._waiting_steps.pop(0)
+            command, mask, strategy = self._waiting_steps.pop(0)
             self._side.drop_exclusive()
-            self._take_step(mask, strategy, measured=True)
+            try:
+                self._take_step(mask, strategy, measured=True)
+            except Problem as problem:
+                self.emit(Refused(id=command, reason=str(problem)))
+                return True
             self._side.put("evaluating the yardstick", self.validation.yardstick(), idle=True)
             self._put_moved()
             return True
@@ -273,9 +303,18 @@ class Run:
         course = self.course
         assert course.train_to is not None
         if course.step < course.train_to:
-            every = self.opened.config.probe_every
-            measured = every == 1 or course.step % every == 0
-            self._take_step(course.wanted, self.steering.strategy, measured=measured)
+            every, mask = self.opened.config.probe_every, course.wanted
+            changed = mask != self.trainer.applied
+            try:
+                if changed:
+                    self._need_memory(mask)
+                # A layer that has just been thawed is looked at before its turn.
+                measured = changed or every == 1 or course.step % every == 0
+                self._take_step(mask, self.steering.strategy, measured=measured)
+            except Problem as problem:
+                self.emit(Refused(id=0, reason=str(problem)))
+                self._end_training("failed")
+                return
             if self.trainer.batches.position % course.batches_per_epoch == 0:
                 self._between = self._end_of_epoch()
         elif not self.validation.tried() or not self.keeping.tried():
@@ -367,7 +406,11 @@ class Run:
             optimizer=recipe.optimizer,
             precision=recipe.precision,
         )
-        yield from self._emitting(units)
+        for price in units:
+            if price is not None:
+                self._price = price
+                self.emit(price)
+            yield
 
     # --- the journal ----------------------------------------------------------------------------
 

@@ -48,6 +48,8 @@ from .protocol import (
 HEARTBEAT_S = 1.0
 LAST_UNIT_S = 10.0
 """How long the unit that runs may take to come to its end when the engine is to end."""
+SAVE_S = 60.0
+"""How long the session may then take to save what was trained."""
 FIRST_CLIENT_S = 60.0
 """An engine that nobody speaks to within this time ends."""
 FLUSH_S = 2.0
@@ -99,6 +101,7 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._signal_reader, self._signal_writer = socket.socketpair()
         self._ending = threading.Event()
+        self._saving = threading.Event()
         self._finished = asyncio.Event()
         self._flushed = threading.Event()
 
@@ -116,6 +119,7 @@ class Server:
             traceback.print_exc()
             failed = True
             self._emit(EngineFailed(sentence=self._why(error)))
+        self._saving.set()
         try:
             if self._session is not None:
                 self._session.close()
@@ -201,7 +205,13 @@ class Server:
         self._commands.put(None)
         for client in self._attached():
             client.outbox.release()
-        self._loop.call_later(LAST_UNIT_S, self._exit_now)
+        self._loop.call_later(LAST_UNIT_S, self._exit_unless_saving)
+
+    def _exit_unless_saving(self) -> None:
+        if self._saving.is_set():
+            self._loop.call_later(SAVE_S, self._exit_now)
+        else:
+            self._exit_now()
 
     def _exit_now(self) -> None:
         busy = self._session.busy if self._session else "starting"

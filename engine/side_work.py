@@ -6,7 +6,7 @@ dropped at any unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ class Piece:
     """Waits until nothing else is to be done; else it goes before the next step of training."""
     exclusive: bool
     """It has the trainer to itself: a step asked for in between ends it."""
+    dropped: Callable[[], None]
+    """Told if it is ended before its end."""
 
 
 class SideWork:
@@ -29,11 +31,17 @@ class SideWork:
         self._pieces: list[Piece] = []
 
     def put(
-        self, name: str, units: Iterator[Any], *, idle: bool = False, exclusive: bool = False
+        self,
+        name: str,
+        units: Iterator[Any],
+        *,
+        idle: bool = False,
+        exclusive: bool = False,
+        dropped: Callable[[], None] = lambda: None,
     ) -> None:
         """Add a piece; one of the same name gives way to it."""
         self.drop(name)
-        self._pieces.append(Piece(name, units, idle, exclusive))
+        self._pieces.append(Piece(name, units, idle, exclusive, dropped))
 
     def next(self, *, idle: bool) -> Piece | None:
         """The next piece to do a unit of, if there is one.
@@ -59,11 +67,9 @@ class SideWork:
         """End the pieces of these names."""
         self._close([piece for piece in self._pieces if piece.name in names])
 
-    def drop_exclusive(self) -> bool:
-        """End what has the trainer to itself; True if there was any."""
-        pieces = [piece for piece in self._pieces if piece.exclusive]
-        self._close(pieces)
-        return bool(pieces)
+    def drop_exclusive(self) -> None:
+        """End what has the trainer to itself."""
+        self._close([piece for piece in self._pieces if piece.exclusive])
 
     def drop_all(self) -> None:
         self._close(list(self._pieces))
@@ -74,6 +80,7 @@ class SideWork:
             if close is not None:
                 close()
             self._forget(piece)
+            piece.dropped()
 
     def _forget(self, piece: Piece) -> None:
         self._pieces = [other for other in self._pieces if other is not piece]

@@ -161,10 +161,13 @@ class Steering:
         self.enter_phase()
 
     def leave_plan(self, why: str) -> None:
-        """Follow the plan no further; the mask stays as it is."""
-        self.course.follow(None)
+        """Follow the plan no further; the mask stays, and the horizon is what the plan's was."""
+        plan, course = self.course.plan, self.course
+        course.follow(None)
         self.record.note("plan", name=None, why=why)
         self.emit(PlanChanged(plan=None, why=why))
+        if plan is not None and course.reach_to(plans.end_of(plan)):
+            self._tell_cycle(f"the horizon of the plan {plan.name}")
 
     def enter_phase(self) -> None:
         """Take the mask of the plan's phase that begins with the coming step, if one does."""

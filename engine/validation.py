@@ -9,6 +9,7 @@ import msgspec
 
 from .data import printable
 from .evaluation import Evaluation
+from .problem import Problem
 from .protocol import AnyEvent, ImageSkipped, ImagesShown, Thumbnail, Validated
 
 if TYPE_CHECKING:
@@ -80,14 +81,15 @@ class Validation:
         """The whole of the last evaluation; a new one first if there was none."""
         if self._last is None:
             yield from self.whole()
-        if self._last is not None:
-            others = [
-                evaluation
-                for evaluation in [*self._of_starts.values(), self._best]
-                if evaluation is not None and evaluation is not self._last
-            ]
-            unique = {id(evaluation): evaluation for evaluation in others}
-            self.emit(self._last.results(unique.values(), stale=not self.up_to_date()))
+        if self._last is None:
+            raise Problem("Not one validation image can be read, so there are no results.")
+        others = [
+            evaluation
+            for evaluation in [*self._of_starts.values(), self._best]
+            if evaluation is not None and evaluation is not self._last
+        ]
+        unique = {id(evaluation): evaluation for evaluation in others}
+        self.emit(self._last.results(unique.values(), stale=not self.up_to_date()))
 
     def images(self, what: str, side: int, most: int) -> Iterator[None]:
         """Pictures of the coming batch as the model gets it, or of the most wrong images."""

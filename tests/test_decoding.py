@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from engine.data import UnreadableImage, read_rgb
+from engine.data.decoding import image_endings, without_far_ends
 
 GREY = 140
 
@@ -66,9 +72,6 @@ def test_what_cannot_be_read_says_so(content: bytes | None, tmp_path: Path) -> N
     path.write_bytes(content)
     with pytest.raises(UnreadableImage):
         read_rgb(path)
-
-
-# --- folders ------------------------------------------------------------------------------------
 
 
 def colours() -> Image.Image:
@@ -202,3 +205,178 @@ def test_a_folder_with_an_images_name(tmp_path: Path) -> None:
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(UnreadableImage):
         read_rgb(tmp_path / "folder.jpg")
+
+
+# --- rarer kinds --------------------------------------------------------------------------------
+
+
+def seen(path: Path) -> list[int]:
+    """The first row of an image, as grey."""
+    pixels = np.asarray(read_rgb(path))
+    assert (pixels == pixels[..., :1]).all()
+    return pixels[0, :, 0].tolist()
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "bmp", "pbm"])
+def test_one_bit_is_black_and_white(ending: str, tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 255, 255, 0]], dtype=np.uint8)).convert("1")
+    image.save(tmp_path / f"fax.{ending}")
+    assert seen(tmp_path / f"fax.{ending}") == [0, 255, 255, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        ([0.0, 0.5, 1.0], [0, 127, 255]),
+        ([-1.0, 0.25, 0.5], [0, 63, 127]),
+        ([0.0, 128.0, 255.0], [0, 128, 255]),
+        ([0.0, 32768.0, 65535.0], [0, 127, 255]),
+        ([0.0, 50_000.0, 100_000.0], [0, 127, 255]),
+        ([float("nan"), float("inf"), 1.0], [0, 0, 255]),
+        ([0.0, 0.0, 0.0], [0, 0, 0]),
+    ],
+)
+def test_floats_are_scaled_by_the_range_that_holds_them(values, meant, tmp_path: Path) -> None:
+    Image.fromarray(np.array([values], dtype=np.float32)).save(tmp_path / "scan.tif")
+    assert seen(tmp_path / "scan.tif") == meant
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        ([0, 32768, 65535], [0, 127, 255]),
+        ([-5, 1_000_000, 2_000_000], [0, 127, 255]),
+    ],
+)
+def test_32_bit_integers_are_scaled(values, meant, tmp_path: Path) -> None:
+    Image.fromarray(np.array([values], dtype=np.int32)).save(tmp_path / "scan.tif")
+    assert seen(tmp_path / "scan.tif") == meant
+
+
+@pytest.mark.parametrize("bits", [np.uint8, np.uint16])
+def test_a_tiff_in_which_zero_is_white(bits: type, tmp_path: Path) -> None:
+    values = np.array([[0, np.iinfo(bits).max]], dtype=bits)
+    Image.fromarray(values).save(tmp_path / "scan.tif")
+    raw = (tmp_path / "scan.tif").read_bytes()
+    black_is_zero = bytes.fromhex("0601 0300 01000000 0100 0000")
+    assert raw.count(black_is_zero) == 1
+    (tmp_path / "scan.tif").write_bytes(
+        raw.replace(black_is_zero, bytes.fromhex("0601 0300 01000000 0000 0000"))
+    )
+    assert seen(tmp_path / "scan.tif") == [255, 0]
+
+
+def test_a_transparent_grey_of_16_bits_is_white(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 0x1234, 0x8000]], dtype=np.uint16)).save(
+        tmp_path / "scan.png", transparency=0x1234
+    )
+    assert seen(tmp_path / "scan.png") == [0, 255, 128]
+
+
+@pytest.mark.parametrize(("mode", "clear"), [("L", 7), ("RGB", (7, 7, 7))])
+def test_a_single_transparent_colour_is_white(mode, clear, tmp_path: Path) -> None:
+    image = Image.new("L", (2, 1), 7)
+    image.putpixel((1, 0), 90)
+    image.convert(mode).save(tmp_path / "icon.png", transparency=clear)
+    assert seen(tmp_path / "icon.png") == [255, 90]
+
+
+def test_a_palette_may_be_half_transparent(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1), 0)
+    image.putpalette([0, 0, 0, 80, 80, 80])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "icon.png", transparency=bytes([128, 255]))
+    assert seen(tmp_path / "icon.png") == [127, 80]
+
+
+def test_a_transparent_animation_stands_on_white(tmp_path: Path) -> None:
+    frame = Image.new("P", (2, 1), 0)
+    frame.putpalette([0, 0, 0, 200, 200, 200])
+    frame.putpixel((1, 0), 1)
+    other = Image.new("P", (2, 1), 1)
+    other.putpalette([0, 0, 0, 200, 200, 200])
+    frame.save(
+        tmp_path / "moving.gif", save_all=True, append_images=[other], transparency=0, disposal=2
+    )
+    assert seen(tmp_path / "moving.gif") == [255, 200]
+
+
+def test_the_second_page_of_a_scan_is_not_read(tmp_path: Path) -> None:
+    pages = [Image.new("L", (2, 1), level) for level in (30, 200)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    assert seen(tmp_path / "scan.tif") == [30, 30]
+
+
+def test_damaged_exif_data_costs_the_orientation_only(tmp_path: Path) -> None:
+    Image.new("L", (3, 1), 90).save(tmp_path / "photo.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert seen(tmp_path / "photo.jpg") == [90, 90, 90]
+
+
+# --- what must not be opened --------------------------------------------------------------------
+
+
+def reason_for(path: Path) -> str:
+    with pytest.raises(UnreadableImage) as caught:
+        read_rgb(path)
+    return str(caught.value)
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert reason_for(tmp_path / "pipe.jpg") == "it is no file"
+
+
+def test_reasons_are_in_words(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("a lie")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "link.jpg")
+    assert reason_for(tmp_path / "empty.jpg") == "it is empty"
+    assert reason_for(tmp_path / "text.jpg") == "it is no image that Pillow can read"
+    assert reason_for(tmp_path / "gone.jpg") == "there is no such file"
+    assert "link" in reason_for(tmp_path / "link.jpg")
+
+
+def test_a_decompression_bomb_is_left_alone(tmp_path: Path) -> None:
+    Image.new("1", (16384, 16384)).save(tmp_path / "bomb.png")
+    assert (tmp_path / "bomb.png").stat().st_size < 100_000
+    assert reason_for(tmp_path / "bomb.png") == "it is larger than Pillow agrees to open"
+
+
+def test_postscript_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "drawing.eps")
+    (tmp_path / "drawing.eps").rename(tmp_path / "photo.jpg")
+
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(subprocess, "check_call", started)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    assert reason_for(tmp_path / "photo.jpg") == "it is no image that Pillow can read"
+    assert ".eps" not in image_endings() and {".jpg", ".png", ".tif"} <= image_endings()
+
+
+@pytest.mark.parametrize(("size", "meant"), [((1, 900), (1, 32)), ((900, 3), (96, 3))])
+def test_of_a_strip_the_middle_is_kept(size, meant) -> None:
+    strip = Image.new("L", size)
+    strip.putpixel((size[0] // 2, size[1] // 2), 255)
+    kept = without_far_ends(strip)
+    assert kept.size == meant and kept.getpixel((meant[0] // 2, meant[1] // 2)) == 255
+    assert without_far_ends(kept) is kept
+
+
+@given(st.binary(max_size=200), st.integers(0, 3), st.integers(0, 2**32))
+@settings(deadline=None, max_examples=60)
+def test_a_damaged_image_is_read_or_refused_and_never_more(garbage, kind, seed) -> None:
+    """Bytes of a whole image are overwritten at random."""
+    buffer = io.BytesIO()
+    colours().save(buffer, ("JPEG", "PNG", "GIF", "TIFF")[kind])
+    data = bytearray(buffer.getvalue())
+    first = seed % len(data)
+    data[first : first + len(garbage)] = garbage[: len(data) - first]
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        try:
+            assert read_rgb(file.name).mode == "RGB"
+        except UnreadableImage as error:
+            assert str(error)

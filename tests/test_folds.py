@@ -127,6 +127,7 @@ def test_a_pause_ends_it_and_a_step_does(options: dict, tmp_path: Path) -> None:
         for _ in range(3):
             driven.session.work()
         driven.do(ends)
+        assert driven.last(FoldsEnded).reason == "paused"
         if ends is Pause:
             after = driven.session.run.trainer.model.state_dict()  # type: ignore[union-attr]
             assert not freezing.changed_tensors(before, after)

@@ -193,6 +193,28 @@ def test_side_work_with_the_model_to_itself_waits_for_a_pause(options: dict) -> 
     assert len(driven.all(Refused)) == 2
 
 
+def test_a_plan_that_is_interrupted_keeps_its_horizon(options: dict) -> None:
+    driven = Driven(**options, plan="gradual", epochs=6, lr_schedule="cosine")
+    driven.do(Train, steps=1)
+    driven.do(SetMask, trainable=driven.opened.strategies["full"])
+    assert driven.last(CycleBegan).cycle.steps == 6 * EPOCH
+    driven.send(Train)
+    assert driven.last(TrainBegan).to_step == 6 * EPOCH
+
+
+def test_a_thawed_layer_is_measured_before_its_turn(options: dict) -> None:
+    driven = Driven(**options, strategy="feature-extraction", probe_every=10)
+    driven.do(Train, steps=2)
+    driven.do(SetMask, trainable=driven.opened.strategies["last-stage"])
+    driven.do(Train, steps=4)
+    assert [bool(step.rows) for step in driven.all(StepTaken)] == [True, False, True, False]
+
+
+def test_adamw_has_a_rate_of_its_own(options: dict) -> None:
+    assert Driven(**options, optimizer="adamw").opened.recipe.lr_head == 0.001
+    assert Driven(**options, optimizer="adamw", lr=0.5).opened.recipe.lr_head == 0.5
+
+
 # --- checkpoints --------------------------------------------------------------------------------
 
 
@@ -370,7 +392,7 @@ def test_a_step_ends_a_range_test(options: dict, tmp_path: Path) -> None:
     assert tested.all(RangeTested)
     tested.do(Step)
     assert losses(tested) == losses(plain)
-    assert not tested.last(RangeTested).done
+    assert tested.last(RangeTested).done and tested.last(RangeTested).proposal is None
 
 
 def test_results_are_of_every_image(options: dict) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +14,13 @@ from engine.protocol import RunConfig
 from ..options import run_options
 from ..sectioned_command import Option, SectionedCommand
 
+if TYPE_CHECKING:
+    from engine.client import EngineProcess
+
 LEAVE_S = 3.0
-"""How long the engine may take to end its unit after the screen is gone."""
+"""How long the engine may take to end before the user is told what it still does."""
+SAVE_S = 75.0
+"""How long in all; it ends itself earlier."""
 
 
 @click.command("open", cls=SectionedCommand, hidden=True)
@@ -73,4 +80,14 @@ def command(
         finally:
             process = link.process  # another one, if the first was restarted
     finally:
-        process.leave(LEAVE_S)
+        _leave(process)
+
+
+def _leave(process: EngineProcess) -> None:
+    """Let the engine end, which saves what was trained."""
+    try:
+        if not process.leave(LEAVE_S):
+            print("The engine ends and saves; ctrl+c ends it at once.", file=sys.stderr)
+            process.leave(SAVE_S)
+    finally:
+        process.kill()
