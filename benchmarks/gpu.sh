@@ -9,4 +9,5 @@ status=0
 # Without the project's pytest options: a GPU server need not have the plugins that they are for.
 "$python" -m pytest -q -W ignore -c /dev/null --rootdir . -m gpu tests/test_gpu.py || status=1
 "$python" -m benchmarks.probe --device cuda --pairs 50 || status=1
+"$python" -m benchmarks.price --device cuda || status=1
 exit $status

@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine import freezing
+from engine import checkpoint, freezing, price_model
 from engine.devices import choose_device
-from engine.protocol import Recipe, StartOver, Step, StepTaken, Train
+from engine.protocol import (
+    MeasurePrice,
+    PriceMeasured,
+    Recipe,
+    SetMask,
+    StartOver,
+    Step,
+    StepTaken,
+    Train,
+)
 from engine.stack import Stack
 from engine.trainer import Trainer
 from tests.sessions import Driven, draw_images
@@ -101,3 +110,68 @@ def test_a_session_on_the_gpu_starts_over_and_repeats(tmp_path: Path) -> None:
     driven.do(Train, steps=5)
     losses = [step.loss for step in driven.all(StepTaken)]
     assert losses[5:] == pytest.approx(losses[:5], rel=1e-3)
+
+
+def test_mixed_precision_learns_and_keeps_fp32_weights(tmp_path: Path) -> None:
+    images = str(draw_images(tmp_path / "images"))
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        driven = Driven(
+            data=images,
+            weights="none",
+            device="cuda",
+            image_size=64,
+            batch_size=8,
+            precision=precision,
+            run_dir=str(tmp_path / precision),
+        )
+        assert "bf16" in driven.opened.precisions
+        driven.do(Train, steps=6)
+        assert driven.session.run is not None
+        parameters = driven.session.run.trainer.model.parameters()
+        assert all(parameter.dtype == torch.float32 for parameter in parameters)
+        losses[precision] = [step.loss for step in driven.all(StepTaken)]
+    assert losses["bf16"][0] == pytest.approx(losses["fp32"][0], rel=0.05)
+    assert losses["bf16"] != losses["fp32"]
+
+
+def test_a_checkpoint_of_the_gpu_holds_its_random_state(tmp_path: Path) -> None:
+    driven = Driven(
+        data=str(draw_images(tmp_path / "images")),
+        weights="none",
+        device="cuda",
+        image_size=64,
+        batch_size=8,
+        epochs=1,
+        run_dir=str(tmp_path / "run"),
+    )
+    driven.do(Train)
+    assert driven.session.run is not None
+    now = driven.session.run.trainer.snapshot()
+    back = checkpoint.read(tmp_path / "run" / "checkpoints" / "last.safetensors").snapshot
+    assert freezing.changed_tensors(back.tensors, now.tensors) == []
+    assert torch.equal(back.device_random, now.device_random)  # type: ignore[arg-type]
+
+
+def test_the_price_of_a_step_is_what_the_gpu_allocates(tmp_path: Path) -> None:
+    driven = Driven(
+        data=str(draw_images(tmp_path / "images")),
+        weights="none",
+        device="cuda",
+        image_size=128,
+        batch_size=16,
+        run_dir=str(tmp_path / "run"),
+    )
+    driven.do(MeasurePrice)
+    price, stack = driven.last(PriceMeasured), driven.opened.stack
+    parents = [owner.parents for owner in stack.owners]
+    for name in ("feature-extraction", "full"):
+        driven.do(SetMask, trainable=driven.opened.strategies[name])
+        driven.do(Step)
+        before = torch.cuda.memory_allocated()
+        driven.do(Step)
+        added = (driven.last(StepTaken).memory_used or 0) - before
+        predicted = price_model.predict(price, parents, driven.opened.strategies[name])
+        # The optimizer's state is there already at the second step.
+        assert predicted.peak_bytes <= 2 * max(added, 2**28)
+        assert predicted.peak_bytes >= added / 2

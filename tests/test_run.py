@@ -20,6 +20,7 @@ from engine.protocol import (
     LayerRestored,
     MaskPlanned,
     MovedMeasured,
+    OpenFailed,
     Pause,
     RangeTested,
     RecipeChanged,
@@ -213,6 +214,19 @@ def test_a_thawed_layer_is_measured_before_its_turn(options: dict) -> None:
 def test_adamw_has_a_rate_of_its_own(options: dict) -> None:
     assert Driven(**options, optimizer="adamw").opened.recipe.lr_head == 0.001
     assert Driven(**options, optimizer="adamw", lr=0.5).opened.recipe.lr_head == 0.5
+
+
+def test_mixed_precision_where_the_device_has_it(options: dict, tmp_path: Path) -> None:
+    plain = Driven(**options)
+    mixed = Driven(**options | {"run_dir": str(tmp_path / "bf16"), "precision": "bf16"})
+    if "bf16" not in plain.opened.precisions:
+        assert "--precision bf16: cpu does not have it" in mixed.last(OpenFailed).sentence
+        return
+    for driven in (plain, mixed):
+        driven.do(Train, steps=3)
+    assert losses(mixed)[0] == pytest.approx(losses(plain)[0], rel=0.05)
+    assert losses(mixed) != losses(plain)
+    assert all(p.dtype == torch.float32 for p in trainer_of(mixed).model.parameters())
 
 
 # --- checkpoints --------------------------------------------------------------------------------
