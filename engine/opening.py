@@ -132,10 +132,12 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
     yield None
 
     stage = _Stage("data", emit)
-    demo = config.data is None
+    demo = config.data is None and config.labels is None
+    labels = Path(config.labels) if config.labels else None
+    given = Path(config.data) if config.data is not None else labels.parent if labels else None
     listing = list_folder(
-        demo_data.images_dir() if config.data is None else Path(config.data),
-        labels=Path(config.labels) if config.labels else None,
+        demo_data.images_dir() if given is None else given,
+        labels=labels,
         name=DEMO_NAME if demo else None,
         seed=config.seed,
     )

@@ -1,4 +1,4 @@
-"""Folders and labels files as people have them: odd names, links, lies, and very many files."""
+"""Image folders as people have them: layouts, odd names, links, lies, and very many files."""
 
 from __future__ import annotations
 
@@ -8,29 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from engine.data import (
-    ImageFolder,
-    Sample,
-    folds,
-    list_folder,
-    open_folder,
-    printable,
-    yardstick_of,
-)
-from engine.problem import Problem
+from engine.data import DataProblem, ImageFolder, list_folder, open_folder, printable
 from engine.protocol import ImageSkipped, StepTaken, Train, TrainEnded, Validated
 from engine.strict_json import dumps
-from tests.sessions import Driven, draw_images
-
-
-def made(root: Path, *paths: str) -> Path:
-    """Tiny images at these paths."""
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (4, 4), "grey").save(root / path)
-    return root
+from tests.sessions import Driven, draw_images, made
 
 
 def two_classes(root: Path, count: int = 4) -> Path:
@@ -50,6 +32,50 @@ def test_listing_reports_on_its_way_and_does_not_depend_on_the_order_of_names(
     assert len(folder.train) == 2400 and len(folder.val) == 600
     assert folder == open_folder(tmp_path)
     assert folder != open_folder(tmp_path, seed=1), "the split is the seed's"
+
+
+def test_train_and_val_are_found(tmp_path: Path) -> None:
+    folder = open_folder(draw_images(tmp_path / "set", train=4, val=3))
+    assert folder.classes == ("dark", "light") and folder.name == "set"
+    assert (len(folder.train), len(folder.val)) == (8, 6)
+
+
+def test_class_folders_alone_are_split_stratified_and_seeded(tmp_path: Path) -> None:
+    root = draw_images(tmp_path, train=10, val=1) / "train"
+    one, same, other = open_folder(root), open_folder(root), open_folder(root, seed=1)
+    assert one == same and one.val != other.val
+    assert [sum(s.label == label for s in one.val) for label in (0, 1)] == [2, 2]
+    assert not {s.path for s in one.train} & {s.path for s in one.val}
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda root: None, "no such folder"),
+        (lambda root: root.write_text("x"), "is a file"),
+        (lambda root: root.mkdir(), "no class folders"),
+        (lambda root: (root / "cat").mkdir(parents=True), "hold no images"),
+    ],
+)
+def test_a_folder_that_cannot_be_used(make, words: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    make(tmp_path / "set")
+    with pytest.raises(DataProblem, match=words):
+        open_folder(tmp_path / "set")
+
+
+def test_one_class_is_not_enough(tmp_path: Path) -> None:
+    root = draw_images(tmp_path)
+    for file in (root / "train" / "light").iterdir():
+        file.unlink()
+    with pytest.raises(DataProblem, match="only one class"):
+        open_folder(root)
+
+
+def test_a_class_of_val_that_train_does_not_have(tmp_path: Path) -> None:
+    root = draw_images(tmp_path)
+    (root / "val" / "grey").mkdir()
+    with pytest.raises(DataProblem, match="grey"):
+        open_folder(root)
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
@@ -86,6 +112,61 @@ def test_a_link_that_leads_back_ends(tmp_path: Path) -> None:
     folder = open_folder(tmp_path)
     names = sorted(Path(sample.path).name for sample in folder.train + folder.val)
     assert names == sorted(["0.png", "1.png", "2.png", "3.png"] * 2 + ["extra.png", "gone.png"])
+
+
+def test_of_two_links_to_a_folder_always_the_same_one_counts(tmp_path: Path) -> None:
+    """Whichever the file system tells first: no image is there twice."""
+    paths = []
+    for order in (("a", "b"), ("b", "a")):
+        root = two_classes(tmp_path / order[0])
+        more = made(tmp_path / f"{order[0]} more", "extra.png")
+        for name in order:
+            (root / "dog" / name).symlink_to(more, target_is_directory=True)
+        folder = open_folder(root)
+        found = [s.path for s in folder.train + folder.val if s.path.endswith("extra.png")]
+        paths += [Path(path).relative_to(root) for path in found]
+    assert paths == [Path("dog/a/extra.png")] * 2
+
+
+def test_links_to_themselves_and_folders_with_an_images_name(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    (tmp_path / "cat" / "round").symlink_to(tmp_path / "cat" / "round")
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+    made(tmp_path, "cat/folder.jpg/inside.png")
+    folder = open_folder(tmp_path)
+    assert folder.classes == ("cat", "dog")
+    names = [Path(s.path).name for s in folder.train + folder.val if s.label == 0]
+    assert sorted(names) == ["0.png", "1.png", "2.png", "3.png", "inside.png"]
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    made(tmp_path, *(f"{name}/{n}.png" for name in ("plane", "train") for n in range(5)))
+    folder = open_folder(tmp_path)
+    assert folder.classes == ("plane", "train") and len(folder.train) == 8
+
+
+def test_what_is_no_image_is_left_alone_and_still_reports(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    made(tmp_path, ".hidden/1.png", "cat/.hidden/1.png", "cat/.1.png", "__pycache__/1.png")
+    for number in range(2500):
+        (tmp_path / "cat" / f"{number}.txt").touch()
+    (tmp_path / "cat" / "paper.pdf").touch()
+    *counts, folder = list_folder(tmp_path)
+    assert isinstance(folder, ImageFolder) and folder.classes == ("cat", "dog")
+    assert len(counts) == 3 and counts[-1] == len(folder.train) + len(folder.val) == 8
+
+
+def test_a_folder_that_goes_away_while_it_is_listed(tmp_path: Path) -> None:
+    for number in range(1100):
+        (made(tmp_path, "cat/0.png", "dog/0.png", "dog/1.png") / "cat" / f"{number}.jpg").touch()
+    made(tmp_path, "cat/deeper/1.png")
+    listing = list_folder(tmp_path)
+    assert next(listing) == 1000
+    (tmp_path / "cat" / "deeper" / "1.png").unlink()
+    (tmp_path / "cat" / "deeper").rmdir()
+    *_, folder = listing
+    assert isinstance(folder, ImageFolder)
+    assert len(folder.train) + len(folder.val) == 1101 + 2
 
 
 ODD = ["Würstchen", "犬", "[red]hot[b] dog", "tab\there", "new\nline", "a" * 120, "-rf", "nan"]
@@ -173,144 +254,3 @@ def test_a_class_of_which_nothing_can_be_read(tmp_path: Path) -> None:
     driven.do(Train, steps=1)
     result = driven.last(Validated)
     assert result.per_class[0] == (0, 0) and result.total == 6 and result.skipped_images == 6
-
-
-# --- labels files -------------------------------------------------------------------------------
-
-
-def labelled(tmp_path: Path, text: str, encoding: str = "utf-8") -> ImageFolder:
-    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
-    return open_folder(tmp_path / "images", labels=tmp_path / "labels.csv")
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    made(tmp_path / "images", *(f"{n}.png" for n in range(10)), "deep/er.png")
-    return tmp_path
-
-
-def lines(*rows: str) -> str:
-    return "\n".join(("path,label", *rows)) + "\n"
-
-
-def test_a_labels_file_is_split(pictures: Path) -> None:
-    text = lines(*(f"{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(10)), "deep/er.png,cat")
-    folder = labelled(pictures, text, "utf-8-sig")
-    assert folder.classes == ("cat", "dog")
-    assert len(folder.train) == 9 and len(folder.val) == 2
-    assert {Path(s.path).name for s in folder.train + folder.val if s.label == 0} == {
-        "1.png", "3.png", "5.png", "7.png", "9.png", "er.png",
-    }  # fmt: skip
-
-
-def test_a_labels_file_may_say_what_is_for_validation(pictures: Path) -> None:
-    text = "Split, Label ,path\n" + "".join(
-        f"{'val' if n > 7 else 'train'},{n % 2},{n}.png\n" for n in range(10)
-    )
-    folder = labelled(pictures, text)
-    assert [Path(s.path).name for s in folder.val] == ["8.png", "9.png"]
-    assert folder.classes == ("0", "1")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "must name the columns path and label; path is missing"),
-        ("path label\n0.png cat\n", "path is missing (it reads path label)"),
-        ("path;label\n0.png;cat\n1.png\n", "line 3: the label is missing"),
-        ("path\n0.png\n", "label is missing"),
-        (lines("0.png,cat", "11.png,dog"), "line 3: there is no image 11.png"),
-        (lines("0.png,cat", "1.png,"), "line 3: the label is missing"),
-        (lines("0.png,cat", ",dog"), "line 3: the path is missing"),
-        (lines("0.png,cat", "1.png,dog", "0.png,dog"), "line 4: 0.png is there already (line 2)"),
-        (lines("0.png,cat", "1.png,cat"), "only one class (cat)"),
-        (lines(), "no images"),
-        (lines("0.png,cat", "1.png,dog"), "too few images to keep any for validation"),
-        ("path,label,split\n0.png,cat,test\n", "line 2: the split is test"),
-    ],
-)
-def test_a_labels_file_that_lies_is_refused_with_its_line(
-    pictures: Path, text: str, words: str
-) -> None:
-    with pytest.raises(Problem) as caught:
-        labelled(pictures, text)
-    assert words in str(caught.value)
-
-
-@pytest.mark.parametrize("divided", [";", "\t"])
-def test_a_labels_file_of_a_spreadsheet(divided: str, pictures: Path) -> None:
-    text = lines(*(f'"{n}.png",{"a, b" if n % 2 else "c"}' for n in range(10)))
-    text = text.replace(",c", f"{divided}c").replace(",a", f"{divided}a")
-    folder = labelled(pictures, text.replace("path,label", f"path{divided}label"))
-    assert folder.classes == ("a, b", "c") and len(folder.train) == 8
-
-
-def test_paths_may_be_relative_to_the_labels_file_or_absolute(pictures: Path) -> None:
-    rows = [f"images/{n}.png,cat" for n in range(5)]
-    rows += [f"{pictures}/images/{n}.png,dog" for n in range(5, 10)]
-    folder = labelled(pictures, lines(*rows))
-    assert {s.path for s in folder.train + folder.val} == {
-        f"{pictures}/images/{n}.png" for n in range(10)
-    }
-
-
-def test_an_image_that_is_named_twice_in_other_words(pictures: Path) -> None:
-    with pytest.raises(Problem, match="is there already"):
-        labelled(pictures, lines("0.png,cat", "deep/../0.png,dog"))
-
-
-@pytest.mark.parametrize("content", [b"path,label\n\xff\xfe,cat\n", b"\x00\x01\x02"])
-def test_a_labels_file_that_is_no_text(pictures: Path, content: bytes) -> None:
-    (pictures / "labels.csv").write_bytes(content)
-    with pytest.raises(Problem, match="labels.csv"):
-        open_folder(pictures / "images", labels=pictures / "labels.csv")
-
-
-# --- splits -------------------------------------------------------------------------------------
-
-COUNTS = st.lists(st.integers(2, 30), min_size=2, max_size=6)
-
-
-def folder_of(counts: list[int]) -> ImageFolder:
-    samples = tuple(
-        Sample(f"{label}/{number:03}", label)
-        for label, count in enumerate(counts)
-        for number in range(count)
-    )
-    names = tuple(str(label) for label in range(len(counts)))
-    return ImageFolder("made up", names, samples[::2], samples[1::2])
-
-
-@given(COUNTS, st.integers(2, 6), st.integers(0, 99))
-def test_folds_validate_every_image_once_in_proportion(counts, count, seed) -> None:
-    folder = folder_of(counts)
-    if count > min(counts):
-        with pytest.raises(Problem, match="use at most"):
-            folds(folder, count, seed)
-        return
-    parts = folds(folder, count, seed)
-    everything = sorted(folder.train + folder.val)
-    assert sorted(sample for part in parts for sample in part.val) == everything
-    for part in parts:
-        assert sorted(part.train + part.val) == everything
-        for label, images in enumerate(counts):
-            mine = sum(sample.label == label for sample in part.val)
-            assert images // count <= mine <= images // count + 1
-    assert parts == folds(folder, count, seed)
-
-
-@given(st.lists(st.integers(1, 200), min_size=1, max_size=100), st.integers(0, 9))
-def test_the_yardstick_has_at_most_64_images_of_the_validation_set(counts, seed) -> None:
-    samples = tuple(
-        Sample(f"{label}/{number:03}", label)
-        for label, count in enumerate(counts)
-        for number in range(count)
-    )
-    names = tuple(map(str, range(len(counts))))
-    chosen = yardstick_of(ImageFolder("made up", names, (), samples), seed)
-    assert len(chosen) == len(set(chosen)) == min(64, len(chosen))
-    assert set(chosen) <= set(samples)
-    if len(samples) <= 64:
-        assert chosen == samples
-    elif len(counts) > 32:
-        assert len(chosen) == 64
