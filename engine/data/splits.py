@@ -32,10 +32,10 @@ def stratified(samples: Iterable[Sample], seed: int) -> tuple[list[Sample], list
     train: list[Sample] = []
     val: list[Sample] = []
     for label, mine in _by_label(samples).items():
-        random.Random(f"{seed} {label}").shuffle(mine)
         count = max(1, round(len(mine) * VALIDATION_SHARE)) if len(mine) > 1 else 0
-        val += sorted(mine[:count])
-        train += sorted(mine[count:])
+        chosen = set(random.Random(f"{seed} {label}").sample(range(len(mine)), count))
+        val += [sample for place, sample in enumerate(mine) if place in chosen]
+        train += [sample for place, sample in enumerate(mine) if place not in chosen]
     return train, val
 
 
@@ -65,21 +65,22 @@ def folds(folder: ImageFolder, count: int, seed: int) -> list[ImageFolder]:
             f"--folds {count}: the class {name} has only {most} images; "
             f"use at most {most} folds, or add images."
         )
-    parts: list[list[Sample]] = [[] for _ in range(count)]
+    placed: list[tuple[Sample, int]] = []
     first = 0
     for label, mine in groups.items():
-        random.Random(f"{seed} fold {label}").shuffle(mine)
-        for number, sample in enumerate(mine):
-            parts[(first + number) % count].append(sample)
-        first += len(mine)  # what is left over goes to other folds than the class before's
+        # What is left over goes to other folds than the class before's.
+        numbers = [(first + place) % count for place in range(len(mine))]
+        random.Random(f"{seed} fold {label}").shuffle(numbers)
+        placed += zip(mine, numbers, strict=True)
+        first += len(mine)
     return [
         ImageFolder(
             folder.name,
             folder.classes,
-            tuple(sorted(s for other, p in enumerate(parts) if other != number for s in p)),
-            tuple(sorted(part)),
+            tuple(sample for sample, place in placed if place != number),
+            tuple(sample for sample, place in placed if place == number),
         )
-        for number, part in enumerate(parts)
+        for number in range(count)
     ]
 
 
