@@ -162,7 +162,7 @@ def test_r_trains_to_a_result_that_can_be_looked_at(screen, tmp_path: Path) -> N
     if terminal.process.poll() is None:
         terminal.press("enter")
     assert terminal.wait_exit() == 0
-    assert terminal.restored()
+    assert terminal.restored
 
 
 def test_weights_survive_leaving_in_mid_run(screen, photographs: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
