@@ -101,11 +101,13 @@ class FeatureBatches:
 
     def take(self) -> Batch:
         """The coming batch; the cursor moves on."""
-        position = self.ordered.position
-        samples = self.ordered.samples_at(position)
+        batch = self.ordered.first_usable(self._at)
+        self.ordered.put_back(self.ordered.position + 1)
+        return batch
+
+    def _at(self, position: int) -> Batch:
         epoch = position // self.ordered.batches_per_epoch + 1
-        self.ordered.put_back(position + 1)
-        return self.features.batch(samples, epoch)
+        return self.features.batch(self.ordered.samples_at(position), epoch)
 
     def put_back(self, position: int) -> None:
         self.ordered.put_back(position)

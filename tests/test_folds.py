@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine import freezing
+from engine.data import TrainBatches
 from engine.features import FeatureBatches, Features, cut_of
 from engine.protocol import (
     CrossValidate,
@@ -115,6 +116,25 @@ def test_training_from_the_cut_is_training(
         torch.testing.assert_close(
             tensor, other.trainer.model.state_dict()[name], rtol=1e-4, atol=1e-6
         )
+
+
+def test_cached_batches_pass_over_what_cannot_be_read_as_others_do(options: dict) -> None:
+    """A batch of nothing would have a loss of nothing, NaN, and make every weight so."""
+    opened = Driven(**options).session.run.opened  # type: ignore[union-attr]
+    cut = cut_of(opened.stack, frozenset(opened.event.wanted))
+    assert cut is not None
+    samples = opened.folder.train
+    order = TrainBatches(samples, 8, 0, opened.decoder).samples_at(0)
+    gone = {sample.path for sample in order[:-1]}
+    broken = tuple(s._replace(path="nowhere") if s.path in gone else s for s in samples)
+    plain = TrainBatches(broken, 8, 0, opened.decoder)
+    features = Features(opened.stack, cut, opened.decoder, torch.device("cpu"))
+    cached = FeatureBatches(TrainBatches(broken, 8, 0, opened.decoder), features)
+    for after in (2, 3, 4, 5):  # the first batch is passed over
+        one, two = plain.take(), cached.take()
+        assert one.samples == two.samples and len(one.samples) > 1
+        assert one.skipped == two.skipped and one.epoch == two.epoch
+        assert plain.position == cached.position == after
 
 
 def test_a_pause_ends_it_and_a_step_does(options: dict, tmp_path: Path) -> None:

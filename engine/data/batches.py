@@ -5,9 +5,9 @@ Without loader processes: no fork after CUDA, no limit of /dev/shm, no orphans.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -199,21 +199,30 @@ class TrainBatches:
         """The coming batch; the cursor stays, but for batches of which nothing can be read.
 
         Raises:
-            DataProblem: not one image of a whole epoch can be read.
+            DataProblem: a whole epoch leaves nothing to train on.
+        """
+        return self.first_usable(self._decoded)
+
+    def first_usable(self, made: Callable[[int], Batch]) -> Batch:
+        """The batch at the cursor, which moves past those with fewer than two images to read.
+
+        Args:
+            made: The batch at a position, without the images that cannot be read.
+
+        Returns:
+            It tells of the images that were passed over too.
+
+        Raises:
+            DataProblem: a whole epoch leaves nothing to train on.
         """
         skipped: list[tuple[str, str]] = []
         for _ in range(self.batches_per_epoch + 1):
-            samples, futures = self._start(self.position)
-            epoch = self.position // self.batches_per_epoch + 1
-            batch = self.decoder.collect(samples, futures, epoch)
-            # One image alone is no batch: BatchNorm cannot normalise over it.
-            if len(batch.labels) > 1 or (len(samples) == 1 and len(batch.labels)):
-                if skipped:
-                    unread = (*skipped, *batch.skipped)
-                    batch = Batch(batch.images, batch.labels, epoch, unread, batch.samples)
-                return batch
+            batch = made(self.position)
             skipped += batch.skipped
-            self._ahead.pop(self.position)
+            # One image alone is no batch: BatchNorm cannot normalise over it.
+            if len(batch.labels) > 1 or (len(batch.labels) and not batch.skipped):
+                return replace(batch, skipped=tuple(skipped))
+            self._drop([self.position])
             self.position += 1
         path, reason = skipped[0]
         count = len({path for path, _ in skipped})
@@ -221,6 +230,10 @@ class TrainBatches:
             f"{count} of {len(self.samples)} training images cannot be read, which leaves nothing "
             f"to train on; the first is {printable(path)}: {reason}. Look at the folder."
         )
+
+    def _decoded(self, position: int) -> Batch:
+        samples, futures = self._start(position)
+        return self.decoder.collect(samples, futures, position // self.batches_per_epoch + 1)
 
     def take(self) -> Batch:
         """The coming batch; the cursor moves on, and the batch after it begins to be decoded."""
@@ -238,7 +251,7 @@ class TrainBatches:
     def _drop(self, positions: Iterable[int]) -> None:
         """Forget what was decoded ahead for these positions; what waits is not begun."""
         for position in list(positions):
-            for future in self._ahead.pop(position)[1]:
+            for future in self._ahead.pop(position, ((), []))[1]:
                 future.cancel()
 
     def _start(self, position: int) -> tuple[tuple[Sample, ...], list[Future[Tensor]]]:
