@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from . import labels_file
@@ -195,7 +196,7 @@ class _Counter:
                     self.found += 1
                 if self._looked_at % NAMES_A_UNIT == 0:
                     yield self.found
-            mine.sort()
+            mine.sort(key=itemgetter(0))
             samples += mine
         yield self.found
         return samples

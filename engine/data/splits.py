@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable
+from operator import itemgetter
 
 from .samples import DataProblem, ImageFolder, Sample, printable
 
@@ -50,7 +51,9 @@ def folds(folder: ImageFolder, count: int, seed: int) -> list[ImageFolder]:
     Raises:
         DataProblem: fewer than two folds, or more than the smallest class has images.
     """
-    groups = _by_label(sorted({*folder.train, *folder.val}))
+    groups = _by_label({*folder.train, *folder.val})
+    for mine in groups.values():
+        mine.sort(key=itemgetter(0))
     fewest = min(groups, key=lambda label: len(groups[label]))
     most, name = len(groups[fewest]), printable(folder.classes[fewest])
     if count < 2:
