@@ -6,8 +6,6 @@ be tested without a terminal. Widgets are given the state whole and hold no trut
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
 from typing import Literal
 
 from engine.prediction import combine, predict_owners
@@ -48,40 +46,20 @@ from tui.curve import STRATEGY_KEYS as STRATEGY_KEYS
 from tui.curve import Curve as Curve
 from tui.findings import Findings
 from tui.training_state import TrainingState
+from tui.wishes import Mask as Mask
+from tui.wishes import MaskChange as MaskChange
+from tui.wishes import RestoreEntry as RestoreEntry
+from tui.wishes import StartOverEntry as StartOverEntry
+from tui.wishes import Wishes
 
-Mask = frozenset[int]
 Trainable = Literal["all", "none", "partial"]
 
 
-@dataclass(frozen=True)
-class MaskChange:
-    """An entry of the undo list."""
-
-    before: Mask
-    after: Mask
-    what: str
-    """In words, such as `thaw layer3.0` or `2 last stage`."""
-
-
-@dataclass(frozen=True)
-class StartOverEntry:
-    """An entry of the undo list that the engine has to take back."""
-
-
-@dataclass(frozen=True)
-class RestoreEntry:
-    """A layer was returned to its first weights; the engine has to take it back."""
-
-    what: str
-
-
-UndoEntry = MaskChange | StartOverEntry | RestoreEntry
-
-
-class RunState:
+class RunState(Wishes):
     """Everything the screen shows, as the events so far and the keys so far have made it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.phase: Literal["starting", "asking", "ready", "dead"] = "starting"
         self.engine_pid: int | None = None
         self.loading: dict[str, LoadingProgressed] = {}
@@ -93,14 +71,9 @@ class RunState:
         self.death: str = ""
         """Why the engine is gone, if it is."""
 
-        self.wanted: Mask = frozenset()
-        self._confirmed: Mask = frozenset()
-        self._unanswered: dict[int, Mask] = {}
         self.planned_why = ""
         """Why the engine itself wanted the mask that is wanted now; empty if the user did."""
         self.norm_modes: dict[int, NormMode] = {}
-        self.undo_list: list[UndoEntry] = []
-        self.redo_list: list[MaskChange] = []
 
         self.measured: StepTaken | None = None
         """The last measured step of this start."""
@@ -124,7 +97,6 @@ class RunState:
         self.notices: list[str] = []
         """Sentences to show once; the app takes them out."""
 
-        self._ids = itertools.count(1)
         self._predicted_for: Mask | None = None
         self._predicted: list[Reach] = []
 
@@ -156,7 +128,7 @@ class RunState:
     @property
     def unconfirmed(self) -> bool:
         """The engine has not yet answered the last wish."""
-        return bool(self._unanswered) or self.provisional
+        return bool(self.unanswered) or self.provisional
 
     @property
     def strategy(self) -> str | None:
@@ -229,44 +201,6 @@ class RunState:
         assert self.session is not None, "there is no stack yet"
         return self.session.stack.rows
 
-    # --- wishes ---------------------------------------------------------------------------------
-
-    def next_id(self) -> int:
-        """An id for the next command."""
-        return next(self._ids)
-
-    def wish(self, mask: Mask, what: str) -> bool:
-        """Want another mask; it can be undone. False if it is the wanted one already."""
-        if mask == self.wanted:
-            return False
-        self.undo_list.append(MaskChange(self.wanted, mask, what))
-        self.redo_list.clear()
-        self.wanted, self.planned_why = mask, ""
-        return True
-
-    def sent_mask(self, command_id: int) -> None:
-        """The wanted mask went to the engine under this id."""
-        self._unanswered[command_id] = self.wanted
-
-    def undo(self) -> UndoEntry | None:
-        """Take the last wish back. A start over is only named: the engine has to undo it."""
-        if not self.undo_list:
-            return None
-        entry = self.undo_list.pop()
-        if isinstance(entry, MaskChange):
-            self.wanted, self.planned_why = entry.before, ""
-            self.redo_list.append(entry)
-        return entry
-
-    def redo(self) -> MaskChange | None:
-        """Wish again what was undone last."""
-        if not self.redo_list:
-            return None
-        entry = self.redo_list.pop()
-        self.wanted, self.planned_why = entry.after, ""
-        self.undo_list.append(entry)
-        return entry
-
     # --- events ---------------------------------------------------------------------------------
 
     def show_cached(self, session: SessionOpened) -> None:
@@ -291,7 +225,7 @@ class RunState:
             case SessionOpened():
                 self._opened(event)
             case Confirmed():
-                self._confirmed = self._unanswered.pop(event.id, self._confirmed)
+                self.confirmed = self.unanswered.pop(event.id, self.confirmed)
             case Refused():
                 self._refused(event)
             case StepTaken():
@@ -307,9 +241,9 @@ class RunState:
                 self._start_over_undone()
             case MaskPlanned():
                 # Not a wish of the user's: nothing to undo, and it does not hide a later wish.
-                self._confirmed = frozenset(event.trainable)
-                if not self._unanswered:
-                    self.wanted, self.planned_why = self._confirmed, event.why
+                self.confirmed = frozenset(event.trainable)
+                if not self.unanswered:
+                    self.wanted, self.planned_why = self.confirmed, event.why
                 self.undo_list = [e for e in self.undo_list if not isinstance(e, MaskChange)]
                 self.redo_list.clear()
             case LayerRestored(undone=False):
@@ -341,7 +275,7 @@ class RunState:
             self.phase, self.death = "dead", reason
         self.running, self.busy = False, None
         self.training.died()
-        self._unanswered.clear()
+        self.unanswered.clear()
 
     def restarted(self) -> None:
         """A new engine is being started in place of the dead one; the mask wished for is kept."""
@@ -354,10 +288,10 @@ class RunState:
         keep = self.provisional and self.session is not None and self._same_owners(event)
         self.session, self.phase, self.question = event, "ready", None
         self.provisional = False
-        self._confirmed = frozenset(event.wanted)
+        self.confirmed = frozenset(event.wanted)
         if not (keep and (self.undo_list or self.redo_list)):
             # Nothing was toggled on the cached stack (or it was another stack): the engine's word.
-            self.wanted = self._confirmed
+            self.wanted = self.confirmed
             self.undo_list.clear()
             self.redo_list.clear()
         self._predicted_for = None
@@ -375,10 +309,10 @@ class RunState:
         return [owner.name for owner in ours] == [owner.name for owner in theirs]
 
     def _refused(self, event: Refused) -> None:
-        if event.id in self._unanswered:
-            del self._unanswered[event.id]
-            if not self._unanswered:
-                self.wanted = self._confirmed
+        if event.id in self.unanswered:
+            del self.unanswered[event.id]
+            if not self.unanswered:
+                self.wanted = self.confirmed
         self.notices.append(event.reason)
 
     def _stepped(self, event: StepTaken) -> None:
