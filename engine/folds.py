@@ -23,7 +23,7 @@ from .protocol import FoldsEnded, FoldValidated, NormMode
 if TYPE_CHECKING:
     from .course import Course
     from .data import Batch, ImageFolder, Sample
-    from .opening import Opened
+    from .opened import Opened
     from .record import Record
     from .starts import Starts
     from .validation import Skipped

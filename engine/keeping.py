@@ -16,7 +16,7 @@ from .protocol import AnyEvent, CheckpointSaved, Validated
 
 if TYPE_CHECKING:
     from .course import Course
-    from .opening import Opened
+    from .opened import Opened
     from .record import Record
     from .starts import Starts
 

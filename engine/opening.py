@@ -9,18 +9,14 @@ from __future__ import annotations
 import copy
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
-from torchvision.transforms._presets import ImageClassification
 
 import demo_data
 
@@ -29,25 +25,22 @@ from .data import (
     DataProblem,
     Decoder,
     ImageFolder,
-    Sample,
     TrainBatches,
     list_folder,
-    yardstick_of,
 )
 from .defaults import defaults
 from .devices import ChosenDevice, choose_device
 from .models import ModelProblem, Weights
+from .opened import Opened, assemble
 from .plan import lay_out, least_epochs
 from .problem import Problem
 from .protocol import (
     AnyEvent,
-    Cycle,
     LoadingProgressed,
     LoadingStage,
     Plan,
     Recipe,
     RunConfig,
-    SessionOpened,
 )
 from .recipe import check_recipe, recipe_of
 from .record import check_run_dir, default_run_dir
@@ -57,30 +50,6 @@ from .trainer import Trainer
 CALIBRATION_IMAGES = 128
 """Training images from which random weights' BatchNorm statistics are estimated, at most."""
 DEMO_NAME = "hot dog"
-
-
-@dataclass
-class Opened:
-    """A session that is ready."""
-
-    config: RunConfig
-    event: SessionOpened
-    folder: ImageFolder
-    yardstick: tuple[Sample, ...]
-    decoder: Decoder
-    stack: Stack
-    trainer: Trainer
-    from_top: list[tuple[str, freezing.Mask]]
-    """Masks that grow from the head to everything; plans are made of them."""
-    preset: ImageClassification
-    """The transform that belongs to the weights."""
-    transform: dict[str, Any]
-    """The same in plain types, as checkpoints carry it."""
-    resolved: dict[str, Any]
-    """Every choice that was made, for `config.json`."""
-
-    def describe(self) -> dict[str, Any]:
-        return self.resolved
 
 
 def torch_versions() -> str:
@@ -227,81 +196,22 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
     plan = _plan(config, from_top, recipe, batches.batches_per_epoch)
     if plan is not None:
         wanted, strategy = frozenset(plan.phases[0].trainable), None
-    described = stack.describe()
-    majority = Counter(sample.label for sample in folder.val).most_common(1)[0]
-    horizon = config.steps or recipe.epochs * batches.batches_per_epoch
-    if plan is not None:
-        horizon = plan.phases[0].steps
-    yardstick = yardstick_of(folder, config.seed)
-    strategies = {name: tuple(sorted(m)) for name, m in freezing.strategies(stack).items()}
-    event = SessionOpened(
-        arch=config.arch,
-        weights=weights.label,
-        weights_why=weights.why,
-        pretrained=weights.pretrained,
-        data=folder.name,
-        classes=folder.classes,
-        train_images=len(folder.train),
-        val_images=len(folder.val),
-        chance=_chance(yardstick),
-        majority_class=majority[0],
-        majority=majority[1],
-        yardstick=len(yardstick),
-        device=device.label,
-        device_warning=device.warning,
-        memory_total=device.memory_total,
-        image_size=image_size,
-        batch_size=batch_size,
-        recipe=recipe,
-        rates=trainer.rates,
-        batches_per_epoch=batches.batches_per_epoch,
-        cycle=Cycle(after_step=0, steps=horizon),
-        plan=plan,
-        precisions=device.precisions,
-        seed=config.seed,
-        run_dir=str(run_dir),
-        stack=described,
-        strategies=strategies,
-        strategy=strategy,
-        wanted=tuple(sorted(wanted)),
-        norm_modes={},
-        start=0,
-        step=0,
-        skipped_images=0,
-        notes=tuple(notes),
-    )
-    resolved = {
-        "arch": config.arch,
-        "weights": weights.label,
-        "weights_why": weights.why,
-        "data": config.data,
-        "classes": list(folder.classes),
-        "device": device.label,
-        "torch": str(torch.__version__),
-        "torchvision": str(torchvision.__version__),
-        "threads": torch.get_num_threads(),
-        "deterministic": config.deterministic,
-        "recipe": msgspec.structs.asdict(recipe),
-        "plan": msgspec.to_builtins(plan),
-        "labels": config.labels,
-        "batch_size": batch_size,
-        "image_size": image_size,
-        "seed": config.seed,
-        "probe_every": config.probe_every,
-        "execution": "eager",
-    }
-    yield Opened(
+    yield assemble(
         config=config,
-        event=event,
+        device=device,
         folder=folder,
-        yardstick=yardstick,
-        decoder=decoder,
+        weights=weights,
         stack=stack,
         trainer=trainer,
-        from_top=from_top,
+        decoder=decoder,
         preset=preset,
-        transform=models.transform_words(preset),
-        resolved=resolved,
+        from_top=from_top,
+        plan=plan,
+        wanted=wanted,
+        strategy=strategy,
+        image_size=image_size,
+        run_dir=run_dir,
+        notes=notes,
     )
 
 
@@ -404,8 +314,3 @@ def _warm_up(
         loss.backward()
     float(loss.detach())  # waits for the device
     torch.set_rng_state(random)
-
-
-def _chance(samples: tuple[Sample, ...]) -> float:
-    """Accuracy of guessing the most frequent class."""
-    return Counter(sample.label for sample in samples).most_common(1)[0][1] / len(samples)

@@ -10,7 +10,7 @@ from torch import Tensor
 from .audit import Audit
 from .keeping import Keeping
 from .moved import Moved
-from .opening import Opened
+from .opened import Opened
 from .problem import Problem
 from .protocol import (
     AnyEvent,

@@ -14,7 +14,7 @@ from . import freezing, memory_limit, price_model
 from .course import Course, Mask
 from .folds import CrossValidation
 from .keeping import Keeping
-from .opening import Opened
+from .opened import Opened
 from .problem import Problem
 from .protocol import (
     AnyCommand,

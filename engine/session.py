@@ -29,7 +29,7 @@ from .protocol import (
 )
 
 if TYPE_CHECKING:
-    from .opening import Opened
+    from .opened import Opened
     from .run import Run
 
 

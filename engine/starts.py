@@ -21,7 +21,7 @@ from .protocol import Cycle, Plan, Recipe
 
 if TYPE_CHECKING:
     from .course import Course
-    from .opening import Opened
+    from .opened import Opened
     from .trainer import Snapshot
 
 CALIBRATION_IMAGES = 128

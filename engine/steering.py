@@ -11,7 +11,7 @@ import msgspec
 
 from . import plan as plans
 from .course import Course
-from .opening import Opened
+from .opened import Opened
 from .problem import Problem
 from .protocol import (
     AnyEvent,

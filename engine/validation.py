@@ -15,7 +15,7 @@ from .protocol import AnyEvent, ImageSkipped, ImagesShown, Thumbnail, Validated
 if TYPE_CHECKING:
     from .course import Course
     from .data import Batch, Sample
-    from .opening import Opened
+    from .opened import Opened
     from .record import Record
 
 MOST_PICTURES = 64

@@ -1,0 +1,148 @@
+"""A session that is ready: its parts, and what is told and written of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+import torchvision
+from torchvision.transforms._presets import ImageClassification
+
+from . import freezing, models
+from .data import Decoder, ImageFolder, Sample, yardstick_of
+from .devices import ChosenDevice
+from .models import Weights
+from .protocol import Cycle, Plan, RunConfig, SessionOpened
+from .stack import Stack
+from .trainer import Trainer
+
+
+@dataclass
+class Opened:
+    """A session that is ready."""
+
+    config: RunConfig
+    event: SessionOpened
+    folder: ImageFolder
+    yardstick: tuple[Sample, ...]
+    decoder: Decoder
+    stack: Stack
+    trainer: Trainer
+    from_top: list[tuple[str, freezing.Mask]]
+    """Masks that grow from the head to everything; plans are made of them."""
+    preset: ImageClassification
+    """The transform that belongs to the weights."""
+    transform: dict[str, Any]
+    """The same in plain types, as checkpoints carry it."""
+    resolved: dict[str, Any]
+    """Every choice that was made, for `config.json`."""
+
+    def describe(self) -> dict[str, Any]:
+        return self.resolved
+
+
+def assemble(
+    *,
+    config: RunConfig,
+    device: ChosenDevice,
+    folder: ImageFolder,
+    weights: Weights,
+    stack: Stack,
+    trainer: Trainer,
+    decoder: Decoder,
+    preset: ImageClassification,
+    from_top: list[tuple[str, freezing.Mask]],
+    plan: Plan | None,
+    wanted: freezing.Mask,
+    strategy: str | None,
+    image_size: int,
+    run_dir: Path,
+    notes: list[str],
+) -> Opened:
+    """The session from its parts, with the event that tells of it and its `config.json`."""
+    described = stack.describe()
+    majority = Counter(sample.label for sample in folder.val).most_common(1)[0]
+    recipe, batches = trainer.recipe, trainer.batches
+    horizon = config.steps or recipe.epochs * batches.batches_per_epoch
+    if plan is not None:
+        horizon = plan.phases[0].steps
+    yardstick = yardstick_of(folder, config.seed)
+    strategies = {name: tuple(sorted(m)) for name, m in freezing.strategies(stack).items()}
+    event = SessionOpened(
+        arch=config.arch,
+        weights=weights.label,
+        weights_why=weights.why,
+        pretrained=weights.pretrained,
+        data=folder.name,
+        classes=folder.classes,
+        train_images=len(folder.train),
+        val_images=len(folder.val),
+        chance=_chance(yardstick),
+        majority_class=majority[0],
+        majority=majority[1],
+        yardstick=len(yardstick),
+        device=device.label,
+        device_warning=device.warning,
+        memory_total=device.memory_total,
+        image_size=image_size,
+        batch_size=batches.batch_size,
+        recipe=recipe,
+        rates=trainer.rates,
+        batches_per_epoch=batches.batches_per_epoch,
+        cycle=Cycle(after_step=0, steps=horizon),
+        plan=plan,
+        precisions=device.precisions,
+        seed=config.seed,
+        run_dir=str(run_dir),
+        stack=described,
+        strategies=strategies,
+        strategy=strategy,
+        wanted=tuple(sorted(wanted)),
+        norm_modes={},
+        start=0,
+        step=0,
+        skipped_images=0,
+        notes=tuple(notes),
+    )
+    resolved = {
+        "arch": config.arch,
+        "weights": weights.label,
+        "weights_why": weights.why,
+        "data": config.data,
+        "classes": list(folder.classes),
+        "device": device.label,
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+        "threads": torch.get_num_threads(),
+        "deterministic": config.deterministic,
+        "recipe": msgspec.structs.asdict(recipe),
+        "plan": msgspec.to_builtins(plan),
+        "labels": config.labels,
+        "batch_size": batches.batch_size,
+        "image_size": image_size,
+        "seed": config.seed,
+        "probe_every": config.probe_every,
+        "execution": "eager",
+    }
+    return Opened(
+        config=config,
+        event=event,
+        folder=folder,
+        yardstick=yardstick,
+        decoder=decoder,
+        stack=stack,
+        trainer=trainer,
+        from_top=from_top,
+        preset=preset,
+        transform=models.transform_words(preset),
+        resolved=resolved,
+    )
+
+
+def _chance(samples: tuple[Sample, ...]) -> float:
+    """Accuracy of guessing the most frequent class."""
+    return Counter(sample.label for sample in samples).most_common(1)[0][1] / len(samples)
