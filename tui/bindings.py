@@ -153,7 +153,7 @@ KEYS: tuple[Key, ...] = (
         ("a",),
         "audit",
         "a",
-        "audit: take a step on a copy and prove that frozen means frozen",
+        "audit: every frozen tensor against its state when frozen, and over one more step",
         title="Audit what is frozen",
     ),
     Key(
