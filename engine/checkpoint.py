@@ -88,9 +88,9 @@ def write(path: Path, snapshot: Snapshot, about: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or error
+        before = "The checkpoint before is still there." if path.exists() else "None is there yet."
         raise CheckpointProblem(
-            f"{path} cannot be written ({reason}); make room or choose another --run-dir. "
-            "The checkpoint before is still there."
+            f"{path} cannot be written ({reason}); make room or choose another --run-dir. {before}"
         ) from error
 
 

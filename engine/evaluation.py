@@ -120,6 +120,7 @@ class Evaluation:
         return Comparison(
             other=f"start {other.start}, step {other.step}",
             other_correct=other.correct,
+            other_total=other.total,
             only_this=only_this,
             only_other=only_other,
             p=mcnemar(only_this, only_other),

@@ -15,6 +15,8 @@ from .defaults import Defaults
 from .problem import Problem
 from .protocol import Recipe, RunConfig
 
+LARGEST = 1e30
+"""Of rates and decay: a larger one overflows in the update and ends the engine."""
 EPOCHS = 10
 """The horizon where none is asked for."""
 
@@ -66,6 +68,10 @@ def check_recipe(recipe: Recipe) -> None:
     ):
         if not (math.isfinite(value) and value >= 0):
             raise Problem(f"{option} {value}: it must be a finite number from 0 on.")
+        if value > LARGEST:
+            raise Problem(
+                f"{option} {value:g}: the largest that fp32 can work with is {LARGEST:g}."
+            )
     for option, value, most in (
         ("--lr-decay", recipe.lr_decay, 1.0),
         ("--momentum", recipe.momentum, 0.9999),

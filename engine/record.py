@@ -6,12 +6,14 @@ validations. It is written from the first step on and readable while it grows. I
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
 import socket
 import string
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -70,6 +72,9 @@ class Record:
         self.path = path
         self._journal: TextIO | None = None
         self._early: list[dict[str, Any]] = []
+        self.on_failure: Callable[[str], None] = lambda _: None
+        """Told once, in a sentence, when the journal cannot be written any further."""
+        self._failed = False
 
     @property
     def begun(self) -> bool:
@@ -114,19 +119,34 @@ class Record:
     def sync(self) -> None:
         """Onto the disk, with what belongs together."""
         if self._journal is not None:
-            self._journal.flush()
-            os.fsync(self._journal.fileno())
+            try:
+                self._journal.flush()
+                os.fsync(self._journal.fileno())
+            except OSError as error:
+                self._tell_failure(error)
 
     def close(self) -> None:
         """Sync to disk and unlock."""
         if self._journal is not None:
             self.sync()
-            self._journal.close()
+            with contextlib.suppress(OSError):  # told already
+                self._journal.close()
             self._journal = None
 
     def _write(self, line: dict[str, Any]) -> None:
         assert self._journal is not None
-        self._journal.write(strict_json.dumps(line) + "\n")
+        try:
+            self._journal.write(strict_json.dumps(line) + "\n")
+        except OSError as error:  # a full disk must not cost the run
+            self._tell_failure(error)
+
+    def _tell_failure(self, error: OSError) -> None:
+        if not self._failed:
+            self._failed = True
+            self.on_failure(
+                f"{self.path / 'journal.jsonl'} cannot be written ({error.strerror or error}); "
+                "make room. Training goes on, and what happens now is not recorded."
+            )
 
 
 def _boot_id() -> str:

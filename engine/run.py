@@ -22,6 +22,7 @@ from .protocol import (
     Audit,
     Audited,
     BeginCycle,
+    CheckpointSaved,
     CrossValidate,
     Evaluate,
     MeasurePrice,
@@ -88,6 +89,7 @@ class Run:
         self.restarting = Restarting(
             opened, self.steering, self.starts, self.keeping, self.record, emit
         )
+        self.record.on_failure = self._tell_journal
         self._waiting_steps: list[tuple[int, Mask, str | None]] = []
         """Each with its command and the mask it was asked for with: a toggle right behind it is
         for the next one."""
@@ -287,6 +289,9 @@ class Run:
         self._side.drop_exclusive()
         self._begin_record()
         course = self.course
+        position = self.trainer.batches.position
+        if course.step and position % course.batches_per_epoch == 0 and not self.validation.tried():
+            self._between = self._end_of_epoch()  # a pause came between an epoch and its validation
         to_step = course.train(steps)
         self.record.note("train", start=course.start, to_step=to_step)
         self.emit(TrainBegan(start=course.start, step=course.step, to_step=to_step))
@@ -418,6 +423,14 @@ class Run:
         if not self.record.begun:
             self.record.begin(self.opened.describe())
             self.on_run_dir(self.record.path)
+
+    def _tell_journal(self, sentence: str) -> None:
+        course, path = self.course, str(self.record.path / "journal.jsonl")
+        self.emit(
+            CheckpointSaved(
+                name="journal", path=path, start=course.start, step=course.step, failure=sentence
+            )
+        )
 
     def _note_mask(self, mask: Mask) -> None:
         names = freezing.names_of(self.opened.stack, mask)

@@ -27,6 +27,7 @@ from .protocol import (
     SetNormMode,
     SetRate,
 )
+from .recipe import LARGEST
 from .record import Record
 
 
@@ -107,7 +108,7 @@ class Steering:
         rates = list(self.trainer.rates)
         if any(not 0 <= row < len(rates) for row in command.rows):
             raise Problem(f"The rates name rows that this model does not have ({len(rates)}).")
-        if not 0 <= command.rate < float("inf"):
+        if not 0 <= command.rate <= LARGEST:
             raise Problem(f"A learning rate of {command.rate} is none; it is a number from 0 on.")
         for row in command.rows:
             rates[row] = command.rate

@@ -157,8 +157,22 @@ class TestAsking:
 class TestComparisons:
     async def test_in_words(self):
         earlier = (
-            Comparison(other="start 0, step 20", other_correct=68, only_this=5, only_other=3, p=1),
-            Comparison(other="start 1, step 9", other_correct=58, only_this=14, only_other=2, p=0),
+            Comparison(
+                other="start 0, step 20",
+                other_correct=68,
+                other_total=80,
+                only_this=5,
+                only_other=3,
+                p=1,
+            ),
+            Comparison(
+                other="start 1, step 9",
+                other_correct=58,
+                other_total=80,
+                only_this=14,
+                only_other=2,
+                p=0,
+            ),
         )
         engine = ScriptedEngine()
         app = workbench(engine)

@@ -229,6 +229,31 @@ def test_mixed_precision_where_the_device_has_it(options: dict, tmp_path: Path) 
     assert all(p.dtype == torch.float32 for p in trainer_of(mixed).model.parameters())
 
 
+def test_a_pause_at_an_epochs_last_step_does_not_cost_its_validation(options: dict) -> None:
+    driven = Driven(**options, epochs=2)
+    driven.send(Train)
+    while len(driven.all(StepTaken)) < EPOCH:
+        driven.session.work()
+    driven.do(Pause)
+    driven.do(Train)
+    whole = [event.step for event in driven.all(Validated) if not event.yardstick]
+    assert whole == [EPOCH, 2 * EPOCH]
+
+
+def test_a_journal_that_cannot_be_written_does_not_end_the_run(options: dict) -> None:
+    driven = Driven(**options)
+    driven.do(Step)
+    journal = driven.session.run.record._journal  # type: ignore[union-attr]
+    full = open("/dev/full", "a", buffering=1)
+    driven.session.run.record._journal = full  # type: ignore[union-attr]
+    driven.do(Train, steps=4)
+    told = [event.failure for event in driven.all(CheckpointSaved) if event.name == "journal"]
+    assert len(told) == 1 and "journal.jsonl cannot be written" in told[0]
+    assert driven.last(TrainEnded).reason == "done"
+    driven.session.close()
+    journal.close()  # type: ignore[union-attr]
+
+
 # --- checkpoints --------------------------------------------------------------------------------
 
 

@@ -255,7 +255,10 @@ def _drift(state: RunState, owners: range) -> str:
     drifted = [
         amount
         for owner, amount in (found.drift.items() if found else ())
-        if owner in owners and owner not in state.wanted and amount > 0
+        if owner in owners
+        and owner not in state.wanted
+        and state.norm_modes.get(owner) == "train"  # else it moved while it was trainable
+        and amount > 0
     ]
     return f"BatchNorm drifted by {max(drifted):.2f} σ, though frozen" if drifted else ""
 

@@ -23,7 +23,11 @@ class TrainingActions(Workbench):
             case TrainEnded():
                 self.notices.answer(ended_sentence(self.run_state, event))
             case CheckpointSaved(failure=failure) if failure:
-                self.notices.insist(f"The checkpoint {event.name} could not be saved: {failure}")
+                self.notices.insist(
+                    failure
+                    if event.name == "journal"
+                    else f"The checkpoint {event.name} could not be saved: {failure}"
+                )
         super().heard(event)
 
     # --- steps ----------------------------------------------------------------------------------

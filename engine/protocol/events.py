@@ -216,6 +216,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     other: str
     """Such as `start 1, step 40`."""
     other_correct: int
+    other_total: int
     only_this: int
     """Images that only this one gets right."""
     only_other: int

@@ -90,7 +90,7 @@ class Summary(Section):
     def _comparison(self, one: Comparison, width: int) -> list[Line]:
         words = comparison_words(one.only_this, one.only_other)
         other = self.glyphs.text(one.other)
-        accuracy = accuracy_words(one.other_correct, self.results.total)
+        accuracy = accuracy_words(one.other_correct, one.other_total)
         if width >= 100:
             return [line(f"  {padded(other, 22)} ", (f"{padded(accuracy, 34)} ", "dim"), words)]
         return [line(f"  {other}", (f"  {accuracy}", "dim")), line(f"    {words}")]
