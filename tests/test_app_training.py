@@ -19,6 +19,7 @@ from engine.protocol import (
     MaskPlanned,
     MeasurePrice,
     MovedMeasured,
+    NormModeChanged,
     Pause,
     Recipe,
     Refused,
@@ -360,6 +361,8 @@ class TestMoved:
             engine.emit(MovedMeasured(step=0, rows=moved, drift={norm: 0.31}))
             await pilot.press("down")
             await wait_until(pilot, lambda: "1.23 % from pretrained" in screen_text(app))
+            assert "drifted" not in screen_text(app), "it moved while it was trainable"
+            engine.emit(NormModeChanged(owners=(norm,), mode="train"))
             await wait_until(pilot, lambda: "drifted by 0.31 σ" in screen_text(app))
             await pilot.press("down")
             await wait_until(pilot, lambda: "0.00 % from pretrained" in screen_text(app))
