@@ -34,8 +34,10 @@ def values(kind: object) -> st.SearchStrategy:
         return st.integers(-(2**63), 2**63 - 1)
     if kind is float:
         return st.floats(allow_nan=True, allow_infinity=True)
-    if origin is tuple:
+    if origin is tuple and arguments[-1] is Ellipsis:
         return st.lists(values(arguments[0]), max_size=3).map(tuple)
+    if origin is tuple:
+        return st.tuples(*[values(each) for each in arguments])
     if origin is dict:
         return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=3)
     if origin is typing.Literal:
