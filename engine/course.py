@@ -5,6 +5,7 @@ Only bookkeeping; imports no torch.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping
 
@@ -41,6 +42,9 @@ class Course:
         self.step = 0
         """Of this start."""
         self.steps_ever = 0
+        self.put_back = 0
+        """Names the last time that weights were put back otherwise than by a step."""
+        self._puts_back = itertools.count(1)
         self.wanted: Mask = wanted
         self.strategies = strategies
         self.recipe = recipe
@@ -53,6 +57,15 @@ class Course:
         self._to_the_end = False
         """What was asked for is the schedule's end, wherever that moves."""
         self._pace = _Pace()
+
+    @property
+    def here(self) -> tuple[int, int, int]:
+        """Names the weights as they are: other ones have another name."""
+        return self.start, self.step, self.put_back
+
+    def puts_back(self) -> None:
+        """Weights are put to another state, and not by a step."""
+        self.put_back = next(self._puts_back)
 
     @property
     def horizon(self) -> int:

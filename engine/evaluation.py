@@ -22,8 +22,8 @@ MOST_WRONG = 100
 class Evaluation:
     """The answers to a whole set of images, as they come."""
 
-    start: int
-    step: int
+    weights: tuple[int, int, int]
+    """Which weights answered: `Course.here`."""
     epoch: int
     classes: int
     right: dict[str, bool] = field(default_factory=dict)
@@ -63,6 +63,14 @@ class Evaluation:
                     heapq.heappush(self._wrong, entry)
                 else:
                     heapq.heappushpop(self._wrong, entry)
+
+    @property
+    def start(self) -> int:
+        return self.weights[0]
+
+    @property
+    def step(self) -> int:
+        return self.weights[1]
 
     @property
     def correct(self) -> int:

@@ -60,7 +60,7 @@ class Features:
         for sample in samples:
             feature = self._kept[sample.path]
             if isinstance(feature, str):
-                skipped.append((sample.path, feature))
+                skipped.append((sample, feature))
             else:
                 kept.append((sample, feature))
         return Batch(
@@ -73,8 +73,8 @@ class Features:
 
     def _compute(self, samples: tuple[Sample, ...]) -> None:
         batch = self.decoder.collect(samples, self.decoder.submit(samples), 0)
-        for path, reason in batch.skipped:
-            self._kept[path] = reason
+        for sample, reason in batch.skipped:
+            self._kept[sample.path] = reason
         if not len(batch.labels):
             return
         self.stack.model.eval()

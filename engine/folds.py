@@ -18,7 +18,7 @@ from .data import TrainBatches, folds
 from .evaluation import Evaluation
 from .features import FeatureBatches, Features, cut_of
 from .problem import Problem
-from .protocol import FoldsEnded, FoldValidated, NormMode
+from .protocol import FoldProgressed, FoldsEnded, FoldValidated, NormMode
 
 if TYPE_CHECKING:
     from .course import Course
@@ -50,7 +50,9 @@ class CrossValidation:
         self.mask, self.norm_modes = course.wanted, dict(norm_modes)
         self.steps = opened.config.steps
 
-    def run(self, skipped: Skipped, record: Record) -> Iterator[FoldValidated | FoldsEnded | None]:
+    def run(
+        self, skipped: Skipped, record: Record
+    ) -> Iterator[FoldProgressed | FoldValidated | FoldsEnded | None]:
         """A batch a unit; the result of each fold, and at last of all.
 
         However it ends, model, optimizer, batches and random state are as before.
@@ -86,7 +88,7 @@ class CrossValidation:
         features: Features | None,
         skipped: Skipped,
         results: list[FoldValidated],
-    ) -> Iterator[None]:
+    ) -> Iterator[FoldProgressed | None]:
         opened, trainer = self.opened, self.opened.trainer
         recipe, began = trainer.recipe, time.monotonic()
         ordered = TrainBatches(
@@ -105,11 +107,11 @@ class CrossValidation:
         for step in range(steps):
             factor = schedule.factor(recipe.schedule, step, steps, recipe.warmup)
             result = trainer.step(self.mask, self.norm_modes, measured=False, lr_factor=factor)
-            skipped.tell(result.batch)
-            yield None
-        evaluation = Evaluation(0, steps, recipe.epochs, len(part.classes))
+            skipped.tell(result.batch, "fold")
+            yield FoldProgressed(fold=number, folds=count, step=step + 1, steps=steps)
+        evaluation = Evaluation((0, steps, 0), recipe.epochs, len(part.classes))
         for batch in self._validation_batches(part.val, features):
-            skipped.tell(batch)
+            skipped.tell(batch, "fold")
             if len(batch.labels):
                 answers = trainer.evaluate(batch)
                 evaluation.add(

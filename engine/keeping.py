@@ -12,13 +12,15 @@ import torchvision
 
 from . import __version__, checkpoint, freezing
 from .problem import Problem
-from .protocol import AnyEvent, CheckpointSaved, Validated
+from .protocol import AnyEvent, CheckpointSaved
 
 if TYPE_CHECKING:
     from .course import Course
     from .opened import Opened
     from .record import Record
     from .starts import Starts
+    from .trainer import Snapshot
+    from .validation import Validation
 
 FOLDER = "checkpoints"
 
@@ -26,7 +28,8 @@ FOLDER = "checkpoints"
 class Keeping:
     """Saves `last` at the end of an epoch, at a pause and at the end; `best` is a link to it.
 
-    What was there stays whole until the new one is: nothing is lost to a full disk.
+    What was there stays whole until the new one is: nothing is lost to a full disk. Best weights
+    that could not be written are kept in memory, and written before anything else is.
     """
 
     def __init__(
@@ -34,58 +37,88 @@ class Keeping:
         opened: Opened,
         course: Course,
         starts: Starts,
+        validation: Validation,
         record: Record,
         emit: Callable[[AnyEvent], None],
     ) -> None:
         self.opened, self.course, self.starts = opened, course, starts
-        self.record, self.emit = record, emit
-        self._saved: tuple[int, int] | None = None
-        self._tried: tuple[int, int] | None = None
+        self.validation, self.record, self.emit = validation, record, emit
+        self._saved: tuple[int, int, int] | None = None
+        self._tried: tuple[int, int, int] | None = None
+        self._unsaved_best: tuple[Snapshot, dict[str, Any]] | None = None
 
     def up_to_date(self) -> bool:
         """There is a checkpoint of the weights as they are, or nothing was trained."""
-        here = (self.course.start, self.course.step)
-        return self._saved == here or self.course.steps_ever == 0
+        return self._saved == self.course.here or self.course.steps_ever == 0
 
     def tried(self) -> bool:
         """The weights as they are were saved, or could not be and that was told."""
-        return self._tried == self._here() or self.up_to_date()
+        return self._tried == self.course.here or self.up_to_date()
 
-    def save(self, best: Validated | None = None, *, name: str = "last") -> None:
+    def save(self, name: str = "last") -> None:
         """Write a checkpoint; a failure is told and not raised: the run goes on.
 
         Args:
-            best: The best validation so far; if it is of these weights they are the best.
-            name: Of the checkpoint.
+            name: Of the checkpoint. `last` becomes `best` too if the best validation is of it.
         """
-        path = self.record.path / FOLDER / f"{name}.safetensors"
-        self._tried = self._here()
+        self._tried = self.course.here
+        best = name == "last" and self.validation.best_is_here()
+        snapshot, about = self.opened.trainer.snapshot(), self._about()
+        if best:
+            self._unsaved_best = None  # these are better
+        self._save_best_of_before()
+        path = self._path(name)
         try:
-            checkpoint.write(path, self.opened.trainer.snapshot(), self._about(best))
-            self._tell(name, path)
-            if best is not None and (best.start, best.step) == self._here():
-                self._tell("best", checkpoint.link(path, "best.safetensors"))
+            checkpoint.write(path, snapshot, about)
         except Problem as problem:
-            self._tell(name, path, failure=str(problem))
+            self._tell(name, about, failure=str(problem))
+            if best:
+                self._unsaved_best = snapshot, about
             return
+        self._tell(name, about)
         if name == "last":
-            self._saved = self._here()
+            self._saved = self.course.here
+        if best:
+            try:
+                checkpoint.link(path, "best.safetensors")
+            except Problem as problem:
+                self._tell("best", about, failure=str(problem))
+                self._unsaved_best = snapshot, about
+            else:
+                self._tell("best", about)
 
-    def _here(self) -> tuple[int, int]:
-        return self.course.start, self.course.step
+    def _save_best_of_before(self) -> None:
+        """What was the best and could not be written, if it can be by now."""
+        if self._unsaved_best is None:
+            return
+        snapshot, about = self._unsaved_best
+        try:
+            checkpoint.write(self._path("best"), snapshot, about)
+        except Problem:
+            return  # told when it was tried first; `last` will tell it again
+        self._unsaved_best = None
+        self._tell("best", about)
 
-    def _tell(self, name: str, path: Path, *, failure: str = "") -> None:
-        start, step = self._here()
-        event = CheckpointSaved(name=name, path=str(path), start=start, step=step, failure=failure)
+    def _path(self, name: str) -> Path:
+        return self.record.path / FOLDER / f"{name}.safetensors"
+
+    def _tell(self, name: str, about: dict[str, Any], *, failure: str = "") -> None:
+        event = CheckpointSaved(
+            name=name,
+            path=str(self._path(name)),
+            start=about["start"],
+            step=about["step"],
+            failure=failure,
+        )
         self.record.note("checkpoint", **msgspec.structs.asdict(event))
         self.record.sync()
         self.emit(event)
 
-    def _about(self, best: Validated | None) -> dict[str, Any]:
+    def _about(self) -> dict[str, Any]:
         """Everything that is not a tensor: enough to use the model without the run."""
         opened, course, event = self.opened, self.course, self.opened.event
         trainer, stack = opened.trainer, opened.stack
-        origin = self.starts.origin
+        origin, best = self.starts.origin, self.validation.best
         return {
             "tl_tui": __version__,
             "torch": str(torch.__version__),

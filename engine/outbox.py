@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from .protocol import (
     AnyEvent,
     CheckpointSaved,
+    FoldProgressed,
     Heartbeat,
     ImageSkipped,
     LoadingProgressed,
@@ -37,8 +38,10 @@ def _state(event: AnyEvent) -> Hashable | None:
             return "step", bool(event.rows)  # a plain step must not hide the last measurement
         case Validated():
             return "validated", event.yardstick
-        case ImageSkipped():
+        case ImageSkipped(lost_class=""):
             return "skipped"
+        case FoldProgressed():
+            return "fold"
         case RangeTested():
             return "range test"
         case MovedMeasured():

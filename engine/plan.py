@@ -39,8 +39,9 @@ def lay_out(
     length = phase_epochs or (max(1, epochs // 2) if name == "lp-ft" else 1)
     least = least_epochs(name, from_top, phase_epochs)
     if epochs < least:
+        each = f"{length} epoch{'' if length == 1 else 's'}"
         raise Problem(
-            f"--plan {name}: {len(masks)} phases of {length} epochs need at least {least} epochs, "
+            f"--plan {name}: {len(masks)} phases of {each} need at least {least} epochs, "
             f"and there are {epochs}; raise --epochs or lower --plan-epochs."
         )
     phases = []

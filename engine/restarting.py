@@ -63,8 +63,8 @@ class Restarting:
         else:
             origin = self.starts.scratch()
         from_step, another = course.step, origin is not self.starts.origin
-        if from_step and another:
-            self.keeping.save(name=f"start-{course.start}")
+        if from_step and command.keep:
+            self.keeping.save(f"start-{course.start}")
         followed = course.plan is not None
         self.starts.over(origin)
         self._begin_from(origin.snapshot.tensors)
@@ -139,9 +139,10 @@ class Restarting:
         Raises:
             Problem: a step was taken since.
         """
-        if self.starts.return_back() is None:
+        owners = self.starts.return_back()
+        if owners is None:
             raise Problem(TOO_LATE)
-        self._returned(set(range(len(self.opened.stack.owners))), undone=True)
+        self._returned(owners, undone=True)
 
     def _returned(self, owners: set[int], *, undone: bool) -> None:
         self.audit.returned(owners)
@@ -149,7 +150,7 @@ class Restarting:
         self.record.note(
             "layer_restored",
             after_step=self.course.step,
-            modules=[] if undone else names,
+            modules=names,
             undone=undone,
         )
         self.emit(LayerRestored(owners=tuple(sorted(owners)), undone=undone))

@@ -59,6 +59,7 @@ from .steering import Steering
 from .trainer import StepResult
 from .validation import Skipped, Validation
 
+FOLDS = "cross-validation"
 MAX_WAITING_STEPS = 1
 """A held key must not queue up steps behind the one that runs."""
 
@@ -82,10 +83,10 @@ class Run:
             horizon=opened.config.steps,
         )
         self.steering = Steering(opened, self.course, self.record, emit)
-        self.skipped = Skipped(self.record, emit)
+        self.skipped = Skipped(opened.folder, self.record, emit)
         self.validation = Validation(opened, self.course, self.record, emit, self.skipped)
         self.starts = Starts(opened, self.course)
-        self.keeping = Keeping(opened, self.course, self.starts, self.record, emit)
+        self.keeping = Keeping(opened, self.course, self.starts, self.validation, self.record, emit)
         self.restarting = Restarting(
             opened, self.steering, self.starts, self.keeping, self.record, emit
         )
@@ -119,10 +120,12 @@ class Run:
                 self.steering.set_norm_mode(command)
             case SetRecipe():
                 check_recipe(command.recipe)
+                self._need_no_folds()
                 self._side.drop_exclusive()
                 if self.steering.set_recipe(command.recipe) and self._price_wanted:
                     self._put_price()
             case SetRate():
+                self._need_no_folds()
                 self._side.drop_exclusive()
                 self.steering.set_rate(command)
             case BeginCycle():
@@ -139,29 +142,37 @@ class Run:
             case Step():
                 if len(self._waiting_steps) >= MAX_WAITING_STEPS:
                     raise Problem("A step is waiting already.")
+                self._need_no_folds()
+                self.steering.enter_phase()
                 self._need_memory(self.course.wanted)
                 waiting = (command.id, self.course.wanted, self.steering.strategy)
                 self._waiting_steps.append(waiting)
             case Train():
+                self._need_no_folds()
+                self.steering.enter_phase()
                 self._need_memory(self.course.wanted)
                 self._train(command.steps)
             case Pause():
                 self._pause()
             case StartOver():
                 self._need_rest("start over")
+                self._need_no_folds()
                 self._side.drop_all()
                 if self.course.step:
                     self._begin_record()
                 self.restarting.start_over(command)
             case UndoStartOver():
                 self._need_rest("take a start over back")
+                self._need_no_folds()
                 self._side.drop_all()
                 self.restarting.undo_start_over()
             case RestoreLayer():
+                self._need_no_folds()
                 self._side.drop_exclusive()
                 self.restarting.return_layer(command.owners)
                 self._put_moved()
             case UndoRestoreLayer():
+                self._need_no_folds()
                 self._side.drop_exclusive()
                 self.restarting.undo_return_layer()
                 self._put_moved()
@@ -179,13 +190,14 @@ class Run:
             case Audit():
                 side.put("audit", self._audit())
             case Evaluate():
-                side.put("evaluating", self._evaluate())
+                side.put("evaluating", self._evaluate_by_hand())
             case ShowResults():
                 side.put("results", self.validation.results())
             case ShowImages(what=what, side=pixels, most=most):
                 side.put("pictures", self.validation.images(what, pixels, most))
             case TestRange():
                 self._need_rest("test rates")
+                self._need_no_folds()
                 check_range_test(self.trainer, self.course.wanted)
                 test = range_test(self.trainer, self.course.wanted, steering.norm_modes)
                 ended = RangeTested(points=(), done=True, why="The test was ended before its end.")
@@ -205,7 +217,7 @@ class Run:
                 self._begin_record()
                 told = self._emitting(folds.run(self.skipped, self.record))
                 side.put(
-                    "cross-validation",
+                    FOLDS,
                     told,
                     exclusive=True,
                     dropped=lambda: self.emit(folds.ended("paused")),
@@ -216,6 +228,14 @@ class Run:
     def _need_rest(self, what: str) -> None:
         if self.course.train_to is not None:
             raise Problem(f"Training runs; pause it before you {what}.")
+
+    def _need_no_folds(self) -> None:
+        """A cross-validation has the trainer for minutes; no key shall end it in passing."""
+        if self._side.there(FOLDS):
+            raise Problem(
+                "A cross-validation runs and has the model to itself; wait, or stop it on its "
+                "screen (: Cross-validate, p)."
+            )
 
     def _need_memory(self, mask: Mask) -> None:
         """Refuse what could not fit: on the CPU the system would kill the engine instead."""
@@ -244,6 +264,7 @@ class Run:
             except Problem as problem:
                 self.emit(Refused(id=command, reason=str(problem)))
                 return True
+            self.steering.enter_phase()
             self._side.put("evaluating the yardstick", self.validation.yardstick(), idle=True)
             self._put_moved()
             return True
@@ -303,6 +324,7 @@ class Run:
             self._between = None
             self.keeping.save()
             self._end_training("paused")
+            self.steering.enter_phase()
 
     def _train_further(self) -> None:
         course = self.course
@@ -322,6 +344,8 @@ class Run:
                 return
             if self.trainer.batches.position % course.batches_per_epoch == 0:
                 self._between = self._end_of_epoch()
+            else:
+                self.steering.enter_phase()
         elif not self.validation.tried() or not self.keeping.tried():
             self._between = self._end_of_epoch()
         else:
@@ -329,11 +353,18 @@ class Run:
 
     def _end_of_epoch(self) -> Iterator[None]:
         yield from self._evaluate()
-        self.keeping.save(self.validation.best)
+        self.keeping.save()
+        self.steering.enter_phase()
 
     def _evaluate(self) -> Iterator[None]:
         yield from self.validation.whole()
         yield from self._measure_moved()
+
+    def _evaluate_by_hand(self) -> Iterator[None]:
+        yield from self._evaluate()
+        if self.validation.best_is_here() and self.course.steps_ever:
+            self.keeping.save()
+        yield from self.validation.results()
 
     def _take_step(self, mask: Mask, strategy: str | None, *, measured: bool) -> None:
         self.busy = "train step"
@@ -348,12 +379,11 @@ class Run:
         result = self.trainer.step(mask, norm_modes, measured=measured, lr_factor=factor)
         self.starts.took_step()
         course.took_step()
-        self.skipped.tell(result.batch)
+        self.skipped.tell(result.batch, "train")
         event = self._step_event(result, mask, factor)
         fields = step_fields(self.opened.event.stack.rows, event)
         self.record.note("step", start=course.start, **fields)
         self.emit(event)
-        self.steering.enter_phase()
 
     def _step_event(self, result: StepResult, mask: Mask, factor: float) -> StepTaken:
         seen = result.measurement

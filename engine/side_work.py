@@ -43,6 +43,10 @@ class SideWork:
         self.drop(name)
         self._pieces.append(Piece(name, units, idle, exclusive, dropped))
 
+    def there(self, name: str) -> bool:
+        """A piece of this name is being done, or waits."""
+        return any(piece.name == name for piece in self._pieces)
+
     def next(self, *, idle: bool) -> Piece | None:
         """The next piece to do a unit of, if there is one.
 

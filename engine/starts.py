@@ -48,6 +48,7 @@ class _Before:
     origin: Origin
     start: int
     step: int
+    put_back: int
     cycle: Cycle
     plan: Plan | None
     recipe: Recipe
@@ -67,7 +68,8 @@ class Starts:
         self.origin = self.first
         self._scratch: Origin | None = None
         self._before: _Before | None = None
-        self._before_return: Snapshot | None = None
+        self._before_return: tuple[Snapshot, set[int], int] | None = None
+        """What was there, which owners were returned, and `Course.put_back`."""
 
     def took_step(self) -> None:
         """From here on nothing can be taken back."""
@@ -86,6 +88,7 @@ class Starts:
             self.origin,
             course.start,
             course.step,
+            course.put_back,
             course.cycle,
             course.plan,
             trainer.recipe,
@@ -100,6 +103,7 @@ class Starts:
         self.origin = origin
         course.start += 1
         course.step = 0
+        course.puts_back()
         course.follow(None)
         course.begin_cycle()
 
@@ -118,7 +122,7 @@ class Starts:
             trainer.rates = before.rates
             course.set_recipe(before.recipe)
         trainer.restore(before.snapshot)
-        course.start, course.step = before.start, before.step
+        course.start, course.step, course.put_back = before.start, before.step, before.put_back
         course.cycle = before.cycle
         if self.origin is not before.origin:
             course.wanted = before.wanted
@@ -177,7 +181,8 @@ class Starts:
     def return_layer(self, owners: set[int]) -> None:
         """Put owners back to the weights and buffers their start began with."""
         trainer = self.opened.trainer
-        self._before_return = trainer.snapshot()
+        self._before_return = trainer.snapshot(), owners, self.course.put_back
+        self.course.puts_back()
         first = self.origin.snapshot.tensors
         chosen = {
             index: owner for index, owner in enumerate(self.opened.stack.owners) if index in owners
@@ -193,9 +198,15 @@ class Starts:
             trainable=(), frozen=(p for owner in chosen.values() for p in owner.parameters)
         )
 
-    def return_back(self) -> Snapshot | None:
-        """Take the last returned layer back; None if a step was taken since."""
+    def return_back(self) -> set[int] | None:
+        """Take the last returned layer back.
+
+        Returns:
+            The owners that were returned; None if a step was taken since.
+        """
         before, self._before_return = self._before_return, None
-        if before is not None:
-            self.opened.trainer.restore(before)
-        return before
+        if before is None:
+            return None
+        snapshot, owners, self.course.put_back = before
+        self.opened.trainer.restore(snapshot)
+        return owners

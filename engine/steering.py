@@ -6,21 +6,25 @@ Each change is journalled and told; the next step is the first that runs with it
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
 from . import plan as plans
-from .course import Course
+from .course import Course, Mask
 from .opened import Opened
 from .problem import Problem
 from .protocol import (
     AnyEvent,
+    Cycle,
     CycleBegan,
     MaskPlanned,
     NormMode,
     NormModeChanged,
+    Plan,
     PlanChanged,
     PlanName,
+    PlanPhase,
     Recipe,
     RecipeChanged,
     SetMask,
@@ -29,6 +33,15 @@ from .protocol import (
 )
 from .recipe import LARGEST
 from .record import Record
+
+
+@dataclass(frozen=True)
+class _LeftPlan:
+    plan: Plan
+    cycle: Cycle
+    wanted: Mask
+    here: tuple[int, int, int]
+    """`Course.here` when it was left."""
 
 
 class Steering:
@@ -42,9 +55,14 @@ class Steering:
         self.norm_modes: dict[int, NormMode] = {}
         self.strategy: str | None = None
         """The strategy that the wanted mask was chosen as."""
+        self._entered: PlanPhase | None = None
+        """The plan's phase whose mask was taken last."""
+        self._left: _LeftPlan | None = None
+        """The plan that was interrupted by hand since the last step."""
         if opened.event.plan is not None:
             course.follow(opened.event.plan)
             course.begin_cycle(opened.event.plan.phases[0].steps)
+            self._entered = opened.event.plan.phases[0]
 
     # --- the mask -------------------------------------------------------------------------------
 
@@ -57,10 +75,15 @@ class Steering:
         count = len(self.opened.stack.owners)
         if any(not 0 <= owner < count for owner in command.trainable):
             raise Problem(f"The mask names owners that this model does not have ({count}).")
-        mask = frozenset(command.trainable)
-        if mask != self.course.wanted and self.course.plan is not None:
+        mask, course = frozenset(command.trainable), self.course
+        if mask != course.wanted and course.plan is not None:
+            left = _LeftPlan(course.plan, course.cycle, course.wanted, course.here)
             self.leave_plan("interrupted by hand")
-        self.course.wanted, self.strategy = mask, command.strategy
+            self._left = left
+        course.wanted, self.strategy = mask, command.strategy
+        left_plan = self._left
+        if left_plan and mask == left_plan.wanted and course.here == left_plan.here:
+            self._take_up(left_plan)
 
     def set_norm_mode(self, command: SetNormMode) -> None:
         """Run BatchNorms in another mode than the mask says.
@@ -96,7 +119,7 @@ class Steering:
         horizon_moved = self.course.set_recipe(recipe)
         self.tell_recipe()
         if horizon_moved:
-            self._tell_cycle(f"{recipe.epochs} epochs")
+            self._tell_cycle(f"{recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}")
         return (recipe.optimizer, recipe.precision) != (before.optimizer, before.precision)
 
     def set_rate(self, command: SetRate) -> None:
@@ -170,11 +193,21 @@ class Steering:
         if plan is not None and course.reach_to(plans.end_of(plan)):
             self._tell_cycle(f"the horizon of the plan {plan.name}")
 
+    def _take_up(self, left: _LeftPlan) -> None:
+        """Nothing has come of an interruption: the plan goes on as if there had been none."""
+        self._left, self.strategy = None, None
+        self.course.follow(left.plan)
+        self.course.cycle = left.cycle
+        self.record.note("plan", why="taken up again", **msgspec.structs.asdict(left.plan))
+        self.emit(PlanChanged(plan=left.plan, why="taken up again"))
+        self._tell_cycle(f"plan {left.plan.name} taken up again")
+
     def enter_phase(self) -> None:
         """Take the mask of the plan's phase that begins with the coming step, if one does."""
         phase = self.course.phase_to_begin()
-        if phase is None or self.course.plan is None:
+        if phase is None or self.course.plan is None or phase is self._entered:
             return
+        self._entered = phase
         why = f"plan {self.course.plan.name}: {phase.name}"
         self.course.wanted, self.strategy = frozenset(phase.trainable), None
         self.emit(MaskPlanned(trainable=phase.trainable, why=why))

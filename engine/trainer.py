@@ -81,14 +81,18 @@ class Trainer:
     def set_recipe(self, recipe: Recipe) -> None:
         """Train with another recipe from the next step on.
 
-        Another kind of optimizer begins without state; with the same kind, state stays.
+        Another kind of optimizer begins without state; with the same kind, state stays. Rates set
+        by hand stay if the recipe's rates do; other ones are for every row.
         """
+        by_recipe = base_rates(self.recipe, self.stack.rows)
         if recipe.optimizer != self.optimizer.kind:
             self.optimizer = RowOptimizer(self.stack, recipe)
         self.optimizer.set_hyperparameters(recipe)
         self.batches.configure(augmentation=recipe.augmentation, balance=recipe.balance)
         self.recipe = recipe
-        self.rates = base_rates(recipe, self.stack.rows)
+        rates = base_rates(recipe, self.stack.rows)
+        if rates != by_recipe:
+            self.rates = rates
 
     # --- the step -------------------------------------------------------------------------------
 

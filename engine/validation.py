@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -14,7 +15,7 @@ from .protocol import AnyEvent, ImageSkipped, ImagesShown, Thumbnail, Validated
 
 if TYPE_CHECKING:
     from .course import Course
-    from .data import Batch, Sample
+    from .data import Batch, ImageFolder, Sample
     from .opened import Opened
     from .record import Record
 
@@ -41,19 +42,19 @@ class Validation:
         self._of_starts: dict[int, Evaluation] = {}
         """The last whole evaluation of each start."""
         self._best: Evaluation | None = None
-        self._tried: tuple[int, int] | None = None
+        self._tried: tuple[int, int, int] | None = None
 
     def up_to_date(self) -> bool:
         """The last whole evaluation is of the weights as they are."""
-        last = self._last
-        return last is not None and (last.start, last.step) == self._here()
+        return self._last is not None and self._last.weights == self.course.here
+
+    def best_is_here(self) -> bool:
+        """The best whole evaluation is of the weights as they are."""
+        return self._best is not None and self._best.weights == self.course.here
 
     def tried(self) -> bool:
         """The weights as they are were evaluated, or not one image could be read."""
-        return self._tried == self._here()
-
-    def _here(self) -> tuple[int, int]:
-        return self.course.start, self.course.step
+        return self._tried == self.course.here
 
     def yardstick(self) -> Iterator[None]:
         """The fixed validation images."""
@@ -65,7 +66,7 @@ class Validation:
         """The whole validation set."""
         evaluation = self._new()
         yield from self._run(evaluation, self.opened.folder.val)
-        self._tried = self._here()
+        self._tried = self.course.here
         if not evaluation.total:
             return  # not one image of it can be read; each was told of
         best = self.best is None or (-evaluation.correct, evaluation.loss) < (
@@ -86,7 +87,7 @@ class Validation:
         others = [
             evaluation
             for evaluation in [*self._of_starts.values(), self._best]
-            if evaluation is not None and evaluation is not self._last
+            if evaluation is not None and evaluation.weights != self._last.weights
         ]
         unique = {id(evaluation): evaluation for evaluation in others}
         self.emit(self._last.results(unique.values(), stale=not self.up_to_date()))
@@ -140,12 +141,12 @@ class Validation:
         course = self.course
         epoch = -(-self.opened.trainer.batches.position // course.batches_per_epoch)
         classes = len(self.opened.folder.classes)
-        return Evaluation(course.start, course.step, epoch, classes)
+        return Evaluation(course.here, epoch, classes)
 
     def _run(self, evaluation: Evaluation, samples: tuple[Sample, ...]) -> Iterator[None]:
         opened = self.opened
         for batch in opened.decoder.batches(samples, opened.event.batch_size):
-            self.skipped.tell(batch)
+            self.skipped.tell(batch, "val")
             if len(batch.labels):
                 answers = opened.trainer.evaluate(batch)
                 evaluation.add(
@@ -172,19 +173,45 @@ class Validation:
 class Skipped:
     """Images that could not be read: each is told once, and named in the journal."""
 
-    def __init__(self, record: Record, emit: Callable[[AnyEvent], None]) -> None:
-        self.record, self.emit = record, emit
+    def __init__(
+        self, folder: ImageFolder, record: Record, emit: Callable[[AnyEvent], None]
+    ) -> None:
+        self.folder, self.record, self.emit = folder, record, emit
         self._paths: set[str] = set()
+        self._left: dict[str, Counter[int]] = {}
+        """Images of each class that may still be read, once one could not: of train and val."""
 
     @property
     def count(self) -> int:
         return len(self._paths)
 
-    def tell(self, batch: Batch) -> None:
-        for path, reason in batch.skipped:
-            name = printable(path)
+    def tell(self, batch: Batch, part: Literal["train", "val", "fold"]) -> None:
+        """Tell of what a batch had to leave out.
+
+        Args:
+            batch: The batch.
+            part: Which images it is of; of a fold's a class is not told to be lost.
+        """
+        for sample, reason in batch.skipped:
+            name = printable(sample.path)
             if name in self._paths:
                 continue
             self._paths.add(name)
-            self.record.note("image_skipped", path=name, reason=reason)
-            self.emit(ImageSkipped(path=name, reason=reason, total=len(self._paths)))
+            lost = self._lost(sample.label, part)
+            self.record.note("image_skipped", path=name, reason=reason, lost_class=lost)
+            self.emit(
+                ImageSkipped(path=name, reason=reason, total=len(self._paths), lost_class=lost)
+            )
+
+    def _lost(self, label: int, part: str) -> str:
+        """The class, if with this image the last of it in this part is gone."""
+        if part == "fold":
+            return ""
+        if part not in self._left:
+            samples = self.folder.train if part == "train" else self.folder.val
+            self._left[part] = Counter(sample.label for sample in samples)
+        self._left[part][label] -= 1
+        if self._left[part][label]:
+            return ""
+        where = "training" if part == "train" else "validation"
+        return f"Not one {where} image of {self.folder.classes[label]} can be read."

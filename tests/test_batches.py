@@ -83,7 +83,7 @@ def test_samples_stand_beside_their_images(tmp_path: Path) -> None:
         assert batch.labels.tolist() == [sample.label for sample in batch.samples]
         for sample, image in zip(batch.samples, batch.images, strict=True):
             assert torch.equal(image, levels(read_rgb(sample.path)))
-        seen += [path for path, _ in batch.skipped]
+        seen += [sample.path for sample, _ in batch.skipped]
     assert asked == len(folder.train)
     assert sorted(seen) == sorted(sample.path for sample in folder.train[::3])
 
@@ -130,7 +130,9 @@ def test_validation_takes_every_image_in_its_order(count: int, size: int) -> Non
     decoder = Decoder(instant, threads=1)
     samples = tuple(Sample(f"nowhere/{number}", 0) for number in range(count))
     parts = list(decoder.batches(samples, size))
-    assert [path for batch in parts for path, _ in batch.skipped] == [s.path for s in samples]
+    assert [sample.path for batch in parts for sample, _ in batch.skipped] == [
+        s.path for s in samples
+    ]
     assert [len(batch.skipped) for batch in parts[:-1]] == [size] * (len(parts) - 1)
     decoder.close()
 

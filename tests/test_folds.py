@@ -13,16 +13,19 @@ from engine.data import TrainBatches
 from engine.features import FeatureBatches, Features, cut_of
 from engine.protocol import (
     CrossValidate,
+    FoldProgressed,
     FoldsEnded,
     FoldValidated,
     Pause,
     Refused,
     SetMask,
     SetNormMode,
+    StartOver,
     Step,
     StepTaken,
     Train,
 )
+from engine.protocol import TestRange as RangeTest  # pytest would collect its own name
 from tests.sessions import Driven, draw_images
 
 
@@ -137,22 +140,25 @@ def test_cached_batches_pass_over_what_cannot_be_read_as_others_do(options: dict
         assert plain.position == cached.position == after
 
 
-def test_a_pause_ends_it_and_a_step_does(options: dict, tmp_path: Path) -> None:
+def test_a_pause_ends_it_and_nothing_else_does(options: dict, tmp_path: Path) -> None:
     plain = Driven(**options | {"run_dir": str(tmp_path / "plain")})
     plain.do(Step)
-    for number, ends in enumerate((Pause, Step)):
-        driven = Driven(**options | {"run_dir": str(tmp_path / f"{number}")})
-        before = {n: t.clone() for n, t in driven.session.run.trainer.model.state_dict().items()}  # type: ignore[union-attr]
-        driven.send(CrossValidate, folds=3)
-        for _ in range(3):
-            driven.session.work()
-        driven.do(ends)
-        assert driven.last(FoldsEnded).reason == "paused"
-        if ends is Pause:
-            after = driven.session.run.trainer.model.state_dict()  # type: ignore[union-attr]
-            assert not freezing.changed_tensors(before, after)
-            driven.do(Step)
-        assert driven.last(StepTaken).loss == plain.last(StepTaken).loss
+    driven = Driven(**options | {"run_dir": str(tmp_path / "folds")})
+    before = {n: t.clone() for n, t in driven.session.run.trainer.model.state_dict().items()}  # type: ignore[union-attr]
+    driven.send(CrossValidate, folds=3)
+    for _ in range(3):
+        driven.session.work()
+    assert (driven.last(FoldProgressed).fold, driven.last(FoldProgressed).folds) == (1, 3)
+    for command in (Step, Train, StartOver, RangeTest):
+        driven.send(command)
+        assert "A cross-validation runs" in driven.last(Refused).reason
+    assert not driven.all(FoldsEnded) and not driven.all(StepTaken)
+    driven.do(Pause)
+    assert driven.last(FoldsEnded).reason == "paused"
+    after = driven.session.run.trainer.model.state_dict()  # type: ignore[union-attr]
+    assert not freezing.changed_tensors(before, after)
+    driven.do(Step)
+    assert driven.last(StepTaken).loss == plain.last(StepTaken).loss
 
 
 def test_too_many_folds_are_refused_in_a_sentence(options: dict) -> None:

@@ -254,3 +254,5 @@ def test_a_class_of_which_nothing_can_be_read(tmp_path: Path) -> None:
     driven.do(Train, steps=1)
     result = driven.last(Validated)
     assert result.per_class[0] == (0, 0) and result.total == 6 and result.skipped_images == 6
+    lost = [event.lost_class for event in driven.all(ImageSkipped) if event.lost_class]
+    assert lost == ["Not one validation image of dark can be read."]

@@ -338,7 +338,7 @@ def test_a_start_from_scratch_beside_this_one(
     first = weights(driven)
     driven.do(Train, steps=2)
     trained = weights(driven)
-    driven.do(StartOver, weights="none")
+    driven.do(StartOver, weights="none", keep=True)
     started = driven.last(StartedOver)
     assert (started.weights, started.pretrained, started.start) == ("random", False, 1)
     assert driven.last(MaskPlanned).trainable == driven.opened.strategies["full"]
@@ -350,7 +350,7 @@ def test_a_start_from_scratch_beside_this_one(
     driven.do(UndoStartOver)
     assert same(weights(driven), trained)
     assert driven.last(RecipeChanged).rates == driven.opened.rates
-    driven.do(StartOver, weights="none")
+    driven.do(StartOver, weights="none", keep=True)
     driven.do(Train, steps=2)
     plain.do(Train, steps=2)
     assert losses(driven)[-2:] == losses(plain)
@@ -486,7 +486,7 @@ def test_the_journal_tells_the_whole_run(options: dict) -> None:
     driven = Driven(**options, epochs=1)
     driven.do(Train)
     driven.do(SetRate, rows=(0,), rate=0.1)
-    driven.do(StartOver, weights="none")
+    driven.do(StartOver, weights="none", keep=True)
     driven.session.close()
     text = (Path(options["run_dir"]) / "journal.jsonl").read_text()
     events = [json.loads(line)["event"] for line in text.splitlines()]

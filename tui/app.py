@@ -27,7 +27,7 @@ from tui.bindings import KEYS
 from tui.choice_actions import ChoiceActions
 from tui.engine_link import EngineLink
 from tui.finding_actions import FindingActions
-from tui.notices import audit_sentence
+from tui.notices import audit_sentence, lost_sentence
 from tui.pace import Pace
 from tui.preferences import (
     Preferences,
@@ -97,6 +97,8 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         self._follow_cursor = Pace(self, HELD, self._show_cursor)
         self._to_replay: StepTaken | None = None
         self._replayed_slower = 1
+        self._lost = ""
+        """What a dead engine took with it, until the one that takes its place is there."""
 
     # --- beginning and end ----------------------------------------------------------------------
 
@@ -164,6 +166,9 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         for sentence in self.run_state.notices:
             self.notices.tell(sentence)
         self.run_state.notices.clear()
+        for sentence in self.run_state.alarms:
+            self.notices.insist(sentence)
+        self.run_state.alarms.clear()
         if self.run_state.phase == "dead":
             self.notices.done()  # the caption says why
         match event:
@@ -176,6 +181,9 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
                 self.repaint()
                 save_stack(self.dialogue.config, event)
                 self.dialogue.send(MeasurePrice)
+                if self._lost:
+                    self.notices.insist(self._lost)
+                    self._lost = ""
             case OpenFailed():
                 self.push_screen(OpenQuestion(event, self.look), self._answer_open_question)
             case Audited():
@@ -201,6 +209,8 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         if self.run_state.phase != "dead":
             self.notices.answer("The engine is running; R is for when it is gone.")
             return
+        self._lost = lost_sentence(self.run_state)
+        self.dialogue.keep_choices()
         self.run_state.restarted()
         self.run_worker(self.dialogue.follow(restart=True), exit_on_error=True)
         self.repaint()

@@ -24,6 +24,11 @@ class Key:
     title: str = ""
     """In the palette; empty if it makes no sense there."""
 
+    @property
+    def told(self) -> str:
+        """What it does, and under which name the palette has it if no key does it."""
+        return self.does if self.keys else f"{self.title}: {self.does}"
+
 
 KEYS: tuple[Key, ...] = (
     Key(("up", "k"), "screen.move(-1)", "up, k", "move up"),
@@ -101,14 +106,14 @@ KEYS: tuple[Key, ...] = (
         (),
         "hold_still",
         "palette",
-        "learning rate 0: the row receives its gradient and does not move",
+        "its learning rate is 0: it receives its gradient and does not move",
         title="Hold the row still",
     ),
     Key(
         (),
         "recipe_rate",
         "palette",
-        "the learning rate that the recipe gives the row, in place of one set by hand",
+        "in place of one set by hand",
         title="Give the row its recipe's rate",
     ),
     Key(
@@ -184,21 +189,21 @@ KEYS: tuple[Key, ...] = (
         (),
         "range_test",
         "palette",
-        "learning-rate range test, on a copy: proposes a rate",
+        "on a copy; draws its curve and proposes a rate",
         title="Learning-rate range test",
     ),
     Key(
         (),
         "new_start",
         "palette",
-        "a new start from random weights beside this one, which stays as a ghost",
-        title="New start: from scratch",
+        "random weights beside this start, which stays as a ghost and a checkpoint",
+        title="New start",
     ),
     Key(
         (),
         "restore_layer",
         "palette",
-        "return the layer to the weights it began with; asks first, u takes it back",
+        "asks first, u takes it back",
         title="Return the layer to its first weights",
     ),
     Key(
@@ -212,7 +217,7 @@ KEYS: tuple[Key, ...] = (
         (),
         "save_choices",
         "palette",
-        "write the choices as a file that tl-tui train --config takes",
+        "for tl-tui train --config",
         title="Save the choices as a file",
     ),
     Key(("R",), "restart", "R", "start a dead engine again", "restart", "Restart the engine"),
@@ -248,7 +253,7 @@ def key_of(action: str) -> Key:
 
 def markdown_table() -> str:
     """The keys as the README shows them."""
-    rows = [f"| {key.shown} | {key.does} |" for key in KEYS]
+    rows = [f"| {key.shown} | {key.told} |" for key in KEYS]
     return "\n".join(["| keys | do |", "|---|---|", *rows])
 
 

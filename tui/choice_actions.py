@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.protocol import AnyEvent, PlanChanged, SetPlan, UndoRestoreLayer
+from engine.protocol import AnyEvent, Plan, PlanChanged, SetPlan, UndoRestoreLayer
 from tui.choices import after_freeze_below, after_toggle, other_norm_mode
 from tui.screens.strategies import NO_PLAN, PLANS, StrategyList
 from tui.stack_view import Target
@@ -14,8 +14,11 @@ class ChoiceActions(Workbench):
     """Actions on the wanted mask."""
 
     def heard(self, event: AnyEvent | None) -> None:
-        if isinstance(event, PlanChanged) and event.plan is None:
-            self.notices.answer(_plan_ended(self.run_state, event.why))
+        match event:
+            case PlanChanged(plan=None, why=why):
+                self.notices.answer(_plan_ended(self.run_state, why))
+            case PlanChanged(plan=Plan(name=name), why=why) if why:
+                self.notices.answer(f"The plan {name} is {why}.")
         super().heard(event)
 
     def wish(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:

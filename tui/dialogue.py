@@ -32,6 +32,7 @@ from engine.protocol import (
     UndoStartOver,
 )
 from tui.engine_link import EngineLink
+from tui.saved_choices import ByHand, by_hand, reopening
 from tui.state import RunState
 
 
@@ -60,7 +61,11 @@ class Dialogue:
         self.step_waits = False
         """A step was asked for and goes out as soon as it can."""
         self._train_in_flight: int | None = None
+        self.train_waits = False
+        """Training was asked for and begins as soon as the engine is ready."""
         self._pausing = False
+        self._by_hand: ByHand | None = None
+        """What the engine before had been told, for the one that takes its place."""
 
     @property
     def stepping(self) -> bool:
@@ -73,7 +78,11 @@ class Dialogue:
         return self._train_in_flight is not None or self.state.running
 
     async def follow(self, *, restart: bool = False) -> None:
-        """Speak with the engine until it is gone."""
+        """Speak with the engine until it is gone.
+
+        Args:
+            restart: Another engine takes the place of the dead one; `keep_choices` comes before.
+        """
         try:
             await (self.link.restart() if restart else self.link.start())
             self._open()
@@ -84,6 +93,12 @@ class Dialogue:
         self._forget_steps()
         self.state.died(self.link.death_reason())
         self._heard(None)
+
+    def keep_choices(self) -> None:
+        """The engine that is started next opens with the choices as they are now."""
+        if self.state.opened:
+            self.config = reopening(self.config, self.state)
+            self._by_hand = by_hand(self.state)
 
     def _take(self, event: AnyEvent) -> None:
         self.state.apply(event)
@@ -106,10 +121,18 @@ class Dialogue:
     def _opened(self, event: SessionOpened) -> None:
         if self.state.wanted != frozenset(event.wanted):
             self.mask()
+        if (chosen := self._by_hand) is not None:
+            self._by_hand = None
+            for rate, rows in chosen.rates.items():
+                self.rate(rows, rate)
+            for mode, owners in chosen.norm_modes.items():
+                self.norm_mode(owners, mode)
+        if self.train_waits:
+            self.train()
         self._step_if_waiting()
 
     def _forget_steps(self) -> None:
-        self._step_in_flight, self.step_waits = None, False
+        self._step_in_flight, self.step_waits, self.train_waits = None, False, False
         self._train_in_flight, self._pausing = None, False
 
     # --- commands -------------------------------------------------------------------------------
@@ -149,9 +172,11 @@ class Dialogue:
         self.state.training.wish_rate(number, rows, rate)
 
     def train(self) -> None:
-        """Train to the end of the schedule or plan."""
+        """Train to the end of the schedule or plan; once the engine is ready, if it is not."""
         self.step_waits = False
-        self._train_in_flight = self.send(Train)
+        self.train_waits = self.state.phase != "ready"
+        if not self.train_waits:
+            self._train_in_flight = self.send(Train)
 
     def pause(self) -> bool:
         """Stop training after the unit that is running. False if that was asked for already."""

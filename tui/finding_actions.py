@@ -30,7 +30,7 @@ from engine.protocol import (
 from tui import run_file
 from tui.covering import Covering
 from tui.layer_names import names_of
-from tui.saved_choices import caveat, present_choices
+from tui.saved_choices import caveat, present_choices, rates_given_up
 from tui.screens.ask import Ask
 from tui.screens.folds import FoldsScreen, ended_sentence
 from tui.screens.images import ImagesScreen, What
@@ -134,8 +134,10 @@ class FindingActions(Covering):
             self.cover(RecipeScreen(self.run_state, self.look, take=self._set_recipe))
 
     def _set_recipe(self, recipe: Recipe) -> None:
+        lost = rates_given_up(self.run_state, recipe)
         self.dialogue.send(SetRecipe, recipe=recipe)
-        self.notices.answer("It trains with this recipe from the next step on.")
+        said = "It trains with this recipe from the next step on."
+        self.notices.answer(f"{said} {lost}".rstrip())
 
     def action_range_test(self) -> None:
         if self.need_engine():
@@ -198,7 +200,7 @@ class FindingActions(Covering):
     def _start_anew(self, weights: str | None) -> None:
         if weights and self.need_engine():
             self.dialogue.step_waits = False
-            self.dialogue.send(StartOver, weights=weights)
+            self.dialogue.send(StartOver, weights=weights, keep=True)
             self.notices.answer(
                 "A new start: the one before stays as a curve and as a checkpoint; u takes it "
                 "back until the next step."

@@ -8,6 +8,7 @@ from __future__ import annotations
 from engine.price_model import PricePrediction
 from engine.protocol import (
     AnyEvent,
+    FoldProgressed,
     FoldsEnded,
     FoldValidated,
     ImagesShown,
@@ -37,6 +38,8 @@ class Findings:
         """By mask, as far as they were asked for since the price was measured."""
         self.moved: MovedMeasured | None = None
         self.folds: list[FoldValidated] = []
+        self.fold: FoldProgressed | None = None
+        """Where a cross-validation stands; None while none runs."""
         self.folds_ended: FoldsEnded | None = None
 
     def apply(self, event: AnyEvent) -> None:
@@ -61,9 +64,11 @@ class Findings:
                 self.moved = event
             case StartedOver() | StartOverUndone():
                 self.moved = None
+            case FoldProgressed():
+                self.fold = event
             case FoldValidated():
                 if event.fold == 1:
                     self.folds, self.folds_ended = [], None
                 self.folds.append(event)
             case FoldsEnded():
-                self.folds_ended = event
+                self.folds_ended, self.fold = event, None

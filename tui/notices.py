@@ -9,6 +9,7 @@ from textual.message_pump import MessagePump
 from textual.timer import Timer
 
 from engine.protocol import Audited
+from tui.state import RunState
 
 REMEMBERED = 200
 """Sentences kept to be read again."""
@@ -81,12 +82,28 @@ class Notices:
             self._show("")
 
 
+def lost_sentence(state: RunState) -> str:
+    """What is lost with a dead engine, once another has taken its place; empty if nothing is."""
+    if state.session is None or not state.step:
+        return ""
+    run = state.session.run_dir.rstrip("/").rpartition("/")[2]
+    saved = state.training.checkpoints.get("last")
+    kept = saved is not None and not saved.failure and saved.start == state.curves[-1].start
+    there = f"its checkpoint has step {saved.step:,}" if saved and kept else "it has no checkpoint"
+    return (
+        f"A new run from the first weights, with your choices. Step {state.step:,} died with the "
+        f"engine; {run} keeps the journal, and {there}."
+    )
+
+
 CAUSES = 2
 """Causes that an audit's sentence tells; the others are counted."""
 
 
 def audit_sentence(audited: Audited) -> str:
     """What an audit found: how many tensors changed, and for each cause one of them by name."""
+    if not audited.tensors:
+        return "Audit: nothing is frozen, so there was nothing to compare."
     if not audited.findings:
         return f"Audit: all {audited.tensors:,} frozen tensors are bit for bit as before."
     by_cause: dict[str, list[str]] = {}

@@ -41,7 +41,9 @@ def time_left(seconds: float) -> str:
 
 def progress_words(state: RunState) -> str:
     """Such as `epoch 4 of 10 · 2 min left` while it trains; else what it is busy with, if that
-    takes long, or that the schedule has come to its end."""
+    takes long, or that the schedule has come to its end. A cross-validation goes before."""
+    if (fold := state.findings.fold) is not None:
+        return f"fold {fold.fold} of {fold.folds} · step {fold.step:,} of {fold.steps:,}"
     if state.running:
         left = state.training.seconds_left
         return epoch_words(state) + (f" · {time_left(left)}" if left is not None else "")

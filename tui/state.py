@@ -96,6 +96,8 @@ class RunState(Wishes):
         self.skipped_images = 0
         self.notices: list[str] = []
         """Sentences to show once; the app takes them out."""
+        self.alarms: list[str] = []
+        """Sentences that stay until they were read; the app takes them out."""
 
         self._predicted_for: Mask | None = None
         self._predicted: list[Reach] = []
@@ -124,6 +126,11 @@ class RunState(Wishes):
     def measured_mask(self) -> Mask:
         """The mask that the last measured step ran with; there may have been steps since."""
         return frozenset(self.measured.mask) if self.measured else frozenset()
+
+    @property
+    def opened(self) -> bool:
+        """There is, or was, a session: what is known comes from an engine and not from a cache."""
+        return self.session is not None and not self.provisional
 
     @property
     def unconfirmed(self) -> bool:
@@ -264,6 +271,8 @@ class RunState(Wishes):
                 self.running, self.busy = False, None
             case ImageSkipped():
                 self.skipped_images = event.total
+                if event.lost_class:
+                    self.alarms.append(event.lost_class)
             case Heartbeat():
                 self.busy = event
             case EngineFailed():
@@ -274,6 +283,7 @@ class RunState(Wishes):
         if self.phase != "dead":
             self.phase, self.death = "dead", reason
         self.running, self.busy = False, None
+        self.findings.fold = None
         self.training.died()
         self.unanswered.clear()
 

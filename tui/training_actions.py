@@ -42,6 +42,9 @@ class TrainingActions(Workbench):
         self.repaint(now=False)
 
     def action_run(self) -> None:
+        if self.run_state.phase in ("starting", "asking"):
+            self._run_when_ready()
+            return
         if not self.need_engine():
             return
         if self.dialogue.running:
@@ -55,6 +58,14 @@ class TrainingActions(Workbench):
             self.notices.done()
             self.dialogue.train()
         self.repaint()
+
+    def _run_when_ready(self) -> None:
+        if self.dialogue.train_waits:
+            self.dialogue.train_waits = False
+            self.notices.answer("It does not run when the engine is ready; r notes it again.")
+        else:
+            self.dialogue.train()
+            self.notices.answer("Training is noted: it begins as soon as the engine is ready.")
 
     def action_start_over(self) -> None:
         if not self.need_engine():

@@ -26,8 +26,8 @@ class Batch:
     """[N], int64."""
     epoch: int
     """Counted from 1."""
-    skipped: tuple[tuple[str, str], ...] = ()
-    """Images that could not be read, by path, with the reason."""
+    skipped: tuple[tuple[Sample, str], ...] = ()
+    """Images that could not be read, each with the reason."""
     samples: tuple[Sample, ...] = ()
     """What the images are of, in their order."""
 
@@ -71,13 +71,13 @@ class Decoder:
         """The batch, without the images that cannot be read; it may be empty."""
         images: list[Tensor] = []
         read: list[Sample] = []
-        skipped: list[tuple[str, str]] = []
+        skipped: list[tuple[Sample, str]] = []
         for sample, future in zip(samples, futures, strict=True):
             try:
                 images.append(future.result())
                 read.append(sample)
             except UnreadableImage as error:
-                skipped.append((sample.path, printable(str(error))))
+                skipped.append((sample, printable(str(error))))
         return Batch(
             torch.stack(images) if images else torch.empty(0, 3, 0, 0),
             torch.tensor([sample.label for sample in read], dtype=torch.int64),
@@ -215,7 +215,7 @@ class TrainBatches:
         Raises:
             DataProblem: a whole epoch leaves nothing to train on.
         """
-        skipped: list[tuple[str, str]] = []
+        skipped: list[tuple[Sample, str]] = []
         for _ in range(self.batches_per_epoch + 1):
             batch = made(self.position)
             skipped += batch.skipped
@@ -224,8 +224,8 @@ class TrainBatches:
                 return replace(batch, skipped=tuple(skipped))
             self._drop([self.position])
             self.position += 1
-        path, reason = skipped[0]
-        count = len({path for path, _ in skipped})
+        (path, _), reason = skipped[0]
+        count = len({sample.path for sample, _ in skipped})
         raise DataProblem(
             f"{count} of {len(self.samples)} training images cannot be read, which leaves nothing "
             f"to train on; the first is {printable(path)}: {reason}. Look at the folder."

@@ -68,12 +68,14 @@ class Pause(Command):
 class StartOver(Command):
     """Put weights, buffers, optimizer, random state and batch position back to the start.
 
-    The start before is kept: as a curve on the screen, its weights as a checkpoint.
+    The start before stays as a curve on the screen.
     """
 
     weights: Literal["same", "first", "none"] = "same"
     """same: the start this one began from. none: a new start from random weights, calibrated,
     everything trainable. first: the session's own start again."""
+    keep: bool = False
+    """Save the weights that are left as the checkpoint `start-N`."""
 
 
 class UndoStartOver(Command):
@@ -81,7 +83,10 @@ class UndoStartOver(Command):
 
 
 class SetRecipe(Command):
-    """Train with this recipe from the next step on. Rates set by hand are set anew."""
+    """Train with this recipe from the next step on.
+
+    Rates set by hand stay if the recipe's rates do; other ones are for every row.
+    """
 
     recipe: Recipe
 

@@ -343,6 +343,17 @@ class LayerRestored(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     undone: bool = False
 
 
+class FoldProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A step of a cross-validation was taken."""
+
+    fold: int
+    """From 1."""
+    folds: int
+    step: int
+    steps: int
+    """Of this fold."""
+
+
 class FoldValidated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     fold: int
     """From 1."""
@@ -384,6 +395,8 @@ class ImageSkipped(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     reason: str
     total: int
     """How many were skipped so far."""
+    lost_class: str = ""
+    """That with it no image of its class is left to train on or to validate with, in words."""
 
 
 class Heartbeat(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -425,6 +438,7 @@ AnyEvent = (
     | PriceMeasured
     | MovedMeasured
     | LayerRestored
+    | FoldProgressed
     | FoldValidated
     | FoldsEnded
     | TrainEnded

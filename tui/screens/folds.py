@@ -84,7 +84,11 @@ class FoldsScreen(WholeScreen):
         lines = [self._fold(fold, width) for fold in self.folds]
         number = len(self.folds) + 1
         if self.going and number <= self.count:
-            lines.append(line((f"  {number:>3}  trains from the session's start", "dim")))
+            fold = state.findings.fold
+            trains = "trains from the session's start"
+            if fold is not None and fold.fold == number:
+                trains += f", step {fold.step:,} of {fold.steps:,}"
+            lines.append(line((f"  {number:>3}  {trains}", "dim")))
         summary = [
             line(f"  {part}") for text in self._summary() for part in wrapped(text, width - 4, 4)
         ]

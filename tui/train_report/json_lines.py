@@ -76,7 +76,13 @@ class JsonLines:
             case StepTaken():
                 self._stepped(event)
             case ImageSkipped():
-                self._line("image_skipped", path=event.path, reason=event.reason, total=event.total)
+                self._line(
+                    "image_skipped",
+                    path=event.path,
+                    reason=event.reason,
+                    total=event.total,
+                    lost_class=event.lost_class or None,
+                )
             case Validated(yardstick=False):
                 self._validated(event)
             case CheckpointSaved():

@@ -16,6 +16,7 @@ from .words import (
     printable,
     reach_summary,
     said,
+    skipped_words,
     where_words,
 )
 
@@ -40,8 +41,8 @@ class PlainLines:
                 if event.rows:
                     self._say([self._step(event)])
             case ImageSkipped():
-                line = printable(f"Left out {event.path}: {event.reason}")
-                print(line, file=sys.stderr, flush=True)
+                for line in skipped_words(event):
+                    print(printable(line), file=sys.stderr, flush=True)
             case _:
                 self._say(said(self._story, event))
 

@@ -6,7 +6,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from engine.protocol import (
     AnyEvent,
-    FoldValidated,
+    FoldProgressed,
     ImageSkipped,
     SessionOpened,
     StepTaken,
@@ -24,6 +24,7 @@ from .words import (
     printable,
     reach_summary,
     said,
+    skipped_words,
     where_words,
 )
 
@@ -61,16 +62,16 @@ class ProgressBar:
             case StepTaken():
                 self._stepped(event)
             case ImageSkipped():
-                self._say([f"Left out {event.path}: {event.reason}"])
+                self._say(skipped_words(event))
             case _:
                 self._say(said(self._story, event))
-        if isinstance(event, FoldValidated):
+        if isinstance(event, FoldProgressed):
             self._progress.update(
                 self._task,
                 total=event.folds,
-                completed=event.fold,
+                completed=event.fold - 1 + event.step / event.steps,
                 place=f"fold {event.fold}/{event.folds}",
-                told="",
+                told=f"step {event.step:,} of {event.steps:,}",
             )
 
     def left(self, code: int | None) -> None:

@@ -18,6 +18,7 @@ from engine.protocol import (
     CycleBegan,
     FoldsEnded,
     FoldValidated,
+    ImageSkipped,
     MaskPlanned,
     Plan,
     PlanChanged,
@@ -111,6 +112,12 @@ def said(story: Story, event: AnyEvent) -> list[str]:
         case TrainEnded(reason="failed"):
             return [f"Training failed at step {event.step}."]
     return []
+
+
+def skipped_words(event: ImageSkipped) -> list[str]:
+    """Which image was left out, and if no other is left of its class."""
+    lines = [f"Left out {event.path}: {event.reason}"]
+    return [*lines, event.lost_class] if event.lost_class else lines
 
 
 def validation_words(session: SessionOpened, result: Validated) -> str:
