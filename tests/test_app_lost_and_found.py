@@ -105,6 +105,9 @@ async def test_a_cross_validation_shows_on_the_main_screen(size):
         await ready(pilot)
         engine.emit(FoldProgressed(fold=2, folds=5, step=3, steps=16))
         await wait_until(pilot, lambda: "fold 2 of 5 · step 3 of 16" in screen_lines(app)[0])
+        await pilot.press("colon", *"cross", "enter")
+        await wait_until(pilot, lambda: "0 of 5 folds" in screen_text(app))
+        await pilot.press("escape")
         engine.emit(FoldsEnded(folds=5, correct=3, total=4, accuracies=(0.75,), reason="paused"))
         await wait_until(pilot, lambda: "fold 2" not in screen_lines(app)[0])
 

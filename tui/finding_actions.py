@@ -160,7 +160,7 @@ class FindingActions(Covering):
 
     def action_folds(self) -> None:
         findings = self.run_state.findings
-        if findings.folds:
+        if findings.folds or findings.fold:
             self._show_folds(None)
         elif self.need_engine():
             self._ask_folds()

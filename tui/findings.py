@@ -65,6 +65,8 @@ class Findings:
             case StartedOver() | StartOverUndone():
                 self.moved = None
             case FoldProgressed():
+                if self.fold is None:
+                    self.folds, self.folds_ended = [], None
                 self.fold = event
             case FoldValidated():
                 if event.fold == 1:

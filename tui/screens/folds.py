@@ -68,7 +68,10 @@ class FoldsScreen(WholeScreen):
     @property
     def count(self) -> int:
         """Splits in all."""
-        return self.folds[0].folds if self.folds else self.asked or 0
+        if self.folds:
+            return self.folds[0].folds
+        fold = self.state.findings.fold
+        return fold.folds if fold else self.asked or 0
 
     def refused(self) -> None:
         """The engine does not do it; the notice says why."""
