@@ -83,8 +83,15 @@ class _Stage:
         )
 
 
-def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterator[Opened | None]:
+def open_session(
+    config: RunConfig, emit: Callable[[AnyEvent], None], *, goes_on: bool = False
+) -> Iterator[Opened | None]:
     """Open a session; yields None between stages and at last the session.
+
+    Args:
+        config: What was asked for.
+        emit: Takes every event, in order.
+        goes_on: The run directory holds this run already, and it goes on.
 
     Raises:
         Problem: what was asked for cannot be had; its text is the sentence for the user.
@@ -97,7 +104,8 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         torch.backends.cudnn.benchmark = False
     device = choose_device(config.device)
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config.arch)
-    check_run_dir(run_dir)
+    if not goes_on:
+        check_run_dir(run_dir)
     yield None
 
     stage = _Stage("data", emit)

@@ -24,9 +24,10 @@ from .protocol import (
     Open,
     OpenFailed,
     Refused,
-    RunConfig,
+    ResumeRun,
     Shutdown,
 )
+from .run_folder import checkpoint_path, reopening
 
 if TYPE_CHECKING:
     from .opened import Opened
@@ -52,6 +53,7 @@ class Session:
         self._opening: Iterator[Opened | None] | None = None
         self._stage = ""
         self._board: tensorboard.TensorBoard | None = None
+        self._resumes: ResumeRun | None = None
 
     @property
     def busy(self) -> str:
@@ -62,7 +64,7 @@ class Session:
         """Do a command or note it for `work()`; answers with one Confirmed or Refused."""
         if isinstance(command, (Hello, Shutdown)):
             return  # the server's own
-        if isinstance(command, Open):
+        if isinstance(command, (Open, ResumeRun)):
             refusal = self._open(command)
         elif self.run is None:
             refusal = "The session is not open yet."
@@ -100,14 +102,17 @@ class Session:
 
     # --- opening --------------------------------------------------------------------------------
 
-    def _open(self, command: Open) -> str:
+    def _open(self, command: Open | ResumeRun) -> str:
         if self.run or self._opening:
             return "A session is open already."
-        self._opening = self._stages(command.config)
+        self._resumes = command if isinstance(command, ResumeRun) else None
+        self._opening = self._stages(command)
         return ""
 
-    def _stages(self, config: RunConfig) -> Iterator[Opened | None]:
+    def _stages(self, command: Open | ResumeRun) -> Iterator[Opened | None]:
         """The stages of opening; the import of torch is the first."""
+        resumes = isinstance(command, ResumeRun)
+        config = reopening(command) if isinstance(command, ResumeRun) else command.config
         if config.tensorboard:
             tensorboard.require()
         self.emit(LoadingProgressed(stage="torch", done=False))
@@ -118,7 +123,7 @@ class Session:
         seconds = time.perf_counter() - began
         detail = torch_versions()
         self.emit(LoadingProgressed(stage="torch", done=True, detail=detail, seconds=seconds))
-        yield from open_session(config, self.emit)
+        yield from open_session(config, self.emit, goes_on=resumes)
 
     def _open_further(self) -> None:
         assert self._opening is not None
@@ -135,5 +140,18 @@ class Session:
         self._opening = None
         if opened.config.tensorboard:
             self._board = tensorboard.TensorBoard(opened.event)
-        self.run = Run(opened, self._emit, self.on_run_dir)
+        run = Run(opened, self._emit, self.on_run_dir)
+        told = None
+        if self._resumes is not None:
+            from . import checkpoint, resuming
+
+            try:
+                saved = checkpoint.read(checkpoint_path(self._resumes))
+                told = resuming.go_on(run, self._resumes, saved)
+            except Problem as problem:
+                self.emit(OpenFailed(sentence=str(problem)))
+                return
+        self.run = run
         self.emit(opened.event)
+        if told is not None:
+            self.emit(told)

@@ -32,6 +32,24 @@ class Open(Command):
     config: RunConfig
 
 
+class ResumeRun(Command):
+    """Open the session of a run again, where one of its checkpoints stands. In place of `Open`."""
+
+    run: str
+    """Its directory, its name, or the beginning of that."""
+    checkpoint: str = "last"
+    strategy: str | None = None
+    trainable: tuple[str, ...] | None = None
+    """Another mask than the one it stands with."""
+    epochs: int | None = None
+    """Another horizon, in all."""
+    data: str | None = None
+    """Where its images are now, if they were moved."""
+    labels: str | None = None
+    device: str | None = None
+    probe_every: int | None = None
+
+
 class SetMask(Command):
     """Wish for exactly these owners to be trainable from the next step on; ends a plan."""
 
@@ -167,6 +185,7 @@ class Shutdown(Command):
 AnyCommand = (
     Hello
     | Open
+    | ResumeRun
     | SetMask
     | SetNormMode
     | Step

@@ -30,6 +30,24 @@ class LoadingProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+class StartTold(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of one start so far."""
+
+    start: int
+    weights: str
+    losses: tuple[tuple[int, float], ...]
+    """(step, training loss); of very many steps only some."""
+    validations: tuple[tuple[int, int, int, float], ...]
+    """(step, correct, total, loss) on the whole validation set."""
+
+
+class HistoryTold(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """The curves of a run that goes on; comes right behind `SessionOpened`."""
+
+    starts: tuple[StartTold, ...]
+    """Oldest first; the last one goes on."""
+
+
 class OpenFailed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The session could not be opened as asked; the engine waits for another `Open`."""
 
@@ -418,6 +436,7 @@ AnyEvent = (
     | LoadingProgressed
     | OpenFailed
     | SessionOpened
+    | HistoryTold
     | Confirmed
     | Refused
     | StepTaken
