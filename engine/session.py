@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import tensorboard
+from . import errands, tensorboard
 from .problem import Problem
 from .protocol import (
     AnyCommand,
     AnyEvent,
     Confirmed,
+    Errand,
+    ErrandEnded,
     Hello,
     LoadingProgressed,
     Open,
@@ -54,6 +56,7 @@ class Session:
         self._stage = ""
         self._board: tensorboard.TensorBoard | None = None
         self._resumes: ResumeRun | None = None
+        self._errand: Iterator[AnyEvent | None] | None = None
 
     @property
     def busy(self) -> str:
@@ -66,6 +69,8 @@ class Session:
             return  # the server's own
         if isinstance(command, (Open, ResumeRun)):
             refusal = self._open(command)
+        elif isinstance(command, Errand):
+            refusal = self._begin_errand(command)
         elif self.run is None:
             refusal = "The session is not open yet."
         else:
@@ -77,6 +82,9 @@ class Session:
 
     def work(self) -> bool:
         """Do one unit of work; False if there is nothing to do."""
+        if self._errand is not None:
+            self._do_errand()
+            return True
         if self.run is not None:
             return self.run.work()
         if self._opening is None:
@@ -99,6 +107,28 @@ class Session:
         if self._board is not None:
             self._board.heard(event)
         self.emit(event)
+
+    # --- errands --------------------------------------------------------------------------------
+
+    def _begin_errand(self, command: Errand) -> str:
+        if self._errand is not None:
+            return "Another errand is being done."
+        self._errand = errands.begin(command)
+        return ""
+
+    def _do_errand(self) -> None:
+        assert self._errand is not None
+        self._stage = "errand"
+        try:
+            event = next(self._errand)
+        except StopIteration:
+            event, self._errand = ErrandEnded(), None
+        except Problem as problem:
+            event, self._errand = ErrandEnded(failure=str(problem)), None
+        finally:
+            self._stage = ""
+        if event is not None:
+            self.emit(event)
 
     # --- opening --------------------------------------------------------------------------------
 

@@ -11,7 +11,12 @@ from engine.client import Connection, EngineGone, EngineProcess
 from engine.problem import Problem
 from engine.protocol import (
     AnyEvent,
+    Confirmed,
     EngineFailed,
+    Errand,
+    ErrandEnded,
+    Greeted,
+    Heartbeat,
     Open,
     OpenFailed,
     Refused,
@@ -131,6 +136,25 @@ async def open_session(
         if isinstance(event, OpenFailed):
             raise Problem(_with_choices(event))
     raise AssertionError("the events ended without a reason")
+
+
+async def errand(
+    connection: Connection, events: AsyncIterator[AnyEvent], command: Errand
+) -> AsyncIterator[AnyEvent]:
+    """Have an errand done; what it tells.
+
+    Raises:
+        Problem: it cannot be done.
+        EngineFailure: the engine failed or died.
+    """
+    connection.send(command)
+    async for event in events:
+        if isinstance(event, ErrandEnded):
+            if event.failure:
+                raise Problem(event.failure)
+            return
+        if not isinstance(event, (Greeted, Confirmed, Heartbeat)):
+            yield event
 
 
 def _with_choices(event: OpenFailed) -> str:

@@ -178,6 +178,13 @@ class Audit(Command):
     """Compare every frozen tensor with its state when frozen, and over one step on a copy."""
 
 
+class Errand(Command):
+    """Something to be done with a run, beside any session; ended by `ErrandEnded`."""
+
+    run: str
+    """Its directory, its name, or the beginning of that."""
+
+
 class Shutdown(Command):
     """End the engine."""
 

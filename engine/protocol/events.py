@@ -425,6 +425,13 @@ class Heartbeat(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     seconds: float
 
 
+class ErrandEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """An errand is done, or cannot be."""
+
+    failure: str = ""
+    """Why not, in a sentence; empty if it is done."""
+
+
 class EngineFailed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Something the engine cannot go on from; it exits after this."""
 
@@ -463,5 +470,6 @@ AnyEvent = (
     | TrainEnded
     | ImageSkipped
     | Heartbeat
+    | ErrandEnded
     | EngineFailed
 )

@@ -1,0 +1,19 @@
+"""Errands: what is done with a finished run, beside any session; one at a time, a unit at a time.
+
+Imports no torch; the room of each errand does, when it is begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .protocol import AnyEvent, Errand
+
+
+def begin(command: Errand) -> Iterator[AnyEvent | None]:
+    """The units of an errand: each yields what it has to tell, or None.
+
+    Raises:
+        Problem: at any unit; what was asked for cannot be done.
+    """
+    raise NotImplementedError(type(command).__name__)
