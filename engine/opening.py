@@ -161,7 +161,7 @@ def open_session(
         seed=config.seed,
     )
     model = built.model.to(device.device)
-    stack = _find_stack(model, built.head, image_size, device)
+    stack = _find_stack(config.arch, model, built.head, image_size, device)
     wanted, strategy = _initial_mask(stack, config, table.strategy)
     from_top = freezing.from_top(stack)
     if config.plan is not None and config.epochs is None:
@@ -190,6 +190,7 @@ def open_session(
             "for feature extraction try --weights IMAGENET1K_V1."
         )
 
+    notes += _never_validated(folder)
     batches = TrainBatches(folder.train, batch_size, config.seed, decoder)
     if not config.describe_only:
         stage = _Stage("warm-up", emit)
@@ -237,16 +238,30 @@ def _check_numbers(config: RunConfig) -> None:
         raise Problem(f"--lr {config.lr}: it must be a number from 0 on.")
 
 
-def _find_stack(model: nn.Module, head: nn.Linear, image_size: int, device: ChosenDevice) -> Stack:
+def _find_stack(
+    arch: str, model: nn.Module, head: nn.Linear, image_size: int, device: ChosenDevice
+) -> Stack:
     try:
         example = torch.zeros(1, 3, image_size, image_size, device=device.device)
         return Stack(model, example, head)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+            raise ModelProblem(
+                f"--image-size {image_size}: images of this size need more memory than there is; "
+                "use a smaller one."
+            ) from error
+        least = _least_size(arch)
         raise ModelProblem(
-            f"--image-size {image_size}: the model cannot take images of this size ({reason}); "
-            "use another one."
+            f"--image-size {image_size}: {arch} cannot take images of this size; "
+            f"use {f'at least {least}' if least and least > image_size else 'another one'}."
         ) from error
+
+
+def _least_size(arch: str) -> int | None:
+    """The smallest side that torchvision states for a model's weights."""
+    sizes = [e.meta.get("min_size") for e in torchvision.models.get_model_weights(arch)]
+    known = [max(size) for size in sizes if size]
+    return min(known) if known else None
 
 
 def _initial_mask(
@@ -271,7 +286,7 @@ def _plan(
 ) -> Plan | None:
     if config.plan is None:
         return None
-    return lay_out(
+    plan = lay_out(
         config.plan,
         from_top,
         epochs=recipe.epochs,
@@ -279,6 +294,13 @@ def _plan(
         batches_per_epoch=batches_per_epoch,
         after_step=0,
     )
+    last = plan.phases[-1]
+    if config.steps is not None and config.steps <= last.after_step:
+        raise Problem(
+            f"--steps {config.steps}: the plan {plan.name} would never come to {last.name}, which "
+            f"begins after step {last.after_step}; give it more steps, or say --epochs instead."
+        )
+    return plan
 
 
 def _calibration_images(
@@ -289,6 +311,16 @@ def _calibration_images(
     count = max(1, min(CALIBRATION_IMAGES, len(folder.train)) // batch_size)
     for _ in range(count):
         yield batches.take().images.to(device.device)
+
+
+def _never_validated(folder: ImageFolder) -> list[str]:
+    """That some classes have no validation image, if so."""
+    validated = {sample.label for sample in folder.val}
+    without = [name for label, name in enumerate(folder.classes) if label not in validated]
+    if not without:
+        return []
+    names = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
+    return [f"No validation image of {names}: nothing will say how well that is told."]
 
 
 def _v2_as_features(weights: Weights, strategy: str | None) -> bool:

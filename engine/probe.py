@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -158,11 +159,13 @@ class Probe:
             torch._foreach_copy_(list(self._copies.values()), weights)
 
     def _hook_parameters(self) -> None:
+        # Weakly: what a parameter's hook holds Python's garbage collector cannot see.
+        me = weakref.ref(self)
         for position, parameter in enumerate(self.parameters):
 
             def accumulated(_: Tensor, position: int = position) -> None:
-                if self._watching:
-                    self._observed.parameters.add(position)
+                if (probe := me()) is not None and probe._watching:
+                    probe._observed.parameters.add(position)
 
             self._handles.append(parameter.register_post_accumulate_grad_hook(accumulated))
 

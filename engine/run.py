@@ -198,9 +198,10 @@ class Run:
             case Evaluate():
                 side.put("evaluating", self._evaluate_by_hand())
             case ShowResults():
-                side.put("results", self.validation.results())
+                side.put("results", self._keeping_the_best(self.validation.results()))
             case ShowImages(what=what, side=pixels, most=most):
-                side.put("pictures", self.validation.images(what, pixels, most))
+                pictures = self.validation.images(what, pixels, most)
+                side.put("pictures", self._keeping_the_best(pictures))
             case TestRange():
                 self._need_rest("test rates")
                 self._need_no_folds()
@@ -342,7 +343,8 @@ class Run:
                 if changed:
                     self._need_memory(mask)
                 # A layer that has just been thawed is looked at before its turn.
-                measured = changed or every == 1 or course.step % every == 0
+                last = course.step + 1 == course.train_to
+                measured = changed or last or every == 1 or course.step % every == 0
                 self._take_step(mask, self.steering.strategy, measured=measured)
             except Problem as problem:
                 self.emit(Refused(id=0, reason=str(problem)))
@@ -367,10 +369,16 @@ class Run:
         yield from self._measure_moved()
 
     def _evaluate_by_hand(self) -> Iterator[None]:
-        yield from self._evaluate()
-        if self.validation.best_is_here() and self.course.steps_ever:
-            self.keeping.save()
+        yield from self._keeping_the_best(self._evaluate())
         yield from self.validation.results()
+
+    def _keeping_the_best(self, units: Iterator[None]) -> Iterator[None]:
+        """Weights that a look found to be the best so far are saved, whenever that was."""
+        before = self.validation.best
+        yield from units
+        found = self.validation.best is not before
+        if found and self.validation.best_is_here() and self.course.steps_ever:
+            self.keeping.save()
 
     def _take_step(self, mask: Mask, strategy: str | None, *, measured: bool) -> None:
         self.busy = "train step"

@@ -163,7 +163,8 @@ class Stack:
             computed = node.op not in ("placeholder", "get_attr", "output")
             if computed and open_until <= number and output not in node.users:
                 if node in values.tensors:
-                    self.cuts.append(Cut(node.name, node, ends.get(node)))
+                    name = str(node.target) if node.op == "call_module" else node.name
+                    self.cuts.append(Cut(name, node, ends.get(node)))
             if node.op != "get_attr":
                 open_until = max(open_until, last_use[node])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
@@ -69,9 +70,10 @@ class Validation:
         self._tried = self.course.here
         if not evaluation.total:
             return  # not one image of it can be read; each was told of
-        best = self.best is None or (-evaluation.correct, evaluation.loss) < (
-            -self.best.correct,
-            self.best.loss * self.best.total,
+        best = math.isfinite(evaluation.loss) and (
+            self.best is None
+            or (-evaluation.correct, evaluation.loss)
+            < (-self.best.correct, self.best.loss * self.best.total)
         )
         self._last = self._of_starts[evaluation.start] = evaluation
         told = self._tell(evaluation, yardstick=False, best=best)

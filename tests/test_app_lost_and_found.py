@@ -11,18 +11,24 @@ from engine.protocol import (
     ImageSkipped,
     NormModeChanged,
     Open,
+    Plan,
+    PlanPhase,
     RecipeChanged,
+    Refused,
     RunConfig,
+    SetMask,
     SetNormMode,
     SetRate,
     Train,
+    UndoStartOver,
 )
 from tests.scripted_engine import ScriptedEngine
 from tests.stacks import opened, owners_named, resnet18_stack
 from tests.workbench import ready, screen_lines, screen_text, steps_taken, wait_until, workbench
 from tui.saved_choices import reopening
-from tui.state import RunState
+from tui.state import RunState, StartOverEntry
 
+FC = frozenset(owners_named(resnet18_stack(), "fc"))
 NORM = owners_named(resnet18_stack(), "layer4.1.bn2")[0]
 
 
@@ -78,7 +84,7 @@ async def test_another_engine_gets_the_choices_and_says_what_is_lost():
         await wait_until(pilot, lambda: engine.reason in screen_text(app))
         await pilot.press("R")
         await ready(pilot)
-        await wait_until(pilot, lambda: "Step 1 died with the" in screen_text(app))
+        await wait_until(pilot, lambda: "step 1 died with" in screen_text(app))
         assert "no checkpoint" in screen_text(app) and "(Esc: read)" in screen_text(app)
         config = engine.sent(Open)[1].config
         assert (config.lr, config.weight_decay) == (0.5, 0.25)
@@ -121,6 +127,65 @@ async def test_a_class_that_cannot_be_read_is_told_until_it_was_read():
         engine.emit(ImageSkipped(path="a.jpg", reason="empty", total=3, lost_class=lost))
         await wait_until(pilot, lambda: lost in screen_text(app))
         await pilot.press("down")
-        assert f"{lost} (Esc: read)" in screen_text(app)
+        assert f"(Esc: read) {lost}" in screen_text(app)
         await pilot.press("escape")
         await wait_until(pilot, lambda: lost not in screen_text(app))
+
+
+async def test_a_second_enter_in_the_palette_is_let_go():
+    app = workbench(ScriptedEngine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press("colon", *"find a")
+        await pilot.press("enter", "enter", "enter")
+        await wait_until(pilot, lambda: type(app.screen).__name__ in ("Find", "MainScreen"))
+        await pilot.press("escape", "j")
+    assert not app._exception
+
+
+async def test_a_start_over_can_be_taken_back_before_it_is_answered():
+    engine = ScriptedEngine()
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press("t")
+        await steps_taken(pilot, 1)
+        await pilot.press("0", "u")
+        await wait_until(pilot, lambda: engine.sent(UndoStartOver))
+        await wait_until(pilot, lambda: app.run_state.step == 1)
+        assert not [e for e in app.run_state.undo_list if isinstance(e, StartOverEntry)]
+
+
+async def test_a_start_over_that_is_refused_is_not_told_as_done():
+    engine = ScriptedEngine()
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press("t")
+        await steps_taken(pilot, 1)
+        engine.send = lambda command: engine.emit(Refused(id=command.id, reason="Not now."))  # type: ignore[method-assign]
+        await pilot.press("0")
+        await wait_until(pilot, lambda: "Not now." in screen_text(app))
+        assert "Started over" not in screen_text(app)
+
+
+async def test_last_times_plan_is_not_this_starts_and_a_strategy_chosen_on_it_counts(tmp_path):
+    plan = Plan(
+        name="lp-ft",
+        phases=(PlanPhase(name="head", trainable=tuple(FC), after_step=0, steps=8, epoch=1),),
+    )
+    first = workbench(ScriptedEngine(opened(plan=plan)))
+    async with first.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+    full = tuple(range(len(resnet18_stack().owners)))
+    engine = ScriptedEngine(opened(wanted=full, strategy="full"), opens=False)
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_until(pilot, lambda: app.run_state.provisional)
+        assert "plan" not in screen_lines(app)[1]
+        await pilot.press("1")
+        engine.open_now()
+        await ready(pilot)
+        assert app.run_state.wanted == FC
+        await wait_until(pilot, lambda: engine.sent(SetMask))
+        assert frozenset(engine.sent(SetMask)[-1].trainable) == FC

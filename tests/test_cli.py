@@ -361,7 +361,7 @@ def test_folds(environment: dict[str, str], images: Path) -> None:
     assert [fold["fold"] for fold in folds] == [1, 2, 3]
     assert sum(fold["total"] for fold in folds) == whole["total"] == 36  # every image once
     assert whole["accuracies"] == [fold["accuracy"] for fold in folds]
-    assert lines[-1]["event"] == "folds"
+    assert [line["event"] for line in lines[-2:]] == ["folds", "ended"]
 
 
 def test_too_many_folds_is_one_sentence(environment: dict[str, str], images: Path) -> None:
@@ -420,7 +420,7 @@ def test_train_on_a_terminal_has_a_progress_bar(environment: dict[str, str], ima
         bar = terminal.line(r"epoch 1/1 step 4/4")
         assert "━" in bar and "loss " in bar
         assert "chance .50, majority .50" in " ".join(terminal.text.split())
-        assert re.search(r"Step 1 taught .*layer4", terminal.text)
+        assert re.search(r"Step 4 taught .*layer4", terminal.text)
         raw = bytes(terminal.raw)
         assert raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l") > 0  # the cursor is back
 

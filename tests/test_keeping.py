@@ -14,6 +14,7 @@ from engine.protocol import (
     RestoreLayer,
     ResultsShown,
     SaveCheckpoint,
+    ShowResults,
     StartOver,
     Step,
     Train,
@@ -56,6 +57,13 @@ def test_an_evaluation_by_hand_shows_its_results_and_keeps_the_best(driven: Driv
     assert driven.last(ResultsShown).step == 1 and not driven.last(ResultsShown).stale
     kept = [event.step for event in saved(driven, "best")]
     assert kept == [event.step for event in whole(driven)[1:] if event.best]
+
+
+def test_the_best_weights_are_kept_whatever_look_found_them(driven: Driven) -> None:
+    driven.do(Step)
+    driven.do(ShowResults)
+    assert whole(driven)[-1].best
+    assert [event.step for event in saved(driven, "best")] == [1]
 
 
 def test_a_result_is_not_compared_with_itself(driven: Driven) -> None:

@@ -118,7 +118,7 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
         ("batch_size = 3", "did you mean batch-size?"),
         ("LR = 3", "did you mean lr?"),
         ("describe-only = true", "there is no key 'describe-only'"),
-        ("[train]\nepochs = 3", "there is no key 'train'"),
+        ("[train]\nepochs = 3", "it has the table [train]; write the keys without tables"),
         ("zzz = 1", "the keys are those of data, labels, arch"),
         ('epochs = "ten"', "epochs = 'ten': it must be a whole number."),
         ("epochs = 3.5", "epochs = 3.5: it must be a whole number."),

@@ -11,6 +11,7 @@ from functools import partial
 
 from textual.app import SystemCommand
 from textual.binding import Binding
+from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -40,6 +41,7 @@ from tui.screens.find import Find
 from tui.screens.help import Help
 from tui.screens.messages import Messages
 from tui.screens.open_question import OpenQuestion
+from tui.screens.palette import Palette
 from tui.screens.quit import LeaveQuestion
 from tui.textual_theme import LeanColours, textual_theme
 from tui.theme import PALETTES
@@ -214,6 +216,10 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         self.run_state.restarted()
         self.run_worker(self.dialogue.follow(restart=True), exit_on_error=True)
         self.repaint()
+
+    def action_command_palette(self) -> None:
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def action_find(self) -> None:
         if self.need_stack():

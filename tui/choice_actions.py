@@ -23,6 +23,8 @@ class ChoiceActions(Workbench):
 
     def wish(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
         """Want another mask, shown in the same frame; as a strategy, if it is one."""
+        if self.run_state.provisional:
+            self.run_state.chosen_early = True
         if self.run_state.wish(mask, what):
             self.dialogue.mask(strategy)
             self.repaint()
@@ -68,12 +70,18 @@ class ChoiceActions(Workbench):
                 self.notices.done()
 
     def action_undo(self) -> None:
+        if self.dialogue.starting_over and self.run_state.phase == "ready":
+            self.dialogue.undo_start_over()
+            self.notices.answer("The start over is taken back.")
+            return
+        left = self.run_state.training.plan_why == "interrupted by hand"
         entry = self.run_state.undo()
         if entry is None:
             self.notices.answer("There is nothing to undo.")
         elif isinstance(entry, MaskChange):
             self.dialogue.mask()
-            self.notices.answer(f"Undone: {entry.what}. U does it again.")
+            gone = " The plan stays left; s takes one again." if left else ""
+            self.notices.answer(f"Undone: {entry.what}. U does it again.{gone}")
         elif not self.need_engine():
             pass
         elif isinstance(entry, RestoreEntry):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -114,6 +115,8 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code, see `exit_codes`.
     """
+    if sys.stdout is None:  # `>&-`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         if "_TL_TUI_COMPLETE" in os.environ:
             command_line.main(arguments, prog_name="tl-tui")
@@ -135,6 +138,13 @@ def main(arguments: list[str]) -> int:
         # The interpreter flushes standard output once more on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return exit_codes.PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        reason = error.strerror or error
+        print(f"tl-tui: the output cannot be written ({reason}); make room.", file=sys.stderr)
+        return exit_codes.FAILED
     return code if isinstance(code, int) else exit_codes.DONE
 
 
@@ -142,5 +152,5 @@ def _sentence(error: click.ClickException) -> str:
     """click's message with where to read on."""
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
     asked = f" See {command.removesuffix(' open')} --help." if command else ""
-    message = error.format_message().replace("\n", " ")
-    return f"{message if message.endswith(('.', '?', ')')) else message + '.'}{asked}"
+    message = " ".join(error.format_message().split())
+    return f"{message if message.endswith(('.', '?')) else message + '.'}{asked}"

@@ -41,7 +41,7 @@ class Covering(Workbench):
         self.asked = {id: asked for id, asked in self.asked.items() if asked not in commands}
 
     def _uncovered(self) -> None:
-        self._say("")
+        self.notices.again()
         self.repaint()
 
     def _say(self, sentence: str) -> None:

@@ -24,6 +24,7 @@ from engine.protocol import (
     SetMask,
     SetNormMode,
     SetRate,
+    StartedOver,
     StartOver,
     Step,
     StepTaken,
@@ -64,6 +65,10 @@ class Dialogue:
         self.train_waits = False
         """Training was asked for and begins as soon as the engine is ready."""
         self._pausing = False
+        self.starting_over: int | None = None
+        """The start over that was asked for and is not answered yet."""
+        self.start_beside = False
+        """The last start over that was asked for is a new start beside the running one."""
         self._by_hand: ByHand | None = None
         """What the engine before had been told, for the one that takes its place."""
 
@@ -114,8 +119,12 @@ class Dialogue:
                 self._train_in_flight, self._pausing = None, False
             case TrainEnded():
                 self._train_in_flight, self._pausing = None, False
-            case EngineFailed():
-                self._forget_steps()
+            case StartedOver() | EngineFailed():
+                self.starting_over = None
+            case Refused(id=refused) if refused == self.starting_over:
+                self.starting_over = None
+        if isinstance(event, EngineFailed):
+            self._forget_steps()
         self._heard(event)
 
     def _opened(self, event: SessionOpened) -> None:
@@ -200,12 +209,18 @@ class Dialogue:
             self._step_in_flight = self.state.next_id()
             self.link.send(Step(id=self._step_in_flight))
 
-    def start_over(self) -> None:
-        self.step_waits = False
-        self.send(StartOver)
+    def start_over(self, weights: str = "same", *, beside: bool = False) -> None:
+        """Begin again.
+
+        Args:
+            weights: From which, as `StartOver` has it.
+            beside: A new start beside the running one, whose weights are kept.
+        """
+        self.step_waits, self.start_beside = False, beside
+        self.starting_over = self.send(StartOver, weights=weights, keep=beside)
 
     def undo_start_over(self) -> None:
-        self.step_waits = False
+        self.step_waits, self.starting_over = False, None
         self.send(UndoStartOver)
 
     def norm_mode(self, owners: Sequence[int], mode: NormMode) -> None:

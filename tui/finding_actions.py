@@ -23,7 +23,6 @@ from engine.protocol import (
     SetRecipe,
     ShowImages,
     ShowResults,
-    StartOver,
     TestRange,
     Validated,
 )
@@ -137,6 +136,9 @@ class FindingActions(Covering):
         lost = rates_given_up(self.run_state, recipe)
         self.dialogue.send(SetRecipe, recipe=recipe)
         said = "It trains with this recipe from the next step on."
+        training = self.run_state.training
+        if training.plan and training.recipe and recipe.epochs != training.recipe.epochs:
+            said += f" The plan {training.plan.name} keeps its own epochs."
         self.notices.answer(f"{said} {lost}".rstrip())
 
     def action_range_test(self) -> None:
@@ -199,12 +201,7 @@ class FindingActions(Covering):
 
     def _start_anew(self, weights: str | None) -> None:
         if weights and self.need_engine():
-            self.dialogue.step_waits = False
-            self.dialogue.send(StartOver, weights=weights, keep=True)
-            self.notices.answer(
-                "A new start: the one before stays as a curve and as a checkpoint; u takes it "
-                "back until the next step."
-            )
+            self.dialogue.start_over(weights, beside=True)
 
     def action_restore_layer(self) -> None:
         target, stack = self.need_stack(), self.run_state.stack

@@ -40,6 +40,7 @@ _REQUESTS = {
     signal.SIGINT: exit_codes.INTERRUPTED,
     signal.SIGTERM: exit_codes.ON_REQUEST,
     signal.SIGUSR1: exit_codes.ON_REQUEST,
+    signal.SIGHUP: exit_codes.ON_REQUEST,
 }
 
 
@@ -57,6 +58,8 @@ def run(task: Task) -> int:
     Raises:
         Problem: what was asked for cannot be had.
     """
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        _REQUESTS.pop(signal.SIGHUP, None)  # nohup: the line may drop
     for number, code in _REQUESTS.items():
         if number != signal.SIGINT:  # that one raises KeyboardInterrupt already
             signal.signal(number, lambda *_, code=code: sys.exit(code))

@@ -35,6 +35,15 @@ class Notices:
         self.said.append(sentence)
         self._say(sentence)
 
+    def again(self) -> None:
+        """Show what is being said once more: what showed it before is gone."""
+        if self._timer is not None:
+            self._show(self.said[-1])
+        elif self._insisted:
+            self._next()
+        else:
+            self._show("")
+
     def tell(self, sentence: str) -> None:
         """Say it when its turn comes."""
         self.said.append(sentence)
@@ -77,7 +86,7 @@ class Notices:
         if self._waiting:
             self._say(self._waiting.popleft())
         elif self._insisted:
-            self._show(f"{self._insisted[0]} (Esc: read)")
+            self._show(f"(Esc: read) {self._insisted[0]}")
         else:
             self._show("")
 
@@ -89,10 +98,10 @@ def lost_sentence(state: RunState) -> str:
     run = state.session.run_dir.rstrip("/").rpartition("/")[2]
     saved = state.training.checkpoints.get("last")
     kept = saved is not None and not saved.failure and saved.start == state.curves[-1].start
-    there = f"its checkpoint has step {saved.step:,}" if saved and kept else "it has no checkpoint"
+    there = f"has its step {saved.step:,}" if saved and kept else "has no checkpoint of this start"
     return (
-        f"A new run from the first weights, with your choices. Step {state.step:,} died with the "
-        f"engine; {run} keeps the journal, and {there}."
+        f"From the first weights again, with your choices: step {state.step:,} died with the "
+        f"engine. {run} {there}."
     )
 
 
@@ -103,7 +112,7 @@ CAUSES = 2
 def audit_sentence(audited: Audited) -> str:
     """What an audit found: how many tensors changed, and for each cause one of them by name."""
     if not audited.tensors:
-        return "Audit: nothing is frozen, so there was nothing to compare."
+        return "Audit: nothing was frozen, so there was nothing to compare."
     if not audited.findings:
         return f"Audit: all {audited.tensors:,} frozen tensors are bit for bit as before."
     by_cause: dict[str, list[str]] = {}

@@ -8,6 +8,9 @@ from engine.protocol import SessionOpened, TrainEnded
 from engine.scores import accuracy_words, share_words
 from tui.state import RunState
 
+SLOW_STEP = 2.0
+"""Seconds after which a single step is told to be still running."""
+
 
 def epochs_in_all(state: RunState) -> int:
     """Epochs of this start until training ends, or until the schedule does if it does not run."""
@@ -47,7 +50,11 @@ def progress_words(state: RunState) -> str:
     if state.running:
         left = state.training.seconds_left
         return epoch_words(state) + (f" · {time_left(left)}" if left is not None else "")
-    if state.busy is not None and state.phase == "ready" and "step" not in state.busy.busy:
+    if (
+        state.busy is not None
+        and state.phase == "ready"
+        and ("step" not in state.busy.busy or state.busy.seconds >= SLOW_STEP)
+    ):
         return f"{state.busy.busy} · {state.busy.seconds:.0f} s"
     return epoch_words(state) if state.step and state.training.over(state.step) else ""
 

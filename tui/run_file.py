@@ -70,7 +70,7 @@ def read(path: str | Path) -> dict[str, Any]:
     types = typing.get_type_hints(RunConfig)
     fields: dict[str, Any] = {}
     for key, value in found.items():
-        field = _field_of(path, key)
+        field = _field_of(path, key, value)
         fields[field] = _converted(path, key, value, types[field])
         if _is_path(field, fields[field]):
             fields[field] = _from_folder(folder, fields[field])
@@ -108,10 +108,12 @@ def write(config: RunConfig, path: str | Path) -> None:
         ) from error
 
 
-def _field_of(path: str | Path, key: str) -> str:
+def _field_of(path: str | Path, key: str, value: Any) -> str:
     keys = [key_of(field) for field in CHOICES]
     if key in keys:
         return key.replace("-", "_")
+    if isinstance(value, dict):
+        raise RunFileProblem(f"{path}: it has the table [{key}]; write the keys without tables.")
     near = difflib.get_close_matches(key.replace("_", "-").lower(), keys, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the keys are those of {', '.join(keys)}."
     raise RunFileProblem(f"{path}: there is no key {key!r}; {hint}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from engine.prediction import combine, predict_owners
 from engine.protocol import (
     AnyEvent,
@@ -68,6 +70,8 @@ class RunState(Wishes):
         self.session: SessionOpened | None = None
         self.provisional = False
         """The stack stands there from the cache; the engine has not spoken of it yet."""
+        self.chosen_early = False
+        """A mask was chosen on the stack from the cache, be it the one that stood there."""
         self.death: str = ""
         """Why the engine is gone, if it is."""
 
@@ -213,7 +217,8 @@ class RunState(Wishes):
     def show_cached(self, session: SessionOpened) -> None:
         """Show last time's stack until the engine has opened this one."""
         if self.session is None:
-            self.session = session
+            # A plan is not of the stack but of the start that is gone.
+            self.session = session = msgspec.structs.replace(session, plan=None)
             self.wanted = frozenset(session.wanted)
             self.provisional = True
             self.training.apply(session)
@@ -299,11 +304,12 @@ class RunState(Wishes):
         self.session, self.phase, self.question = event, "ready", None
         self.provisional = False
         self.confirmed = frozenset(event.wanted)
-        if not (keep and (self.undo_list or self.redo_list)):
+        if not (keep and (self.undo_list or self.redo_list or self.chosen_early)):
             # Nothing was toggled on the cached stack (or it was another stack): the engine's word.
             self.wanted = self.confirmed
             self.undo_list.clear()
             self.redo_list.clear()
+        self.chosen_early = False
         self._predicted_for = None
         self.norm_modes = dict(event.norm_modes)
         self.measured = self.last = self.validated = self.busy = None
@@ -363,3 +369,5 @@ class RunState(Wishes):
         self.measured, self.last, self.validated = self._before_start_over
         if len(self.curves) > 1 and not self.curves[-1].loss:
             self.curves.pop()
+        # Taken back before it was even heard of.
+        self.undo_list = [e for e in self.undo_list if not isinstance(e, StartOverEntry)]

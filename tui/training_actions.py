@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from engine.protocol import AnyEvent, BeginCycle, CheckpointSaved, TrainEnded
+from engine.protocol import AnyEvent, BeginCycle, CheckpointSaved, StartedOver, TrainEnded
 from tui.bricks import target_rows
 from tui.progress import ended_sentence, epoch_words, schedule_words
 from tui.stack_view import Target, target_name
@@ -20,6 +20,16 @@ class TrainingActions(Workbench):
 
     def heard(self, event: AnyEvent | None) -> None:
         match event:
+            case StartedOver() if not self.dialogue.start_beside:
+                self.notices.answer(
+                    "Started over: weights, optimizer and batches are as at the start. u takes it "
+                    "back until the next step."
+                )
+            case StartedOver():
+                self.notices.answer(
+                    "A new start: the one before stays as a curve and as a checkpoint; u takes it "
+                    "back until the next step."
+                )
             case TrainEnded():
                 self.notices.answer(ended_sentence(self.run_state, event))
             case CheckpointSaved(failure=failure) if failure:
@@ -76,10 +86,6 @@ class TrainingActions(Workbench):
             self.notices.answer("This is the start already.")
         else:
             self.dialogue.start_over()
-            self.notices.answer(
-                "Started over: weights, optimizer and batches are as at the start. u takes it back "
-                "until the next step."
-            )
 
     def action_audit(self) -> None:
         if self.need_engine():

@@ -164,7 +164,9 @@ def _classes(root: Path) -> list[str]:
         return sorted(
             entry.name
             for entry in entries
-            if not entry.name.startswith((".", "__")) and _is_folder(entry)
+            if not entry.name.startswith((".", "__"))
+            and _is_folder(entry)
+            and not _leads_up(entry, root)
         )
 
 
@@ -173,6 +175,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads to itself
         return False
+
+
+def _leads_up(entry: os.DirEntry[str], root: Path) -> bool:
+    """A link to the folder that it lies in, or to one above: no class, but all of them."""
+    return entry.is_symlink() and root.resolve().is_relative_to(Path(entry.path).resolve())
 
 
 class _Counter:

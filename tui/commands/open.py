@@ -87,7 +87,7 @@ def _leave(process: EngineProcess) -> None:
     """Let the engine end, which saves what was trained."""
     try:
         if not process.leave(LEAVE_S):
-            print("The engine ends and saves; ctrl+c ends it at once.", file=sys.stderr)
+            print("The engine is ending; ctrl+c ends it at once.", file=sys.stderr)
             process.leave(SAVE_S)
     finally:
         process.kill()

@@ -11,6 +11,7 @@ import msgspec
 from engine.problem import Problem
 from engine.protocol import (
     AnyEvent,
+    CheckpointSaved,
     CrossValidate,
     FoldsEnded,
     RunConfig,
@@ -62,7 +63,8 @@ if TYPE_CHECKING:
 def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
     """Train without a screen, validate after every epoch, keep the best and the last weights.
 
-    Ctrl-C, SIGTERM and SIGUSR1 end it after a checkpoint; exit code 130, or 75.
+    Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end it after a checkpoint; exit code 130, or 75. With
+    --folds nothing is kept but the figures.
     """
     from .. import headless
     from ..train_report import train_report
@@ -81,14 +83,17 @@ def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
             connection.send(CrossValidate(id=2, folds=config.folds))
         else:
             connection.send(Train(id=2, steps=config.steps))
+        unsaved = False
         async for event in events:
             report.heard(event)
             match event:
                 # Paused means that it was asked to end: the engine's end comes next.
                 case FoldsEnded(reason="done") if folds:
                     return exit_codes.DONE
+                case CheckpointSaved(name="last", failure=failure):
+                    unsaved = bool(failure)
                 case TrainEnded(reason="done") if not folds:
-                    return exit_codes.DONE
+                    return exit_codes.FAILED if unsaved else exit_codes.DONE
                 case TrainEnded(reason="failed") | FoldsEnded(reason="failed"):
                     return exit_codes.FAILED
         raise AssertionError("the events ended without a reason")

@@ -108,6 +108,8 @@ def _check(config: RunConfig, called: Callable[[str], str]) -> None:
         Problem: in a sentence.
     """
     for field in ("data", "labels", "weights", "run_dir"):
+        if getattr(config, field) == "":
+            raise Problem(f"{called(field)}'' is empty; leave it out, or name something.")
         _check_name(f"{called(field)}{getattr(config, field)}")
     if config.data is not None and not os.path.isdir(config.data):
         where = f"{called('data')}{config.data}"

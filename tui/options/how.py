@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..sectioned_command import Option
-from .types import whole_number
+from .types import NUMBER, whole_number
 
 _LONG, _RATES, _WHERE = "How long", "Optimizer and learning rates", "Where, and what is kept"
 
@@ -53,7 +53,7 @@ OPTIONS = (
         "--lr",
         cls=Option,
         section=_RATES,
-        type=float,
+        type=NUMBER,
         metavar="RATE",
         help="Learning rate of the new head.",
     ),
@@ -61,7 +61,7 @@ OPTIONS = (
         "--lr-pretrained",
         cls=Option,
         section=_RATES,
-        type=float,
+        type=NUMBER,
         metavar="RATE",
         help="Of the pretrained layers; a tenth of the head's by default.",
     ),
@@ -69,7 +69,7 @@ OPTIONS = (
         "--lr-decay",
         cls=Option,
         section=_RATES,
-        type=float,
+        type=NUMBER,
         metavar="FACTOR",
         help="Each pretrained layer learns at this factor of the one above it; 1 by default.",
     ),
@@ -77,7 +77,7 @@ OPTIONS = (
         "--momentum",
         cls=Option,
         section=_RATES,
-        type=float,
+        type=NUMBER,
         metavar="SHARE",
         help="Of sgd.",
     ),
@@ -85,7 +85,7 @@ OPTIONS = (
         "--weight-decay",
         cls=Option,
         section=_RATES,
-        type=float,
+        type=NUMBER,
         metavar="FACTOR",
         help="Pull of the weights towards 0.",
     ),
@@ -101,7 +101,7 @@ OPTIONS = (
         "--warmup",
         cls=Option,
         section=_RATES,
-        type=float,
+        type=NUMBER,
         metavar="SHARE",
         help="Share of the steps over which the rates rise first, 0 to 0.9.",
     ),

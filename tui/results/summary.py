@@ -41,7 +41,11 @@ class Summary(Section):
         with_images = sum(total > 0 for _, total in results.per_class)
         mean = share_words(balanced_accuracy(results.per_class))
         facts = [
-            ("balanced", f"{mean}, the mean of {with_images:,} classes, each counted alike"),
+            (
+                "balanced",
+                f"{mean}, the mean of {with_images:,} "
+                f"{'class' if with_images == 1 else 'classes, each counted alike'}",
+            ),
             (
                 "chance",
                 f"{_small(1 / max(1, len(session.classes)))}, guessing among "
@@ -49,8 +53,9 @@ class Summary(Section):
             ),
         ]
         if results.total:
-            majority = self.name(session.majority_class)
-            right = results.per_class[session.majority_class][1] if results.per_class else 0
+            totals = [total for _, total in results.per_class]
+            right = max(totals, default=0)
+            majority = self.name(totals.index(right) if totals else session.majority_class)
             facts.append(
                 (
                     "majority",

@@ -151,8 +151,9 @@ class RecipeScreen(WholeScreen):
             self._apply()
         elif not self.field.words and key in ("backspace", "delete"):
             self._type(self.typed.get(self.field.name, shown(self.field, self.draft))[:-1])
-        elif not self.field.words and self.character and self.character in "0123456789.e+-":
-            self._type(self.typed.get(self.field.name, "") + self.character)
+        elif not self.field.words and self.character and self.character in "0123456789.,e+-":
+            character = "." if self.character == "," else self.character
+            self._type(self.typed.get(self.field.name, "") + character)
         else:
             return False
         if not self._answered:

@@ -63,8 +63,7 @@ class ResultsScreen(WholeScreen):
         lines.append(self._headline(results, state, width))
         if state.session is not None and results.total:
             chance = 1 / max(1, len(state.session.classes))
-            right = results.per_class[state.session.majority_class][1]
-            majority = right / results.total
+            majority = max(total for _, total in results.per_class) / results.total
             marks = [("m", majority), ("c", chance)]
             both = "c chance and majority" if majority == chance else "c chance, m majority"
             legend: Line = ((f"  {both:<21}", "dim"),) if width >= 70 else ()

@@ -148,6 +148,7 @@ class JsonLines:
             **_accuracy(fold.correct, fold.total),
             balanced_accuracy=balanced_accuracy(fold.per_class) if fold.per_class else None,
             per_class=self._per_class(fold.per_class),
+            chance=1 / len(self._session.classes),
             steps=fold.steps,
             seconds=round(fold.seconds, 3),
             cached=fold.cached or None,
@@ -164,6 +165,17 @@ class JsonLines:
             **_accuracy(ended.correct, ended.total),
             reason=ended.reason,
         )
+        if ended.reason != "paused":
+            self._line("ended", step=self._steps(), reason=ended.reason)
+
+    def _steps(self) -> int:
+        assert self._story is not None
+        return self._story.steps
+
+    @property
+    def _session(self) -> SessionOpened:
+        assert self._story is not None
+        return self._story.session
 
     def _per_class(self, counts: tuple[tuple[int, int], ...]) -> dict[str, float | None]:
         """By name; null for a class without images."""

@@ -10,6 +10,7 @@ from .story import Story
 from .words import (
     duration,
     last_words,
+    loss_words,
     opening_words,
     parting_words,
     place,
@@ -55,8 +56,8 @@ class PlainLines:
     def _step(self, step: StepTaken) -> str:
         assert self._story is not None
         line = (
-            f"{place(self._story, step)}  loss {step.loss:.3f}  "
-            f"batch {step.correct}/{step.batch}  {step.seconds * 1000:.1f} ms  "
+            f"{place(self._story, step)}  loss {loss_words(step.loss)}  "
+            f"{step.correct} of {step.batch} right  {step.seconds * 1000:.1f} ms  "
             f"{reach_summary(step)}"
         )
         return line if step.seconds_left is None else f"{line}  {duration(step.seconds_left)} left"

@@ -18,6 +18,7 @@ from .story import Story
 from .words import (
     duration,
     last_words,
+    loss_words,
     opening_words,
     parting_words,
     place,
@@ -83,7 +84,7 @@ class ProgressBar:
 
     def _stepped(self, step: StepTaken) -> None:
         assert self._story is not None
-        parts = [f"loss {step.loss:.3f}", f"batch {step.correct}/{step.batch}"]
+        parts = [f"loss {loss_words(step.loss)}", f"{step.correct}/{step.batch} right"]
         if self._story.measured and self._console.width >= WIDE:
             parts.append(reach_summary(self._story.measured))
         if step.seconds_left is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from engine.protocol import (
@@ -36,6 +37,10 @@ class Story:
     """Why the engine planned its last mask; a cycle that begins with it need not be told."""
     folds: list[FoldValidated] = field(default_factory=list)
     ended: bool = False
+    unsaved: str = ""
+    """Why the last checkpoint `last` could not be written; empty if it could."""
+    diverged_at: int | None = None
+    """The first step whose loss was not finite, of those since the last finite one."""
 
     def note(self, event: AnyEvent) -> None:
         """An event came."""
@@ -44,14 +49,21 @@ class Story:
                 self.to_step = event.to_step
             case StepTaken():
                 self.step = event
+                if math.isfinite(event.loss):
+                    self.diverged_at = None
+                elif self.diverged_at is None:
+                    self.diverged_at = event.step
                 if event.rows:
                     self.measured = event
             case Validated(yardstick=False):
                 self.validation = event
                 if event.best:
                     self.best = event
-            case CheckpointSaved(failure=""):
-                self.checkpoints[event.name] = event
+            case CheckpointSaved():
+                if not event.failure:
+                    self.checkpoints[event.name] = event
+                if event.name == "last":
+                    self.unsaved = event.failure
             case MaskPlanned():
                 self.mask_why = event.why
             case FoldValidated():

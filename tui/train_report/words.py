@@ -66,6 +66,11 @@ def reach_summary(step: StepTaken) -> str:
     )
 
 
+def loss_words(loss: float) -> str:
+    """Three decimals; of huge ones the first digits and the power of ten."""
+    return f"{loss:.3f}" if not abs(loss) >= 1e4 else f"{loss:.2e}"
+
+
 def place(story: Story, step: StepTaken) -> str:
     """Such as `epoch 3/10 step 48/160`."""
     if story.to_step is None:
@@ -126,7 +131,7 @@ def validation_words(session: SessionOpened, result: Validated) -> str:
     words = (
         f"Epoch {result.epoch}, validation: {accuracy_words(result.correct, result.total)}; "
         f"chance {share_words(1 / len(session.classes))}, majority {share_words(majority)} "
-        f"({_short(session.classes[session.majority_class])}); loss {result.loss:.3f}."
+        f"({_short(session.classes[session.majority_class])}); loss {loss_words(result.loss)}."
     )
     if result.best:
         words += " Best so far."
@@ -164,13 +169,20 @@ def last_words(story: Story) -> list[str]:
     from ..caption import caption_of
 
     lines = [caption_of(story.session.stack, story.measured)] if story.measured else []
+    if story.diverged_at is not None:
+        lines.append(
+            f"The loss is not finite from step {story.diverged_at} on: it has diverged; lower --lr."
+        )
+    if story.step and not story.validation:
+        lines.append("Nothing was validated: not one validation image can be read.")
     return [*lines, *class_lines(story.session.classes, story.best or story.validation)]
 
 
 def parting_words(story: Story) -> list[str]:
     """What to say of a run that did not come to its end."""
-    after = f" after step {story.steps}" if story.step else ""
-    return [f"Ended{after}, before all was done."]
+    if story.session is not None and not story.step:
+        return ["Ended before the first step was done; there is nothing to keep."]
+    return [f"Ended after step {story.steps}, before all was done."]
 
 
 def where_words(story: Story) -> list[str]:
@@ -180,6 +192,14 @@ def where_words(story: Story) -> list[str]:
         for name, saved in sorted(story.checkpoints.items())
         if name in ("best", "last")
     ]
+    if story.step:
+        last = story.checkpoints.get("last")
+        if last is None:
+            lines.append("No checkpoint was saved: the weights are lost.")
+        elif last.step < story.steps:
+            lines.append(f"What came after step {last.step} was not saved.")
+    if not (story.step or story.folds or story.validation):
+        return []
     return [*lines, f"Run: {story.session.run_dir}"]
 
 
@@ -215,7 +235,7 @@ def _plan_words(plan: Plan) -> str:
 def _fold_words(fold: FoldValidated) -> str:
     words = (
         f"Fold {fold.fold} of {fold.folds}: {accuracy_words(fold.correct, fold.total)}; "
-        f"loss {fold.loss:.3f}; {fold.steps} steps in {duration(fold.seconds)}"
+        f"loss {loss_words(fold.loss)}; {fold.steps} steps in {duration(fold.seconds)}"
     )
     return f"{words}, features kept up to {fold.cached}." if fold.cached else f"{words}."
 
