@@ -160,5 +160,6 @@ class Keeping:
             "rates": {row.name: rate for row, rate in zip(stack.rows, trainer.rates, strict=True)},
             "cycle": msgspec.structs.asdict(course.cycle),
             "plan": msgspec.to_builtins(course.plan),
+            "validated": self.validation.tried(),
             "best": None if best is None else msgspec.to_builtins(best),
         }

@@ -79,7 +79,8 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
         strategy=about.get("strategy"),
         norm_modes={i: modes[o.name] for i, o in enumerate(stack.owners) if o.name in modes},
     )
-    run.validation.best = msgspec.convert(about["best"], Validated | None)
+    best = msgspec.convert(about["best"], Validated | None)
+    run.validation.resume(best, tried=about.get("validated", False))
     run.restarting.begin_from(saved.snapshot.tensors)
     run.keeping.resumed(command.checkpoint)
     notes = [f"Goes on after step {course.step:,}, from its checkpoint {command.checkpoint}."]

@@ -233,6 +233,15 @@ def reopening(command: ResumeRun) -> RunConfig:
     return msgspec.structs.replace(config, **changes)
 
 
+def opened_with(run: str) -> RunConfig:
+    """What a run was opened with, every choice pinned.
+
+    Raises:
+        RunProblem: there is no such run, or it is of a format that does not say.
+    """
+    return msgspec.convert(read_config(find_run(run))["config"], RunConfig)
+
+
 def checkpoint_path(command: ResumeRun) -> Path:
     """The checkpoint that a run is to go on from.
 
