@@ -17,6 +17,9 @@ from .sectioned_command import write_examples, write_options
 COMMANDS = {
     "layers": "Print the layer stack: what trains, what is frozen.",
     "train": "Train without a screen.",
+    "predict": "Say what a run's model takes images for.",
+    "evaluate": "Hold a run's model against labelled images.",
+    "export": "Write a run's model for other programs.",
     "doctor": "Say what this machine offers and what tl-tui will do with it.",
     "fetch": "Download weights, for machines without internet to find them.",
     "completion": "Print the shell's completion script.",

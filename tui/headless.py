@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from engine.client import Connection, EngineGone, EngineProcess
 from engine.problem import Problem
 from engine.protocol import (
+    AnyCommand,
     AnyEvent,
     Confirmed,
     EngineFailed,
-    Errand,
     ErrandEnded,
     Greeted,
     Heartbeat,
@@ -139,9 +139,14 @@ async def open_session(
 
 
 async def errand(
-    connection: Connection, events: AsyncIterator[AnyEvent], command: Errand
+    connection: Connection, events: AsyncIterator[AnyEvent], command: AnyCommand
 ) -> AsyncIterator[AnyEvent]:
     """Have an errand done; what it tells.
+
+    Args:
+        connection: To an engine.
+        events: The engine's.
+        command: The errand.
 
     Raises:
         Problem: it cannot be done.

@@ -1,0 +1,408 @@
+"""`tl-tui export --model`: a run's model as files that need no tl-tui.
+
+Every file is loaded again by what will load it elsewhere, plain torchvision or onnxruntime, and
+its outputs are compared with the run's model on real images, before it gets its place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import demo_data
+
+from . import __version__, models, onnx_file, strict_json
+from .answering import decoder_of, logits, sound_model
+from .data import ImageFolder, list_folder
+from .problem import Problem
+from .protocol import ExportModel, ModelExported, ModelFileChecked, ModelFormat
+from .run_folder import read_config
+from .trained_model import TrainedModel
+
+ABOUT, README = "model.json", "README.txt"
+FILES: dict[ModelFormat, str] = {
+    "safetensors": "model.safetensors",
+    "pth": "model.pth",
+    "onnx": "model.onnx",
+}
+IMAGES = 16
+"""Images that a file is compared on, at most."""
+TOLERANCE = 1e-4
+"""The largest difference of an output that passes, beside the largest output or 1: float32 has
+1e-7 an operation, and onnxruntime sums in another order."""
+
+Outputs = Callable[[Tensor], Tensor]
+"""From images [N, 3, size, size] to logits [N, classes]."""
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What files are compared on."""
+
+    images: Tensor
+    expected: Tensor
+    what: str
+
+
+def export_model(command: ExportModel) -> Iterator[ModelFileChecked | ModelExported | None]:
+    """Write the model of a run, a file a unit.
+
+    Raises:
+        Problem: there is no such run, the folder cannot be written or holds files, something that
+            is needed is not installed, or a file gives other outputs than the model.
+    """
+    folder = Path(command.folder).absolute()
+    _check_folder(command, folder)
+    formats, notes = _formats(command)
+    trained = sound_model(command.run, command.checkpoint, torch.device("cpu"))
+    yield None
+    compared = yield from _real_images(trained)
+    about = _about(trained, formats, compared)
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    checked: dict[ModelFormat, ModelFileChecked] = {}
+    try:
+        _written(folder, lambda: part.mkdir(parents=True))
+        for kind in formats:
+            write = partial(_write_checked, kind, part, trained, about, compared)
+            checked[kind] = _written(folder, write)
+            yield checked[kind]
+        about["files"] = {
+            file.name: {"bytes": file.bytes, "largest_difference": file.difference}
+            for file in checked.values()
+        }
+        texts = {ABOUT: strict_json.dumps(about) + "\n", README: readme(about)}
+        files = _written(folder, lambda: _put_in_place(part, folder, texts))
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    yield ModelExported(
+        folder=command.folder,
+        files=files,
+        checkpoint=str(trained.checkpoint),
+        step=trained.about["step"],
+        notes=tuple(notes),
+    )
+
+
+# --- before anything is written -----------------------------------------------------------------
+
+
+def _check_folder(command: ExportModel, folder: Path) -> None:
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise Problem(f"--model {command.folder} is a file; name a folder to be made.")
+    if folder.is_dir() and any(folder.iterdir()) and not command.force:
+        raise Problem(
+            f"--model {command.folder}: it holds files already; name a new folder, or --force."
+        )
+
+
+def _formats(command: ExportModel) -> tuple[tuple[ModelFormat, ...], list[str]]:
+    """What is written, and what is not and why."""
+    missing = onnx_file.missing()
+    if command.formats is not None:
+        if "onnx" in command.formats and missing:
+            raise Problem(f"--format onnx: {missing}")
+        return command.formats, []
+    if missing:
+        return ("safetensors", "pth"), [f"{FILES['onnx']} is left out: {missing}"]
+    return tuple(FILES), []
+
+
+def _written(folder: Path, write: Callable[[], Any]) -> Any:
+    """What a function returns that writes files.
+
+    Raises:
+        Problem: they cannot be written.
+    """
+    try:
+        return write()
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Problem(
+            f"--model {folder} cannot be written ({reason}); make room or name another folder."
+        ) from error
+
+
+# --- what is compared on ------------------------------------------------------------------------
+
+
+def _real_images(trained: TrainedModel) -> Generator[None, None, _Compared]:
+    """Validation images of the run, spread over all of them; without any, seeded noise."""
+    images, what = torch.empty(0), ""
+    try:
+        folder = yield from _own_images(trained)
+    except Problem:
+        reason = "its images are not there any more"
+    else:
+        samples = folder.val[:: max(1, len(folder.val) // IMAGES)][:IMAGES]
+        decoder = decoder_of(trained)
+        try:
+            images = decoder.collect(samples, decoder.submit(samples), 0).images
+        finally:
+            decoder.close()
+        what = f"{len(images)} validation image{'' if len(images) == 1 else 's'} of {folder.name}"
+        reason = "none of its validation images can be read"
+    if not len(images):
+        generator = torch.Generator().manual_seed(0)
+        size = trained.image_size
+        images = torch.randn(IMAGES, 3, size, size, generator=generator)
+        what = f"{IMAGES} images of seeded noise, because {reason}"
+    return _Compared(images, logits(trained, images), what)
+
+
+def _own_images(trained: TrainedModel) -> Generator[None, None, ImageFolder]:
+    """The images of the run, where it found them.
+
+    Raises:
+        Problem: they are not there any more, or the run does not say where they were.
+    """
+    config: dict[str, Any] = read_config(trained.run).get("config") or {}
+    if not config:
+        raise Problem("The run does not say what it was trained on.")
+    labels = Path(config["labels"]) if config.get("labels") else None
+    data = Path(config["data"]) if config.get("data") else labels.parent if labels else None
+    listing = list_folder(data or demo_data.images_dir(), labels=labels, seed=config.get("seed", 0))
+    for found in listing:
+        if isinstance(found, ImageFolder):
+            return found
+        yield
+    raise AssertionError("a listing ends with its folder")
+
+
+# --- writing and comparing ----------------------------------------------------------------------
+
+
+def _write_checked(
+    kind: ModelFormat,
+    part: Path,
+    trained: TrainedModel,
+    about: dict[str, Any],
+    compared: _Compared,
+) -> ModelFileChecked:
+    file = part / FILES[kind]
+    write, load = {
+        "safetensors": (_write_safetensors, _load_safetensors),
+        "pth": (_write_pth, _load_pth),
+        "onnx": (onnx_file.write, lambda file, about: onnx_file.load(file)),
+    }[kind]
+    write(file, trained.model, compared.images, about)
+    file.chmod(part.stat().st_mode & 0o666)  # safetensors makes it for the owner alone
+    outputs = load(file, about)
+    difference, largest = 0.0, float(compared.expected.abs().max())
+    # One image alone as well: the batch must be free.
+    for count in sorted({1, len(compared.images)}):
+        said = outputs(compared.images[:count])
+        if said.shape != compared.expected[:count].shape:
+            raise Problem(f"{file.name} gives {list(said.shape)} outputs; nothing was written.")
+        difference = max(difference, float((said - compared.expected[:count]).abs().max()))
+    if not difference <= TOLERANCE * max(1.0, largest):
+        raise Problem(
+            f"{file.name} gives other outputs than the run's model (by up to {difference:.2g}, on "
+            f"{compared.what}); nothing was written."
+        )
+    return ModelFileChecked(
+        name=file.name,
+        bytes=file.stat().st_size,
+        difference=difference,
+        largest=largest,
+        images=len(compared.images),
+        what=compared.what,
+    )
+
+
+def _plain_state(model: nn.Module) -> dict[str, Tensor]:
+    """Contiguous copies that share nothing; numbers with a point as float32."""
+    return {
+        name: (value.float() if value.is_floating_point() else value)
+        .detach()
+        .cpu()
+        .clone(memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
+
+
+def _write_safetensors(file: Path, model: nn.Module, _: Tensor, about: dict[str, Any]) -> None:
+    save_file(_plain_state(model), file, {"format": "pt", **metadata(about)})
+
+
+def _write_pth(file: Path, model: nn.Module, _: Tensor, about: dict[str, Any]) -> None:
+    with open(file, "wb") as handle:
+        torch.save(_plain_state(model), handle)
+
+
+def _load_safetensors(file: Path, about: dict[str, Any]) -> Outputs:
+    return _plain_model(load_file(file), about)
+
+
+def _load_pth(file: Path, about: dict[str, Any]) -> Outputs:
+    return _plain_model(torch.load(file, weights_only=True), about)
+
+
+def _plain_model(state: dict[str, Tensor], about: dict[str, Any]) -> Outputs:
+    """A model of torchvision alone with these weights.
+
+    Raises:
+        Problem: torchvision's model has other tensors, as with a head of its own kind.
+    """
+    with torch.random.fork_rng(devices=[]):  # a session may train in this process
+        model = torchvision.models.get_model(
+            about["arch"], num_classes=len(about["classes"]), **about["options"]
+        )
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise Problem(
+            f"torchvision's own {about['arch']} does not take these weights ({reason[:200]}); "
+            "nothing was written."
+        ) from error
+    model.eval()
+
+    def outputs(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return model(images)
+
+    return outputs
+
+
+def _put_in_place(part: Path, folder: Path, texts: dict[str, str]) -> tuple[str, ...]:
+    """Onto the disk, and then under their names; returns these."""
+    for name, text in texts.items():
+        (part / name).write_text(text, encoding="utf-8")
+    files = sorted(path.name for path in part.iterdir())
+    for name in files:
+        with open(part / name, "rb") as handle:
+            os.fsync(handle.fileno())
+    if not folder.exists():
+        os.rename(part, folder)
+        return tuple(files)
+    for name in files:
+        os.replace(part / name, folder / name)
+    for name in {ABOUT, README, *FILES.values()} - set(files):
+        (folder / name).unlink(missing_ok=True)  # of another model than the ones beside it
+    return tuple(files)
+
+
+# --- what is told beside the weights ------------------------------------------------------------
+
+
+def _about(
+    trained: TrainedModel, formats: tuple[ModelFormat, ...], compared: _Compared
+) -> dict[str, Any]:
+    """What `model.json` says."""
+    said, arch, size = trained.about, trained.about["arch"], trained.image_size
+    options: dict[str, Any] = {}
+    if models.fixed_image_size(arch):
+        options["image_size"] = size
+    if arch in ("googlenet", "inception_v3"):
+        options |= {"aux_logits": False, "init_weights": False}
+    transform = said["transform"]
+    return {
+        "format": 1,
+        "arch": arch,
+        "options": options,
+        "classes": list(trained.classes),
+        "image_size": size,
+        "preprocessing": {
+            **transform,
+            "steps": [
+                "decode to 8-bit RGB, upright (EXIF orientation applied)",
+                f"resize the shorter side to {transform['resize_size']} pixels "
+                f"({transform['interpolation']}"
+                f"{', antialiased' if transform['antialias'] else ''})",
+                f"take the middle {transform['crop_size']} x {transform['crop_size']} pixels",
+                "divide by 255",
+                "subtract mean and divide by std, for R, G and B",
+            ],
+        },
+        "input": {"name": "images", "shape": ["batch", 3, size, size], "type": "float32"},
+        "output": {"name": "logits", "shape": ["batch", len(trained.classes)], "softmax": False},
+        "trained": {
+            "run": trained.run.absolute().name,
+            "checkpoint": trained.checkpoint.stem,
+            "step": said["step"],
+            "from": said["weights"],
+        },
+        "versions": {
+            "tl_tui": __version__,
+            "torch": str(torch.__version__),
+            "torchvision": str(torchvision.__version__),
+        },
+        "compared_on": compared.what,
+        "files": {FILES[kind]: {} for kind in formats},
+    }
+
+
+def metadata(about: dict[str, Any]) -> dict[str, str]:
+    """The same as texts by name, for the metadata of a file that goes without its neighbours."""
+    kept = ("arch", "options", "classes", "image_size", "preprocessing", "output", "trained")
+    texts = {name: about[name] for name in kept}
+    return {
+        name: value if isinstance(value, str) else strict_json.dumps(value)
+        for name, value in texts.items()
+    }
+
+
+def readme(about: dict[str, Any]) -> str:
+    """How to use the files, without tl-tui."""
+    files = about["files"]
+    names = "\n".join(f"    {name}" for name in [*files, ABOUT])
+    text = f"""\
+{about["arch"]} for {len(about["classes"])} classes, trained with tl-tui {__version__}.
+
+{names}
+
+{ABOUT} has the classes in the order of the outputs, the preprocessing, and how far the outputs
+of each file were from the trained model's when it was loaded again ({about["compared_on"]}).
+The outputs are logits: softmax makes probabilities of them.
+"""
+    states = {
+        "model.safetensors": (
+            "from safetensors.torch import load_file",
+            'load_file("model.safetensors")',
+        ),
+        "model.pth": ("import torch", 'torch.load("model.pth", weights_only=True)'),
+    }
+    for name, (needs, read) in states.items():
+        if name in files:
+            text += f"""
+{name}, with torchvision alone{" and safetensors" if "safetensors" in name else ""}:
+
+    import json, torchvision
+    {needs}
+    about = json.load(open("{ABOUT}", encoding="utf-8"))
+    model = torchvision.models.get_model(
+        about["arch"], num_classes=len(about["classes"]), **about["options"])
+    model.load_state_dict({read})
+    model.eval()
+"""
+    if "model.onnx" in files:
+        text += """
+model.onnx, with onnxruntime; images is a float32 array [N, 3, size, size]:
+
+    import onnxruntime
+    session = onnxruntime.InferenceSession("model.onnx")
+    (logits,) = session.run(["logits"], {"images": images})
+"""
+    return f"""{text}
+An image becomes the model's input so:
+
+    import json
+    from PIL import Image, ImageOps
+    from torchvision import transforms as T
+    p = json.load(open("{ABOUT}", encoding="utf-8"))["preprocessing"]
+    transform = T.Compose([
+        T.Resize(p["resize_size"], T.InterpolationMode(p["interpolation"])),
+        T.CenterCrop(p["crop_size"]), T.ToTensor(), T.Normalize(p["mean"], p["std"])])
+    image = transform(ImageOps.exif_transpose(Image.open("a.jpg")).convert("RGB"))
+"""
