@@ -6,6 +6,7 @@ its outputs are compared with the run's model on real images, before it gets its
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
@@ -50,9 +51,20 @@ Outputs = Callable[[Tensor], Tensor]
 class _Compared:
     """What files are compared on."""
 
-    images: Tensor
-    expected: Tensor
+    parts: tuple[tuple[Tensor, Tensor], ...]
+    """Images, and what the run's model says to them. All at once, and one alone: a file must take
+    any number, and the same number sums in the same order."""
     what: str
+
+    @property
+    def images(self) -> Tensor:
+        """All of them, [N, 3, size, size]."""
+        return self.parts[-1][0]
+
+    @property
+    def largest(self) -> float:
+        """The largest output, without its sign."""
+        return max(float(expected.abs().max()) for _, expected in self.parts)
 
 
 def export_model(command: ExportModel) -> Iterator[ModelFileChecked | ModelExported | None]:
@@ -157,7 +169,8 @@ def _real_images(trained: TrainedModel) -> Generator[None, None, _Compared]:
         size = trained.image_size
         images = torch.randn(IMAGES, 3, size, size, generator=generator)
         what = f"{IMAGES} images of seeded noise, because {reason}"
-    return _Compared(images, logits(trained, images), what)
+    parts = [images[:count] for count in sorted({1, len(images)})]
+    return _Compared(tuple((part, logits(trained, part)) for part in parts), what)
 
 
 def _own_images(trained: TrainedModel) -> Generator[None, None, ImageFolder]:
@@ -198,14 +211,14 @@ def _write_checked(
     write(file, trained.model, compared.images, about)
     file.chmod(part.stat().st_mode & 0o666)  # safetensors makes it for the owner alone
     outputs = load(file, about)
-    difference, largest = 0.0, float(compared.expected.abs().max())
-    # One image alone as well: the batch must be free.
-    for count in sorted({1, len(compared.images)}):
-        said = outputs(compared.images[:count])
-        if said.shape != compared.expected[:count].shape:
+    differences = []
+    for images, expected in compared.parts:
+        said = outputs(images)
+        if said.shape != expected.shape:
             raise Problem(f"{file.name} gives {list(said.shape)} outputs; nothing was written.")
-        difference = max(difference, float((said - compared.expected[:count]).abs().max()))
-    if not difference <= TOLERANCE * max(1.0, largest):
+        differences.append((said - expected).abs().max())
+    difference = float(torch.stack(differences).max())  # nan if any is, unlike Python's own
+    if not difference <= TOLERANCE * max(1.0, compared.largest):
         raise Problem(
             f"{file.name} gives other outputs than the run's model (by up to {difference:.2g}, on "
             f"{compared.what}); nothing was written."
@@ -214,7 +227,7 @@ def _write_checked(
         name=file.name,
         bytes=file.stat().st_size,
         difference=difference,
-        largest=largest,
+        largest=compared.largest,
         images=len(compared.images),
         what=compared.what,
     )
@@ -236,8 +249,9 @@ def _write_safetensors(file: Path, model: nn.Module, _: Tensor, about: dict[str,
 
 
 def _write_pth(file: Path, model: nn.Module, _: Tensor, about: dict[str, Any]) -> None:
-    with open(file, "wb") as handle:
-        torch.save(_plain_state(model), handle)
+    whole = io.BytesIO()  # torch's own writer has errors of its own on a full disk
+    torch.save(_plain_state(model), whole)
+    file.write_bytes(whole.getbuffer())
 
 
 def _load_safetensors(file: Path, about: dict[str, Any]) -> Outputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import strict_json
+from .problem import Problem
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 """torch's exporter needs the first two, and the file is run by the third to check it."""
@@ -33,18 +35,29 @@ def write(file: Path, model: nn.Module, images: Tensor, about: dict[str, Any]) -
         model: In eval mode, on the host.
         images: [N, 3, size, size]; N is at least 2, or the image is taken twice.
         about: What `model.json` says.
+
+    Raises:
+        Problem: torch's exporter cannot write this model.
     """
     # A batch of one would be taken for a constant.
     example = images[:2] if len(images) > 1 else images.repeat(2, 1, 1, 1)
-    program = torch.onnx.export(
-        model,
-        (example,),
-        dynamo=True,
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
+    try:
+        program = torch.onnx.export(
+            model,
+            (example,),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    except (torch.onnx.OnnxExporterError, ImportError) as error:
+        traceback.print_exc()  # into the engine's log
+        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason")
+        raise Problem(
+            f"torch's exporter cannot write {about['arch']} as ONNX ({reason.strip()[:200]}); "
+            "leave onnx out of --format."
+        ) from error
     assert program is not None
     for name in ("arch", "classes", "image_size", "preprocessing", "output", "trained"):
         value = about[name]
@@ -54,9 +67,15 @@ def write(file: Path, model: nn.Module, images: Tensor, about: dict[str, Any]) -
 
 
 def load(file: Path) -> Callable[[Tensor], Tensor]:
-    """The file's own outputs, by onnxruntime on the CPU."""
-    import onnxruntime
+    """The file's own outputs, by onnxruntime on the CPU.
 
+    Raises:
+        Problem: onnxruntime does not load.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise Problem(f"onnxruntime does not load ({error}); install it anew.") from error
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
     def outputs(images: Tensor) -> Tensor:

@@ -18,8 +18,7 @@ from engine.protocol import (
 )
 
 from .. import exit_codes
-from ..options import check_name
-from ..options.answering import RUN, answering_options
+from ..options.answering import RUN, a_text, answering_options
 from ..sectioned_command import Option, SectionedCommand
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     cls=Option,
     section="Images",
     metavar="DIR",
+    callback=a_text,
     help="Image folder: DIR/CLASS/, named as the run's classes, or these in DIR/val/ or DIR/test/.",
 )
 @click.option(
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     cls=Option,
     section="Images",
     metavar="FILE.csv",
+    callback=a_text,
     help="Classes from a file instead of folders; only its rows of split val, if it has any.",
 )
 @click.option(
@@ -72,8 +73,6 @@ def command(
 
     if data is None and labels is None:
         raise Problem("--data is missing: name a folder that holds a folder a class.")
-    for option, name in (("data", data), ("labels", labels)):
-        check_name(f"--{option} {name}")
     asked = EvaluateData(
         id=1,
         run=run,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..options import check_name
-from ..options.answering import CHECKPOINT, RUN
+from ..options.answering import CHECKPOINT, RUN, a_text
 from ..options.types import Names
 from ..sectioned_command import Option, SectionedCommand
 from .export_model import export_model
@@ -29,6 +28,7 @@ from .export_model import export_model
     cls=Option,
     section="Model",
     metavar="DIR",
+    callback=a_text,
     required=True,
     help="Folder for the model, with its classes and preprocessing beside it.",
 )
@@ -54,5 +54,4 @@ def command(
 ) -> int:
     """Write the model of a run (its name, or the beginning of it) for other programs. Each file is
     loaded again and compared on real images before it is called done."""
-    check_name(f"--model {model}")
     return export_model(run, model, formats=formats, force=force, checkpoint=checkpoint)

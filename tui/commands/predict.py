@@ -90,7 +90,7 @@ def command(
     asked = Predict(
         id=1,
         run=run,
-        paths=tuple(os.fsencode(os.path.expanduser(image)) for image in images),
+        paths=tuple(os.fsencode(image) for image in images),
         checkpoint=checkpoint,
         device=device,
         batch_size=batch_size,

@@ -8,11 +8,21 @@ from typing import Any
 import click
 
 from ..sectioned_command import Option
+from . import check_name
 from .types import whole_number
 
 SECTION = "Model"
 
-RUN = click.argument("run", metavar="RUN")
+
+def a_text(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a value that is no text, for it goes to the engine as one."""
+    if value is not None:
+        option = parameter.opts[0] if isinstance(parameter, click.Option) else ""
+        check_name(f"{option} {value}".strip())
+    return value
+
+
+RUN = click.argument("run", metavar="RUN", callback=a_text)
 """A run's directory, its name, or the beginning of that."""
 CHECKPOINT = click.option(
     "--checkpoint",
@@ -20,6 +30,7 @@ CHECKPOINT = click.option(
     section=SECTION,
     metavar="NAME",
     default="best",
+    callback=a_text,
     help="best (the default; the last one if there is none), last, or start-N.",
 )
 DEVICE = click.option(
@@ -28,6 +39,7 @@ DEVICE = click.option(
     section=SECTION,
     metavar="DEVICE",
     default="auto",
+    callback=a_text,
     help="auto (the default), cpu, cuda, cuda:N or mps.",
 )
 BATCH_SIZE = click.option(
