@@ -14,6 +14,8 @@ from .train_report.words import class_table, printable, short
 
 MATRIX = 12
 """More classes than these are no matrix any more; their most frequent mistakes are listed."""
+WIDE = 1000
+"""Cells that no matrix needs; a pipe has them, and a terminal may not."""
 MISTAKES = 10
 WRONG = 10
 """Most wrong images that are named."""
@@ -93,9 +95,15 @@ def print_report(began: AnsweringBegan, result: DataEvaluated, unreadable: int) 
         say(["", "No image is taken for another class."])
         return
     shown = _shown(result)
-    if len(shown) <= MATRIX:
+    table = _matrix(began.classes, shown, result) if len(shown) <= MATRIX else None
+    wide = (
+        0 if table is None else out.measure(table, options=out.options.update(width=WIDE)).maximum
+    )
+    if not out.is_terminal:
+        out.width = max(out.width, wide)
+    if table is not None and wide <= out.width:
         out.print()
-        out.print(_matrix(began.classes, shown, result), crop=False)
+        out.print(table)
     else:
         say(["", *_mistakes(began.classes, result)])
     say(["", *_most_wrong(began.classes, result)])

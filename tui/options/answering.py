@@ -49,7 +49,7 @@ BATCH_SIZE = click.option(
     metavar="N",
     type=whole_number(1),
     default=32,
-    help="Images at a time; 32 by default. It changes no answer.",
+    help="Images at a time; 32 by default. It changes answers by rounding alone.",
 )
 
 
