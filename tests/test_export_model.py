@@ -107,19 +107,17 @@ def test_the_readmes_own_lines_give_the_models_outputs(
     with torch.no_grad():
         expected = model(plain_input(image, about["transform"])[None])[0]
     programs = snippets(exported)
-    made = programs["An"].replace('"a.jpg"', repr(str(image)))
-    ends = {
-        "model.safetensors": "print(model(image[None])[0].tolist())",
-        "model.pth": "print(model(image[None])[0].tolist())",
-    }
-    for name, end in ends.items():
+    whole = ["said = {}", programs["An"].replace('"a.jpg"', repr(str(image)))]
+    for name in ("model.safetensors", "model.pth"):
         assert len(programs[name].splitlines()) <= 8
-        said = in_plain_python(f"{programs[name]}\n{made}\n{end}", exported)
-        torch.testing.assert_close(torch.tensor(said), expected, rtol=1e-4, atol=1e-4)
+        whole += [programs[name], f"said['{name}'] = model(image[None])[0].tolist()"]
     if ONNX:
-        code = f"{made}\nimages = image[None].numpy()\n{programs['model.onnx']}"
-        said = in_plain_python(f"{code}\nprint(logits[0].tolist())", exported)
-        torch.testing.assert_close(torch.tensor(said), expected, rtol=1e-4, atol=1e-3)
+        whole += ["images = image[None].numpy()", programs["model.onnx"]]
+        whole.append("said['model.onnx'] = logits[0].tolist()")
+    said = in_plain_python("\n".join([*whole, "print(json.dumps(said))"]), exported)
+    assert len(said) == 2 + ONNX
+    for outputs in said.values():
+        torch.testing.assert_close(torch.tensor(outputs), expected, rtol=1e-4, atol=1e-3)
 
 
 def test_what_is_told_beside_the_weights(exported: Path, a_run: Path) -> None:

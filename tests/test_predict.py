@@ -96,12 +96,13 @@ def test_files_in_all_shapes(a_run: Path, images: Path, tmp_path: Path) -> None:
     (tmp_path / "new" / "notes.txt").write_text("no image")
     (tmp_path / "new" / "empty.png").write_bytes(b"")
     (tmp_path / "new" / "half.png").write_bytes((images / "val/dark/000.png").read_bytes()[:999])
+    image.save(os.fsencode(tmp_path / "new") + b"/\xe9.png", format="png")  # no UTF-8
     os.symlink(tmp_path / "new", inside / "round")
     answers = asked(
         a_run, tmp_path / "new", tmp_path / "image without an ending", tmp_path / "nowhere.png"
     )
     found = [Path(row.path).name for answer in answers for row in answer.images]
-    assert found == ["L.tif", "a.jpg", "grey.png", "image without an ending"]
+    assert found == ["L.tif", "a.jpg", "grey.png", r"\xe9.png", "image without an ending"]
     unreadable = [file for answer in answers for file in answer.unreadable]
     assert [Path(file.path).name for file in unreadable] == ["empty.png", "half.png", "nowhere.png"]
     assert [file.reason for file in unreadable][::2] == ["it is empty", "there is no such file"]
