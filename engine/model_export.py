@@ -6,6 +6,7 @@ its outputs are compared with the run's model on real images, before it gets its
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 import shutil
@@ -81,6 +82,7 @@ def export_model(command: ExportModel) -> Iterator[ModelFileChecked | ModelExpor
     yield None
     compared = yield from _real_images(trained)
     about = _about(trained, formats, compared)
+    _remove_left_behind(folder)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     checked: dict[ModelFormat, ModelFileChecked] = {}
     try:
@@ -116,6 +118,24 @@ def _check_folder(command: ExportModel, folder: Path) -> None:
         raise Problem(
             f"--model {command.folder}: it holds files already; name a new folder, or --force."
         )
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """What engines that were killed had half written."""
+    for path in folder.parent.glob(f".{glob.escape(folder.name)}.*.part"):
+        pid = path.name.removeprefix(f".{folder.name}.").removesuffix(".part")
+        if pid.isdigit() and not _runs(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # no signal, only whether there is somebody
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _formats(command: ExportModel) -> tuple[tuple[ModelFormat, ...], list[str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -192,6 +194,33 @@ def test_without_the_runs_images_it_is_compared_on_noise(tmp_path: Path, images:
     assert checked[0].what == (
         "16 images of seeded noise, because its images are not there any more"
     )
+
+
+def test_what_a_killed_engine_left_behind_goes(a_run: Path, tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    ended.wait()
+    left, running = (tmp_path / f".model.{pid}.part" for pid in (ended.pid, os.getppid()))
+    left.mkdir()
+    running.mkdir()
+    told_of(a_run, tmp_path / "model", formats=("pth",))
+    assert sorted(tmp_path.iterdir()) == [running, tmp_path / "model"]
+
+
+def test_a_full_disk(a_run: Path, tmp_path: Path) -> None:
+    """The folder that was there stays whole."""
+    folder = tmp_path / "model"
+    told_of(a_run, folder, formats=("pth",))
+    before = (folder / "model.pth").read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limit[1]))
+    try:
+        for name in ("pth", "safetensors"):
+            told = failure_of(a_run, folder, formats=(name,), force=True)
+            assert "cannot be written" in told and "make room" in told
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (folder / "model.pth").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_a_file_that_says_something_else_is_not_exported(
