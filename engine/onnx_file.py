@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import strict_json
+from .model_card import metadata
 from .problem import Problem
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -59,10 +59,7 @@ def write(file: Path, model: nn.Module, images: Tensor, about: dict[str, Any]) -
             "leave onnx out of --format."
         ) from error
     assert program is not None
-    for name in ("arch", "classes", "image_size", "preprocessing", "output", "trained"):
-        value = about[name]
-        text = value if isinstance(value, str) else strict_json.dumps(value)
-        program.model.metadata_props[name] = text
+    program.model.metadata_props.update(metadata(about))
     program.save(file, external_data=False)
 
 
