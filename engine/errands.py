@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .protocol import AnyEvent, Errand
+from .protocol import AnyEvent, Errand, EvaluateData, ExportModel, Predict
 
 
 def begin(command: Errand) -> Iterator[AnyEvent | None]:
@@ -16,4 +16,18 @@ def begin(command: Errand) -> Iterator[AnyEvent | None]:
     Raises:
         Problem: at any unit; what was asked for cannot be done.
     """
-    raise NotImplementedError(type(command).__name__)
+    match command:  # the imports are part of the first unit
+        case Predict():
+            from .predicting import predict
+
+            yield from predict(command)
+        case EvaluateData():
+            from .evaluating import evaluate
+
+            yield from evaluate(command)
+        case ExportModel():
+            from .model_export import export_model
+
+            yield from export_model(command)
+        case _:
+            raise NotImplementedError(type(command).__name__)

@@ -9,7 +9,7 @@ torch is imported by the first stage of opening, not by this module: the socket 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +98,8 @@ class Session:
 
     def close(self) -> None:
         """Save what was trained, flush the journal and end what runs beside."""
+        if isinstance(self._errand, Generator):
+            self._errand.close()  # it takes away what it has half written
         if self.run is not None:
             self.run.close()
         if self._board is not None:

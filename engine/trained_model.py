@@ -62,13 +62,16 @@ def load(run: str, name: str = "best", device: str | torch.device = "cpu") -> Tr
         raise Problem(f"{path} has no checkpoint {name}; {which}.")
     saved = checkpoint.read(file)
     about = saved.about
-    built = models.build(
-        about["arch"],
-        Weights("random", "", None, None),
-        num_classes=len(about["classes"]),
-        image_size=about["image_size"],
-        seed=0,
-    )
+    # A session that trains in this process draws from the same generators.
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        built = models.build(
+            about["arch"],
+            Weights("random", "", None, None),
+            num_classes=len(about["classes"]),
+            image_size=about["image_size"],
+            seed=0,
+        )
     own = built.model.state_dict()
     for key, value in own.items():
         if key not in saved.snapshot.tensors:

@@ -18,6 +18,7 @@ import pytest
 from engine import __version__
 from tests.sessions import draw_images
 from tests.terminal import Terminal
+from tui.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 TL_TUI = [sys.executable, str(ROOT / "tl_tui.py")]
@@ -76,6 +77,9 @@ def test_help_teaches(environment: dict[str, str]) -> None:
     for word in (
         "layers",
         "train",
+        "predict",
+        "evaluate",
+        "export",
         "doctor",
         "fetch",
         "--data",
@@ -86,7 +90,7 @@ def test_help_teaches(environment: dict[str, str]) -> None:
         assert word in told
 
 
-@pytest.mark.parametrize("command", ["layers", "train", "doctor", "fetch", "completion"])
+@pytest.mark.parametrize("command", [*COMMANDS])
 def test_each_command_has_help(command: str, environment: dict[str, str]) -> None:
     told = run(command, "--help", env=environment)
     assert told.returncode == 0

@@ -91,7 +91,7 @@ async def test_another_run_is_gone_on_with():
         await steps_taken(pilot, 1)
         engine.session = msgspec.structs.replace(engine.session, step=7, run_dir=str(path))
         await pilot.press("w")
-        await wait_until(pilot, lambda: "1 runs" in screen_lines(app)[0])
+        await wait_until(pilot, lambda: "1 run" in screen_lines(app)[0])
         await pilot.press("enter")
         await wait_until(pilot, lambda: engine.sent(ResumeRun))
         assert engine.sent(ResumeRun)[0].run == str(path) and engine.starts == 2
@@ -110,7 +110,7 @@ async def test_what_cannot_be_gone_on_with_says_why():
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("w")
-        await wait_until(pilot, lambda: "1 runs" in screen_lines(app)[0])
+        await wait_until(pilot, lambda: "1 run" in screen_lines(app)[0])
         assert "no step yet" in screen_text(app)
         await pilot.press("enter")
         await wait_until(pilot, lambda: "nothing to go on from" in screen_text(app))

@@ -147,6 +147,11 @@ async def errand(
 ) -> AsyncIterator[AnyEvent]:
     """Have an errand done; what it tells.
 
+    Args:
+        connection: To an engine.
+        events: The engine's.
+        command: The errand.
+
     Raises:
         Problem: it cannot be done.
         EngineFailure: the engine failed or died.

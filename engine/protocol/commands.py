@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from .choices import PlanName, Recipe, RunConfig
+from .choices import ModelFormat, PlanName, Recipe, RunConfig
 from .stack_info import NormMode
 
 PROTOCOL = 2
@@ -185,6 +185,40 @@ class Errand(Command):
     """Its directory, its name, or the beginning of that."""
 
 
+class Predict(Errand):
+    """Ask a run's model about images; answered by `AnsweringBegan`, then `ImagesPredicted`."""
+
+    paths: tuple[bytes, ...]
+    """Images and folders as the file system has them; their names need be no text."""
+    checkpoint: str = "best"
+    """The last one if there is no best."""
+    device: str = "auto"
+    batch_size: int = 32
+
+
+class EvaluateData(Errand):
+    """Ask a run's model about labelled images; answered by `AnsweringBegan`, then
+    `AnsweringProgressed`, and at last `DataEvaluated`."""
+
+    data: str | None
+    labels: str | None = None
+    checkpoint: str = "best"
+    device: str = "auto"
+    batch_size: int = 32
+
+
+class ExportModel(Errand):
+    """Write a run's model for other programs; answered by `ModelFileChecked` for each file, and at
+    last `ModelExported`."""
+
+    folder: str
+    formats: tuple[ModelFormat, ...] | None = None
+    """None: all, but onnx only where what it needs is installed."""
+    force: bool = False
+    """The folder may hold files already."""
+    checkpoint: str = "best"
+
+
 class Shutdown(Command):
     """End the engine."""
 
@@ -214,5 +248,8 @@ AnyCommand = (
     | CrossValidate
     | SaveCheckpoint
     | Audit
+    | Predict
+    | EvaluateData
+    | ExportModel
     | Shutdown
 )

@@ -63,7 +63,8 @@ class RunsScreen(WholeScreen):
         if self.runs is None:
             return ""
         more = f", {self.unreadable} cannot be read" if self.unreadable else ""
-        return f"{len(self.runs):,} runs{more}"
+        count = len(self.runs)
+        return f"{count:,} run{'' if count == 1 else 's'}{more}"
 
     def heading(self, state: RunState, width: int) -> list[Line]:
         return [()]
@@ -91,7 +92,7 @@ class RunsScreen(WholeScreen):
         style = "strong" if str(run.path) == self._own else "text"
         pieces: list[Piece] = [
             (f" {here}{mark} ", "text"),
-            (padded(self.glyphs.text(visible(run.name)), min(34, max(10, width - 46))), style),
+            (padded(self.glyphs.text(visible(run.name)), min(34, max(10, width - 57))), style),
             (f" {run.state:<8}", "dim"),
             (f"{run.steps:>8,} steps  ", "text"),
             (self.glyphs.text(best_words(run)), "text"),
