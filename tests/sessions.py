@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ class Driven:
     """A session and everything it has said."""
 
     def __init__(self, **config: Any) -> None:
+        gc.collect()  # a model is few objects to Python, and much memory
         self.events: list[AnyEvent] = []
         self.session = Session(self.events.append)
         self._id = 0

@@ -335,7 +335,7 @@ class TestPrice:
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("down")
-            await wait_until(pilot, lambda: "being measured" in screen_text(app))
+            await wait_until(pilot, lambda: "measur" in screen_text(app))
             assert "4.72 M" in screen_text(app)
 
     def test_words(self):

@@ -85,5 +85,5 @@ def toggle_words(state: RunState, target: Target) -> str:
     mask, what = after_toggle(state, target)
     said = differences(price_of(state, state.wanted), price_of(state, mask))
     if len(said) == 1 and state.phase == "ready":
-        said.append("price comes soon")
+        said.append("measuring its price")
     return f"{what.partition(' ')[0]}: {' · '.join(said)}"
