@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.long_journal import write
 from engine import checkpoint, freezing, strict_json
 from engine.record import Record
 from engine.run_folder import find_run, read_run
@@ -159,3 +160,10 @@ def test_a_journal_with_nan_in_it_is_read(tmp_path: Path) -> None:
     assert str(start.losses[1][1]) == "nan"
     lines = (tmp_path / "run" / "journal.jsonl").read_text().splitlines()
     assert strict_json.loads(lines[1])["loss"] != strict_json.loads(lines[1])["loss"]
+
+
+def test_a_journal_of_many_steps_stays_small(tmp_path: Path) -> None:
+    """100,000 steps at the default cadence are to stay under 50 MB; here a fiftieth of them."""
+    write(tmp_path / "run", 2000)
+    assert (tmp_path / "run" / "journal.jsonl").stat().st_size < 1e6
+    assert read_run(tmp_path / "run").steps == 2000
