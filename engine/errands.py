@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .protocol import AnyEvent, Errand
+from .protocol import AnyEvent, Errand, ExportScript
 
 
 def begin(command: Errand) -> Iterator[AnyEvent | None]:
@@ -16,4 +16,10 @@ def begin(command: Errand) -> Iterator[AnyEvent | None]:
     Raises:
         Problem: at any unit; what was asked for cannot be done.
     """
-    raise NotImplementedError(type(command).__name__)
+    match command:  # the imports are part of the first unit
+        case ExportScript():
+            from .export.writing import export_script
+
+            yield from export_script(command)
+        case _:
+            raise NotImplementedError(type(command).__name__)

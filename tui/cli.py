@@ -17,6 +17,7 @@ from .sectioned_command import write_examples, write_options
 COMMANDS = {
     "layers": "Print the layer stack: what trains, what is frozen.",
     "train": "Train without a screen.",
+    "export": "Write a run as a plain training script.",
     "doctor": "Say what this machine offers and what tl-tui will do with it.",
     "fetch": "Download weights, for machines without internet to find them.",
     "completion": "Print the shell's completion script.",

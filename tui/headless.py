@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from engine.client import Connection, EngineGone, EngineProcess
 from engine.problem import Problem
 from engine.protocol import (
+    AnyCommand,
     AnyEvent,
     Confirmed,
     EngineFailed,
-    Errand,
     ErrandEnded,
     Greeted,
     Heartbeat,
@@ -139,7 +139,7 @@ async def open_session(
 
 
 async def errand(
-    connection: Connection, events: AsyncIterator[AnyEvent], command: Errand
+    connection: Connection, events: AsyncIterator[AnyEvent], command: AnyCommand
 ) -> AsyncIterator[AnyEvent]:
     """Have an errand done; what it tells.
 

@@ -55,7 +55,7 @@ class ModelFacts:
     options: dict[str, Any]
     """For torchvision's builder, besides the weights."""
     enum: str
-    """The torchvision class of the weights, such as `ResNet18_Weights`; empty if they are others."""
+    """torchvision's class of the weights, such as `ResNet18_Weights`; empty if they are others."""
     entry: str
     head: str
     """Path of the new head, such as `fc` or `classifier.1`."""
@@ -93,11 +93,12 @@ class ImageFacts:
 class RunFacts:
     """All of it."""
 
+    script: str
+    """Name of the script's file."""
     name: str
     version: str
     """Of tl-tui."""
     date: str
-    data: str
     device: str
     """cpu, cuda or mps."""
     deterministic: bool
@@ -105,11 +106,14 @@ class RunFacts:
     classes: tuple[str, ...]
     batch_size: int
     train_images: int
+    batches_per_epoch: int
     steps: int
     starts: int
     random_weights: bool
     weights_file: str
     """Name of the file with the starting weights, beside the script; empty if there is none."""
+    listing_file: str
+    """Name of the file that lists the images, beside the script, should it be needed."""
     images: ImageFacts
     unreadable: list[str]
     """Paths as the script has them."""

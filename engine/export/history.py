@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,60 +19,60 @@ class _Line(msgspec.Struct, tag_field="event", frozen=True):
     """A line that a history is made of; the others are passed over."""
 
 
-class _Step(_Line, tag="step"):
+class _Step(_Line, tag="step", frozen=True):
     start: int
     step: int
     loss: float | str
 
 
-class _Mask(_Line, tag="mask"):
+class _Mask(_Line, tag="mask", frozen=True):
     trainable: list[str]
 
 
-class _Recipe(Recipe, tag_field="event", tag="recipe"):
+class _Recipe(Recipe, tag_field="event", tag="recipe", frozen=True, kw_only=True):
     rates: dict[str, float]
 
 
-class _CycleLine(_Line, tag="cycle"):
+class _CycleLine(_Line, tag="cycle", frozen=True):
     after_step: int
     steps: int
 
 
-class _NormMode(_Line, tag="norm_mode"):
+class _NormMode(_Line, tag="norm_mode", frozen=True):
     modules: list[str]
     mode: NormMode
 
 
-class _StartOver(_Line, tag="start_over"):
+class _StartOver(_Line, tag="start_over", frozen=True):
     start: int
     weights: str
     cycle: Cycle
 
 
-class _StartOverUndone(_Line, tag="start_over_undone"):
+class _StartOverUndone(_Line, tag="start_over_undone", frozen=True):
     start: int
     step: int
     cycle: Cycle
 
 
-class _Saved(_Line, tag="checkpoint"):
+class _Saved(_Line, tag="checkpoint", frozen=True):
     name: str
     failure: str = ""
 
 
-class _Resumed(_Line, tag="resumed"):
+class _Resumed(_Line, tag="resumed", frozen=True):
     start: int
     step: int
     checkpoint: str
 
 
-class _Returned(_Line, tag="layer_restored"):
+class _Returned(_Line, tag="layer_restored", frozen=True):
     after_step: int
     modules: list[str]
     undone: bool
 
 
-class _Skipped(_Line, tag="image_skipped"):
+class _Skipped(_Line, tag="image_skipped", frozen=True):
     path: str
 
 
@@ -144,7 +143,7 @@ class Start:
 
 @dataclass
 class History:
-    """The last start of a run, and how many it had."""
+    """The last start of a run in which a step was taken, and how many such starts it had."""
 
     start: Start
     starts: int
@@ -248,9 +247,10 @@ def read_history(run: Path, config: dict[str, Any], batches_per_epoch: int) -> H
     except OSError as error:
         raise RunProblem(f"{journal} cannot be read ({error.strerror or error}).") from error
     last = replay.starts[-1]
-    if not last.losses and len(replay.starts) > 1:
+    while not last.losses and len(replay.starts) > 1:
         replay.starts.pop()  # nothing came of it
         last = replay.starts[-1]
     if not last.losses:
         raise RunProblem(f"{run} holds no train step, so there is nothing to export.")
-    return History(copy.copy(last), len(replay.starts), frozenset(replay.skipped))
+    trained = sum(bool(start.losses) for start in replay.starts)
+    return History(last, trained, frozenset(replay.skipped))

@@ -81,6 +81,7 @@ def model_facts(
     made, _ = models.transform_for(weights, None if fixed else image_size)
     usual = models.transform_for(weights, None)[0]
     whole = freezing.strategies(stack)["full"]
+    parameters = {name for name, _ in built.model.named_parameters()}
     everything = parts.rates(whole, dict.fromkeys((row.name for row in stack.rows), 1.0))
     return ModelFacts(
         arch=config.arch,
@@ -93,9 +94,7 @@ def model_facts(
         draws=any(_draws(module) for module in built.model.modules()),
         keeps_statistics=any(owner.keeps_statistics for owner in stack.owners),
         everything=tuple(everything),
-        single_parameters=any(
-            name in dict(built.model.named_parameters()) for phase in phases for name in phase.trains
-        ),
+        single_parameters=any(parameters & phase.trains.keys() for phase in phases),
         phases=phases,
         returned=_returned(stack, start),
     )
@@ -176,7 +175,7 @@ def _returned(stack: Stack, start: Start) -> dict[int, list[str]]:
     for after, modules in start.returned:
         for name in modules:
             module = by_name[name].module
-            tensors = [*module.named_parameters(prefix=name, recurse=False)]
-            tensors += module.named_buffers(prefix=name, recurse=False)
-            found.setdefault(after, []).extend(tensor for tensor, _ in tensors)
+            names = [one for one, _ in module.named_parameters(prefix=name, recurse=False)]
+            names += [one for one, _ in module.named_buffers(prefix=name, recurse=False)]
+            found.setdefault(after, []).extend(names)
     return found

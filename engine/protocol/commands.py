@@ -185,6 +185,17 @@ class Errand(Command):
     """Its directory, its name, or the beginning of that."""
 
 
+class ExportScript(Errand):
+    """Write a run as a plain PyTorch script; answered by `ScriptWritten`."""
+
+    path: str
+    """The script; what has to lie beside it is named after it."""
+    data: str | None = None
+    """The image folder, if it has moved since."""
+    force: bool = False
+    """Write over what is there."""
+
+
 class Shutdown(Command):
     """End the engine."""
 
@@ -214,5 +225,6 @@ AnyCommand = (
     | CrossValidate
     | SaveCheckpoint
     | Audit
+    | ExportScript
     | Shutdown
 )

@@ -432,6 +432,18 @@ class ErrandEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Why not, in a sentence; empty if it is done."""
 
 
+class ScriptWritten(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A run stands in a script now."""
+
+    path: str
+    lines: int
+    steps: int
+    beside: tuple[str, ...]
+    """Files that the script needs beside it."""
+    notes: tuple[str, ...]
+    """What has to be known of it, a sentence each."""
+
+
 class EngineFailed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Something the engine cannot go on from; it exits after this."""
 
@@ -471,5 +483,6 @@ AnyEvent = (
     | ImageSkipped
     | Heartbeat
     | ErrandEnded
+    | ScriptWritten
     | EngineFailed
 )
