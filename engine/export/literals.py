@@ -1,30 +1,46 @@
-"""Python values as a careful person would type them, in lines of at most 100 columns."""
+"""Python values as formatters lay them out, in lines of at most 100 columns."""
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 WIDTH = 100
 
 
 def literal(value: Any, column: int = 0, indent: int = 0) -> str:
-    """A value as Python text.
+    """A value as Python text: on one line if it fits, else an item a line.
 
     Args:
         value: Numbers, texts, and lists, tuples, sets and dicts of them.
-        column: Where it begins; on one line it must end before the page does.
+        column: Where it begins.
         indent: Of the line it begins on.
     """
     text = _inline(value)
     if column + len(text) < WIDTH or not isinstance(value, (list, tuple, set, dict)):
         return text
-    opening, closing = text[0], text[-1]
-    inner = " " * (indent + 4)
+    inner = indent + 4
     if isinstance(value, dict):
-        parts = [f"{_inline(key)}: {_inline(item)}" for key, item in value.items()]
+        parts = [
+            f"{_inline(key)}: {literal(item, inner + len(_inline(key)) + 2, inner)}"
+            for key, item in value.items()
+        ]
+    elif isinstance(value, tuple):
+        parts = [_words(item, inner) for item in value]
     else:
-        parts = [_inline(item) for item in (sorted(value) if isinstance(value, set) else value)]
-    return "\n".join([opening, *_filled(parts, inner), f"{' ' * indent}{closing}"])
+        items = sorted(value) if isinstance(value, set) else value
+        parts = [literal(item, inner, inner) for item in items]
+    lines = [f"{' ' * inner}{part}," for part in parts]
+    return "\n".join([text[0], *lines, f"{' ' * indent}{text[-1]}"])
+
+
+def _words(value: Any, indent: int) -> str:
+    """A text that is too long for a line in several, cut between its words."""
+    if not isinstance(value, str) or indent + len(value) + 3 <= WIDTH:
+        return literal(value, indent, indent)
+    lines = textwrap.wrap(value, WIDTH - indent - 3, break_long_words=False, break_on_hyphens=False)
+    spaced = [*(f"{line} " for line in lines[:-1]), lines[-1]]
+    return f"\n{' ' * indent}".join(map(quoted, spaced))
 
 
 def _inline(value: Any) -> str:
@@ -36,25 +52,12 @@ def _inline(value: Any) -> str:
         return "(" + ", ".join(map(_inline, value)) + ("," if len(value) == 1 else "") + ")"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_inline(k)}: {_inline(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, str):
-        return quoted(value)
-    return repr(value)
+    return quoted(value) if isinstance(value, str) else repr(value)
 
 
 def quoted(text: str) -> str:
-    """A text in double quotes, where it has none itself; other encodings' bytes as escapes."""
-    shown = ascii(text) if not text.isprintable() else repr(text)
+    """A text in double quotes, where it has none itself; bytes of other encodings as escapes."""
+    shown = repr(text) if text.isprintable() else ascii(text)
     if shown[0] == "'" and '"' not in shown:
         return f'"{shown[1:-1]}"'
     return shown
-
-
-def _filled(parts: list[str], inner: str) -> list[str]:
-    """As many parts a line as fit."""
-    lines: list[str] = []
-    for part in parts:
-        if lines and len(lines[-1]) + len(part) + 2 <= WIDTH:
-            lines[-1] += f" {part},"
-        else:
-            lines.append(f"{inner}{part},")
-    return lines

@@ -50,14 +50,13 @@ LAST_OF_ONE = """\
 """
 
 AUGMENTED = '''\
-def augmented(path, key):
-    """An image as it is trained on; `key` (epoch, index, how often it came before) decides how."""
+def augmented(image, key):
+    """An image to train on; `key` (epoch, index, how often it came before) decides about it."""
     generator = torch.Generator().manual_seed(seed_of(SEED, *key, 1))
 
     def draw(low, high):
         return low + (high - low) * torch.rand((), generator=generator).item()
 
-    image = read_rgb(path)
     box = crop_box(image.size, draw)
     image = v2.resized_crop(image, *box, [SIZE, SIZE], INTERPOLATION, antialias=True)
     if draw(0, 1) < 0.5:
@@ -138,7 +137,7 @@ def lr_factor(done, steps):
 
 PUT_BACK = '''\
 def put_back(names):
-    """Give tensors their first values again, and forget what the optimizer knows of them."""
+    """Give tensors their first values again; what the optimizer knows of them is dropped."""
     with torch.no_grad():
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             if name in names:
@@ -147,10 +146,10 @@ def put_back(names):
 '''
 
 CALIBRATE = """\
-# BatchNorms of random weights know nothing of any images yet: their statistics are estimated from
-# the first training batches, as a plain mean over all of them.
+# BatchNorms of random weights know nothing of images: their statistics are estimated from the
+# first training batches, as a plain mean over all of them.
 norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-momenta = [norm.momentum for norm in norms]
+momenta = {norm: norm.momentum for norm in norms}
 model.eval()
 for norm in norms:
     norm.momentum = None
@@ -159,6 +158,6 @@ with torch.no_grad():
 """
 
 CALIBRATE_END = """\
-for norm, momentum in zip(norms, momenta):
+for norm, momentum in momenta.items():
     norm.momentum = momentum
 """
