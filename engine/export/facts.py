@@ -73,7 +73,7 @@ class ModelFacts:
     """Some of the names in `Phase.trains` are not of modules, but of parameters."""
     phases: list[Phase]
     returned: dict[int, list[str]] = field(default_factory=dict)
-    """After which step which tensors were put back to the start's."""
+    """After which step which modules' own tensors were put back to the start's."""
 
 
 @dataclass

@@ -81,6 +81,9 @@ def model_facts(
     made, _ = models.transform_for(weights, None if fixed else image_size)
     usual = models.transform_for(weights, None)[0]
     whole = freezing.strategies(stack)["full"]
+    returned: dict[int, list[str]] = {}
+    for after, modules in start.returned:
+        returned.setdefault(after, []).extend(modules)
     parameters = {name for name, _ in built.model.named_parameters()}
     everything = parts.rates(whole, dict.fromkeys((row.name for row in stack.rows), 1.0))
     return ModelFacts(
@@ -96,7 +99,7 @@ def model_facts(
         everything=tuple(everything),
         single_parameters=any(parameters & phase.trains.keys() for phase in phases),
         phases=phases,
-        returned=_returned(stack, start),
+        returned=returned,
     )
 
 
@@ -167,15 +170,3 @@ def _has_modes(module: nn.Module) -> bool:
     return _draws(module) or (
         isinstance(module, RUNNING_NORMS) and getattr(module, "running_mean", None) is not None
     )
-
-
-def _returned(stack: Stack, start: Start) -> dict[int, list[str]]:
-    by_name = {owner.name: owner for owner in stack.owners}
-    found: dict[int, list[str]] = {}
-    for after, modules in start.returned:
-        for name in modules:
-            module = by_name[name].module
-            names = [one for one, _ in module.named_parameters(prefix=name, recurse=False)]
-            names += [one for one, _ in module.named_buffers(prefix=name, recurse=False)]
-            found.setdefault(after, []).extend(names)
-    return found

@@ -105,10 +105,12 @@ def _settings(needs: Needs, data: DataSection) -> Lines:
         ]
         lines.append(f"TRAINS = {literal(groups(needs.phases[0].trains), 9)}")
         if needs.modes:
-            lines.append("# BatchNorms that were switched to another mode by hand, and the like.")
+            lines.append(
+                "# What trains is in train mode, all else in eval mode, but for these modules."
+            )
             lines.append(f"MODES = {literal(needs.phases[0].modes, 8)}")
     if needs.returned:
-        lines += ["", "# After these steps these tensors were put back to their first values."]
+        lines += ["", "# After these steps these modules were put back to their first values."]
         lines.append("PUT_BACK = {")
         for after, names in needs.returned.items():
             lines.append(f"    {after}: {literal(names, 8 + len(str(after)), 4)},")
@@ -129,7 +131,7 @@ def _phase_table(needs: Needs) -> Lines:
     if "cycle" in needs.columns:
         about += " cycle: after which step the schedule began, and over how many steps."
     if "modes" in needs.columns:
-        about += " modes: BatchNorms that were switched to another mode by hand."
+        about += " modes: modules in another mode than train for what trains and eval for the rest."
     if "augment" in needs.columns:
         about += " augment: whether training images are augmented."
     lines = [f"# {line}" for line in textwrap.wrap(about, WIDTH - 2)]

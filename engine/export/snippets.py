@@ -136,11 +136,11 @@ def lr_factor(done, steps):
 '''
 
 PUT_BACK = '''\
-def put_back(names):
-    """Give tensors their first values again; what the optimizer knows of them is dropped."""
+def put_back(modules):
+    """Give modules their first values again; what the optimizer knows of them is dropped."""
     with torch.no_grad():
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            if name in names:
+            if name.rpartition(".")[0] in modules:
                 tensor.copy_(first[name])
                 optimizer.state.pop(tensor, None)
 '''

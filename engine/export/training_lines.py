@@ -19,7 +19,7 @@ def training_lines(needs: Needs) -> Lines:
     if needs.scheduled:
         blocks.append(_schedule(needs))
     if needs.returned:
-        blocks.append(snippets.PUT_BACK.splitlines())
+        blocks.append(_put_back(needs))
     blocks += [_validate(needs), _loop(needs)]
     lines = blocks[0]
     for block in blocks[1:]:
@@ -131,6 +131,13 @@ def _train_mode(needs: Needs) -> Lines:
             '        model.get_submodule(name).train(mode == "train")',
         ]
     return lines
+
+
+def _put_back(needs: Needs) -> Lines:
+    *lines, forget = snippets.PUT_BACK.splitlines()
+    if needs.may_rest:
+        return [*lines, "                if optimizer is not None:", f"    {forget}"]
+    return [*lines, forget]
 
 
 def _schedule(needs: Needs) -> Lines:
