@@ -1,4 +1,4 @@
-"""The lines of a script that find its images, tried out before they are written. Imports no torch.
+"""The lines of a script that find its images, tried out before they are written.
 
 A few lines say where most folders' images are. Where they would find other images than the run
 had, or another order, the images are listed in a file beside the script.
@@ -10,7 +10,6 @@ import csv
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,12 @@ from PIL import Image
 from ..data import ImageFolder, Sample, printable
 from ..data.decoding import LONGEST
 from ..data.image_folder import VALIDATION_NAMES
-from .facts import ImageFacts
+from .facts import DataSection, ImageFacts
 from .literals import literal, quoted
 
 MOST_NAMED = 12
 """Classes that are named in the script; more are read from the folder."""
 NAMES_A_UNIT = 200
-
-
-@dataclass
-class DataSection:
-    """What a script says of its images."""
-
-    settings: list[str]
-    """Lines that name the data; they go on top."""
-    code: list[str]
-    """Lines that list it: they define `train` and `val`, lists of (path, label)."""
-    imports: set[str] = field(default_factory=set)
-    listing: str = ""
-    """The file beside the script, if there has to be one."""
 
 
 def data_section(

@@ -90,6 +90,19 @@ class ImageFacts:
 
 
 @dataclass
+class DataSection:
+    """What a script says of its images."""
+
+    settings: list[str]
+    """Lines that name the data; they go on top."""
+    code: list[str]
+    """Lines that list it: they define `train` and `val`, lists of (path, label)."""
+    imports: set[str] = field(default_factory=set)
+    listing: str = ""
+    """The file beside the script, if there has to be one."""
+
+
+@dataclass
 class RunFacts:
     """All of it."""
 

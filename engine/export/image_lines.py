@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import snippets
-from .data_section import DataSection
+from .facts import DataSection
 from .literals import literal
 from .needs import Lines, Needs
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import textwrap
 
-from .data_section import DataSection
-from .facts import RunFacts
+from .facts import DataSection, RunFacts
 from .image_lines import image_lines
 from .literals import WIDTH, literal, quoted
 from .model_lines import model_lines
