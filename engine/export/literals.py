@@ -52,6 +52,8 @@ def _inline(value: Any) -> str:
         return "(" + ", ".join(map(_inline, value)) + ("," if len(value) == 1 else "") + ")"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_inline(k)}: {_inline(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, float):
+        return repr(value).replace("e+", "e")
     return quoted(value) if isinstance(value, str) else repr(value)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 
+from ..schedule import ONE_CYCLE_WARMUP
 from .facts import DataSection, RunFacts
 from .image_lines import image_lines
 from .literals import WIDTH, literal, quoted
@@ -79,16 +80,18 @@ def _settings(needs: Needs, data: DataSection) -> Lines:
     lines += [f"SEED = {facts.seed}", f"BATCH_SIZE = {facts.batch_size}"]
     lines.append(f"STEPS = {facts.steps}{_epochs(facts)}")
     if not needs.named:
-        lines.append(f"LEARNING_RATE = {next(iter(needs.phases[0].trains.values()))!r}")
+        lines.append(f"LEARNING_RATE = {literal(next(iter(needs.phases[0].trains.values())))}")
     if "momentum" not in needs.columns and needs.uses("sgd"):
-        lines.append(f"MOMENTUM = {recipe.momentum!r}")
+        lines.append(f"MOMENTUM = {literal(recipe.momentum)}")
     if "weight_decay" not in needs.columns:
-        lines.append(f"WEIGHT_DECAY = {recipe.weight_decay!r}")
+        lines.append(f"WEIGHT_DECAY = {literal(recipe.weight_decay)}")
     if needs.scheduled:
         if "cycle" not in needs.columns:
             lines.append(f"HORIZON = {needs.phases[0].cycle.steps}  # steps of the schedule")
         if recipe.warmup or recipe.schedule == "one-cycle":
-            lines.append(f"WARMUP = {recipe.warmup or 0.3!r}  # of the schedule's steps")
+            lines.append(
+                f"WARMUP = {literal(recipe.warmup or ONE_CYCLE_WARMUP)}  # of the schedule's steps"
+            )
     if facts.deterministic:
         lines.append("")
         if facts.device == "cuda":
@@ -125,8 +128,8 @@ def _epochs(facts: RunFacts) -> str:
 
 
 def _phase_table(needs: Needs) -> Lines:
-    about = "What the run did: from these steps on these parts train, each group at its learning "
-    about += "rate; all else is frozen."
+    about = "What the run did: from step 1 on this trains, each group of modules at its learning "
+    about += "rate, from the next step named on that; all else is frozen."
     if "cycle" in needs.columns:
         about += " cycle: after which step the schedule began, and over how many steps."
     if "modes" in needs.columns:

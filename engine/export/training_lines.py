@@ -86,7 +86,7 @@ def _groups(needs: Needs, trains: str) -> Lines:
 def _begin_phase(needs: Needs) -> Lines:
     lines = [
         "def begin(phase, before):",
-        '    """Freeze all but what trains; its optimizer takes over what `before` knows."""',
+        '    """Freeze all but what trains, and make an optimizer for that."""',
         "    model.requires_grad_(False)",
         *(f"    {line}" for line in _groups(needs, 'phase["trains"]')),
     ]
@@ -104,6 +104,7 @@ def _begin_phase(needs: Needs) -> Lines:
         lines += [*_made(needs, "groups", needs.recipe.optimizer, 4), "    if before is not None:"]
     return [
         *lines,
+        "        # What trained already goes on with what its optimizer knew, such as momentum.",
         "        for parameter in model.parameters():",
         "            if parameter.requires_grad and parameter in before.state:",
         "                optimizer.state[parameter] = before.state[parameter]",
