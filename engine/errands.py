@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .protocol import AnyEvent, Errand, EvaluateData, ExportModel, Predict
+from .protocol import AnyEvent, Errand, EvaluateData, ExportModel, ExportScript, Predict
 
 
 def begin(command: Errand) -> Iterator[AnyEvent | None]:
@@ -29,5 +29,9 @@ def begin(command: Errand) -> Iterator[AnyEvent | None]:
             from .model_export import export_model
 
             yield from export_model(command)
+        case ExportScript():
+            from .export.writing import export_script
+
+            yield from export_script(command)
         case _:
             raise NotImplementedError(type(command).__name__)

@@ -51,15 +51,7 @@ class Opened:
 
     def images(self) -> dict[str, Any]:
         """How many images there are, and a hash of their names and labels, in their order."""
-        digest = hashlib.sha256()
-        for sample in (*self.folder.train, *self.folder.val):
-            name = "/".join(sample.path.rsplit("/", 2)[-2:])  # the folder may lie elsewhere
-            digest.update(f"{sample.label}\0{printable(name)}\0".encode())
-        return {
-            "train": len(self.folder.train),
-            "val": len(self.folder.val),
-            "sha256": digest.hexdigest(),
-        }
+        return images_of(self.folder)
 
     def pinned(self) -> dict[str, Any]:
         """The choices that open this session again, with nothing left to any default."""
@@ -103,6 +95,19 @@ class Opened:
         if asked in ("auto", "default"):
             return "demo"
         return os.path.abspath(asked) if os.path.exists(asked) else asked
+
+
+def images_of(folder: ImageFolder) -> dict[str, Any]:
+    """How many images there are, and a hash of their names and labels, in their order."""
+    digest = hashlib.sha256()
+    for sample in (*folder.train, *folder.val):
+        name = "/".join(sample.path.rsplit("/", 2)[-2:])  # the folder may lie elsewhere
+        digest.update(f"{sample.label}\0{printable(name)}\0".encode())
+    return {
+        "train": len(folder.train),
+        "val": len(folder.val),
+        "sha256": digest.hexdigest(),
+    }
 
 
 def assemble(

@@ -85,13 +85,12 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
     run.keeping.resumed(command.checkpoint)
     notes = [f"Goes on after step {course.step:,}, from its checkpoint {command.checkpoint}."]
     notes += _changed_images(run, folder)
-    if command.strategy is not None or command.trainable is not None:
+    mask, strategy = course.wanted, run.steering.strategy
+    asked = command.strategy is not None or command.trainable is not None
+    if asked:
         mask, strategy = _asked_mask(run, command)
         notes.append(_kept_state(run, mask))
-        course.wanted = mask
-        run.steering.strategy = strategy
-    if command.epochs is not None:
-        run.steering.set_recipe(msgspec.structs.replace(recipe, epochs=command.epochs))
+    # What changes now is journalled behind this line, which stands for the checkpoint's own state.
     run.record.note(
         "resumed",
         start=course.start,
@@ -100,6 +99,12 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
         engine=owner(),
         notes=notes,
     )
+    if asked:
+        if course.plan is not None:
+            run.steering.leave_plan("other layers were asked for")
+        course.wanted, run.steering.strategy = mask, strategy
+    if command.epochs is not None:
+        run.steering.set_recipe(msgspec.structs.replace(recipe, epochs=command.epochs))
     opened.event = msgspec.structs.replace(
         opened.event,
         start=course.start,
@@ -141,8 +146,6 @@ def history(folder: RunFolder, start: int, step: int) -> HistoryTold:
 
 def _asked_mask(run: Run, command: ResumeRun) -> tuple[freezing.Mask, str | None]:
     stack = run.opened.stack
-    if run.course.plan is not None:
-        run.steering.leave_plan("other layers were asked for")
     if command.trainable is not None:
         return freezing.select(stack, command.trainable), None
     named = freezing.strategies(stack)

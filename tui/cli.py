@@ -23,7 +23,7 @@ COMMANDS = {
     "resume": "Go on with a run from its last checkpoint.",
     "predict": "Say what a run's model takes images for.",
     "evaluate": "Hold a run's model against labelled images.",
-    "export": "Write a run's model for other programs.",
+    "export": "Write a run as a plain training script, or its model for other programs.",
     "doctor": "Say what this machine offers and what tl-tui will do with it.",
     "fetch": "Download weights, for machines without internet to find them.",
     "completion": "Print the shell's completion script.",

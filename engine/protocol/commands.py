@@ -219,6 +219,17 @@ class ExportModel(Errand):
     checkpoint: str = "best"
 
 
+class ExportScript(Errand):
+    """Write a run as a plain PyTorch script; answered by `ScriptWritten`."""
+
+    path: str
+    """The script; what has to lie beside it is named after it."""
+    data: str | None = None
+    """The image folder, if it has moved since."""
+    force: bool = False
+    """Write over what is there."""
+
+
 class Shutdown(Command):
     """End the engine."""
 
@@ -251,5 +262,6 @@ AnyCommand = (
     | Predict
     | EvaluateData
     | ExportModel
+    | ExportScript
     | Shutdown
 )

@@ -522,6 +522,18 @@ class ModelExported(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """What was left out, a sentence each."""
 
 
+class ScriptWritten(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A run stands in a script now."""
+
+    path: str
+    lines: int
+    steps: int
+    beside: tuple[str, ...]
+    """Files that the script needs beside it."""
+    notes: tuple[str, ...]
+    """What has to be known of it, a sentence each."""
+
+
 class EngineFailed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Something the engine cannot go on from; it exits after this."""
 
@@ -567,5 +579,6 @@ AnyEvent = (
     | DataEvaluated
     | ModelFileChecked
     | ModelExported
+    | ScriptWritten
     | EngineFailed
 )
