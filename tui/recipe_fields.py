@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from engine.protocol import Augmentation, Optimizer, Precision, Recipe, Schedule
+from engine.recipe import LARGEST
 from engine.schedule import ONE_CYCLE_WARMUP
 from tui.training_actions import stepped
 
@@ -24,7 +25,7 @@ class Field:
     label: str
     words: tuple[str, ...] = ()
     """What it may be; empty for a number."""
-    most: float = math.inf
+    most: float = LARGEST
     """Of a number, which is 0 or more."""
     whole: bool = False
     ladder: tuple[float, ...] = ()
@@ -85,7 +86,7 @@ def turned(field: Field, recipe: Recipe, steps: int, precisions: tuple[str, ...]
 
 def typed(field: Field, recipe: Recipe, text: str) -> Recipe | str:
     """The recipe with the number that was typed; or what is wrong with it, in a few words."""
-    limits = f"from 0 to {field.most:g}" if field.most < math.inf else "from 0 on"
+    limits = f"from 0 to {field.most:g}" if field.most < LARGEST else "from 0 on"
     if field.whole:
         if text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= field.most:
             return _with(recipe, field, int(text))
@@ -95,7 +96,7 @@ def typed(field: Field, recipe: Recipe, text: str) -> Recipe | str:
     except ValueError:
         return f"a number {limits}"
     if not (math.isfinite(value) and 0 <= value <= field.most):
-        return f"a number {limits}"
+        return f"a number {limits}" if not value > LARGEST else f"a number from 0 to {LARGEST:g}"
     return _with(recipe, field, value)
 
 
