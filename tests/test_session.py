@@ -239,7 +239,7 @@ def test_the_journal_is_strict_json_with_nan_in_it(options: dict) -> None:
     back = strict_json.loads(next(line for line in text.splitlines() if '"nan"' in line))
     assert isinstance(back["loss"], float)
     config = json.loads((Path(options["run_dir"]) / "config.json").read_text())
-    assert config["arch"] == "resnet18" and config["format"] == 1
+    assert config["arch"] == "resnet18" and config["format"] == 2
     assert [line["event"] for line in lines[:3]] == ["train", "mask", "step"]
 
 

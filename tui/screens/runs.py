@@ -92,7 +92,7 @@ class RunsScreen(WholeScreen):
         style = "strong" if str(run.path) == self._own else "text"
         pieces: list[Piece] = [
             (f" {here}{mark} ", "text"),
-            (padded(self.glyphs.text(visible(run.name)), min(34, max(10, width - 57))), style),
+            (padded(self.glyphs.text(visible(run.name)), min(34, max(14, width - 57))), style),
             (f" {run.state:<8}", "dim"),
             (f"{run.steps:>8,} steps  ", "text"),
             (self.glyphs.text(best_words(run)), "text"),
