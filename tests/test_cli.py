@@ -164,7 +164,7 @@ def test_what_is_wrong_at_once(
         (["--trainable", "layer9"], "layer"),
         (["--batch-size", "400"], "there are only 24 training images"),
         (["--device", "tpu"], "choose auto, cpu, cuda, cuda:N or mps"),
-        (["--weights", "demo"], "no demo weights yet"),
+        (["--weights", "demo", "--arch", "resnet34"], "is a resnet18"),
         (["--weights", "cut.pth"], "truncated"),
         (["--weights", "IMAGENET1K_V9"], "did you mean IMAGENET1K_V1"),
         (["--data", "empty"], "no class folders"),
@@ -189,7 +189,7 @@ def test_what_the_engine_finds_wrong(
             image.unlink()
         folder.rmdir()
     given = {"--data": str(images), "--weights": "none", "--device": "cpu", "--image-size": "32"}
-    given |= {arguments[0]: arguments[1]}
+    given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
     words = [word for pair in given.items() for word in pair]
     done = run("train", "--json", *words, env=environment, cwd=tmp_path)
     assert told in refused(done)
@@ -205,7 +205,7 @@ def test_weights_that_are_not_here_stop_a_run_on_own_data(
     sentence = refused(done)
     assert "resnet18-f37072fd.pth" in sentence
     assert str(tmp_path / "torch" / "hub" / "checkpoints") in sentence
-    assert "--weights none" in sentence
+    assert "--weights demo" in sentence and "--weights none" in sentence
 
 
 # --- layers -------------------------------------------------------------------------------------

@@ -288,7 +288,7 @@ def test_pretrained_rates_are_a_tenth(options: dict, tmp_path: Path) -> None:
         ({"trainable": ("",)}, ["--trainable", "layer4"]),
         ({"run_dir": "/proc/run"}, ["--run-dir /proc/run", "another folder"]),
         ({"strategy": "everything"}, ["--strategy everything", "full"]),
-        ({"weights": "demo"}, ["--weights demo"]),
+        ({"weights": "demo", "arch": "resnet34"}, ["--weights demo", "resnet18"]),
         ({"weights": "IMAGENET1K_V7"}, ["IMAGENET1K_V7", "IMAGENET1K_V1"]),
         ({"weights": "missing.pth"}, ["missing.pth", "no such file"]),
         ({"image_size": 16}, ["--image-size 16", "32"]),
