@@ -144,8 +144,8 @@ def _demo(arch: str, why: str = "") -> Weights:
     path = demo_weights.path()
     if not path.is_file():
         raise ModelProblem(
-            f"--weights demo: {path} is missing from this installation; install tl-tui again, "
-            "or use --weights none, default, or a file."
+            f"--weights demo: no demo weights are shipped with this version ({path.name} is not "
+            "there); use --weights none, default, or a file."
         )
     state = _read_state(path)
     return Weights(demo_weights.LABEL, why, None, state, demo_weights.transforms(path))

@@ -13,7 +13,6 @@ import pytest
 import torch
 from PIL import Image
 
-import demo_data
 from benchmarks import backbone_sets, backbone_worth
 from demo_data.backbone import crops, distil, export, pictures, views
 from engine import models
@@ -104,6 +103,10 @@ def test_balanced_accuracy_is_the_mean_over_classes() -> None:
 def test_the_benchmark_makes_its_table(tmp_path: Path) -> None:
     """One seed, a step or two: the numbers mean nothing, the table is whole."""
     command = [sys.executable, "-m", "benchmarks.backbone_worth", "--work", tmp_path / "work"]
+    torch.save({"student": distil.Student().state_dict(), "done": 0}, tmp_path / "checkpoint.pt")
+    weights = tmp_path / "untrained.safetensors"
+    export.export(tmp_path / "checkpoint.pt", weights, image_size=64)
+    command += ["--weights", weights]
     small = "--sets faces --seeds 1 --sides 32 --short 1 --long 2 --tuning 1 --workers 1"
     command += ["--out", tmp_path / "out", *small.split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -112,6 +115,6 @@ def test_the_benchmark_makes_its_table(tmp_path: Path) -> None:
     for row in ("demo backbone", "random backbone", "last stage", "full", "scratch", "chance"):
         assert row in table, table
     result = json.loads((tmp_path / "out" / "backbone_worth.json").read_text())
-    assert result["weights_sha256"] == backbone_worth.digest(str(demo_data.weights_file()))
+    assert result["weights_sha256"] == backbone_worth.digest(str(weights))
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0 and "1/" not in again.stdout  # every cell was kept

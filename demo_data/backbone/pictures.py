@@ -49,7 +49,7 @@ SOURCES = (
         "mate-backgrounds",
         "deb",
         "1.26.0-1",
-        "GPL-2+; Ubuntu-Mate-* and Arc-* CC-BY-SA-4.0",
+        "GPL-2+; Ubuntu-Mate-* CC-BY-SA-4.0",
         "usr/share/backgrounds",
     ),
     Source(
@@ -92,7 +92,7 @@ SOURCES = (
         "scikit-image",
         "wheel",
         "0.26.0",
-        "public domain, CC0 and BSD-3-Clause, by picture",
+        "CC0, public domain or no known restrictions, by picture",
         "skimage/data",
         only=(
             "astronaut.png",
@@ -116,7 +116,7 @@ SOURCES = (
     Source(
         "scikit-learn",
         "wheel",
-        "1.9.0",
+        "1.9.1",
         "CC-BY-2.0",
         "sklearn/datasets/images",
     ),
