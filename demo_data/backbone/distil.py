@@ -244,7 +244,7 @@ def _scales(
                 sums.append([torch.zeros(values.shape[1]), torch.zeros(values.shape[1])])
             sums[index][0] += values.mean((0, 2, 3)) / batches
             sums[index][1] += values.square().mean((0, 2, 3)) / batches
-    scales = []
+    scales: list[tuple[Tensor, Tensor]] = []
     for first, second in sums:
         _average([first, second], settings.workers)
         spread = (second - first.square()).clamp_min(1e-6).sqrt()
