@@ -138,7 +138,7 @@ def open_session(
         raise Problem(
             f"--precision {recipe.precision}: {device.label} does not have it; leave it out."
         )
-    asked_size = config.image_size or table.image_size
+    asked_size = config.image_size or (None if weights.transforms else table.image_size)
     if models.fixed_image_size(config.arch) and (weights.pretrained or not config.image_size):
         asked_size = None  # its positions were learnt for one size
     make_transform, image_size = models.transform_for(weights, asked_size)
@@ -174,7 +174,7 @@ def open_session(
     decoder = Decoder(preset, threads=min(8, (os.cpu_count() or 2) + 2))
     notes: list[str] = []
     if weights.why:
-        notes.append(f"Starting from random weights: {weights.why}.")
+        notes.append(f"Starting from {_start(weights)}: {weights.why}.")
     calibrated = any(owner.keeps_statistics for owner in stack.owners)
     if calibrated and not weights.pretrained and not config.describe_only:
         stage = _Stage("calibration", emit)
@@ -321,6 +321,12 @@ def _never_validated(folder: ImageFolder) -> list[str]:
         return []
     names = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
     return [f"No validation image of {names}: nothing will say how well that is told."]
+
+
+def _start(weights: Weights) -> str:
+    if not weights.pretrained:
+        return "random weights"
+    return f"the {weights.label}, which is no substitute for ImageNet weights"
 
 
 def _v2_as_features(weights: Weights, strategy: str | None) -> bool:
