@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -102,7 +104,7 @@ HISTORIES: dict[str, tuple[dict, Callable]] = {
 
 @pytest.mark.parametrize("name", HISTORIES)
 def test_from_every_checkpoint_it_is_the_run_that_never_stopped(
-    name: str, folder: Path, tmp_path: Path
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options, history = HISTORIES[name]
 
@@ -127,6 +129,7 @@ def test_from_every_checkpoint_it_is_the_run_that_never_stopped(
         for action in actions[:stop]:
             action(first)
         first.session.close()
+        monkeypatch.setattr(os, "cpu_count", partial(int, stop))  # other threads that decode
         second = Driven.resumed(tmp_path / f"stopped-{stop}")
         for action in actions[stop:]:
             action(second)
