@@ -263,8 +263,10 @@ def test_not_a_number_is_its_own_equal(exported: Exported) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_script_is_one_that_a_careful_person_would_write(name: str, exported: Exported) -> None:
     script, text = exported.script(name), exported.script(name).read_text()
-    assert max(len(line) for line in text.splitlines()) <= 100
-    rules = ["--isolated", "--select", "E,F,I,UP,B", "--line-length", "100"]
+    own = [line for line in text.splitlines() if str(exported.root.parent) not in line]
+    assert max(map(len, own)) <= 100
+    # How long a path is, is the user's affair; one with a space in it cannot be broken.
+    rules = ["--isolated", "--select", "E,F,I,UP,B", "--ignore", "E501"]
     subprocess.run([RUFF, "check", "--no-cache", *rules, script], check=True)
     subprocess.run(
         [RUFF, "format", "--check", "--isolated", "--line-length", "100", script], check=True

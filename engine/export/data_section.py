@@ -19,7 +19,7 @@ from ..data import ImageFolder, Sample, printable
 from ..data.decoding import LONGEST
 from ..data.image_folder import VALIDATION_NAMES
 from .facts import DataSection, ImageFacts
-from .literals import literal, quoted
+from .literals import literal, path_lines, quoted
 
 MOST_NAMED = 12
 """Classes that are named in the script; more are read from the folder."""
@@ -78,7 +78,7 @@ def _by_folders(folder: ImageFolder, root: str, *, deep: bool, named: bool) -> D
     top = 'DATA / "train"' if split else "DATA"
     within = f"({top})" if split else top
     what = f"train/ and {beside}/, with a folder a class in each" if beside else "a folder a class"
-    settings = [f"DATA = Path({quoted(root)})  # {what}"]
+    settings = path_lines("DATA", root, what)
     if named:
         settings.append(f"CLASSES = {literal(list(folder.classes), 10)}")
     else:
@@ -130,8 +130,8 @@ def _by_labels(folder: ImageFolder, root: str, labels: str) -> DataSection:
         header = [cell.strip().lower() for cell in file.readline().split(",")]
     split = "split" in header
     settings = [
-        f"DATA = Path({quoted(root)})",
-        f"LABELS = Path({quoted(labels)})  # its columns: {', '.join(header)}",
+        *path_lines("DATA", root),
+        *path_lines("LABELS", labels, f"its columns: {', '.join(header)}"),
         f"CLASSES = {literal(list(folder.classes), 10)}",
     ]
     code = [
@@ -174,7 +174,7 @@ def _broken(line: str) -> list[str]:
 
 def _by_listing(folder: ImageFolder, root: str, name: str) -> DataSection:
     settings = [
-        f"DATA = Path({quoted(root)})",
+        *path_lines("DATA", root),
         f"LISTING = Path(__file__).with_name({quoted(name)})  # its columns: path, label, split",
         f"CLASSES = {literal(list(folder.classes), 10)}",
     ]

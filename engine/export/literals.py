@@ -63,3 +63,16 @@ def quoted(text: str) -> str:
     if shown[0] == "'" and '"' not in shown:
         return f'"{shown[1:-1]}"'
     return shown
+
+
+def path_lines(name: str, path: object, comment: str = "") -> list[str]:
+    """A path as a setting, with what it is beside it if there is room, else above it."""
+    text = quoted(str(path))
+    line = f"{name} = Path({text})"
+    beside = f"{line}  # {comment}" if comment else line
+    if len(beside) <= WIDTH:
+        return [beside]
+    above = [f"# {comment[0].upper()}{comment[1:]}."] if comment else []
+    if len(line) <= WIDTH:
+        return [*above, line]
+    return [*above, f"{name} = Path(", f"    {text}", ")"]
