@@ -241,7 +241,7 @@ def test_the_journal_is_strict_json_with_nan_in_it(options: dict) -> None:
     assert isinstance(back["loss"], float)
     config = json.loads((Path(options["run_dir"]) / "config.json").read_text())
     assert config["arch"] == "resnet18" and config["format"] == 2
-    assert [line["event"] for line in lines[:3]] == ["train", "mask", "step"]
+    assert [line["event"] for line in lines[:4]] == ["train", "command", "mask", "step"]
 
 
 def test_an_image_that_cannot_be_read_is_skipped_and_named(options: dict) -> None:
