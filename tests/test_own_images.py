@@ -147,6 +147,7 @@ def test_r_trains_to_a_result_that_can_be_looked_at(screen, tmp_path: Path) -> N
     terminal.wait_for(r"2 epochs done")
     terminal.wait_for(r"\d+ of 40")
     terminal.press("e")
+    terminal.wait_for(r"\[summary\]")
     terminal.wait_for(r"\d+ of 40, .* \(")
     terminal.press("tab")
     terminal.wait_for("no face")
