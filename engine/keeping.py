@@ -15,10 +15,10 @@ from .problem import Problem
 from .protocol import AnyEvent, CheckpointSaved
 
 if TYPE_CHECKING:
-    from .course import Course
     from .opened import Opened
     from .record import Record
     from .starts import Starts
+    from .steering import Steering
     from .trainer import Snapshot
     from .validation import Validation
 
@@ -35,25 +35,43 @@ class Keeping:
     def __init__(
         self,
         opened: Opened,
-        course: Course,
+        steering: Steering,
         starts: Starts,
         validation: Validation,
         record: Record,
         emit: Callable[[AnyEvent], None],
     ) -> None:
-        self.opened, self.course, self.starts = opened, course, starts
+        self.opened, self.course, self.starts = opened, steering.course, starts
+        self.steering = steering
         self.validation, self.record, self.emit = validation, record, emit
         self._saved: tuple[int, int, int] | None = None
         self._tried: tuple[int, int, int] | None = None
+        self._saved_wishes: tuple[Any, ...] = ()
         self._unsaved_best: tuple[Snapshot, dict[str, Any]] | None = None
 
     def up_to_date(self) -> bool:
         """There is a checkpoint of the weights as they are, or nothing was trained."""
         return self._saved == self.course.here or self.course.steps_ever == 0
 
+    def complete(self) -> bool:
+        """A resume from `last` would find everything as it is, wishes for the coming step too."""
+        return self.up_to_date() and self._saved_wishes == self._wishes()
+
+    def _wishes(self) -> tuple[Any, ...]:
+        course, steering, trainer = self.course, self.steering, self.opened.trainer
+        modes = dict(steering.norm_modes)
+        now = (course.wanted, steering.strategy, modes, trainer.recipe, trainer.rates)
+        return (*now, course.cycle, course.plan)
+
     def tried(self) -> bool:
         """The weights as they are were saved, or could not be and that was told."""
         return self._tried == self.course.here or self.up_to_date()
+
+    def resumed(self, name: str) -> None:
+        """The weights as they are stand in a checkpoint already."""
+        self._tried = self.course.here
+        if name == "last":
+            self._saved, self._saved_wishes = self.course.here, self._wishes()
 
     def save(self, name: str = "last") -> None:
         """Write a checkpoint; a failure is told and not raised: the run goes on.
@@ -77,7 +95,7 @@ class Keeping:
             return
         self._tell(name, about)
         if name == "last":
-            self._saved = self.course.here
+            self._saved, self._saved_wishes = self.course.here, self._wishes()
         if best:
             try:
                 checkpoint.link(path, "best.safetensors")
@@ -135,8 +153,13 @@ class Keeping:
             "trainable": freezing.names_of(stack, trainer.applied),
             "wanted": freezing.names_of(stack, course.wanted),
             "recipe": msgspec.structs.asdict(trainer.recipe),
+            "strategy": self.steering.strategy,
+            "norm_modes": {
+                stack.owners[owner].name: mode for owner, mode in self.steering.norm_modes.items()
+            },
             "rates": {row.name: rate for row, rate in zip(stack.rows, trainer.rates, strict=True)},
             "cycle": msgspec.structs.asdict(course.cycle),
             "plan": msgspec.to_builtins(course.plan),
+            "validated": self.validation.tried(),
             "best": None if best is None else msgspec.to_builtins(best),
         }

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 from torchvision.transforms._presets import ImageClassification
 
-from . import fetch
+from . import demo_weights, fetch
 from .problem import Problem
 
 DOWNLOAD_SECONDS = 600.0
@@ -34,16 +34,16 @@ class ModelProblem(Problem):
 class WeightsMissing(ModelProblem):
     """The weights wanted are not at hand; the user has to choose others or bring them."""
 
-    choices = ("none",)
-
-    def __init__(self, sentence: str, short: str) -> None:
+    def __init__(self, sentence: str, short: str, choices: tuple[str, ...]) -> None:
         """
         Args:
             sentence: What is missing, where to put it, what else can be done.
             short: The same as a reason, for where another start was taken.
+            choices: Values for `--weights` that would work.
         """
         super().__init__(sentence)
         self.short = short
+        self.choices = choices
 
 
 @dataclass
@@ -58,6 +58,8 @@ class Weights:
     """The torchvision entry, for its transforms; None for random weights and files."""
     state: dict[str, Tensor] | None
     """None is random."""
+    transforms: partial | None = None
+    """Makes the transform that belongs to them, where there is no torchvision entry."""
 
     @property
     def pretrained(self) -> bool:
@@ -99,7 +101,8 @@ def choose_weights(
     Args:
         arch: A torchvision classification model.
         asked: auto, default, demo, none, the name of an entry, or a file.
-        embedded_demo: The data is the embedded demo; only there does auto fall back.
+        embedded_demo: The data is the embedded demo; only there does auto fall back: to the demo
+            backbone, which is for one arch, else to random weights.
         progress: Told what is going on, in a few words.
 
     Raises:
@@ -110,21 +113,20 @@ def choose_weights(
     if asked == "none":
         return Weights("random", "", None, None)
     if asked == "demo":
-        raise ModelProblem(
-            "--weights demo: this version ships no demo weights yet; "
-            "use --weights none, default, or a file."
-        )
+        return _demo(arch)
     entries = torchvision.models.get_model_weights(arch)
     names = [entry.name for entry in entries]
     if asked in ("auto", "default"):
         try:
-            return _from_torchvision(entries["DEFAULT"], progress)
+            return _from_torchvision(arch, entries["DEFAULT"], progress)
         except WeightsMissing as missing:
             if asked == "auto" and embedded_demo:
+                if demo_weights.made_for(arch):
+                    return _demo(arch, missing.short)
                 return Weights("random", missing.short, None, None)
             raise
     if asked in names or asked.upper() in names:
-        return _from_torchvision(entries[asked.upper()], progress)
+        return _from_torchvision(arch, entries[asked.upper()], progress)
     if Path(asked).exists() or Path(asked).suffix in (".pth", ".pt", ".safetensors", ".bin"):
         return _from_file(arch, Path(asked))
     near = difflib.get_close_matches(asked.upper(), names, n=2, cutoff=0.4)
@@ -132,7 +134,24 @@ def choose_weights(
     raise ModelProblem(f"--weights {asked}: neither a file nor an entry of {arch}; {hint}")
 
 
-def _from_torchvision(entry: WeightsEnum, progress: Callable[[str], None]) -> Weights:
+def _demo(arch: str, why: str = "") -> Weights:
+    """The backbone that comes with tl-tui; `why` it is taken, if it was not asked for."""
+    if arch != demo_weights.ARCH:
+        raise ModelProblem(
+            f"--weights demo: the demo backbone is a {demo_weights.ARCH} and cannot be used for "
+            f"{arch}; use --weights none, default, or a file."
+        )
+    path = demo_weights.path()
+    if not path.is_file():
+        raise ModelProblem(
+            f"--weights demo: no demo weights are shipped with this version ({path.name} is not "
+            "there); use --weights none, default, or a file."
+        )
+    state = _read_state(path)
+    return Weights(demo_weights.LABEL, why, None, state, demo_weights.transforms(path))
+
+
+def _from_torchvision(arch: str, entry: WeightsEnum, progress: Callable[[str], None]) -> Weights:
     """An entry from torchvision's cache, else downloaded there."""
     file = fetch.weights_file_of(entry)
     path = fetch.cached_path(file.name)
@@ -140,11 +159,14 @@ def _from_torchvision(entry: WeightsEnum, progress: Callable[[str], None]) -> We
         try:
             fetch.download(file, limit_s=DOWNLOAD_SECONDS, progress=progress)
         except fetch.DownloadFailed as error:
+            choices = ("demo", "none") if demo_weights.made_for(arch) else ("none",)
+            options = ", ".join(f"--weights {choice}" for choice in choices)
             raise WeightsMissing(
                 f"The weights {entry.name} ({file.name}) are not in {path.parent} and cannot be "
-                f"downloaded: {error}. Put the file there, or use --weights none, or a file.",
-                f"no pretrained weights: {file.name} is not in {path.parent} and cannot be "
+                f"downloaded: {error}. Put the file there, or use {options}, or a file.",
+                f"no ImageNet weights: {file.name} is not in {path.parent} and cannot be "
                 f"downloaded ({error})",
+                choices,
             ) from error
     if not fetch.verify(path, file.hash_prefix):
         raise ModelProblem(
@@ -288,7 +310,7 @@ def transform_for(weights: Weights, image_size: int | None) -> tuple[partial, in
     Returns:
         A callable that makes the transform when called, and the side of its images.
     """
-    made: partial = (
+    made: partial = weights.transforms or (
         weights.entry.transforms if weights.entry else partial(ImageClassification, crop_size=224)
     )
     preset = made()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ import torchvision
 from torchvision.transforms._presets import ImageClassification
 
 from . import freezing, models
-from .data import Decoder, ImageFolder, Sample, yardstick_of
+from .data import Decoder, ImageFolder, Sample, printable, yardstick_of
 from .devices import ChosenDevice
 from .models import Weights
 from .protocol import Cycle, Plan, RunConfig, SessionOpened
@@ -38,11 +40,74 @@ class Opened:
     """The transform that belongs to the weights."""
     transform: dict[str, Any]
     """The same in plain types, as checkpoints carry it."""
+    entry: str | None
+    """The torchvision entry of the weights."""
     resolved: dict[str, Any]
     """Every choice that was made, for `config.json`."""
 
     def describe(self) -> dict[str, Any]:
-        return self.resolved
+        """Everything that `config.json` says."""
+        return {**self.resolved, "images": self.images(), "config": self.pinned()}
+
+    def images(self) -> dict[str, Any]:
+        """How many images there are, and a hash of their names and labels, in their order."""
+        return images_of(self.folder)
+
+    def pinned(self) -> dict[str, Any]:
+        """The choices that open this session again, with nothing left to any default."""
+        config, event, recipe = self.config, self.event, self.event.recipe
+        absolute = {
+            name: os.path.abspath(value)
+            for name in ("data", "labels")
+            if (value := getattr(config, name)) is not None
+        }
+        return msgspec.to_builtins(
+            msgspec.structs.replace(
+                config,
+                **absolute,
+                weights=self._weights(),
+                strategy=event.strategy,
+                batch_size=event.batch_size,
+                image_size=event.image_size,
+                optimizer=recipe.optimizer,
+                lr=recipe.lr_head,
+                lr_pretrained=recipe.lr_pretrained,
+                lr_decay=recipe.lr_decay,
+                momentum=recipe.momentum if recipe.optimizer == "sgd" else None,
+                weight_decay=recipe.weight_decay,
+                lr_schedule=recipe.schedule,
+                warmup=recipe.warmup,
+                epochs=recipe.epochs,
+                augmentation=recipe.augmentation,
+                balance=recipe.balance,
+                precision=recipe.precision,
+                run_dir=None,
+            )
+        )
+
+    def _weights(self) -> str:
+        """The weights it began from, as `--weights` takes them."""
+        asked = self.config.weights
+        if not self.event.pretrained:
+            return "none"
+        if self.entry is not None and asked in ("auto", "default"):
+            return self.entry
+        if asked in ("auto", "default"):
+            return "demo"
+        return os.path.abspath(asked) if os.path.exists(asked) else asked
+
+
+def images_of(folder: ImageFolder) -> dict[str, Any]:
+    """How many images there are, and a hash of their names and labels, in their order."""
+    digest = hashlib.sha256()
+    for sample in (*folder.train, *folder.val):
+        name = "/".join(sample.path.rsplit("/", 2)[-2:])  # the folder may lie elsewhere
+        digest.update(f"{sample.label}\0{printable(name)}\0".encode())
+    return {
+        "train": len(folder.train),
+        "val": len(folder.val),
+        "sha256": digest.hexdigest(),
+    }
 
 
 def assemble(
@@ -139,6 +204,7 @@ def assemble(
         from_top=from_top,
         preset=preset,
         transform=models.transform_words(preset),
+        entry=weights.entry.name if weights.entry is not None else None,
         resolved=resolved,
     )
 

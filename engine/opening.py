@@ -83,8 +83,15 @@ class _Stage:
         )
 
 
-def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterator[Opened | None]:
+def open_session(
+    config: RunConfig, emit: Callable[[AnyEvent], None], *, goes_on: bool = False
+) -> Iterator[Opened | None]:
     """Open a session; yields None between stages and at last the session.
+
+    Args:
+        config: What was asked for.
+        emit: Takes every event, in order.
+        goes_on: The run directory holds this run already, and it goes on.
 
     Raises:
         Problem: what was asked for cannot be had; its text is the sentence for the user.
@@ -97,7 +104,8 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         torch.backends.cudnn.benchmark = False
     device = choose_device(config.device)
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config.arch)
-    check_run_dir(run_dir)
+    if not goes_on:
+        check_run_dir(run_dir)
     yield None
 
     stage = _Stage("data", emit)
@@ -130,7 +138,7 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
         raise Problem(
             f"--precision {recipe.precision}: {device.label} does not have it; leave it out."
         )
-    asked_size = config.image_size or table.image_size
+    asked_size = config.image_size or (None if weights.transforms else table.image_size)
     if models.fixed_image_size(config.arch) and (weights.pretrained or not config.image_size):
         asked_size = None  # its positions were learnt for one size
     make_transform, image_size = models.transform_for(weights, asked_size)
@@ -166,7 +174,7 @@ def open_session(config: RunConfig, emit: Callable[[AnyEvent], None]) -> Iterato
     decoder = Decoder(preset, threads=min(8, (os.cpu_count() or 2) + 2))
     notes: list[str] = []
     if weights.why:
-        notes.append(f"Starting from random weights: {weights.why}.")
+        notes.append(f"Starting from {_start(weights)}: {weights.why}.")
     calibrated = any(owner.keeps_statistics for owner in stack.owners)
     if calibrated and not weights.pretrained and not config.describe_only:
         stage = _Stage("calibration", emit)
@@ -313,6 +321,12 @@ def _never_validated(folder: ImageFolder) -> list[str]:
         return []
     names = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
     return [f"No validation image of {names}: nothing will say how well that is told."]
+
+
+def _start(weights: Weights) -> str:
+    if not weights.pretrained:
+        return "random weights"
+    return f"the {weights.label}, which is no substitute for ImageNet weights"
 
 
 def _v2_as_features(weights: Weights, strategy: str | None) -> bool:

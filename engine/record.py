@@ -21,20 +21,27 @@ from . import __version__, strict_json
 from .problem import Problem
 from .protocol import LayerMeasurement, RowInfo, StepTaken
 
-FORMAT = 1
-"""Version of the run directory's format; in `config.json`."""
+FORMAT = 2
+"""Version of the run directory's format; in `config.json`. 2 has what a resume needs."""
+CONFIG, JOURNAL, CHECKPOINTS = "config.json", "journal.jsonl", "checkpoints"
+"""Names within a run directory."""
 
 
 class RunDirectoryProblem(Problem):
     """The run directory cannot be used; the text says why and what to do."""
 
 
+def runs_directory() -> Path:
+    """Where runs go by default: `$XDG_STATE_HOME/tl-tui/runs`."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "tl-tui" / "runs"
+
+
 def default_run_dir(arch: str) -> Path:
     """`$XDG_STATE_HOME/tl-tui/runs/<time>-<arch>-<four letters>`."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     letters = "".join(random.SystemRandom().choices(string.ascii_lowercase, k=4))
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{arch}-{letters}"
-    return Path(state) / "tl-tui" / "runs" / name
+    return runs_directory() / name
 
 
 def check_run_dir(path: Path) -> None:
@@ -61,8 +68,10 @@ def check_run_dir(path: Path) -> None:
         raise RunDirectoryProblem(f"{where}: it cannot be written; name another folder.")
     for folder in missing:
         folder.rmdir()  # nothing is left behind before the first step
-    if (path / "journal.jsonl").exists():
-        raise RunDirectoryProblem(f"{where}: it holds a run already; name a new folder.")
+    if (path / JOURNAL).exists():
+        raise RunDirectoryProblem(
+            f"{where}: it holds a run already; name a new folder, or `tl-tui resume` it."
+        )
 
 
 class Record:
@@ -86,18 +95,32 @@ class Record:
         Raises:
             RunDirectoryProblem: it cannot be written, or another engine writes it.
         """
+        self._open(config)
+
+    def go_on(self) -> None:
+        """Lock a directory that holds a run, and write its journal further.
+
+        Raises:
+            RunDirectoryProblem: it cannot be written, or another engine writes it.
+        """
+        self._open(None)
+
+    def _open(self, config: dict[str, Any] | None) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            journal = open(self.path / "journal.jsonl", "a", encoding="utf-8", buffering=1)
+            journal = open(self.path / JOURNAL, "a", encoding="utf-8", buffering=1)
             try:
                 fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                sentence = f"--run-dir {self.path}: another engine writes this run."
+                journal.close()
+                sentence = f"{self.path}: another engine writes this run; end that one first."
                 raise RunDirectoryProblem(sentence) from error
-            owner = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()}
-            whole = {"format": FORMAT, "tl_tui": __version__, "engine": owner, **config}
-            text = strict_json.dumps(whole)
-            (self.path / "config.json").write_text(text + "\n", encoding="utf-8")
+            if config is None:
+                _end_torn_line(self.path / JOURNAL)
+            else:
+                whole = {"format": FORMAT, "tl_tui": __version__, "engine": owner(), **config}
+                text = strict_json.dumps(whole)
+                (self.path / CONFIG).write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             raise RunDirectoryProblem(
                 f"--run-dir {self.path}: it cannot be written ({error.strerror or error}); "
@@ -126,8 +149,9 @@ class Record:
                 self._tell_failure(error)
 
     def close(self) -> None:
-        """Sync to disk and unlock."""
+        """Sync to disk and unlock. The last line says that the run was left and not cut off."""
         if self._journal is not None:
+            self.note("closed")
             self.sync()
             with contextlib.suppress(OSError):  # told already
                 self._journal.close()
@@ -144,9 +168,21 @@ class Record:
         if not self._failed:
             self._failed = True
             self.on_failure(
-                f"{self.path / 'journal.jsonl'} cannot be written ({error.strerror or error}); "
+                f"{self.path / JOURNAL} cannot be written ({error.strerror or error}); "
                 "make room. Training goes on, and what happens now is not recorded."
             )
+
+
+def owner() -> dict[str, Any]:
+    """Which engine writes: host, process, and since which start of the machine."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()}
+
+
+def _end_torn_line(journal: Path) -> None:
+    """What was cut off in the middle of a line must not swallow the next one."""
+    with open(journal, "rb+") as file:
+        if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+            file.write(b"\n")
 
 
 def _boot_id() -> str:

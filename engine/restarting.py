@@ -67,7 +67,7 @@ class Restarting:
             self.keeping.save(f"start-{course.start}")
         followed = course.plan is not None
         self.starts.over(origin)
-        self._begin_from(origin.snapshot.tensors)
+        self.begin_from(origin.snapshot.tensors)
         event = StartedOver(
             start=course.start,
             from_step=from_step,
@@ -92,7 +92,7 @@ class Restarting:
         snapshot = self.starts.back()
         if snapshot is None:
             raise Problem("There is no start over to take back; a step has been taken since.")
-        self._begin_from(snapshot.tensors)
+        self.begin_from(snapshot.tensors)
         origin = self.starts.origin
         event = StartOverUndone(
             start=course.start,
@@ -114,7 +114,7 @@ class Restarting:
         self.steering.tell_recipe()
         self.emit(MaskPlanned(trainable=tuple(sorted(self.course.wanted)), why=why))
 
-    def _begin_from(self, tensors: Mapping[str, Tensor]) -> None:
+    def begin_from(self, tensors: Mapping[str, Tensor]) -> None:
         """Everything was put to a known state."""
         self.audit.begin_from(tensors, self.course.wanted)
         self.moved = Moved(self.opened.stack, self.starts.origin.snapshot.tensors)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from . import freezing, memory_limit, price_model
 from .course import Course, Mask
 from .folds import CrossValidation
@@ -86,7 +88,9 @@ class Run:
         self.skipped = Skipped(opened.folder, self.record, emit)
         self.validation = Validation(opened, self.course, self.record, emit, self.skipped)
         self.starts = Starts(opened, self.course)
-        self.keeping = Keeping(opened, self.course, self.starts, self.validation, self.record, emit)
+        self.keeping = Keeping(
+            opened, self.steering, self.starts, self.validation, self.record, emit
+        )
         self.restarting = Restarting(
             opened, self.steering, self.starts, self.keeping, self.record, emit
         )
@@ -105,7 +109,9 @@ class Run:
     def handle(self, command: AnyCommand) -> str:
         """Do a command or note it; returns why it is refused, empty if it is not."""
         try:
-            if not self._steer(command) and not self._train_or_stop(command):
+            if self._steer(command) or self._train_or_stop(command):
+                self.record.note("command", **msgspec.to_builtins(command))
+            else:
                 self._look(command)
         except Problem as problem:
             return str(problem)
@@ -290,7 +296,7 @@ class Run:
     def close(self) -> None:
         """Save what was trained since the last checkpoint, and flush the journal."""
         self._side.drop_all()
-        if self.record.begun and not self.keeping.up_to_date():
+        if self.record.begun and self.course.steps_ever and not self.keeping.complete():
             self.keeping.save()
         self.record.close()
         self.opened.decoder.close()
@@ -417,6 +423,7 @@ class Run:
     def _end_training(self, reason: str) -> None:
         course = self.course
         course.stop()
+        self.record.note("train_ended", start=course.start, step=course.step, reason=reason)
         self.emit(TrainEnded(start=course.start, step=course.step, reason=reason))  # type: ignore[arg-type]
 
     # --- looking without changing ---------------------------------------------------------------

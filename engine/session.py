@@ -9,24 +9,27 @@ torch is imported by the first stage of opening, not by this module: the socket 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import tensorboard
+from . import errands, tensorboard
 from .problem import Problem
 from .protocol import (
     AnyCommand,
     AnyEvent,
     Confirmed,
+    Errand,
+    ErrandEnded,
     Hello,
     LoadingProgressed,
     Open,
     OpenFailed,
     Refused,
-    RunConfig,
+    ResumeRun,
     Shutdown,
 )
+from .run_folder import checkpoint_path, reopening
 
 if TYPE_CHECKING:
     from .opened import Opened
@@ -52,6 +55,8 @@ class Session:
         self._opening: Iterator[Opened | None] | None = None
         self._stage = ""
         self._board: tensorboard.TensorBoard | None = None
+        self._resumes: ResumeRun | None = None
+        self._errand: Iterator[AnyEvent | None] | None = None
 
     @property
     def busy(self) -> str:
@@ -62,8 +67,10 @@ class Session:
         """Do a command or note it for `work()`; answers with one Confirmed or Refused."""
         if isinstance(command, (Hello, Shutdown)):
             return  # the server's own
-        if isinstance(command, Open):
+        if isinstance(command, (Open, ResumeRun)):
             refusal = self._open(command)
+        elif isinstance(command, Errand):
+            refusal = self._begin_errand(command)
         elif self.run is None:
             refusal = "The session is not open yet."
         else:
@@ -75,6 +82,9 @@ class Session:
 
     def work(self) -> bool:
         """Do one unit of work; False if there is nothing to do."""
+        if self._errand is not None:
+            self._do_errand()
+            return True
         if self.run is not None:
             return self.run.work()
         if self._opening is None:
@@ -88,6 +98,8 @@ class Session:
 
     def close(self) -> None:
         """Save what was trained, flush the journal and end what runs beside."""
+        if isinstance(self._errand, Generator):
+            self._errand.close()  # it takes away what it has half written
         if self.run is not None:
             self.run.close()
         if self._board is not None:
@@ -98,16 +110,41 @@ class Session:
             self._board.heard(event)
         self.emit(event)
 
-    # --- opening --------------------------------------------------------------------------------
+    # --- errands --------------------------------------------------------------------------------
 
-    def _open(self, command: Open) -> str:
-        if self.run or self._opening:
-            return "A session is open already."
-        self._opening = self._stages(command.config)
+    def _begin_errand(self, command: Errand) -> str:
+        if self._errand is not None:
+            return "Another errand is being done."
+        self._errand = errands.begin(command)
         return ""
 
-    def _stages(self, config: RunConfig) -> Iterator[Opened | None]:
+    def _do_errand(self) -> None:
+        assert self._errand is not None
+        self._stage = "errand"
+        try:
+            event = next(self._errand)
+        except StopIteration:
+            event, self._errand = ErrandEnded(), None
+        except Problem as problem:
+            event, self._errand = ErrandEnded(failure=str(problem)), None
+        finally:
+            self._stage = ""
+        if event is not None:
+            self.emit(event)
+
+    # --- opening --------------------------------------------------------------------------------
+
+    def _open(self, command: Open | ResumeRun) -> str:
+        if self.run or self._opening:
+            return "A session is open already."
+        self._resumes = command if isinstance(command, ResumeRun) else None
+        self._opening = self._stages(command)
+        return ""
+
+    def _stages(self, command: Open | ResumeRun) -> Iterator[Opened | None]:
         """The stages of opening; the import of torch is the first."""
+        resumes = isinstance(command, ResumeRun)
+        config = reopening(command) if isinstance(command, ResumeRun) else command.config
         if config.tensorboard:
             tensorboard.require()
         self.emit(LoadingProgressed(stage="torch", done=False))
@@ -118,7 +155,7 @@ class Session:
         seconds = time.perf_counter() - began
         detail = torch_versions()
         self.emit(LoadingProgressed(stage="torch", done=True, detail=detail, seconds=seconds))
-        yield from open_session(config, self.emit)
+        yield from open_session(config, self.emit, goes_on=resumes)
 
     def _open_further(self) -> None:
         assert self._opening is not None
@@ -135,5 +172,18 @@ class Session:
         self._opening = None
         if opened.config.tensorboard:
             self._board = tensorboard.TensorBoard(opened.event)
-        self.run = Run(opened, self._emit, self.on_run_dir)
+        run = Run(opened, self._emit, self.on_run_dir)
+        told = None
+        if self._resumes is not None:
+            from . import checkpoint, resuming
+
+            try:
+                saved = checkpoint.read(checkpoint_path(self._resumes))
+                told = resuming.go_on(run, self._resumes, saved)
+            except Problem as problem:
+                self.emit(OpenFailed(sentence=str(problem)))
+                return
+        self.run = run
         self.emit(opened.event)
+        if told is not None:
+            self.emit(told)

@@ -5,7 +5,7 @@ Each change is journalled and told; the next step is the first that runs with it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -63,6 +63,11 @@ class Steering:
             course.follow(opened.event.plan)
             course.begin_cycle(opened.event.plan.phases[0].steps)
             self._entered = opened.event.plan.phases[0]
+
+    def resume(self, *, strategy: str | None, norm_modes: Mapping[int, NormMode]) -> None:
+        """Stand where a run stood when it was saved; the course does so already."""
+        self.strategy, self.norm_modes = strategy, dict(norm_modes)
+        self._entered = self.course.phase_to_begin()
 
     # --- the mask -------------------------------------------------------------------------------
 

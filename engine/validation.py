@@ -45,6 +45,12 @@ class Validation:
         self._best: Evaluation | None = None
         self._tried: tuple[int, int, int] | None = None
 
+    def resume(self, best: Validated | None, *, tried: bool) -> None:
+        """Stand where a run stood when it was saved."""
+        self.best = best
+        if tried:
+            self._tried = self.course.here
+
     def up_to_date(self) -> bool:
         """The last whole evaluation is of the weights as they are."""
         return self._last is not None and self._last.weights == self.course.here

@@ -39,6 +39,7 @@ from engine.protocol import (
     RecipeChanged,
     Refused,
     RestoreLayer,
+    ResumeRun,
     SessionOpened,
     SetMask,
     SetNormMode,
@@ -134,7 +135,11 @@ class ScriptedEngine:
         self._begin()
         await self.start()
 
+    async def renew(self) -> None:
+        await self.restart()
+
     async def close(self) -> None:
+        self._queue.put_nowait(None)
         self.closed = True
 
     def death_reason(self) -> str:
@@ -149,6 +154,8 @@ class ScriptedEngine:
         match command:
             case Open():
                 self._open(command)
+            case ResumeRun():
+                self.open_now()
             case SetMask():
                 mask = frozenset(command.trainable)
                 if mask != self._course.wanted and self._course.plan is not None:

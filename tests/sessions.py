@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from engine.protocol import AnyEvent, Open, RunConfig, SessionOpened
+from engine.protocol import AnyEvent, Open, ResumeRun, RunConfig, SessionOpened
 from engine.session import Session
 
 E = TypeVar("E")
@@ -24,6 +24,16 @@ class Driven:
         self.session = Session(self.events.append)
         self._id = 0
         self.do(Open, config=RunConfig(**config))
+
+    @classmethod
+    def resumed(cls, run: Path, **fields: Any) -> Driven:
+        """A session of a run that goes on."""
+        driven = cls.__new__(cls)
+        driven.events = []
+        driven.session = Session(driven.events.append)
+        driven._id = 0
+        driven.do(ResumeRun, run=str(run), **fields)
+        return driven
 
     def do(self, command: type, **fields: Any) -> list[AnyEvent]:
         """Give one command and work until nothing is left; the events it brought."""

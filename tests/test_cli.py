@@ -18,6 +18,7 @@ import pytest
 from engine import __version__
 from tests.sessions import draw_images
 from tests.terminal import Terminal
+from tui.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 TL_TUI = [sys.executable, str(ROOT / "tl_tui.py")]
@@ -76,6 +77,9 @@ def test_help_teaches(environment: dict[str, str]) -> None:
     for word in (
         "layers",
         "train",
+        "predict",
+        "evaluate",
+        "export",
         "doctor",
         "fetch",
         "--data",
@@ -86,7 +90,7 @@ def test_help_teaches(environment: dict[str, str]) -> None:
         assert word in told
 
 
-@pytest.mark.parametrize("command", ["layers", "train", "doctor", "fetch", "completion"])
+@pytest.mark.parametrize("command", [*COMMANDS])
 def test_each_command_has_help(command: str, environment: dict[str, str]) -> None:
     told = run(command, "--help", env=environment)
     assert told.returncode == 0
@@ -164,7 +168,7 @@ def test_what_is_wrong_at_once(
         (["--trainable", "layer9"], "layer"),
         (["--batch-size", "400"], "there are only 24 training images"),
         (["--device", "tpu"], "choose auto, cpu, cuda, cuda:N or mps"),
-        (["--weights", "demo"], "no demo weights yet"),
+        (["--weights", "demo", "--arch", "resnet34"], "is a resnet18"),
         (["--weights", "cut.pth"], "truncated"),
         (["--weights", "IMAGENET1K_V9"], "did you mean IMAGENET1K_V1"),
         (["--data", "empty"], "no class folders"),
@@ -189,7 +193,7 @@ def test_what_the_engine_finds_wrong(
             image.unlink()
         folder.rmdir()
     given = {"--data": str(images), "--weights": "none", "--device": "cpu", "--image-size": "32"}
-    given |= {arguments[0]: arguments[1]}
+    given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
     words = [word for pair in given.items() for word in pair]
     done = run("train", "--json", *words, env=environment, cwd=tmp_path)
     assert told in refused(done)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+from safetensors import safe_open
 from safetensors.torch import save_file
 
+import demo_data
+from demo_data.backbone import distil, export
 from engine import fetch, models
 from engine.problem import Problem
 
@@ -34,8 +38,23 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def chosen(asked: str, *, demo: bool = False) -> models.Weights:
-    return models.choose_weights("resnet18", asked, embedded_demo=demo)
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for the demo backbone: untrained, in its form."""
+    torch.save({"student": distil.Student().state_dict(), "done": 0}, tmp_path / "checkpoint.pt")
+    file = tmp_path / "demo.safetensors"
+    export.export(tmp_path / "checkpoint.pt", file, image_size=96)
+    monkeypatch.setattr(demo_data, "weights_file", lambda: file)
+    return file
+
+
+@pytest.fixture
+def not_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_data, "weights_file", lambda: tmp_path / "gone.safetensors")
+
+
+def chosen(asked: str, *, demo: bool = False, arch: str = "resnet18") -> models.Weights:
+    return models.choose_weights(arch, asked, embedded_demo=demo)
 
 
 def built(weights: models.Weights, seed: int = 0) -> models.BuiltModel:
@@ -127,18 +146,61 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_without_internet_the_demo_falls_back_and_says_why(hub: Path) -> None:
+def test_without_internet_the_demo_falls_back_and_says_why(hub: Path, shipped: Path) -> None:
     weights = chosen("auto", demo=True)
-    assert not weights.pretrained and weights.label == "random"
+    assert weights.pretrained and weights.label == "demo backbone"
     assert "resnet18-f37072fd.pth" in weights.why
+    weights = chosen("auto", demo=True, arch="resnet34")
+    assert not weights.pretrained and weights.label == "random"
+    assert "resnet34-b627a593.pth" in weights.why
 
 
 @pytest.mark.parametrize("asked", ["auto", "default", "IMAGENET1K_V1"])
-def test_without_internet_own_data_is_asked_about(asked: str, hub: Path) -> None:
+def test_without_internet_own_data_is_asked_about(asked: str, hub: Path, shipped: Path) -> None:
     with pytest.raises(models.WeightsMissing) as caught:
         chosen(asked)
     assert "resnet18-f37072fd.pth" in str(caught.value) and str(hub) in str(caught.value)
-    assert caught.value.choices == ("none",)
+    assert caught.value.choices == ("demo", "none")
+    with pytest.raises(models.WeightsMissing) as caught:
+        chosen(asked, arch="resnet50")
+    assert caught.value.choices == ("none",) and "demo" not in str(caught.value)
+
+
+def test_the_demo_backbone_is_copied_into_the_model(shipped: Path) -> None:
+    weights = chosen("demo")
+    assert weights.pretrained and weights.label == "demo backbone" and not weights.why
+    model = built(weights).model
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert weights.state is not None
+    for name, tensor in model.state_dict().items():
+        if not name.startswith("fc."):
+            assert torch.equal(tensor, weights.state[name].to(tensor.dtype)), name
+    assert torch.equal(model.fc.weight, built(chosen("none")).head.weight)
+
+
+def test_the_demo_backbone_has_its_own_picture_size_and_normalisation(shipped: Path) -> None:
+    with safe_open(shipped, framework="pt") as file:
+        facts = file.metadata()
+    make, size = models.transform_for(chosen("demo"), None)
+    assert size == int(facts["image_size"]) and make().crop_size == [size]
+    assert list(make().mean) == json.loads(facts["mean"])
+    assert facts["arch"] == "resnet18" and facts["licence"] == "Apache-2.0"
+    assert size == 96 and models.transform_for(chosen("demo"), 64)[1] == 64
+
+
+def test_the_demo_backbone_is_for_one_arch_only() -> None:
+    with pytest.raises(Problem, match="is a resnet18 and cannot be used for resnet50"):
+        chosen("demo", arch="resnet50")
+
+
+def test_a_version_that_ships_no_demo_backbone(hub: Path, not_shipped: None) -> None:
+    with pytest.raises(Problem, match="no demo weights are shipped"):
+        chosen("demo")
+    weights = chosen("auto", demo=True)
+    assert weights.label == "random" and "resnet18-f37072fd.pth" in weights.why
+    with pytest.raises(models.WeightsMissing) as caught:
+        chosen("auto")
+    assert caught.value.choices == ("none",) and "demo" not in str(caught.value)
 
 
 def test_the_cache_is_used_and_its_hash_checked(

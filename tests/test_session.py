@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import demo_data
 from engine import strict_json
 from engine.protocol import (
     Audit,
@@ -239,8 +240,8 @@ def test_the_journal_is_strict_json_with_nan_in_it(options: dict) -> None:
     back = strict_json.loads(next(line for line in text.splitlines() if '"nan"' in line))
     assert isinstance(back["loss"], float)
     config = json.loads((Path(options["run_dir"]) / "config.json").read_text())
-    assert config["arch"] == "resnet18" and config["format"] == 1
-    assert [line["event"] for line in lines[:3]] == ["train", "mask", "step"]
+    assert config["arch"] == "resnet18" and config["format"] == 2
+    assert [line["event"] for line in lines[:4]] == ["train", "command", "mask", "step"]
 
 
 def test_an_image_that_cannot_be_read_is_skipped_and_named(options: dict) -> None:
@@ -277,6 +278,25 @@ def test_pretrained_rates_are_a_tenth(options: dict, tmp_path: Path) -> None:
     assert opened.weights == "file backbone.pth"
 
 
+@pytest.mark.skipif(not demo_data.weights_file().is_file(), reason="no demo weights are shipped")
+def test_the_demo_learns_from_the_demo_backbone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a newcomer without internet sees: thirty presses, the head alone."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):  # refused: no internet
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    driven = Driven(device="cpu", run_dir=str(tmp_path / "run"))
+    opened = driven.opened
+    assert opened.weights == "demo backbone" and opened.pretrained
+    assert "resnet18-f37072fd.pth" in opened.weights_why
+    assert opened.strategy == "feature-extraction"
+    assert any("no substitute for ImageNet weights" in note for note in opened.notes)
+    driven.do(Train, steps=30)
+    found = losses(driven)
+    assert sum(found[-5:]) < sum(found[:5])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -288,7 +308,7 @@ def test_pretrained_rates_are_a_tenth(options: dict, tmp_path: Path) -> None:
         ({"trainable": ("",)}, ["--trainable", "layer4"]),
         ({"run_dir": "/proc/run"}, ["--run-dir /proc/run", "another folder"]),
         ({"strategy": "everything"}, ["--strategy everything", "full"]),
-        ({"weights": "demo"}, ["--weights demo"]),
+        ({"weights": "demo", "arch": "resnet34"}, ["--weights demo", "resnet18"]),
         ({"weights": "IMAGENET1K_V7"}, ["IMAGENET1K_V7", "IMAGENET1K_V1"]),
         ({"weights": "missing.pth"}, ["missing.pth", "no such file"]),
         ({"image_size": 16}, ["--image-size 16", "32"]),

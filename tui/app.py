@@ -20,6 +20,7 @@ from engine.protocol import (
     Audited,
     MeasurePrice,
     OpenFailed,
+    ResumeRun,
     RunConfig,
     SessionOpened,
     StepTaken,
@@ -74,6 +75,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         link: EngineLink,
         config: RunConfig,
         *,
+        resumes: ResumeRun | None = None,
         terminal: Terminal,
         animation: bool = True,
         theme: str | None = None,
@@ -82,11 +84,13 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         Args:
             link: The engine; already being started, so that the first frame waits for nothing.
             config: What to open.
+            resumes: The run that goes on; None begins one.
             terminal: What the terminal can.
             animation: Replay backward passes; else their trails stand at once.
             theme: A palette's name; None is the one of last time.
         """
         super().__init__(link, config, unicode=terminal.unicode)
+        self.dialogue.resumes = resumes
         self.terminal = terminal
         self.sub_title = f"{config.arch} · {config.data or 'demo data'}"
         if not animation:
@@ -112,7 +116,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
 
     def on_mount(self) -> None:
         cached = load_stack(self.config)
-        if cached is not None:
+        if cached is not None and self.dialogue.resumes is None:
             self.run_state.show_cached(cached)
         width, height = self.size
         letters = "Unicode" if self.terminal.unicode else "ASCII"
@@ -272,6 +276,7 @@ def run_app(
     link: EngineLink,
     config: RunConfig,
     *,
+    resumes: ResumeRun | None = None,
     terminal: Terminal,
     animation: bool = True,
     theme: str | None = None,
@@ -281,7 +286,9 @@ def run_app(
     Returns:
         The exit code: 0 left; 1 the app failed; 2 nothing could be opened; 75 ended on request.
     """
-    app = WorkbenchApp(link, config, terminal=terminal, animation=animation, theme=theme)
+    app = WorkbenchApp(
+        link, config, resumes=resumes, terminal=terminal, animation=animation, theme=theme
+    )
     app.run()
     if app.return_code == BAD_INPUT and app.run_state.question:
         import sys

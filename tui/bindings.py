@@ -220,6 +220,13 @@ KEYS: tuple[Key, ...] = (
         "for tl-tui train --config",
         title="Save the choices as a file",
     ),
+    Key(
+        ("w",),
+        "runs",
+        "w",
+        "all runs: their results and curves, one to go on with",
+        title="Runs",
+    ),
     Key(("R",), "restart", "R", "start a dead engine again", "restart", "Restart the engine"),
     Key(
         ("escape",),

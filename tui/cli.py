@@ -18,6 +18,12 @@ from .sectioned_command import write_examples, write_options
 COMMANDS = {
     "layers": "Print the layer stack: what trains, what is frozen.",
     "train": "Train without a screen.",
+    "runs": "List the runs there are.",
+    "show": "Print one run.",
+    "resume": "Go on with a run from its last checkpoint.",
+    "predict": "Say what a run's model takes images for.",
+    "evaluate": "Hold a run's model against labelled images.",
+    "export": "Write a run as a plain training script, or its model for other programs.",
     "doctor": "Say what this machine offers and what tl-tui will do with it.",
     "fetch": "Download weights, for machines without internet to find them.",
     "completion": "Print the shell's completion script.",
@@ -31,6 +37,7 @@ EXAMPLES = (
     ("which layers would train?", "tl-tui layers --strategy last-stage"),
     ("the same without a screen, ten epochs", "tl-tui train flowers/ --arch resnet50"),
     ("what the app saved as a file, in a batch queue", "tl-tui train --config job.toml --json"),
+    ("go on with a run, ten epochs more", "tl-tui resume 20261125-0815 --epochs 20"),
 )
 
 

@@ -19,11 +19,13 @@ from engine.protocol import (
     Open,
     Pause,
     Refused,
+    ResumeRun,
     RunConfig,
     SessionOpened,
     SetMask,
     SetNormMode,
     SetRate,
+    SetRecipe,
     StartedOver,
     StartOver,
     Step,
@@ -32,6 +34,7 @@ from engine.protocol import (
     TrainEnded,
     UndoStartOver,
 )
+from engine.run_folder import opened_with
 from tui.engine_link import EngineLink
 from tui.saved_choices import ByHand, by_hand, reopening
 from tui.state import RunState
@@ -56,6 +59,10 @@ class Dialogue:
         """
         self.link = link
         self.config = config
+        self.resumes: ResumeRun | None = None
+        """The run that goes on, until it is open."""
+        self._coming: ResumeRun | None = None
+        """The run to change to when the engine of this one has ended."""
         self.state = state
         self._heard = heard
         self._step_in_flight: int | None = None
@@ -93,6 +100,12 @@ class Dialogue:
             self._open()
             async for event in self.link.events():
                 self._take(event)
+            while (coming := self._coming) is not None:
+                self._coming, self.resumes = None, coming
+                await self.link.renew()
+                self._open()
+                async for event in self.link.events():
+                    self._take(event)
         except OSError:
             pass  # the reason is asked for below
         self._forget_steps()
@@ -100,10 +113,23 @@ class Dialogue:
         self._heard(None)
 
     def keep_choices(self) -> None:
-        """The engine that is started next opens with the choices as they are now."""
-        if self.state.opened:
+        """The engine that is started next goes on from the last checkpoint, with the choices as
+        they are now; without a checkpoint it begins another run."""
+        if not self.state.opened or self.state.session is None:
+            return
+        self._by_hand = by_hand(self.state)
+        last = self.state.training.checkpoints.get("last")
+        if last is not None and not last.failure:
+            self.resumes = ResumeRun(id=0, run=self.state.session.run_dir)
+        else:
             self.config = reopening(self.config, self.state)
-            self._by_hand = by_hand(self.state)
+
+    def change_to(self, run: ResumeRun) -> None:
+        """Leave this run, which the engine saves, and go on with another."""
+        self._coming = run
+        self._forget_steps()
+        self._by_hand = None
+        self.state.left()
 
     def _take(self, event: AnyEvent) -> None:
         self.state.apply(event)
@@ -128,10 +154,17 @@ class Dialogue:
         self._heard(event)
 
     def _opened(self, event: SessionOpened) -> None:
+        if self.resumes is not None:
+            self.config = msgspec.structs.replace(
+                opened_with(self.resumes.run), run_dir=event.run_dir
+            )
+            self.resumes = None
         if self.state.wanted != frozenset(event.wanted):
             self.mask()
         if (chosen := self._by_hand) is not None:
             self._by_hand = None
+            if chosen.recipe is not None and chosen.recipe != event.recipe:
+                self.send(SetRecipe, recipe=chosen.recipe)
             for rate, rows in chosen.rates.items():
                 self.rate(rows, rate)
             for mode, owners in chosen.norm_modes.items():
@@ -157,7 +190,10 @@ class Dialogue:
         return number
 
     def _open(self) -> None:
-        self.send(Open, config=self.config)
+        if self.resumes is None:
+            self.send(Open, config=self.config)
+        else:
+            self.link.send(msgspec.structs.replace(self.resumes, id=self.state.next_id()))
 
     def open_with(self, weights: str) -> None:
         """Open the session with other weights than were asked for."""

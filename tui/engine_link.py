@@ -31,6 +31,13 @@ class EngineLink(Protocol):
             OSError: as in `start`.
         """
 
+    async def renew(self) -> None:
+        """Let the engine end and save, and start another in its place.
+
+        Raises:
+            OSError: as in `start`.
+        """
+
     async def close(self) -> None:
         """Let the engine end."""
 

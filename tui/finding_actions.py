@@ -19,6 +19,7 @@ from engine.protocol import (
     Recipe,
     RestoreLayer,
     ResultsShown,
+    ResumeRun,
     RunConfig,
     SetRecipe,
     ShowImages,
@@ -26,6 +27,7 @@ from engine.protocol import (
     TestRange,
     Validated,
 )
+from engine.run_folder import Run
 from tui import run_file
 from tui.covering import Covering
 from tui.layer_names import names_of
@@ -38,6 +40,7 @@ from tui.screens.question import Answer, Question
 from tui.screens.range_test import RangeTestScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.results import ResultsScreen
+from tui.screens.runs import RunsScreen
 from tui.stack_view import target_owners
 
 RUN_FILE = "tl-tui.toml"
@@ -222,6 +225,22 @@ class FindingActions(Covering):
     def _restore(self, owners: tuple[int, ...]) -> None:
         if self.need_engine():
             self.dialogue.send(RestoreLayer, owners=owners)
+
+    # --- runs -----------------------------------------------------------------------------------
+
+    def action_runs(self) -> None:
+        own = self.run_state.session.run_dir if self.run_state.session else ""
+        self.cover(RunsScreen(self.run_state, self.look, own=own, go_on=self._go_on))
+
+    def _go_on(self, run: Run) -> None:
+        gone = self.run_state.phase == "dead"
+        self.dialogue.change_to(ResumeRun(id=0, run=str(run.path)))
+        self.notices.answer(f"{run.name} is being opened; the run before is saved.")
+        self.repaint()
+        if gone:
+            self.run_worker(self.dialogue.follow(restart=True), exit_on_error=True)
+        else:
+            self.run_worker(self.link.close(), exit_on_error=True)
 
     # --- the choices as a file ------------------------------------------------------------------
 

@@ -10,11 +10,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from engine.client import Connection, EngineGone, EngineProcess
 from engine.problem import Problem
 from engine.protocol import (
+    AnyCommand,
     AnyEvent,
+    Confirmed,
     EngineFailed,
+    ErrandEnded,
+    Greeted,
+    Heartbeat,
     Open,
     OpenFailed,
     Refused,
+    ResumeRun,
     RunConfig,
     SessionOpened,
     Shutdown,
@@ -119,21 +125,45 @@ async def _events(process: EngineProcess, connection: Connection) -> AsyncIterat
 
 
 async def open_session(
-    connection: Connection, events: AsyncIterator[AnyEvent], config: RunConfig
+    connection: Connection, events: AsyncIterator[AnyEvent], asked: RunConfig | ResumeRun
 ) -> SessionOpened:
-    """Open a session and wait until it is ready.
+    """Open a session, or a run that goes on, and wait until it is ready.
 
     Raises:
         Problem: it cannot be opened as asked.
         EngineFailure: the engine failed or died.
     """
-    connection.send(Open(id=1, config=config))
+    connection.send(asked if isinstance(asked, ResumeRun) else Open(id=1, config=asked))
     async for event in events:
         if isinstance(event, SessionOpened):
             return event
         if isinstance(event, OpenFailed):
             raise Problem(_with_choices(event))
     raise AssertionError("the events ended without a reason")
+
+
+async def errand(
+    connection: Connection, events: AsyncIterator[AnyEvent], command: AnyCommand
+) -> AsyncIterator[AnyEvent]:
+    """Have an errand done; what it tells.
+
+    Args:
+        connection: To an engine.
+        events: The engine's.
+        command: The errand.
+
+    Raises:
+        Problem: it cannot be done.
+        EngineFailure: the engine failed or died.
+    """
+    connection.send(command)
+    async for event in events:
+        if isinstance(event, ErrandEnded):
+            if event.failure:
+                raise Problem(event.failure)
+            return
+        if not isinstance(event, (Greeted, Confirmed, Heartbeat)):
+            yield event
 
 
 def _with_choices(event: OpenFailed) -> str:

@@ -98,10 +98,17 @@ def lost_sentence(state: RunState) -> str:
     run = state.session.run_dir.rstrip("/").rpartition("/")[2]
     saved = state.training.checkpoints.get("last")
     kept = saved is not None and not saved.failure and saved.start == state.curves[-1].start
-    there = f"has its step {saved.step:,}" if saved and kept else "has no checkpoint of this start"
+    if saved is not None and not saved.failure:
+        if kept and saved.step == state.step:
+            return ""
+        lost = "what came after it" if kept else f"start {state.curves[-1].start}"
+        return (
+            f"The run goes on from its last checkpoint, start {saved.start}, step {saved.step:,}: "
+            f"{lost} died with the engine."
+        )
     return (
         f"From the first weights again, with your choices: step {state.step:,} died with the "
-        f"engine. {run} {there}."
+        f"engine. {run} has no checkpoint."
     )
 
 

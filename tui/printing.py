@@ -9,9 +9,10 @@ from rich.console import Console
 from .terminal import look
 
 
-def console() -> Console:
-    """A rich console on standard output; plain ASCII where the terminal has no more."""
-    if sys.stdout.isatty() and not look().unicode:
+def console(*, stderr: bool = False) -> Console:
+    """A rich console on standard output, or error; plain ASCII where the terminal has no more."""
+    stream = sys.stderr if stderr else sys.stdout
+    if stream.isatty() and not look().unicode:
         # rich itself draws with ASCII where the stream's encoding has no more.
-        sys.stdout.reconfigure(encoding="ascii", errors="replace")  # type: ignore[union-attr]
-    return Console(highlight=False)
+        stream.reconfigure(encoding="ascii", errors="replace")  # type: ignore[union-attr]
+    return Console(highlight=False, stderr=stderr)

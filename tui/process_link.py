@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from engine.client import Connection, EngineProcess
 from engine.protocol import AnyCommand, AnyEvent
+
+SAVE_S = 75.0
+"""How long an engine may take to save; it ends itself earlier."""
 
 
 class ProcessLink:
@@ -44,6 +48,16 @@ class ProcessLink:
         self.process.kill()  # it may have lost its socket and not its life
         self.process = EngineProcess.start()
         await self.start()
+
+    async def renew(self) -> None:
+        """Let the engine end, which saves what was trained, and start another in its place.
+
+        Raises:
+            EngineGone: as in `start`.
+        """
+        await self.close()
+        await asyncio.to_thread(self.process.leave, SAVE_S)
+        await self.restart()
 
     async def close(self) -> None:
         """Let the engine end."""

@@ -81,6 +81,7 @@ class ByHand:
 
     rates: dict[float, tuple[int, ...]]
     """Rows that have a base rate set by hand, by rate."""
+    recipe: Recipe | None
     norm_modes: dict[NormMode, tuple[int, ...]]
     """BatchNorm owners that were switched, by mode."""
 
@@ -96,7 +97,7 @@ def by_hand(state: RunState) -> ByHand:
     for owner, mode in state.norm_modes.items():
         if mode != "auto":
             modes[mode] = (*modes.get(mode, ()), owner)
-    return ByHand(rates, modes)
+    return ByHand(rates, training.recipe, modes)
 
 
 def rates_given_up(state: RunState, recipe: Recipe) -> str:

@@ -19,6 +19,7 @@ from engine.protocol import (
     FoldsEnded,
     Greeted,
     Heartbeat,
+    HistoryTold,
     ImageSkipped,
     ImagesShown,
     LayerMeasurement,
@@ -114,7 +115,10 @@ class RunState(Wishes):
 
     @property
     def step(self) -> int:
-        return self.last.step if self.last else 0
+        if self.last is not None:
+            return self.last.step
+        session = self.session  # a run that goes on stands at a step before it has taken one
+        return session.step if session and session.start == self.curves[-1].start else 0
 
     @property
     def applied(self) -> Mask | None:
@@ -236,6 +240,8 @@ class RunState(Wishes):
                 self.phase, self.question = "asking", event
             case SessionOpened():
                 self._opened(event)
+            case HistoryTold():
+                self._told(event)
             case Confirmed():
                 self.confirmed = self.unanswered.pop(event.id, self.confirmed)
             case Refused():
@@ -292,6 +298,12 @@ class RunState(Wishes):
         self.training.died()
         self.unanswered.clear()
 
+    def left(self) -> None:
+        """This run is left for another: nothing of it stays."""
+        fresh = RunState()
+        fresh._ids = self._ids
+        self.__dict__.update(fresh.__dict__)
+
     def restarted(self) -> None:
         """A new engine is being started in place of the dead one; the mask wished for is kept."""
         self.phase, self.death = "starting", ""
@@ -318,6 +330,21 @@ class RunState(Wishes):
         self.curves[-1].start = event.start
         self.skipped_images = event.skipped_images
         self.notices.extend(event.notes)
+
+    def _told(self, event: HistoryTold) -> None:
+        """The curves of a run that goes on: its earlier starts are ghosts, the last one goes on."""
+        first = self.session.weights if self.session else ""
+        self.curves = [
+            Curve(
+                start=one.start,
+                loss=list(one.losses),
+                full_validation=list(one.validations),
+                accuracy=[(step, right / total) for step, right, total, _ in one.validations],
+                strategies=[None] if one.losses else [],
+                weights=one.weights if one.weights != first else "",
+            )
+            for one in event.starts
+        ] or self.curves
 
     def _same_owners(self, event: SessionOpened) -> bool:
         assert self.session is not None

@@ -3,7 +3,13 @@
 from .augmentation import Augmentation
 from .batches import Batch, Decoder, TrainBatches
 from .decoding import Transform, UnreadableImage, read_rgb
-from .image_folder import list_folder, open_folder
+from .image_folder import (
+    LabelledImages,
+    images_below,
+    list_folder,
+    list_labelled,
+    open_folder,
+)
 from .samples import DataProblem, ImageFolder, Sample, printable
 from .splits import folds, yardstick_of
 
@@ -13,12 +19,15 @@ __all__ = [
     "DataProblem",
     "Decoder",
     "ImageFolder",
+    "LabelledImages",
     "Sample",
     "TrainBatches",
     "Transform",
     "UnreadableImage",
     "folds",
+    "images_below",
     "list_folder",
+    "list_labelled",
     "open_folder",
     "printable",
     "read_rgb",

@@ -8,8 +8,10 @@ answered. What is found does not depend on the order in which the file system li
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
@@ -239,3 +241,129 @@ class _Counter:
 
     def _is_image(self, name: str) -> bool:
         return os.path.splitext(name)[1].lower() in self._endings
+
+
+# --- for a model that is done -------------------------------------------------------------------
+
+
+def images_below(folder: str) -> Iterator[str | None]:
+    """Every name below a folder, in subfolders too: the path if it is an image's, else None.
+
+    Raises:
+        DataProblem: the folder, or one in it, cannot be read.
+    """
+    try:
+        yield from _Counter()._names(folder)
+    except OSError as error:
+        where = printable(str(error.filename or folder))
+        raise DataProblem(f"{where} cannot be read ({error.strerror or error}).") from error
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images to hold a model against."""
+
+    samples: tuple[Sample, ...]
+    """By class, then by path; labels are of the model's classes."""
+    where: str
+    """Which they are, in words, such as `flowers/val`."""
+    part: str = ""
+    """The folder in the one that was given, such as `val`; empty if it was taken whole."""
+
+
+def list_labelled(
+    directory: Path, classes: tuple[str, ...], *, labels: Path | None = None
+) -> Iterator[int | LabelledImages]:
+    """List images of classes that a model knows, by their names, about a thousand names a unit.
+
+    A folder `val` (valid, validation) in the directory is taken, else a folder `test`, else the
+    class folders in it; of a labels file its rows of split val, else all. Classes may be missing.
+
+    Args:
+        directory: The folder.
+        classes: The model's, in its order.
+        labels: A CSV file with the columns path and label, in place of class folders.
+
+    Yields:
+        How many images were found so far; at last all of them.
+
+    Raises:
+        DataProblem: there is no image, or one of a class that the model does not know.
+    """
+    where = f"--data {printable(str(directory))}"
+    if not directory.is_dir():
+        wrong = "is a file" if directory.exists() else "there is no such folder"
+        raise DataProblem(f"{where}: {wrong}; name one that holds a folder a class.")
+    if labels is not None:
+        yield from _rows(directory, labels, classes)
+        return
+    try:
+        yield from _class_folders(directory, where, classes)
+    except OSError as error:
+        raise DataProblem(
+            f"{where}: {printable(str(error.filename or 'it'))} cannot be read "
+            f"({error.strerror or error}); try again, or look at its permissions."
+        ) from error
+
+
+def _class_folders(
+    directory: Path, where: str, classes: tuple[str, ...]
+) -> Iterator[int | LabelledImages]:
+    there = [name for name in _classes(directory) if printable(name) not in classes]
+    part = next((name for name in (*VALIDATION_NAMES, "test") if name in there), "")
+    if not part and "train" in there:
+        raise DataProblem(
+            f"{where} has training images and no val/ or test/; to look at those images, name "
+            f"--data {printable(str(directory / 'train'))}."
+        )
+    root = directory / part
+    names = _classes(root)
+    counter = _Counter()
+    samples = yield from counter.listed(root, names)
+    filled = {sample.label for sample in samples}
+    known = {name: number for number, name in enumerate(classes)}
+    for number in sorted(filled):
+        if printable(names[number]) not in known:
+            raise DataProblem(_unknown(where, printable(names[number]), classes))
+    if not samples:
+        raise DataProblem(
+            f"{where}: no class folders with images in {printable(root.name)}/; put the images of "
+            "each class in a folder that bears its name, or name a --labels file."
+        )
+    renamed = [Sample(path, known[printable(names[label])]) for path, label in samples]
+    renamed.sort(key=itemgetter(1))  # within a class they are in order already
+    yield LabelledImages(tuple(renamed), printable(str(root)), part)
+
+
+def _rows(
+    directory: Path, labels: Path, classes: tuple[str, ...]
+) -> Iterator[int | LabelledImages]:
+    where = f"--labels {printable(str(labels))}"
+    known = {name: number for number, name in enumerate(classes)}
+    rows: list[labels_file.Row] = []
+    for row in labels_file.read(labels, directory):
+        rows.append(row)
+        if len(rows) % NAMES_A_UNIT == 0:
+            yield len(rows)
+    kept = [row for row in rows if row.split == "val"]
+    words = printable(str(labels))
+    if kept:
+        words += ", rows of split val"
+    samples = []
+    for row in kept or rows:
+        if row.label not in known:
+            raise DataProblem(_unknown(where, row.label, classes))
+        samples.append(Sample(row.path, known[row.label]))
+    if not samples:
+        raise DataProblem(f"{where}: it names no images.")
+    samples.sort(key=itemgetter(1, 0))
+    yield LabelledImages(tuple(samples), words, "val" if kept else "")
+
+
+def _unknown(where: str, name: str, classes: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, classes, n=1)
+    if not near:
+        near = [one for one in classes if one.lower() == name.lower()]
+    more = f" and {len(classes) - 5} more" if len(classes) > 5 else ""
+    hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(classes[:5])}{more}."
+    return f"{where}: the run knows no class {name}; {hint}"

@@ -11,6 +11,7 @@ Schedule = Literal["constant", "cosine", "one-cycle"]
 Augmentation = Literal["none", "light", "standard"]
 Precision = Literal["fp32", "bf16"]
 PlanName = Literal["lp-ft", "gradual"]
+ModelFormat = Literal["safetensors", "pth", "onnx"]
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):

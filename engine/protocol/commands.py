@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from .choices import PlanName, Recipe, RunConfig
+from .choices import ModelFormat, PlanName, Recipe, RunConfig
 from .stack_info import NormMode
 
 PROTOCOL = 2
@@ -30,6 +30,24 @@ class Open(Command):
     """Open the session. May be sent again, changed, after `OpenFailed`."""
 
     config: RunConfig
+
+
+class ResumeRun(Command):
+    """Open the session of a run again, where one of its checkpoints stands. In place of `Open`."""
+
+    run: str
+    """Its directory, its name, or the beginning of that."""
+    checkpoint: str = "last"
+    strategy: str | None = None
+    trainable: tuple[str, ...] | None = None
+    """Another mask than the one it stands with."""
+    epochs: int | None = None
+    """Another horizon, in all."""
+    data: str | None = None
+    """Where its images are now, if they were moved."""
+    labels: str | None = None
+    device: str | None = None
+    probe_every: int | None = None
 
 
 class SetMask(Command):
@@ -160,6 +178,58 @@ class Audit(Command):
     """Compare every frozen tensor with its state when frozen, and over one step on a copy."""
 
 
+class Errand(Command):
+    """Something to be done with a run, beside any session; ended by `ErrandEnded`."""
+
+    run: str
+    """Its directory, its name, or the beginning of that."""
+
+
+class Predict(Errand):
+    """Ask a run's model about images; answered by `AnsweringBegan`, then `ImagesPredicted`."""
+
+    paths: tuple[bytes, ...]
+    """Images and folders as the file system has them; their names need be no text."""
+    checkpoint: str = "best"
+    """The last one if there is no best."""
+    device: str = "auto"
+    batch_size: int = 32
+
+
+class EvaluateData(Errand):
+    """Ask a run's model about labelled images; answered by `AnsweringBegan`, then
+    `AnsweringProgressed`, and at last `DataEvaluated`."""
+
+    data: str | None
+    labels: str | None = None
+    checkpoint: str = "best"
+    device: str = "auto"
+    batch_size: int = 32
+
+
+class ExportModel(Errand):
+    """Write a run's model for other programs; answered by `ModelFileChecked` for each file, and at
+    last `ModelExported`."""
+
+    folder: str
+    formats: tuple[ModelFormat, ...] | None = None
+    """None: all, but onnx only where what it needs is installed."""
+    force: bool = False
+    """The folder may hold files already."""
+    checkpoint: str = "best"
+
+
+class ExportScript(Errand):
+    """Write a run as a plain PyTorch script; answered by `ScriptWritten`."""
+
+    path: str
+    """The script; what has to lie beside it is named after it."""
+    data: str | None = None
+    """The image folder, if it has moved since."""
+    force: bool = False
+    """Write over what is there."""
+
+
 class Shutdown(Command):
     """End the engine."""
 
@@ -167,6 +237,7 @@ class Shutdown(Command):
 AnyCommand = (
     Hello
     | Open
+    | ResumeRun
     | SetMask
     | SetNormMode
     | Step
@@ -188,5 +259,9 @@ AnyCommand = (
     | CrossValidate
     | SaveCheckpoint
     | Audit
+    | Predict
+    | EvaluateData
+    | ExportModel
+    | ExportScript
     | Shutdown
 )

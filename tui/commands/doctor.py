@@ -87,7 +87,7 @@ def _will(found: dict[str, Any], terminal: TerminalInfo) -> list[str]:
         else:
             said.append(
                 "It downloads the weights of resnet18 at the first start (45 MB); without internet "
-                "the embedded demo starts from random weights, and says so."
+                "the embedded demo goes on without them, and says so."
             )
     if terminal.is_terminal:
         glyphs = "Unicode" if terminal.unicode else "ASCII"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.problem import Problem
-from engine.protocol import RunConfig
+from engine.protocol import ResumeRun, RunConfig
 
 from ..options import run_options
 from ..sectioned_command import Option, SectionedCommand
@@ -55,6 +55,31 @@ def command(
     theme: str | None,
 ) -> int:
     """Open the workbench."""
+    return on_the_screen(
+        config, None, ascii_only=ascii_only, animation=not no_animation, theme=theme
+    )
+
+
+def on_the_screen(
+    config: RunConfig,
+    resumes: ResumeRun | None,
+    *,
+    ascii_only: bool = False,
+    animation: bool = True,
+    theme: str | None = None,
+) -> int:
+    """Show the workbench until the user leaves.
+
+    Args:
+        config: What the session is, or was, opened with.
+        resumes: The run that goes on; None begins one.
+        ascii_only: Draw with ASCII alone.
+        animation: Replay backward passes.
+        theme: A palette's name; None is the one of last time.
+
+    Returns:
+        The exit code.
+    """
     if not (os.isatty(0) and os.isatty(1)):
         raise Problem(
             "The screen needs a terminal, and this is a pipe or a file; "
@@ -76,7 +101,14 @@ def command(
             raise Problem(f"--theme {theme}: choose one of {', '.join(PALETTES)}.")
         link = ProcessLink(process)
         try:
-            return run_app(link, config, terminal=terminal, animation=not no_animation, theme=theme)
+            return run_app(
+                link,
+                config,
+                resumes=resumes,
+                terminal=terminal,
+                animation=animation,
+                theme=theme,
+            )
         finally:
             process = link.process  # another one, if the first was restarted
     finally:

@@ -14,6 +14,7 @@ from engine.protocol import (
     CheckpointSaved,
     CrossValidate,
     FoldsEnded,
+    ResumeRun,
     RunConfig,
     Train,
     TrainEnded,
@@ -66,23 +67,46 @@ def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
     Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end it after a checkpoint; exit code 130, or 75. With
     --folds nothing is kept but the figures.
     """
+    if as_json and probe_every is None:
+        config = msgspec.structs.replace(config, probe_every=1)
+    return train_headless(config, None, steps=config.steps, as_json=as_json)
+
+
+def train_headless(
+    config: RunConfig, resumes: ResumeRun | None, *, steps: int | None, as_json: bool
+) -> int:
+    """Train without a screen.
+
+    Args:
+        config: What the session is, or was, opened with.
+        resumes: The run that goes on; None begins one.
+        steps: Where it ends; None is the end of schedule or plan.
+        as_json: Report in JSON lines.
+
+    Returns:
+        The exit code.
+    """
     from .. import headless
     from ..train_report import train_report
 
-    if as_json and probe_every is None:
-        config = msgspec.structs.replace(config, probe_every=1)
     report = train_report(as_json=as_json)
-    folds = config.folds is not None
+    folds = config.folds is not None and resumes is None
 
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
-        session = await headless.open_session(connection, events, config)
+        session = await headless.open_session(connection, events, resumes or config)
         if session.device_warning and config.device == "auto":
             raise Problem(session.device_warning)  # never on the CPU silently where a GPU is
+        if steps is not None and session.step >= steps:
+            raise Problem(
+                f"--steps {steps}: the run has taken {session.step} steps already; the number is "
+                "of the whole run."
+            )
         report.opened(session)
-        if config.folds is not None:
+        if folds:
+            assert config.folds is not None
             connection.send(CrossValidate(id=2, folds=config.folds))
         else:
-            connection.send(Train(id=2, steps=config.steps))
+            connection.send(Train(id=2, steps=steps))
         unsaved = False
         async for event in events:
             report.heard(event)

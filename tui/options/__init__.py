@@ -110,7 +110,7 @@ def _check(config: RunConfig, called: Callable[[str], str]) -> None:
     for field in ("data", "labels", "weights", "run_dir"):
         if getattr(config, field) == "":
             raise Problem(f"{called(field)}'' is empty; leave it out, or name something.")
-        _check_name(f"{called(field)}{getattr(config, field)}")
+        check_name(f"{called(field)}{getattr(config, field)}")
     if config.data is not None and not os.path.isdir(config.data):
         where = f"{called('data')}{config.data}"
         if os.path.exists(config.data):
@@ -126,7 +126,7 @@ def _check(config: RunConfig, called: Callable[[str], str]) -> None:
     _check_recipe(config)
 
 
-def _check_name(said: str) -> None:
+def check_name(said: str) -> None:
     """Refuse names that are no text; the engine's messages are UTF-8."""
     try:
         said.encode()

@@ -8,7 +8,7 @@ from tui.theme import Glyphs, Palette
 
 WORDS = {
     "none": "none: random weights, BatchNorm statistics estimated from your images",
-    "demo": "demo: the small weights that come with tl-tui",
+    "demo": "demo: the small backbone that comes with tl-tui, no substitute for ImageNet weights",
     "default": "default: torchvision's own, downloaded if need be",
 }
 

@@ -131,7 +131,7 @@ def validation_words(session: SessionOpened, result: Validated) -> str:
     words = (
         f"Epoch {result.epoch}, validation: {accuracy_words(result.correct, result.total)}; "
         f"chance {share_words(1 / len(session.classes))}, majority {share_words(majority)} "
-        f"({_short(session.classes[session.majority_class])}); loss {loss_words(result.loss)}."
+        f"({short(session.classes[session.majority_class])}); loss {loss_words(result.loss)}."
     )
     if result.best:
         words += " Best so far."
@@ -207,21 +207,35 @@ def class_lines(classes: Sequence[str], result: Validated | None) -> list[str]:
     """A validation's accuracy of every class, or of the worst ten."""
     if result is None or not result.per_class:
         return []
-    pairs = list(zip(classes, result.per_class, strict=True))
     when = f"{'best ' if result.best else ''}validation, epoch {result.epoch}"
-    title = f"By class ({when}):"
+    return class_table(classes, result.per_class, when)
+
+
+def class_table(
+    classes: Sequence[str], per_class: Sequence[tuple[int, int]], when: str
+) -> list[str]:
+    """The accuracy of every class, or of the worst ten.
+
+    Args:
+        classes: Their names.
+        per_class: (correct, total) of each.
+        when: Which validation it is of, in words; empty if that is plain.
+    """
+    pairs = list(zip(classes, per_class, strict=True))
+    of = f" ({when})" if when else ""
+    title = f"By class{of}:"
     if len(pairs) > MOST_CLASSES:
-        title = f"The {MOST_CLASSES} worst of {len(pairs)} classes ({when}):"
+        title = f"The {MOST_CLASSES} worst of {len(pairs)} classes{of}:"
         known = [pair for pair in pairs if pair[1][1]]
         pairs = sorted(known, key=lambda pair: (pair[1][0] / pair[1][1], -pair[1][1]))
         pairs = pairs[:MOST_CLASSES]
-    names = [_short(name) for name, _ in pairs]
+    names = [short(name) for name, _ in pairs]
     width = max(map(cell_len, names), default=0)
+    none = "no validation images" if when else "no images"
     return [
         title,
         *(
-            f"  {set_cell_size(name, width)}  "
-            f"{accuracy_words(*counts) if counts[1] else 'no validation images'}"
+            f"  {set_cell_size(name, width)}  {accuracy_words(*counts) if counts[1] else none}"
             for name, (_, counts) in zip(names, pairs, strict=True)
         ),
     ]
@@ -251,7 +265,8 @@ def _because(why: str) -> str:
     return f" ({why})" if why else ""
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A class's name, printable, in at most 40 cells."""
     shown = printable(name)
     if cell_len(shown) <= NAME_CELLS:
         return shown

@@ -1,0 +1,185 @@
+"""A run goes on from one of its checkpoints: everything by name, as if it had never stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from . import freezing
+from .checkpoint import Checkpoint
+from .problem import Problem
+from .protocol import (
+    Cycle,
+    HistoryTold,
+    NormMode,
+    Plan,
+    Recipe,
+    ResumeRun,
+    StartTold,
+    Validated,
+)
+from .record import owner
+from .run_folder import Run as RunFolder
+from .run_folder import read_run
+
+if TYPE_CHECKING:
+    from .run import Run
+
+MOST_POINTS = 2000
+"""Of a curve that is told; what lies between them is left out."""
+
+
+def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
+    """Put a run that was just opened where a checkpoint stands, and its journal in its hand.
+
+    Args:
+        run: Opened with `run_folder.reopening`; nothing was done with it yet.
+        command: What was asked for.
+        saved: The checkpoint.
+
+    Returns:
+        The curves so far, for a screen.
+
+    Raises:
+        Problem: the checkpoint does not belong to this model or these classes.
+    """
+    opened, course, about = run.opened, run.course, saved.about
+    stack, trainer = opened.stack, opened.trainer
+    if list(opened.event.classes) != about["classes"]:
+        raise Problem(
+            f"{opened.event.data} has the classes {_some(opened.event.classes)}, and the run was "
+            f"trained on {_some(about['classes'])}; name its own folder with --data."
+        )
+    own = {name: tensor.shape for name, tensor in trainer.tensors()}
+    theirs = {name: tensor.shape for name, tensor in saved.snapshot.tensors.items()}
+    if wrong := [name for name in own if theirs.get(name) != own[name]]:
+        raise Problem(
+            f"The checkpoint {command.checkpoint} does not fit {opened.event.arch}: {wrong[0]} "
+            f"{'is missing' if wrong[0] not in theirs else 'has another shape'}."
+        )
+    folder = read_run(run.record.path)
+    run.record.go_on()
+    run.on_run_dir(run.record.path)
+
+    if about["weights"] != run.starts.origin.weights:
+        run.starts.origin = run.starts.scratch()
+    recipe = msgspec.convert(about["recipe"], Recipe)
+    trainer.set_recipe(recipe)
+    trainer.rates = tuple(about["rates"][row.name] for row in stack.rows)
+    trainer.restore(saved.snapshot)
+    course.start, course.step = about["start"], about["step"]
+    course.steps_ever = max(1, about["step"])
+    course.recipe = recipe
+    course.wanted = freezing.select(stack, about["wanted"])
+    course.follow(msgspec.convert(about["plan"], Plan | None))
+    course.cycle = msgspec.convert(about["cycle"], Cycle)
+    modes: dict[str, NormMode] = about.get("norm_modes", {})
+    run.steering.resume(
+        strategy=about.get("strategy"),
+        norm_modes={i: modes[o.name] for i, o in enumerate(stack.owners) if o.name in modes},
+    )
+    best = msgspec.convert(about["best"], Validated | None)
+    run.validation.resume(best, tried=about.get("validated", False))
+    run.restarting.begin_from(saved.snapshot.tensors)
+    run.keeping.resumed(command.checkpoint)
+    notes = [f"Goes on after step {course.step:,}, from its checkpoint {command.checkpoint}."]
+    notes += _changed_images(run, folder)
+    mask, strategy = course.wanted, run.steering.strategy
+    asked = command.strategy is not None or command.trainable is not None
+    if asked:
+        mask, strategy = _asked_mask(run, command)
+        notes.append(_kept_state(run, mask))
+    # What changes now is journalled behind this line, which stands for the checkpoint's own state.
+    run.record.note(
+        "resumed",
+        start=course.start,
+        step=course.step,
+        checkpoint=command.checkpoint,
+        engine=owner(),
+        notes=notes,
+    )
+    if asked:
+        if course.plan is not None:
+            run.steering.leave_plan("other layers were asked for")
+        course.wanted, run.steering.strategy = mask, strategy
+    if command.epochs is not None:
+        run.steering.set_recipe(msgspec.structs.replace(recipe, epochs=command.epochs))
+    opened.event = msgspec.structs.replace(
+        opened.event,
+        start=course.start,
+        step=course.step,
+        recipe=trainer.recipe,
+        rates=trainer.rates,
+        cycle=course.cycle,
+        plan=course.plan,
+        wanted=tuple(sorted(course.wanted)),
+        strategy=course.strategy_of(course.wanted),
+        norm_modes=dict(run.steering.norm_modes),
+        notes=tuple(notes),
+    )
+    return history(folder, course.start, course.step)
+
+
+def history(folder: RunFolder, start: int, step: int) -> HistoryTold:
+    """The curves of a run up to a step of a start."""
+    told = []
+    for one in folder.starts:
+        if one.start > start:
+            continue
+        if one.start == start:
+            one.cut_after(step)
+        every = -(-len(one.losses) // MOST_POINTS) or 1
+        told.append(
+            StartTold(
+                start=one.start,
+                weights=one.weights,
+                losses=tuple(one.losses[::every]),
+                validations=tuple(
+                    (line.step, line.correct, line.total, float(line.loss))
+                    for line in one.validations
+                ),
+            )
+        )
+    return HistoryTold(starts=tuple(told))
+
+
+def _asked_mask(run: Run, command: ResumeRun) -> tuple[freezing.Mask, str | None]:
+    stack = run.opened.stack
+    if command.trainable is not None:
+        return freezing.select(stack, command.trainable), None
+    named = freezing.strategies(stack)
+    if command.strategy not in named:
+        raise Problem(f"--strategy {command.strategy}: choose one of {', '.join(named)}.")
+    return named[command.strategy], command.strategy
+
+
+def _kept_state(run: Run, mask: freezing.Mask) -> str:
+    """What of the optimizer's state is of use for another mask."""
+    stack, state = run.opened.stack, run.trainer.optimizer.state()
+    names = run.trainer.optimizer.names
+    trains = [names[p] for owner in mask for p in stack.owners[owner].parameters]
+    kept = sum(name in state for name in trains)
+    dropped = sorted(set(state) - set(trains))
+    said = f"Optimizer state: kept for {kept} of the {len(trains)} tensors that train"
+    if kept < len(trains):
+        said += ", made anew for the others"
+    return f"{said}, dropped for {_some(dropped)}." if dropped else f"{said}."
+
+
+def _changed_images(run: Run, folder: RunFolder) -> list[str]:
+    """That the images are not those of before, if so: their order is another one too."""
+    before = folder.config.get("images", {})
+    now = run.opened.images()
+    if not before or before == now:
+        return []
+    return [
+        f"The images have changed since ({before['train']:,} + {before['val']:,} then, "
+        f"{now['train']:,} + {now['val']:,} now), so the batches are other ones than without the "
+        "interruption, and results may not be compared with those before."
+    ]
+
+
+def _some(names: list[str] | tuple[str, ...]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3:,} more"
