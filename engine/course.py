@@ -107,6 +107,10 @@ class Course:
         self._follow_the_end()
         return self.cycle
 
+    def end_at(self, step: int) -> None:
+        """The cycle ends with a step, which is to come."""
+        self.cycle = msgspec.structs.replace(self.cycle, steps=step - self.cycle.after_step)
+
     def reach_to(self, step: int) -> bool:
         """Move the cycle's horizon to a step; False if it is no later than it was."""
         if step <= self.cycle.after_step + self.cycle.steps:

@@ -235,6 +235,12 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         inner = state.get(key) if isinstance(state, dict) else None
         if isinstance(inner, dict):
             state = inner
+    if isinstance(state, dict) and "random/cpu" in state:  # a checkpoint of tl-tui
+        state = {
+            name.removeprefix("model/"): value
+            for name, value in state.items()
+            if name.startswith("model/")
+        }
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ModelProblem(f"--weights {path}: this is no state dict of tensors.")
     return {name.removeprefix("module."): value for name, value in state.items()}

@@ -19,6 +19,7 @@ from .data import Decoder, ImageFolder, Sample, printable, yardstick_of
 from .devices import ChosenDevice
 from .models import Weights
 from .protocol import Cycle, Plan, RunConfig, SessionOpened
+from .recipe import choices_of
 from .stack import Stack
 from .trainer import Trainer
 
@@ -69,18 +70,7 @@ class Opened:
                 strategy=event.strategy,
                 batch_size=event.batch_size,
                 image_size=event.image_size,
-                optimizer=recipe.optimizer,
-                lr=recipe.lr_head,
-                lr_pretrained=recipe.lr_pretrained,
-                lr_decay=recipe.lr_decay,
-                momentum=recipe.momentum if recipe.optimizer == "sgd" else None,
-                weight_decay=recipe.weight_decay,
-                lr_schedule=recipe.schedule,
-                warmup=recipe.warmup,
-                epochs=recipe.epochs,
-                augmentation=recipe.augmentation,
-                balance=recipe.balance,
-                precision=recipe.precision,
+                **choices_of(recipe),
                 run_dir=None,
             )
         )
@@ -90,10 +80,8 @@ class Opened:
         asked = self.config.weights
         if not self.event.pretrained:
             return "none"
-        if self.entry is not None and asked in ("auto", "default"):
-            return self.entry
-        if asked in ("auto", "default"):
-            return "demo"
+        if asked in ("auto", "default", "demo"):
+            return self.entry or "demo"
         return os.path.abspath(asked) if os.path.exists(asked) else asked
 
 

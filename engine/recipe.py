@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -100,3 +100,21 @@ def base_rates(recipe: Recipe, rows: Sequence[_Row]) -> tuple[float, ...]:
     for distance, place in enumerate(reversed(below)):
         rates[place] = recipe.lr_pretrained * recipe.lr_decay**distance
     return tuple(rates)
+
+
+def choices_of(recipe: Recipe) -> dict[str, Any]:
+    """The fields of `RunConfig` that ask for this recipe: the inverse of `recipe_of`."""
+    return {
+        "optimizer": recipe.optimizer,
+        "lr": recipe.lr_head,
+        "lr_pretrained": recipe.lr_pretrained,
+        "lr_decay": recipe.lr_decay,
+        "momentum": recipe.momentum if recipe.optimizer == "sgd" else None,
+        "weight_decay": recipe.weight_decay,
+        "lr_schedule": recipe.schedule,
+        "warmup": recipe.warmup,
+        "epochs": recipe.epochs,
+        "augmentation": recipe.augmentation,
+        "balance": recipe.balance,
+        "precision": recipe.precision,
+    }

@@ -10,6 +10,8 @@ from . import freezing
 from .checkpoint import Checkpoint
 from .problem import Problem
 from .protocol import (
+    AnyEvent,
+    CheckpointSaved,
     Cycle,
     HistoryTold,
     NormMode,
@@ -19,7 +21,7 @@ from .protocol import (
     StartTold,
     Validated,
 )
-from .record import owner
+from .record import CHECKPOINTS, owner
 from .run_folder import Run as RunFolder
 from .run_folder import read_run
 
@@ -30,7 +32,7 @@ MOST_POINTS = 2000
 """Of a curve that is told; what lies between them is left out."""
 
 
-def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
+def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEvent, ...]:
     """Put a run that was just opened where a checkpoint stands, and its journal in its hand.
 
     Args:
@@ -39,10 +41,11 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
         saved: The checkpoint.
 
     Returns:
-        The curves so far, for a screen.
+        What is to be told behind `SessionOpened`: the curves so far, and where it is saved.
 
     Raises:
-        Problem: the checkpoint does not belong to this model or these classes.
+        Problem: the checkpoint does not belong to this model or these classes, there are no such
+            layers, or the run is past the epochs asked for.
     """
     opened, course, about = run.opened, run.course, saved.about
     stack, trainer = opened.stack, opened.trainer
@@ -58,6 +61,10 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
             f"The checkpoint {command.checkpoint} does not fit {opened.event.arch}: {wrong[0]} "
             f"{'is missing' if wrong[0] not in theirs else 'has another shape'}."
         )
+    asked = _asked_mask(run, command)
+    plan = msgspec.convert(about["plan"], Plan | None)
+    if command.epochs is not None:
+        _check_epochs(command, about["step"], course.batches_per_epoch, plan if not asked else None)
     folder = read_run(run.record.path)
     run.record.go_on()
     run.on_run_dir(run.record.path)
@@ -72,7 +79,7 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
     course.steps_ever = max(1, about["step"])
     course.recipe = recipe
     course.wanted = freezing.select(stack, about["wanted"])
-    course.follow(msgspec.convert(about["plan"], Plan | None))
+    course.follow(plan)
     course.cycle = msgspec.convert(about["cycle"], Cycle)
     modes: dict[str, NormMode] = about.get("norm_modes", {})
     run.steering.resume(
@@ -85,11 +92,8 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
     run.keeping.resumed(command.checkpoint)
     notes = [f"Goes on after step {course.step:,}, from its checkpoint {command.checkpoint}."]
     notes += _changed_images(run, folder)
-    mask, strategy = course.wanted, run.steering.strategy
-    asked = command.strategy is not None or command.trainable is not None
-    if asked:
-        mask, strategy = _asked_mask(run, command)
-        notes.append(_kept_state(run, mask))
+    if asked is not None:
+        notes.append(_kept_state(run, asked[0]))
     # What changes now is journalled behind this line, which stands for the checkpoint's own state.
     run.record.note(
         "resumed",
@@ -99,12 +103,13 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
         engine=owner(),
         notes=notes,
     )
-    if asked:
+    if asked is not None:
         if course.plan is not None:
             run.steering.leave_plan("other layers were asked for")
-        course.wanted, run.steering.strategy = mask, strategy
+        course.wanted, run.steering.strategy = asked
     if command.epochs is not None:
         run.steering.set_recipe(msgspec.structs.replace(recipe, epochs=command.epochs))
+        run.steering.end_at(command.epochs * course.batches_per_epoch)
     opened.event = msgspec.structs.replace(
         opened.event,
         start=course.start,
@@ -118,7 +123,13 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> HistoryTold:
         norm_modes=dict(run.steering.norm_modes),
         notes=tuple(notes),
     )
-    return history(folder, course.start, course.step)
+    where = CheckpointSaved(
+        name=command.checkpoint,
+        path=str(run.record.path / CHECKPOINTS / f"{command.checkpoint}.safetensors"),
+        start=course.start,
+        step=course.step,
+    )
+    return history(folder, course.start, course.step), where
 
 
 def history(folder: RunFolder, start: int, step: int) -> HistoryTold:
@@ -144,8 +155,25 @@ def history(folder: RunFolder, start: int, step: int) -> HistoryTold:
     return HistoryTold(starts=tuple(told))
 
 
-def _asked_mask(run: Run, command: ResumeRun) -> tuple[freezing.Mask, str | None]:
+def _check_epochs(command: ResumeRun, step: int, batches_per_epoch: int, plan: Plan | None) -> None:
+    assert command.epochs is not None
+    if plan is not None:
+        raise Problem(
+            f"--epochs {command.epochs}: the run follows the plan {plan.name}, which has its own "
+            "epochs; say --steps, or leave the plan with --strategy."
+        )
+    if command.epochs * batches_per_epoch <= step:
+        raise Problem(
+            f"--epochs {command.epochs}: the run has taken {step:,} steps already, and "
+            f"{batches_per_epoch:,} are an epoch; the number is of the whole run."
+        )
+
+
+def _asked_mask(run: Run, command: ResumeRun) -> tuple[freezing.Mask, str | None] | None:
+    """The mask that was asked for, and the strategy that it is; None if none was."""
     stack = run.opened.stack
+    if command.strategy is None and command.trainable is None:
+        return None
     if command.trainable is not None:
         return freezing.select(stack, command.trainable), None
     named = freezing.strategies(stack)

@@ -224,7 +224,7 @@ def reopening(command: ResumeRun) -> RunConfig:
         )
     if is_written(path):
         raise RunProblem(f"{path} is open in another engine; end that one first.")
-    checkpoint_path(command)
+    checkpoint_path(path, command.checkpoint)
     config = msgspec.convert(about["config"], RunConfig)
     changes: dict[str, Any] = {"run_dir": str(path)}
     for name in ("data", "labels", "device", "probe_every"):
@@ -242,18 +242,17 @@ def opened_with(run: str) -> RunConfig:
     return msgspec.convert(read_config(find_run(run))["config"], RunConfig)
 
 
-def checkpoint_path(command: ResumeRun) -> Path:
-    """The checkpoint that a run is to go on from.
+def checkpoint_path(run: Path, name: str) -> Path:
+    """A checkpoint of a run, by its name.
 
     Raises:
         RunProblem: the run has none of this name.
     """
-    path = find_run(command.run)
-    file = path / CHECKPOINTS / f"{command.checkpoint}.safetensors"
+    file = run / CHECKPOINTS / f"{name}.safetensors"
     if not file.exists():
         there = sorted(f.stem for f in file.parent.glob("*.safetensors"))
         which = f"it has {', '.join(there)}" if there else "it ended before it had saved any"
-        raise RunProblem(f"{path} has no checkpoint {command.checkpoint}; {which}.")
+        raise RunProblem(f"{run} has no checkpoint {name}; {which}.")
     return file
 
 

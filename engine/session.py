@@ -173,17 +173,18 @@ class Session:
         if opened.config.tensorboard:
             self._board = tensorboard.TensorBoard(opened.event)
         run = Run(opened, self._emit, self.on_run_dir)
-        told = None
+        told: tuple[AnyEvent, ...] = ()
         if self._resumes is not None:
             from . import checkpoint, resuming
 
             try:
-                saved = checkpoint.read(checkpoint_path(self._resumes))
+                saved = checkpoint.read(checkpoint_path(run.record.path, self._resumes.checkpoint))
                 told = resuming.go_on(run, self._resumes, saved)
             except Problem as problem:
+                opened.decoder.close()
                 self.emit(OpenFailed(sentence=str(problem)))
                 return
         self.run = run
         self.emit(opened.event)
-        if told is not None:
-            self.emit(told)
+        for event in told:
+            self.emit(event)

@@ -161,6 +161,11 @@ class Steering:
         self.course.begin_cycle(steps)
         self._tell_cycle(why)
 
+    def end_at(self, step: int) -> None:
+        """Move the horizon of the cycle to a step of this start."""
+        self.course.end_at(step)
+        self._tell_cycle(f"to end with step {step:,}")
+
     def _tell_cycle(self, why: str) -> None:
         cycle = self.course.cycle
         self.record.note("cycle", why=why, **msgspec.structs.asdict(cycle))

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
 from . import checkpoint, models
 from .models import Weights
 from .problem import Problem
-from .run_folder import find_run, read_config
+from .record import CHECKPOINTS
+from .run_folder import checkpoint_path, find_run, read_config
 
 
 @dataclass
@@ -32,12 +33,6 @@ class TrainedModel:
     about: dict[str, Any]
     """What the checkpoint says besides its tensors."""
 
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Probabilities [N, classes] on the host, of images [N, 3, size, size]."""
-        device = next(self.model.parameters()).device
-        with torch.no_grad():
-            return self.model(images.to(device)).float().softmax(1).cpu()
-
 
 def load(run: str, name: str = "best", device: str | torch.device = "cpu") -> TrainedModel:
     """The model of a run.
@@ -52,14 +47,9 @@ def load(run: str, name: str = "best", device: str | torch.device = "cpu") -> Tr
     """
     path = find_run(run)
     read_config(path)
-    folder = path / "checkpoints"
-    file = folder / f"{name}.safetensors"
-    if not file.exists() and name == "best":
-        file = folder / "last.safetensors"
-    if not file.exists():
-        there = sorted(f.stem for f in folder.glob("*.safetensors"))
-        which = f"it has {', '.join(there)}" if there else "it ended before it had saved any"
-        raise Problem(f"{path} has no checkpoint {name}; {which}.")
+    if name == "best" and not (path / CHECKPOINTS / "best.safetensors").exists():
+        name = "last"
+    file = checkpoint_path(path, name)
     saved = checkpoint.read(file)
     about = saved.about
     # A session that trains in this process draws from the same generators.

@@ -15,6 +15,7 @@ import torch
 
 from engine import freezing
 from engine.protocol import (
+    CheckpointSaved,
     HistoryTold,
     OpenFailed,
     SetMask,
@@ -217,6 +218,59 @@ def test_more_epochs_are_a_longer_schedule(folder: Path, tmp_path: Path) -> None
     assert again.opened.cycle.steps == 3 * EPOCH
     again.do(Train)
     assert again.last(StepTaken).step == 3 * EPOCH
+
+
+def test_epochs_are_of_the_whole_run_also_when_a_cycle_began_in_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    driven = session(folder, tmp_path / "run", epochs=2, strategy="feature-extraction")
+    driven.do(Train, steps=4)
+    driven.do(SetMask, trainable=driven.opened.strategies["full"], strategy="full")
+    driven.do(Train, steps=5)  # its cycle began after step 4
+    driven.session.close()
+    again = Driven.resumed(tmp_path / "run", epochs=3)
+    cycle = again.opened.cycle
+    assert (cycle.after_step, cycle.after_step + cycle.steps) == (4, 3 * EPOCH)
+    again.do(Train)
+    assert again.last(StepTaken).step == 3 * EPOCH
+
+
+def test_a_plan_keeps_its_epochs(folder: Path, tmp_path: Path) -> None:
+    driven = session(folder, tmp_path / "run", plan="lp-ft", epochs=2)
+    driven.do(Train, steps=2)
+    driven.session.close()
+    refused = Driven.resumed(tmp_path / "run", epochs=4).last(OpenFailed).sentence
+    assert "follows the plan lp-ft" in refused
+    again = Driven.resumed(tmp_path / "run", epochs=4, strategy="full")
+    assert again.opened.plan is None and again.opened.step == 2
+
+
+def test_where_it_is_saved_is_told_again(folder: Path, tmp_path: Path) -> None:
+    driven = session(folder, tmp_path / "run")
+    driven.do(Train, steps=2)
+    driven.session.close()
+    again = Driven.resumed(tmp_path / "run")
+    told = again.last(CheckpointSaved)
+    assert (told.name, told.start, told.step, told.failure) == ("last", 0, 2, "")
+    assert Path(told.path).exists()
+    refused = Driven.resumed(tmp_path / "run", strategy="upper")
+    assert "open in another engine" in refused.last(OpenFailed).sentence
+    again.session.close()
+    refused = Driven.resumed(tmp_path / "run", strategy="upper")
+    assert "choose one of" in refused.last(OpenFailed).sentence
+    assert Driven.resumed(tmp_path / "run").opened.step == 2, "the refusal left no lock behind"
+
+
+def test_a_checkpoints_weights_begin_another_run(folder: Path, tmp_path: Path) -> None:
+    driven = session(folder, tmp_path / "run")
+    driven.do(Train, steps=2)
+    trained = weights(driven)
+    driven.session.close()
+    file = tmp_path / "run" / "checkpoints" / "last.safetensors"
+    other = session(folder, tmp_path / "other", weights=str(file))
+    assert other.opened.pretrained
+    for name, tensor in weights(other).items():
+        assert name.startswith("fc.") or torch.equal(tensor, trained[name]), name
 
 
 @pytest.mark.parametrize(

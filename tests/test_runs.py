@@ -44,11 +44,11 @@ def losses(run: Path) -> list[tuple[int, float]]:
 
 @pytest.fixture(scope="module")
 def runs(images: Path, environment: dict[str, str], tmp_path_factory) -> dict[str, Path]:
-    """One that never stopped, and one that was to stop after an epoch and goes on."""
+    """Two runs of two epochs."""
     folder = tmp_path_factory.mktemp("runs")
     made = {"whole": folder / "whole", "parts": folder / "parts"}
     recipe = ("--augmentation", "light", "--lr-schedule", "cosine", "--epochs", "2")
-    for name, steps in (("whole", ()), ("parts", ())):
+    for name in made:
         done = tl_tui(
             "train",
             images,
@@ -56,7 +56,6 @@ def runs(images: Path, environment: dict[str, str], tmp_path_factory) -> dict[st
             *recipe,
             "--run-dir",
             made[name],
-            *steps,
             environment=environment,
         )
         assert (done.returncode, done.stderr) == (0, "")
@@ -91,7 +90,13 @@ def test_a_run_that_is_done_says_so(runs: dict[str, Path], environment: dict[str
     assert done.returncode == 2 and "has taken 6 steps already" in done.stderr
     shown = tl_tui("show", runs["parts"], environment=environment)
     assert shown.returncode == 0 and "done: it came to the end" in shown.stdout
-    assert "best" in shown.stdout and "light" not in shown.stderr
+    assert "best" in shown.stdout and not shown.stderr
+    more = tl_tui("resume", runs["parts"], environment=environment)
+    assert more.returncode == 2 and "has come to its end, step 6" in more.stderr
+    less = tl_tui("resume", runs["parts"], "--epochs", "2", environment=environment)
+    assert less.returncode == 2 and "has taken 6 steps already" in less.stderr
+    strange = tl_tui("resume", runs["parts"], "--strategy", "upper", environment=environment)
+    assert strange.returncode == 2 and "choose one of" in strange.stderr
 
 
 def test_runs_are_listed(runs: dict[str, Path], environment: dict[str, str]) -> None:

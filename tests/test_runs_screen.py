@@ -144,3 +144,39 @@ async def test_a_dead_engines_run_goes_on_from_its_checkpoint():
         await ready(pilot)
         await wait_until(pilot, lambda: "goes on from its last checkpoint" in screen_text(app))
         assert engine.sent(ResumeRun)[0].run == str(path) and len(engine.sent(Open)) == 1
+
+
+@pytest.mark.parametrize("failure", ["", "No space left."])
+async def test_a_run_that_goes_on_is_not_forgotten_when_its_engine_dies_again(failure: str):
+    """Also if nothing could be written since: what was written before is whole."""
+    path = made("20260104-twice", 4)
+    engine = ScriptedEngine(hold=True)
+    engine.session = msgspec.structs.replace(engine.session, run_dir=str(path), step=4)
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        engine.emit(CheckpointSaved(name="last", path="x", start=0, step=4))
+        await wait_until(pilot, lambda: app.run_state.training.saved)
+        await pilot.press("t")
+        engine.release()
+        await wait_until(pilot, lambda: app.run_state.last is not None)
+        if failure:
+            engine.emit(CheckpointSaved(name="last", path="x", start=0, step=5, failure=failure))
+            await wait_until(pilot, lambda: app.run_state.training.checkpoints["last"].failure)
+        engine.die()
+        await wait_until(pilot, lambda: engine.reason in screen_text(app))
+        await pilot.press("R")
+        await ready(pilot)
+        assert engine.sent(ResumeRun)[0].run == str(path) and len(engine.sent(Open)) == 1
+
+
+async def test_a_notice_that_is_covered_is_shown_again_and_not_one_that_waits():
+    app = workbench(ScriptedEngine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        app.notices.answer("This is being said at some length, so that it stands for a while.")
+        app.notices.tell("This waits for its turn.")
+        await pilot.press("w")
+        await wait_until(pilot, lambda: "no runs yet" in screen_text(app))
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: "This is being said" in screen_text(app))

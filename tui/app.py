@@ -176,7 +176,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
             self.notices.insist(sentence)
         self.run_state.alarms.clear()
         if self.run_state.phase == "dead":
-            self.notices.done()  # the caption says why
+            self.notices.silence()  # the caption says why
         match event:
             case StepTaken(rows=rows) if rows:
                 self._to_replay = event

@@ -99,7 +99,8 @@ class Dialogue:
             await (self.link.restart() if restart else self.link.start())
             self._open()
             async for event in self.link.events():
-                self._take(event)
+                if self._coming is None:  # else it is of the run that is left
+                    self._take(event)
             while (coming := self._coming) is not None:
                 self._coming, self.resumes = None, coming
                 await self.link.renew()
@@ -118,9 +119,10 @@ class Dialogue:
         if not self.state.opened or self.state.session is None:
             return
         self._by_hand = by_hand(self.state)
-        last = self.state.training.checkpoints.get("last")
-        if last is not None and not last.failure:
-            self.resumes = ResumeRun(id=0, run=self.state.session.run_dir)
+        saved = self.state.training.goes_on_from
+        if saved is not None:
+            run = self.state.session.run_dir
+            self.resumes = ResumeRun(id=0, run=run, checkpoint=saved.name)
         else:
             self.config = reopening(self.config, self.state)
 

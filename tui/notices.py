@@ -28,6 +28,8 @@ class Notices:
         self._waiting: deque[str] = deque(maxlen=20)
         self._timer: Timer | None = None
         self.said: deque[str] = deque(maxlen=REMEMBERED)
+        self._saying = ""
+        """What is said while the timer runs."""
         self._insisted: list[str] = []
 
     def answer(self, sentence: str) -> None:
@@ -38,11 +40,9 @@ class Notices:
     def again(self) -> None:
         """Show what is being said once more: what showed it before is gone."""
         if self._timer is not None:
-            self._show(self.said[-1])
-        elif self._insisted:
-            self._next()
+            self._show(self._saying)
         else:
-            self._show("")
+            self._next()
 
     def tell(self, sentence: str) -> None:
         """Say it when its turn comes."""
@@ -73,9 +73,15 @@ class Notices:
         self._waiting.clear()
         self._next()
 
+    def silence(self) -> None:
+        """Something happened beside which nothing else counts, what was insisted on included."""
+        self._insisted.clear()
+        self.done()
+
     def _say(self, sentence: str) -> None:
         if self._timer is not None:
             self._timer.stop()
+        self._saying = sentence
         self._show(sentence)
         self._timer = self._pump.set_timer(2.5 + len(sentence) / 25, self._next)
 
@@ -96,19 +102,18 @@ def lost_sentence(state: RunState) -> str:
     if state.session is None or not state.step:
         return ""
     run = state.session.run_dir.rstrip("/").rpartition("/")[2]
-    saved = state.training.checkpoints.get("last")
-    kept = saved is not None and not saved.failure and saved.start == state.curves[-1].start
-    if saved is not None and not saved.failure:
-        if kept and saved.step == state.step:
+    saved, start = state.training.goes_on_from, state.curves[-1].start
+    if saved is not None:
+        if (saved.start, saved.step) == (start, state.step):
             return ""
-        lost = "what came after it" if kept else f"start {state.curves[-1].start}"
+        lost = "what came after it" if saved.start == start else f"start {start}"
         return (
             f"The run goes on from its last checkpoint, start {saved.start}, step {saved.step:,}: "
             f"{lost} died with the engine."
         )
     return (
         f"From the first weights again, with your choices: step {state.step:,} died with the "
-        f"engine. {run} has no checkpoint."
+        f"engine. {run} has no checkpoint of this start."
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from engine.protocol import NormMode, PlanName, Recipe, RunConfig, StackInfo
-from engine.recipe import base_rates
+from engine.recipe import base_rates, choices_of
 from tui.layer_names import listed
 from tui.state import RunState
 
@@ -27,18 +27,7 @@ def present_choices(config: RunConfig, state: RunState) -> RunConfig:
     if session is None or recipe is None:
         return config
     changes: dict[str, typing.Any] = {
-        "optimizer": recipe.optimizer,
-        "lr": recipe.lr_head,
-        "lr_pretrained": recipe.lr_pretrained,
-        "lr_decay": recipe.lr_decay,
-        "momentum": recipe.momentum if recipe.optimizer == "sgd" else None,
-        "weight_decay": recipe.weight_decay,
-        "lr_schedule": recipe.schedule,
-        "warmup": recipe.warmup,
-        "epochs": recipe.epochs,
-        "augmentation": recipe.augmentation,
-        "balance": recipe.balance,
-        "precision": recipe.precision,
+        **choices_of(recipe),
         "batch_size": session.batch_size,
         "image_size": session.image_size,
         "strategy": None,

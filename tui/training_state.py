@@ -52,7 +52,9 @@ class TrainingState:
         """The step at which training is to end; None while it does not run."""
         self.seconds_left: float | None = None
         self.checkpoints: dict[str, CheckpointSaved] = {}
-        """The last of each name: best, last, start-N."""
+        """The last of each name: best, last, start-N; it may have failed."""
+        self.saved: dict[str, CheckpointSaved] = {}
+        """The last of each name that was written; it is there, whole."""
         self.weights = ""
         """The label of the weights that this start began from."""
 
@@ -68,7 +70,7 @@ class TrainingState:
                 self.cycle_why = self.plan_why = ""
                 self.train_to = self.seconds_left = None
                 self.weights = event.weights
-                self.checkpoints = {}
+                self.checkpoints, self.saved = {}, {}
             case RecipeChanged():
                 self._take(event.recipe, event.rates)
             case Confirmed(id=answered) if answered in self._wished_rates:
@@ -91,6 +93,8 @@ class TrainingState:
                 self.seconds_left = event.seconds_left
             case CheckpointSaved():
                 self.checkpoints[event.name] = event
+                if not event.failure:
+                    self.saved[event.name] = event
 
     def died(self) -> None:
         """The engine is gone."""
@@ -100,6 +104,11 @@ class TrainingState:
     def _take(self, recipe: Recipe, rates: tuple[float, ...]) -> None:
         self.recipe, self._rates = recipe, rates
         self._by_recipe = base_rates(recipe, self._rows)
+
+    @property
+    def goes_on_from(self) -> CheckpointSaved | None:
+        """The checkpoint that a run goes on from whose engine has died; None if it has none."""
+        return self.saved.get("last") or self.saved.get("best")
 
     # --- rates ----------------------------------------------------------------------------------
 

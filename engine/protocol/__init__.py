@@ -7,6 +7,17 @@ in `choices`, the stack in `stack_info`, the state of a session in `session_info
 Nothing in here imports torch or textual.
 """
 
+from .answers import (
+    AnsweringBegan,
+    AnsweringProgressed,
+    DataEvaluated,
+    ImagesPredicted,
+    ModelExported,
+    ModelFileChecked,
+    PredictedImage,
+    ScriptWritten,
+    UnreadableFile,
+)
 from .choices import (
     Augmentation,
     ModelFormat,
@@ -53,16 +64,12 @@ from .commands import (
     UndoStartOver,
 )
 from .events import (
-    AnsweringBegan,
-    AnsweringProgressed,
     AnyEvent,
     Audited,
     AuditFinding,
     CheckpointSaved,
-    Comparison,
     Confirmed,
     CycleBegan,
-    DataEvaluated,
     EngineFailed,
     ErrandEnded,
     FoldProgressed,
@@ -72,36 +79,33 @@ from .events import (
     Heartbeat,
     HistoryTold,
     ImageSkipped,
-    ImagesPredicted,
-    ImagesShown,
     LayerMeasurement,
     LayerRestored,
     LoadingProgressed,
     LoadingStage,
     MaskPlanned,
-    ModelExported,
-    ModelFileChecked,
     MovedMeasured,
     NormModeChanged,
     OpenFailed,
     PlanChanged,
-    PredictedImage,
     PriceMeasured,
     RangeTested,
     RecipeChanged,
     Refused,
-    ResultsShown,
     SavedTensors,
-    ScriptWritten,
     StartedOver,
     StartOverUndone,
     StartTold,
     StepTaken,
-    Thumbnail,
     TrainBegan,
     TrainEnded,
-    UnreadableFile,
     Validated,
+)
+from .results import (
+    Comparison,
+    ImagesShown,
+    ResultsShown,
+    Thumbnail,
     WrongImage,
 )
 from .session_info import (

@@ -16,6 +16,7 @@ from engine.protocol import (
     FoldsEnded,
     ResumeRun,
     RunConfig,
+    SessionOpened,
     Train,
     TrainEnded,
 )
@@ -101,6 +102,12 @@ def train_headless(
                 f"--steps {steps}: the run has taken {session.step} steps already; the number is "
                 "of the whole run."
             )
+        if resumes is not None and steps is None and not _asks_more(resumes):
+            if session.step >= end_of(session):
+                raise Problem(
+                    f"The run has come to its end, step {session.step}; say how far it is to go, "
+                    "--epochs or --steps, both of the whole run."
+                )
         report.opened(session)
         if folds:
             assert config.folds is not None
@@ -128,3 +135,15 @@ def train_headless(
         return code
     finally:
         report.left(code)
+
+
+def end_of(session: SessionOpened) -> int:
+    """The step at which schedule or plan of a session come to their end."""
+    phases = session.plan.phases if session.plan else ()
+    ends = [phase.after_step + phase.steps for phase in phases]
+    return max([session.cycle.after_step + session.cycle.steps, *ends])
+
+
+def _asks_more(resumes: ResumeRun) -> bool:
+    """Other layers were asked for: a new cycle begins with them."""
+    return resumes.strategy is not None or resumes.trainable is not None
