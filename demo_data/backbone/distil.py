@@ -30,7 +30,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
-from . import crops, views
+from . import crops, drawings, views
 from .teacher import FEATURES, MAPS, Teacher
 
 TEMPERATURE = 3.0
@@ -42,6 +42,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CHECKPOINT_SECONDS = 90.0
 TOGETHER = 4
 """After so many steps the processes average their weights."""
+DRAWING_CROPS = 16
+"""Of every drawing."""
 STATISTICS = 2048
 """Views from which mean and spread of the teacher's features are taken."""
 
@@ -110,11 +112,20 @@ def train(settings: Settings) -> Path:
         The checkpoint's path.
     """
     settings.work.mkdir(parents=True, exist_ok=True)
-    crops.pool(settings.work, count=settings.crops, seed=settings.seed, workers=settings.workers)
+    _pools(settings)
     meeting = settings.work / f"meeting-{os.getpid()}"
     spawn(_work, (settings, str(meeting)), nprocs=settings.workers)
     meeting.unlink(missing_ok=True)
     return settings.work / "checkpoint.pt"
+
+
+def _pools(settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Crops of photographs and of drawings, cut on the first call."""
+    work, seed, workers = settings.work, settings.seed, settings.workers
+    photographs = crops.pool(work, count=settings.crops, seed=seed, workers=workers)
+    below = work / f"crops-{settings.crops}-{seed}.npy"
+    drawn = drawings.pool(work, each=DRAWING_CROPS, seed=seed, workers=workers, photographs=below)
+    return photographs, drawn
 
 
 def _work(rank: int, settings: Settings, meeting: str) -> None:
@@ -122,9 +133,7 @@ def _work(rank: int, settings: Settings, meeting: str) -> None:
     dist.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings.workers
     )
-    pool = crops.pool(
-        settings.work, count=settings.crops, seed=settings.seed, workers=settings.workers
-    )
+    pools = _pools(settings)
     share = settings.batch // settings.workers
     torch.manual_seed(settings.seed)
     teacher = Teacher()
@@ -149,7 +158,7 @@ def _work(rank: int, settings: Settings, meeting: str) -> None:
         step, done, before = saved["step"], saved["done"], saved["seconds"]
         scales = saved["scales"]
     else:
-        scales = _scales(teacher, pool, rank, settings)
+        scales = _scales(teacher, pools, rank, settings)
     (mean, std), map_scales = scales[0], scales[1:]
 
     started = told = kept = time.monotonic()
@@ -158,7 +167,7 @@ def _work(rank: int, settings: Settings, meeting: str) -> None:
     student.train()
     while done < settings.views:
         random = np.random.default_rng((settings.seed, step, rank))
-        pixels = views.batch(pool, share, settings.side, random)
+        pixels = views.batch(*pools, share, settings.side, random)
         target, target_maps = teacher(pixels)
         guess, maps = student(pixels)
         error = F.mse_loss(guess, (target - mean) / std)
@@ -232,14 +241,17 @@ def _work(rank: int, settings: Settings, meeting: str) -> None:
 
 
 def _scales(
-    teacher: Teacher, pool: np.ndarray, rank: int, settings: Settings
+    teacher: Teacher,
+    pools: tuple[np.ndarray, np.ndarray],
+    rank: int,
+    settings: Settings,
 ) -> list[tuple[Tensor, Tensor]]:
     """Mean and spread of the teacher's features, and by channel of its maps."""
     random = np.random.default_rng((settings.seed, 1_000_000, rank))
     sums: list[list[Tensor]] = []
     batches = STATISTICS // (64 * settings.workers)
     for _ in range(batches):
-        target, maps = teacher(views.batch(pool, 64, settings.side, random))
+        target, maps = teacher(views.batch(*pools, 64, settings.side, random))
         for index, values in enumerate([target[:, :, None, None], *maps]):
             if len(sums) <= index:
                 sums.append([torch.zeros(values.shape[1]), torch.zeros(values.shape[1])])

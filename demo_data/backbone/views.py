@@ -6,12 +6,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+DRAWN = 0.3
+"""Share of the views that come from the pool of drawings."""
+CUT_MIX = 0.25
+"""Share of the views that get a rectangle of another view (CutMix, Yun et al., arXiv:1905.04899;
+no label is mixed here, for the teacher sees the same view)."""
 
-def batch(pool: np.ndarray, size: int, side: int, random: np.random.Generator) -> Tensor:
-    """A batch of views: shifted, flipped and changed in contrast and brightness.
+
+def batch(
+    photographs: np.ndarray,
+    drawings: np.ndarray,
+    size: int,
+    side: int,
+    random: np.random.Generator,
+) -> Tensor:
+    """A batch of views: shifted, flipped, mixed, and changed in contrast and brightness.
 
     Args:
-        pool: Crops [M, S, S, 3] uint8.
+        photographs: Crops [M, S, S, 3] uint8.
+        drawings: Crops of the same size, of which `DRAWN` of the views are taken.
         size: N.
         side: Of the views in pixels, at most S.
         random: Everything drawn comes from here.
@@ -19,11 +32,11 @@ def batch(pool: np.ndarray, size: int, side: int, random: np.random.Generator) -
     Returns:
         [N, 3, side, side] in 0..1, channels last.
     """
-    rows = random.integers(len(pool), size=size)
-    room = pool.shape[1] - side
+    room = photographs.shape[1] - side
     views = np.empty((size, side, side, 3), np.uint8)
-    for index, row in enumerate(rows):
-        x, y = random.integers(room + 1, size=2)
+    for index in range(size):
+        pool = drawings if random.random() < DRAWN else photographs
+        row, (x, y) = random.integers(len(pool)), random.integers(room + 1, size=2)
         view = pool[row, y : y + side, x : x + side]
         views[index] = view[:, ::-1] if random.random() < 0.5 else view
     pixels = torch.from_numpy(views).permute(0, 3, 1, 2).float().div_(255)
@@ -31,6 +44,13 @@ def batch(pool: np.ndarray, size: int, side: int, random: np.random.Generator) -
     brightness = _column(random.uniform(-0.15, 0.15, size))
     middle = pixels.mean((1, 2, 3), keepdim=True)
     pixels = (pixels - middle).mul_(contrast).add_(middle + brightness).clamp_(0, 1)
+    before = pixels.clone()
+    for index in np.flatnonzero(random.random(size) < CUT_MIX):
+        other = int(random.integers(size))
+        height, width = (int(value) for value in side * random.uniform(0.25, 0.75, 2))
+        y, x = int(random.integers(side - height + 1)), int(random.integers(side - width + 1))
+        hole = (slice(None), slice(y, y + height), slice(x, x + width))
+        pixels[int(index)][hole] = before[other][hole]
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
