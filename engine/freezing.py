@@ -163,10 +163,11 @@ def frozen_tensors(stack: Stack, mask: Mask) -> dict[str, Tensor]:
 
 def changed_tensors(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[str]:
     """Names of the tensors that are not bit-identical (two NaNs of the same bits are)."""
-    return [name for name, tensor in after.items() if not _same_bits(before[name], tensor)]
+    return [name for name, tensor in after.items() if not same_bits(before[name], tensor)]
 
 
-def _same_bits(one: Tensor, other: Tensor) -> bool:
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Two tensors of a kind are bit-identical; NaN is, to NaN of the same bits."""
     if one.is_floating_point():
         # Compared as integers: NaN equals itself, and -0.0 is not 0.0.
         width = {2: torch.int16, 4: torch.int32, 8: torch.int64}[one.element_size()]

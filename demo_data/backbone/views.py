@@ -48,8 +48,8 @@ def batch(
     for index in np.flatnonzero(random.random(size) < CUT_MIX):
         other = int(random.integers(size))
         height, width = (int(value) for value in side * random.uniform(0.25, 0.75, 2))
-        y, x = int(random.integers(side - height + 1)), int(random.integers(side - width + 1))
-        hole = (slice(None), slice(y, y + height), slice(x, x + width))
+        top, left = random.integers(side - height + 1), random.integers(side - width + 1)
+        hole = (slice(None), slice(top, top + height), slice(left, left + width))
         pixels[int(index)][hole] = before[other][hole]
     return pixels.contiguous(memory_format=torch.channels_last)
 
