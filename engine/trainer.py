@@ -34,7 +34,8 @@ class StepResult:
     measurement: Measurement | None
     memory_used: int | None
     cached_rows: int = 0
-    """How many rows, from the first one, were not run: their activations were kept."""
+    """How many rows, from the first one, were not run: their activations were kept for each image
+    of the batch."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class Trainer:
         self.chosen = Choice(None, "")
         if cached and self.features is not None:
             self.chosen = self.features.choose(mask, norm_modes, self.recipe.augmentation)
+        missed = self.features.misses if self.features else 0
         batch = self._take(self.chosen.cut)
         images = batch.images.to(self.device, non_blocking=True)
         labels = batch.labels.to(self.device, non_blocking=True)
@@ -169,7 +171,9 @@ class Trainer:
             memory_used=torch.cuda.max_memory_allocated(self.device)
             if self.device.type == "cuda"
             else None,
-            cached_rows=self.features.rows_below(batch.cut) if self.features else 0,
+            cached_rows=self.features.rows_below(batch.cut)
+            if self.features and self.features.misses == missed
+            else 0,
         )
 
     def _take(self, cut: Cut | None) -> Batch:

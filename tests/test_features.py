@@ -251,7 +251,7 @@ def test_a_run_from_the_cut_is_the_run(tmp_path: Path, arch: str, strategy: str)
         driven.do(SetMask, trainable=wanted)
         driven.do(StartOver)
         driven.do(UndoStartOver)
-        driven.do(Train, steps=9)
+        driven.do(Train, steps=15)
         told.append(driven)
         driven.session.close()
     off, on = told

@@ -115,7 +115,8 @@ class StepTaken(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     memory_used: int | None = None
     """Bytes of device memory allocated at the peak of the step; None on the CPU."""
     cached_rows: int = 0
-    """How many rows, from the first one, were not executed: their activations were kept."""
+    """How many rows, from the first one, were not executed: their activations were kept for each
+    image of the batch."""
     lr_factor: float = 1.0
     """What the schedule multiplied every row's base rate with."""
     seconds_left: float | None = None
@@ -126,7 +127,7 @@ class FeaturesCached(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """How the steps of a run stand to the feature cache."""
 
     rows: int
-    """How many rows, from the first one, are not executed; 0 is none."""
+    """How many rows, from the first one, are executed only once an image; 0 is none."""
     cut: str = ""
     """The place whose activations are kept."""
     images: int = 0
