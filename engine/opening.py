@@ -247,6 +247,8 @@ def _check_numbers(config: RunConfig) -> None:
     for option, (value, minimum) in least.items():
         if value is not None and value < minimum:
             raise Problem(f"{option} {value}: the least is {minimum}.")
+    if not config.checkpoint_seconds >= 0:
+        raise Problem(f"--checkpoint-seconds {config.checkpoint_seconds}: it must be 0 or more.")
     if config.feature_cache_gib is not None and not config.feature_cache_gib >= 0:
         raise Problem(f"--feature-cache-gib {config.feature_cache_gib}: it must be 0 or more.")
     if config.lr is not None and not config.lr >= 0:

@@ -369,7 +369,11 @@ class Run:
 
     def _end_of_epoch(self) -> Iterator[None]:
         yield from self._evaluate()
-        self.keeping.save()
+        course = self.course
+        if course.train_to is not None and course.step < course.train_to:
+            self.keeping.save_if_due()
+        else:
+            self.keeping.save()
         self.steering.enter_phase()
 
     def _evaluate(self) -> Iterator[None]:

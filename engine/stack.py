@@ -10,7 +10,7 @@ no cuts.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -34,6 +34,18 @@ class Cut:
     """The row that ends here, if one does."""
     shape: tuple[int, ...]
     """Of the activation of one image."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module of the model, and what decides whether it runs in train or eval mode."""
+
+    module: nn.Module
+    owner: int | None
+    """The owner that it is."""
+    within: frozenset[int] | None
+    """If it is none: the owners within it, or, with none within, those of its row; None for what
+    is in no row."""
 
 
 class Stack:
@@ -65,6 +77,7 @@ class Stack:
         if head is None:
             self.rows[-1].head = True
         self._name_roles()
+        self.parts = list(self._find_parts())
         self.traced = self._trace_ancestry()
         self.graph_module: fx.GraphModule | None = None
         self.cuts: list[Cut] = []
@@ -190,6 +203,18 @@ class Stack:
                     self.cuts.append(Cut(name, node, ends.get(node), values.shapes[node][1:]))
             if node.op != "get_attr":
                 open_until = max(open_until, last_use[node])
+
+    def _find_parts(self) -> Iterator[Part]:
+        """Every module once; one that is in several rows as the last of them has it."""
+        numbers = {owner.module: number for number, owner in enumerate(self.owners)}
+        parts = {module: Part(module, None, None) for module in self.model.modules()}
+        for row in self.rows:
+            for _, top in row.modules:
+                for module in top.modules():
+                    inside = [numbers[part] for part in module.modules() if part in numbers]
+                    within = frozenset(inside or row.owners)
+                    parts[module] = Part(module, numbers.get(module), within)
+        yield from parts.values()
 
     # --- in words -------------------------------------------------------------------------------
 

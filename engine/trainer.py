@@ -153,7 +153,7 @@ class Trainer:
                 self.probe.before_update()
             mark("update")
             if loss.requires_grad:
-                self.optimizer.torch.step()
+                self.optimizer.step()
             mark("end")
         correct = (logits.detach().argmax(1) == labels).sum()
         if measured:
@@ -194,7 +194,7 @@ class Trainer:
 
         Gradients go first, so that nothing stale can move a layer that is frozen now.
         """
-        self.optimizer.torch.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         owners = self.stack.owners
         self.optimizer.make_ready(
             trainable=(p for index in sorted(mask) for p in owners[index].parameters),
@@ -264,7 +264,7 @@ class Trainer:
 
         The recipe stays; the state of another kind of optimizer cannot be used and is dropped.
         """
-        self.optimizer.torch.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         with torch.no_grad():
             for name, tensor in self.tensors():
                 value = snapshot.tensors[name].to(tensor.device)

@@ -138,6 +138,14 @@ OPTIONS = (
         help="Measure every layer at every K-th step; 1 with train --json, else 10.",
     ),
     click.option(
+        "--checkpoint-seconds",
+        cls=Option,
+        section=_WHERE,
+        type=NUMBER,
+        metavar="SECONDS",
+        help="Save at the end of an epoch, but not more often than this; 5 by default.",
+    ),
+    click.option(
         "--feature-cache",
         cls=Option,
         section=_WHERE,
