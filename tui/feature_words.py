@@ -15,7 +15,7 @@ def cache_words(told: FeaturesCached | None) -> tuple[str, ...]:
     share = f"cached at {told.cut}: {told.images:,}/{told.total:,}"
     hits, size = f"{told.hits:,} hits", size_words(told.memory + told.file)
     if told.file:
-        size += f", {100 * told.file / (told.memory + told.file):.0f}% on disk"
+        size += f", {100 * told.file / (told.memory + told.file):.0f}% disk"
     return (
         f"{share}, {hits}, {size}",
         f"{share}, {hits}",
