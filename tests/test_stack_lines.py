@@ -604,4 +604,4 @@ def test_the_line_of_the_images_says_why_nothing_is_cached_and_where_it_is():
     assert drawn(state)[-1].rstrip().endswith("not cached")
     state = cached_state(memory=8_000_000, file=2_649_600)
     last = drawn(state, 118, wide=True)[-1].rstrip()
-    assert last.endswith("cached at layer3.1: 650/650, 12,345 hits, 11 MB, 25% disk")
+    assert last.endswith("cached at layer3.1: 650/650, 11 MB, 25% on disk")

@@ -15,9 +15,10 @@ def cache_words(told: FeaturesCached | None) -> tuple[str, ...]:
     share = f"cached at {told.cut}: {told.images:,}/{told.total:,}"
     hits, size = f"{told.hits:,} hits", size_words(told.memory + told.file)
     if told.file:
-        size += f", {100 * told.file / (told.memory + told.file):.0f}% disk"
+        size += f", {100 * told.file / (told.memory + told.file):.0f}% on disk"
     return (
         f"{share}, {hits}, {size}",
+        *((f"{share}, {size}",) if told.file else ()),
         f"{share}, {hits}",
         f"cached {told.images:,}/{told.total:,}, {hits}",
         f"cached {told.images:,}/{told.total:,}",
