@@ -73,6 +73,24 @@ class RowOptimizer:
         # Zeros give what SGD would make of the first gradient: buffer = gradient.
         return {"momentum_buffer": torch.zeros_like(parameter)}
 
+    def make_room(self) -> None:
+        """Make sure that the update finds the memory it works in: running out in its middle would
+        leave some weights moved and others not.
+
+        Raises:
+            RuntimeError, torch.OutOfMemoryError: it does not; nothing has moved.
+        """
+        copies = 2 if self.kind == "adamw" else 1
+        group = max(
+            (
+                [p for p in group["params"] if p.grad is not None]
+                for group in self.torch.param_groups
+            ),
+            key=lambda parameters: sum(p.numel() for p in parameters),
+        )
+        room = [torch.empty_like(p, requires_grad=False) for p in group for _ in range(copies)]
+        del room  # the allocator keeps it
+
     # --- its state ------------------------------------------------------------------------------
 
     def state(self) -> State:

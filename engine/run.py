@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -43,6 +44,7 @@ from .protocol import (
     ShowResults,
     StartOver,
     Step,
+    StepNotApplied,
     StepTaken,
     TestRange,
     Train,
@@ -54,7 +56,9 @@ from .protocol import (
 from .range_test import check_range_test, range_test
 from .recipe import check_recipe
 from .record import Record, step_fields
+from .refused_step import NotFinite, OutOfMemory, StepRefused, not_finite_sentence
 from .restarting import Restarting
+from .shortage import shortage
 from .side_work import SideWork
 from .starts import Starts
 from .steering import Steering
@@ -268,6 +272,9 @@ class Run:
             self._side.drop_exclusive()
             try:
                 self._take_step(mask, strategy, measured=True)
+            except StepRefused as refused:
+                self._tell_not_applied(refused, mask, command)
+                return True
             except Problem as problem:
                 self.emit(Refused(id=command, reason=str(problem)))
                 return True
@@ -277,16 +284,22 @@ class Run:
             return True
         if self._between is not None:
             self.busy = "validating"
-            if next(self._between, StopIteration) is StopIteration:
+            try:
+                if next(self._between, StopIteration) is StopIteration:
+                    self._between = None
+            except (Problem, MemoryError) as problem:
                 self._between = None
+                self.emit(Refused(id=0, reason=str(problem) or memory_limit.NONE_LEFT))
+                if self.course.train_to is not None:
+                    self._end_training("failed")
             return True
         piece = self._side.next(idle=self.course.train_to is None)
         if piece is not None:
             self.busy = piece.name
             try:
                 self._side.do_unit(piece)
-            except Problem as problem:
-                self.emit(Refused(id=0, reason=str(problem)))  # of no command: it began long ago
+            except (Problem, MemoryError) as problem:  # of no command: it began long ago
+                self.emit(Refused(id=0, reason=str(problem) or memory_limit.NONE_LEFT))
             return True
         if self.course.train_to is not None:
             self._train_further()
@@ -296,7 +309,8 @@ class Run:
     def close(self) -> None:
         """Save what was trained since the last checkpoint, and flush the journal."""
         self._side.drop_all()
-        if self.record.begun and self.course.steps_ever and not self.keeping.complete():
+        unsaved = self.course.steps_ever and not self.keeping.complete()
+        if self.record.begun and unsaved and self.trainer.whole:
             self.keeping.save()
         self.record.close()
         self.opened.decoder.close()
@@ -346,6 +360,11 @@ class Run:
                 last = course.step + 1 == course.train_to
                 measured = changed or last or every == 1 or course.step % every == 0
                 self._take_step(mask, self.steering.strategy, measured=measured)
+            except StepRefused as refused:
+                self._tell_not_applied(refused, mask)
+                self.keeping.save()
+                self._end_training("failed")
+                return
             except Problem as problem:
                 self.emit(Refused(id=0, reason=str(problem)))
                 self._end_training("failed")
@@ -397,6 +416,44 @@ class Run:
         event = self._step_event(result, mask, factor)
         fields = step_fields(self.opened.event.stack.rows, event)
         self.record.note("step", start=course.start, **fields)
+        self.emit(event)
+
+    def _tell_not_applied(self, refused: StepRefused, mask: Mask, command: int = 0) -> None:
+        """A step was refused in its course: what happened, and what can be done."""
+        course, number = self.course, self.course.step + 1
+        fields: dict[str, Any] = {}
+        if isinstance(refused, NotFinite):
+            owner, rows = refused.owner, self.opened.stack.rows
+            row = None if owner is None else self.opened.stack.owners[owner].row
+            sentence = not_finite_sentence(
+                refused,
+                number,
+                "" if row is None else rows[row].name,
+                "" if owner is None else self.opened.stack.owners[owner].name,
+            )
+            fields = {"loss": refused.loss, "row": row}
+        else:
+            short = shortage(self.opened, self._price, mask, failed=True)
+            sentence = (
+                f"Step {number:,} ran out of memory and was not applied; everything is as before "
+                f"it. {short.sentences}"
+            )
+            fields = {
+                "needed": short.needed,
+                "available": short.available,
+                "trainable": None if short.mask is None else tuple(sorted(short.mask[1])),
+                "batch_size": short.batch_size,
+            }
+        event = StepNotApplied(
+            id=command,
+            start=course.start,
+            step=number,
+            sentence=sentence,
+            memory=isinstance(refused, OutOfMemory),
+            **fields,
+        )
+        self.record.note("step_not_applied", **msgspec.structs.asdict(event))
+        self.record.sync()
         self.emit(event)
 
     def _step_event(self, result: StepResult, mask: Mask, factor: float) -> StepTaken:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms._presets import ImageClassification
 
+from ..refused_step import ran_out_of_memory
 from .augmentation import Augmentation, mixed
 from .decoding import Transform, UnreadableImage, read_rgb, without_far_ends
 from .samples import DataProblem, Sample, printable
@@ -62,7 +63,9 @@ class Decoder:
         image = without_far_ends(read_rgb(path))
         try:
             return transform(image)
-        except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        except (ValueError, RuntimeError, OSError) as error:
+            if ran_out_of_memory(error):
+                raise
             raise UnreadableImage(f"it cannot be resized ({error})") from error
 
     def collect(

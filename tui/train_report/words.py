@@ -24,6 +24,7 @@ from engine.protocol import (
     PlanChanged,
     SessionOpened,
     StackInfo,
+    StepNotApplied,
     StepTaken,
     TrainEnded,
     Validated,
@@ -31,6 +32,7 @@ from engine.protocol import (
 from engine.scores import accuracy_words, share_words
 
 from ..layer_names import names_of
+from ..saved_choices import mask_names
 from .story import Story
 
 MOST_CLASSES = 10
@@ -114,9 +116,29 @@ def said(story: Story, event: AnyEvent) -> list[str]:
             return [_fold_words(event)]
         case FoldsEnded():
             return folds_words(event)
+        case StepNotApplied():
+            return [event.sentence, *_going_on(story.session, event)]
         case TrainEnded(reason="failed"):
             return [f"Training failed at step {event.step}."]
     return []
+
+
+def resume_line(session: SessionOpened, event: StepNotApplied) -> str:
+    """The command that goes on with a run of which a step could not be applied."""
+    run = session.run_dir.rstrip("/").rpartition("/")[2]
+    if event.trainable is not None:
+        names = mask_names(session.stack, event.trainable)
+        return f"tl-tui resume {run} --trainable {','.join(names)}"
+    return f"tl-tui resume {run}" if event.memory else f"tl-tui resume {run} --checkpoint best"
+
+
+def _going_on(session: SessionOpened, event: StepNotApplied) -> list[str]:
+    if not event.step:  # of a cross-validation, which is no run to go on with
+        return []
+    how = "with what should fit" if event.trainable is not None else "when there is more memory"
+    if not event.memory:
+        how = "from the best weights so far"
+    return [f"`{resume_line(session, event)}` goes on {how}."]
 
 
 def skipped_words(event: ImageSkipped) -> list[str]:
@@ -169,10 +191,6 @@ def last_words(story: Story) -> list[str]:
     from ..caption import caption_of
 
     lines = [caption_of(story.session.stack, story.measured)] if story.measured else []
-    if story.diverged_at is not None:
-        lines.append(
-            f"The loss is not finite from step {story.diverged_at} on: it has diverged; lower --lr."
-        )
     if story.step and not story.validation:
         lines.append("Nothing was validated: not one validation image can be read.")
     return [*lines, *class_lines(story.session.classes, story.best or story.validation)]

@@ -1,0 +1,165 @@
+"""Steps that are not applied: why, and where the first value that is not finite was.
+
+A step that runs out of memory, or whose loss or gradient is not finite, leaves weights, buffers,
+optimizer, random state and batch position as they were before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from .freezing import Mask
+from .problem import Problem
+from .rows import Owner
+from .stack import Stack
+
+What = Literal["images", "weights", "output", "gradient", "loss"]
+"""Of what the first value that is not finite is."""
+
+_NO_MEMORY = ("DefaultCPUAllocator", "not enough memory", "bad_alloc", "bad allocation")
+"""How torch and its libraries say on the CPU that memory ran out: in a plain RuntimeError."""
+
+
+class StepRefused(Problem):
+    """A step was not applied, and everything is as before it."""
+
+    memory = False
+    """It was memory that did not suffice."""
+
+
+class OutOfMemory(StepRefused):
+    """Memory ran out in a step, or would have."""
+
+    memory = True
+
+
+class NotFinite(StepRefused):
+    """The loss or a gradient is NaN or infinite."""
+
+    def __init__(self, loss: float, what: What, owner: int | None) -> None:
+        """
+        Args:
+            loss: Of the step.
+            what: The first value that is not finite, in the order of the computation.
+            owner: Of which owner it is; None for images, and if it was not found.
+        """
+        super().__init__(f"The {what} is not finite.")
+        self.loss, self.what, self.owner = loss, what, owner
+
+
+class HalfUpdated(RuntimeError):
+    """The update failed in its middle: what the weights are is not known any more."""
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on a device or on the host."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
+
+
+def finite_sum(values: list[Tensor]) -> Tensor:
+    """A scalar that is finite only if all elements are; it may overflow where none does."""
+    return torch.stack([norm.double() for norm in torch._foreach_norm(values)]).sum()
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What a step changes before its update, by reference or copied, to be put back."""
+
+    buffers: list[Tensor]
+    optimizer_state: dict[Tensor, dict[str, Tensor]]
+    cpu_random: Tensor
+    device_random: Tensor | None
+    position: int
+    applied: Mask
+
+
+# --- where it began -----------------------------------------------------------------------------
+
+
+def first_gradient(stack: Stack) -> int | None:
+    """The owner in which backward met the first gradient that is not finite; None if all are."""
+    for index in reversed(range(len(stack.owners))):
+        gradients = [p.grad for p in stack.owners[index].parameters if p.grad is not None]
+        if not all(_finite(gradient) for gradient in gradients):
+            return index
+    return None
+
+
+def first_in_forward(
+    stack: Stack, forward: Callable[[Tensor], Tensor], images: Tensor
+) -> tuple[What, int | None]:
+    """The first value of a forward pass that is not finite: in images, weights, or an output.
+
+    Runs the pass once more; the caller puts back what that changes.
+    """
+    if not _finite(images):
+        return "images", None
+    for index, owner in enumerate(stack.owners):
+        if not all(_finite(tensor) for tensor in _tensors(owner)):
+            return "weights", index
+    found: list[int] = []
+
+    def watch(index: int) -> Callable[[nn.Module, object, object], None]:
+        def look(_: nn.Module, __: object, output: object) -> None:
+            if not found and isinstance(output, Tensor) and not _finite(output):
+                found.append(index)
+
+        return look
+
+    handles = [
+        owner.module.register_forward_hook(watch(index)) for index, owner in enumerate(stack.owners)
+    ]
+    try:
+        with torch.no_grad():
+            forward(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return ("output", found[0]) if found else ("loss", None)
+
+
+def _tensors(owner: Owner) -> list[Tensor]:
+    return [*owner.parameters, *owner.module.buffers(recurse=False)]
+
+
+def _finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+
+
+# --- in words -----------------------------------------------------------------------------------
+
+
+def not_finite_sentence(refused: NotFinite, step: int, row: str, owner: str) -> str:
+    """Which step was not applied, and where the first value is that is not finite.
+
+    Args:
+        refused: The refusal.
+        step: The number that the step would have had.
+        row: The layer's name; empty if it was not found.
+        owner: The name of the module in it.
+    """
+    loss = "infinite" if math.isinf(refused.loss) else "not a number"
+    start = f"Step {step:,} was not applied, and everything is as before it"
+    where = row if owner in ("", row) else f"{row} ({owner})"
+    advice = " Go on from an earlier checkpoint, or start over, with lower learning rates."
+    match refused.what:
+        case "gradient":
+            why = f"the gradient is not finite; going down, it is so first in {where}"
+        case "images":
+            why = f"the loss is {loss}, because the images of the batch are not finite"
+            advice = " Look at the images."
+        case "weights":
+            why = f"the loss is {loss}; the weights of {where} are not finite already"
+        case "output":
+            why = f"the loss is {loss}; going up, the first output that is not finite is {where}'s"
+        case _:
+            why = f"the loss is {loss}"
+    return f"{start}: {why}.{advice}"
