@@ -373,6 +373,9 @@ class Run:
                 self._between = self._end_of_epoch()
             else:
                 self.steering.enter_phase()
+                interval = self.opened.config.checkpoint_every
+                if interval is not None and course.step % interval == 0:
+                    self.keeping.save()
         elif not self.validation.tried() or not self.keeping.tried():
             self._between = self._end_of_epoch()
         else:

@@ -41,6 +41,10 @@ def fail_for_memory(*_: object) -> None:
     torch.empty(1 << 50)
 
 
+def fail_in_backward(_: object, __: object, output: Tensor) -> None:
+    output.register_hook(fail_for_memory)
+
+
 def a_nan_weight(trainer: Trainer) -> None:
     with torch.no_grad():
         trainer.model.layer2[0].conv1.weight[0, 0, 0, 0] = math.nan  # type: ignore[union-attr, index]
@@ -94,11 +98,8 @@ def test_out_of_memory_leaves_everything_as_before(place: str) -> None:
     for each in (trainer, twin):
         each.step(frozenset(range(20, 25)), {}, measured=False)
     before = everything(trainer)
-    module = trainer.model.layer3
-    hook = (
-        module.register_forward_hook(fail_for_memory)  # type: ignore[union-attr]
-        if place == "forward"
-        else module[0].conv1.weight.register_hook(fail_for_memory)  # type: ignore[union-attr, index]
+    hook = trainer.model.layer3.register_forward_hook(  # type: ignore[union-attr]
+        fail_for_memory if place == "forward" else fail_in_backward
     )
     with pytest.raises(OutOfMemory):
         trainer.step(full(trainer), {}, measured=True)

@@ -38,6 +38,7 @@ def config(place: Place) -> RunConfig:
         epochs=4,
         lr_schedule="cosine",
         probe_every=1,
+        checkpoint_every=2,
         run_dir=str(place.folder / "run"),
     )
 

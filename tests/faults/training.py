@@ -20,6 +20,7 @@ STEPS = 12
 SMALL = (
     *("--arch", "shufflenet_v2_x0_5", "--weights", "none", "--device", "cpu"),
     *("--image-size", "32", "--batch-size", "8", "--epochs", "4", "--lr-schedule", "cosine"),
+    *("--checkpoint-every", "2"),
 )
 
 

@@ -138,6 +138,15 @@ OPTIONS = (
         help="Measure every layer at every K-th step; 1 with train --json, else 10.",
     ),
     click.option(
+        "--checkpoint-every",
+        cls=Option,
+        section=_WHERE,
+        type=whole_number(1),
+        metavar="STEPS",
+        help="Also save a checkpoint every so many steps of training; by default at the end of "
+        "each epoch alone.",
+    ),
+    click.option(
         "--tensorboard/--no-tensorboard",
         cls=Option,
         section=_WHERE,

@@ -100,6 +100,8 @@ def said(story: Story, event: AnyEvent) -> list[str]:
     match event:
         case Validated(yardstick=False):
             return [validation_words(story.session, event)]
+        case CheckpointSaved(name="journal"):
+            return [event.failure]
         case CheckpointSaved() if event.failure:
             return [f"The checkpoint {event.name} could not be saved: {event.failure}"]
         case PlanChanged(plan=None):
