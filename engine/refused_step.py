@@ -6,18 +6,21 @@ optimizer, random state and batch position as they were before it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
+from . import freezing
 from .freezing import Mask
 from .problem import Problem
 from .rows import Owner
 from .stack import Stack
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
 
 What = Literal["images", "weights", "output", "gradient", "loss"]
 """Of what the first value that is not finite is."""
@@ -71,7 +74,10 @@ def finite_sum(values: list[Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class Hand:
-    """What a step changes before its update, by reference or copied, to be put back."""
+    """What a step changes before its update, by reference or copied, to be put back.
+
+    Weights are not in it: they move in the update alone.
+    """
 
     buffers: list[Tensor]
     optimizer_state: dict[Tensor, dict[str, Tensor]]
@@ -79,6 +85,35 @@ class Hand:
     device_random: Tensor | None
     position: int
     applied: Mask
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> Hand:
+        """As it is now."""
+        cuda = trainer.device.type == "cuda"
+        return cls(
+            buffers=[buffer.detach().clone() for buffer in trainer.model.buffers()],
+            optimizer_state=dict(trainer.optimizer.torch.state),
+            cpu_random=torch.get_rng_state(),
+            device_random=torch.cuda.get_rng_state(trainer.device) if cuda else None,
+            position=trainer.batches.position,
+            applied=trainer.applied,
+        )
+
+    def put_back(self, trainer: Trainer) -> None:
+        """As it was, bit for bit; gradients go."""
+        optimizer = trainer.optimizer.torch
+        optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for buffer, kept in zip(trainer.model.buffers(), self.buffers, strict=True):
+                buffer.copy_(kept)
+        optimizer.state.clear()
+        optimizer.state.update(self.optimizer_state)
+        torch.set_rng_state(self.cpu_random)
+        if self.device_random is not None:
+            torch.cuda.set_rng_state(self.device_random, trainer.device)
+        trainer.batches.put_back(self.position)
+        freezing.set_requires_grad(trainer.stack, self.applied)
+        trainer.applied = self.applied
 
 
 # --- where it began -----------------------------------------------------------------------------
@@ -132,34 +167,3 @@ def _tensors(owner: Owner) -> list[Tensor]:
 
 def _finite(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
-
-
-# --- in words -----------------------------------------------------------------------------------
-
-
-def not_finite_sentence(refused: NotFinite, step: int, row: str, owner: str) -> str:
-    """Which step was not applied, and where the first value is that is not finite.
-
-    Args:
-        refused: The refusal.
-        step: The number that the step would have had.
-        row: The layer's name; empty if it was not found.
-        owner: The name of the module in it.
-    """
-    loss = "infinite" if math.isinf(refused.loss) else "not a number"
-    start = f"Step {step:,} was not applied, and everything is as before it"
-    where = row if owner in ("", row) else f"{row} ({owner})"
-    advice = " Go on from an earlier checkpoint, or start over, with lower learning rates."
-    match refused.what:
-        case "gradient":
-            why = f"the gradient is not finite; going down, it is so first in {where}"
-        case "images":
-            why = f"the loss is {loss}, because the images of the batch are not finite"
-            advice = " Look at the images."
-        case "weights":
-            why = f"the loss is {loss}; the weights of {where} are not finite already"
-        case "output":
-            why = f"the loss is {loss}; going up, the first output that is not finite is {where}'s"
-        case _:
-            why = f"the loss is {loss}"
-    return f"{start}: {why}.{advice}"

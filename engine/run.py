@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -17,6 +16,7 @@ from . import freezing, memory_limit, price_model
 from .course import Course, Mask
 from .folds import CrossValidation
 from .keeping import Keeping
+from .not_applied import not_applied
 from .opened import Opened
 from .problem import Problem
 from .protocol import (
@@ -44,7 +44,6 @@ from .protocol import (
     ShowResults,
     StartOver,
     Step,
-    StepNotApplied,
     StepTaken,
     TestRange,
     Train,
@@ -56,9 +55,8 @@ from .protocol import (
 from .range_test import check_range_test, range_test
 from .recipe import check_recipe
 from .record import Record, step_fields
-from .refused_step import NotFinite, OutOfMemory, StepRefused, not_finite_sentence
+from .refused_step import StepRefused
 from .restarting import Restarting
-from .shortage import shortage
 from .side_work import SideWork
 from .starts import Starts
 from .steering import Steering
@@ -422,38 +420,8 @@ class Run:
         self.emit(event)
 
     def _tell_not_applied(self, refused: StepRefused, mask: Mask, command: int = 0) -> None:
-        """A step was refused in its course: what happened, and what can be done."""
-        course, number = self.course, self.course.step + 1
-        fields: dict[str, Any] = {}
-        if isinstance(refused, NotFinite):
-            owner, rows = refused.owner, self.opened.stack.rows
-            row = None if owner is None else self.opened.stack.owners[owner].row
-            sentence = not_finite_sentence(
-                refused,
-                number,
-                "" if row is None else rows[row].name,
-                "" if owner is None else self.opened.stack.owners[owner].name,
-            )
-            fields = {"loss": refused.loss, "row": row}
-        else:
-            short = shortage(self.opened, self._price, mask, failed=True)
-            sentence = (
-                f"Step {number:,} ran out of memory and was not applied; everything is as before "
-                f"it. {short.sentences}"
-            )
-            fields = {
-                "needed": short.needed,
-                "available": short.available,
-                "trainable": None if short.mask is None else tuple(sorted(short.mask[1])),
-                "batch_size": short.batch_size,
-            }
-        event = StepNotApplied(
-            id=command,
-            start=course.start,
-            step=number,
-            sentence=sentence,
-            memory=isinstance(refused, OutOfMemory),
-            **fields,
+        event = not_applied(
+            refused, self.opened, self.course, self._price, mask=mask, command=command
         )
         self.record.note("step_not_applied", **msgspec.structs.asdict(event))
         self.record.sync()

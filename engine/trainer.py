@@ -134,7 +134,7 @@ class Trainer:
             NotFinite: the loss or a gradient is NaN or infinite; everything is as before the step.
             HalfUpdated: the update itself failed; the weights are of no use any more.
         """
-        before = self._in_hand()
+        before = Hand.of(self)
         self._updating = False
         try:
             batch = self.batches.take()
@@ -147,7 +147,7 @@ class Trainer:
             refused = self._refused(error, before)
             if refused is not None and isinstance(error, NotFinite) and error.what != "gradient":
                 what, owner = first_in_forward(self.stack, self.forward, images)
-                self._put_back(before)
+                before.put_back(self)
                 refused = NotFinite(error.loss, what, owner)
         if isinstance(refused, OutOfMemory) and self.device.type == "cuda":
             torch.cuda.empty_cache()  # outside of `except`, for the exception holds the tensors
@@ -216,31 +216,6 @@ class Trainer:
                 raise NotFinite(loss_value, "gradient", owner)
         return loss_value, correct_value
 
-    def _in_hand(self) -> Hand:
-        """What a step changes before its update; weights it moves only there."""
-        cuda = self.device.type == "cuda"
-        return Hand(
-            buffers=[buffer.detach().clone() for buffer in self.model.buffers()],
-            optimizer_state=dict(self.optimizer.torch.state),
-            cpu_random=torch.get_rng_state(),
-            device_random=torch.cuda.get_rng_state(self.device) if cuda else None,
-            position=self.batches.position,
-            applied=self.applied,
-        )
-
-    def _put_back(self, before: Hand) -> None:
-        self.optimizer.torch.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for buffer, kept in zip(self.model.buffers(), before.buffers, strict=True):
-                buffer.copy_(kept)
-        self.optimizer.torch.state.clear()
-        self.optimizer.torch.state.update(before.optimizer_state)
-        torch.set_rng_state(before.cpu_random)
-        if before.device_random is not None:
-            torch.cuda.set_rng_state(before.device_random, self.device)
-        self.batches.put_back(before.position)
-        self.applied = before.applied
-
     def _refused(self, error: Exception, before: Hand) -> Exception:
         """Put everything back after a step that failed; what is to be raised of it."""
         traceback.clear_frames(error.__traceback__)  # they hold activations
@@ -252,7 +227,7 @@ class Trainer:
             )
             failed.__cause__ = error
             return failed
-        self._put_back(before)
+        before.put_back(self)
         if ran_out_of_memory(error):
             return OutOfMemory(str(error).strip().splitlines()[0] if str(error) else "")
         return error

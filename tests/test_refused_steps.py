@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.not_applied import not_finite_sentence
 from engine.protocol import Recipe
-from engine.refused_step import HalfUpdated, NotFinite, OutOfMemory, not_finite_sentence
+from engine.refused_step import HalfUpdated, NotFinite, OutOfMemory
 from engine.stack import Stack
 from engine.trainer import Trainer
 from tests.twins import SGD, FixedBatches, make_trainer, small_resnet

@@ -11,7 +11,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults import content, numbers, processes, storage, strangers  # noqa: F401
+from tests.faults import content, numbers, processes, screen, storage, strangers  # noqa: F401
 from tests.faults.register import FAULTS, Fault, Place, Skipped
 from tests.sessions import draw_images
 

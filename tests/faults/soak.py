@@ -1,4 +1,4 @@
-"""The whole app in a pseudo-terminal for a long time: keys at random, memory and descriptors watched.
+"""The whole app in a pseudo-terminal for a long time: random keys, memory and files watched.
 
 python -m tests.faults.soak --steps 20000
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import content, numbers, processes, storage, strangers  # noqa: F401
+from tests.faults import content, numbers, processes, screen, storage, strangers  # noqa: F401
 from tests.faults.register import FAULTS, Fault, Place, Skipped
 from tests.sessions import draw_images
 

@@ -6,9 +6,11 @@ them and a terminal.
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
@@ -29,6 +31,7 @@ from engine.protocol import (
     TrainEnded,
     Validated,
 )
+from engine.record import runs_directory
 from engine.scores import accuracy_words, share_words
 
 from ..layer_names import names_of
@@ -127,11 +130,17 @@ def said(story: Story, event: AnyEvent) -> list[str]:
 
 def resume_line(session: SessionOpened, event: StepNotApplied) -> str:
     """The command that goes on with a run of which a step could not be applied."""
-    run = session.run_dir.rstrip("/").rpartition("/")[2]
+    run = _name(session)
     if event.trainable is not None:
         names = mask_names(session.stack, event.trainable)
         return f"tl-tui resume {run} --trainable {','.join(names)}"
     return f"tl-tui resume {run}" if event.memory else f"tl-tui resume {run} --checkpoint best"
+
+
+def _name(session: SessionOpened) -> str:
+    """The run as a command names it: alone if it lies where runs do, else with its path."""
+    path = Path(session.run_dir)
+    return shlex.quote(path.name if path.parent == runs_directory() else str(path))
 
 
 def _going_on(session: SessionOpened, event: StepNotApplied) -> list[str]:
@@ -202,7 +211,10 @@ def parting_words(story: Story) -> list[str]:
     """What to say of a run that did not come to its end."""
     if story.session is not None and not story.step:
         return ["Ended before the first step was done; there is nothing to keep."]
-    return [f"Ended after step {story.steps}, before all was done."]
+    lines = [f"Ended after step {story.steps}, before all was done."]
+    if (last := story.checkpoints.get("last")) is not None:
+        lines.append(f"`tl-tui resume {_name(story.session)}` goes on from step {last.step}.")
+    return lines
 
 
 def where_words(story: Story) -> list[str]:
