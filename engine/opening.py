@@ -248,6 +248,7 @@ def _check_numbers(config: RunConfig) -> None:
         "--batch-size": (config.batch_size, 2),
         "--image-size": (config.image_size, 32),
         "--probe-every": (config.probe_every, 1),
+        "--checkpoint-every": (config.checkpoint_every, 1),
         "--seed": (config.seed, 0),
     }
     for option, (value, minimum) in least.items():

@@ -44,6 +44,7 @@ from .protocol import (
     decode_command,
     encode,
 )
+from .strangers import HELLO_S, MAX_COMMAND, MOST_CLIENTS, Allowance, may_speak, why_refused
 
 HEARTBEAT_S = 1.0
 LAST_UNIT_S = 10.0
@@ -268,6 +269,10 @@ class Server:
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client from its connection to its end."""
         client = None
+        if not may_speak(writer):
+            print("Another user's process was sent away.")
+            writer.close()
+            return
         try:
             writer.write(encode(Greeted(protocol=PROTOCOL, version=__version__, pid=os.getpid())))
             client = await self._attach(reader, writer)
@@ -276,7 +281,8 @@ class Server:
                 await self._listen(client, reader)
         except (NotThisProtocol, msgspec.DecodeError) as error:
             print(f"A client was sent away: {error}.")
-        except ConnectionError:
+            writer.write(encode(Refused(id=0, reason=why_refused(error))))
+        except (ConnectionError, TimeoutError):
             pass
         finally:
             if client is not None:
@@ -287,7 +293,7 @@ class Server:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> _Client | None:
         """Take a client in by its Hello; None if it goes again."""
-        body = await read_frame(reader)
+        body = await asyncio.wait_for(read_frame(reader, MAX_COMMAND), HELLO_S)
         if body is None:
             return None
         hello = decode_command(body)
@@ -299,6 +305,8 @@ class Server:
                 f"This engine speaks protocol {PROTOCOL} (tl-tui {__version__}), the screen "
                 f"{hello.protocol}; install the same version of tl-tui on both sides."
             )
+        elif len(self._attached()) >= MOST_CLIENTS:
+            refusal = f"{MOST_CLIENTS} clients are attached already; close one of them."
         if refusal or not isinstance(hello, Hello):
             writer.write(encode(Refused(id=hello.id, reason=refusal)))
             return None
@@ -311,8 +319,14 @@ class Server:
         return client
 
     async def _listen(self, client: _Client, reader: asyncio.StreamReader) -> None:
-        while (body := await read_frame(reader)) is not None:
-            command = decode_command(body)
+        allowance = Allowance()
+        while (body := await read_frame(reader, MAX_COMMAND)) is not None:
+            await allowance.take()
+            try:
+                command = decode_command(body)
+            except msgspec.DecodeError as error:  # its length was right: what follows can be read
+                self._put(client, Refused(id=0, reason=why_refused(error)))
+                continue
             if isinstance(command, Shutdown):
                 self._put(client, Confirmed(id=command.id))
                 self._end()

@@ -227,6 +227,13 @@ KEYS: tuple[Key, ...] = (
         "all runs: their results and curves, one to go on with",
         title="Runs",
     ),
+    Key(
+        ("y",),
+        "accept",
+        "y",
+        "accept the mask or batch proposed after a step ran out of memory",
+        title="Accept what is proposed",
+    ),
     Key(("R",), "restart", "R", "start a dead engine again", "restart", "Restart the engine"),
     Key(
         ("escape",),

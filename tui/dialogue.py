@@ -29,6 +29,7 @@ from engine.protocol import (
     StartedOver,
     StartOver,
     Step,
+    StepNotApplied,
     StepTaken,
     Train,
     TrainEnded,
@@ -61,8 +62,8 @@ class Dialogue:
         self.config = config
         self.resumes: ResumeRun | None = None
         """The run that goes on, until it is open."""
-        self._coming: ResumeRun | None = None
-        """The run to change to when the engine of this one has ended."""
+        self._coming: ResumeRun | RunConfig | None = None
+        """The run to change to, or what to open anew, when the engine of this one has ended."""
         self.state = state
         self._heard = heard
         self._step_in_flight: int | None = None
@@ -102,7 +103,11 @@ class Dialogue:
                 if self._coming is None:  # else it is of the run that is left
                     self._take(event)
             while (coming := self._coming) is not None:
-                self._coming, self.resumes = None, coming
+                self._coming = self.resumes = None
+                if isinstance(coming, ResumeRun):
+                    self.resumes = coming
+                else:
+                    self.config = coming
                 await self.link.renew()
                 self._open()
                 async for event in self.link.events():
@@ -126,8 +131,8 @@ class Dialogue:
         else:
             self.config = reopening(self.config, self.state)
 
-    def change_to(self, run: ResumeRun) -> None:
-        """Leave this run, which the engine saves, and go on with another."""
+    def change_to(self, run: ResumeRun | RunConfig) -> None:
+        """Leave this run, which the engine saves, and go on with another, or open one."""
         self._coming = run
         self._forget_steps()
         self._by_hand = None
@@ -145,6 +150,8 @@ class Dialogue:
                 self._forget_steps()
             case Refused(id=refused) if refused == self._train_in_flight:
                 self._train_in_flight, self._pausing = None, False
+            case StepNotApplied():
+                self._forget_steps()
             case TrainEnded():
                 self._train_in_flight, self._pausing = None, False
             case StartedOver() | EngineFailed():

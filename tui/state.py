@@ -40,6 +40,7 @@ from engine.protocol import (
     StackInfo,
     StartedOver,
     StartOverUndone,
+    StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
@@ -99,6 +100,8 @@ class RunState(Wishes):
         self.busy: Heartbeat | None = None
         self.audited: Audited | None = None
         self.skipped_images = 0
+        self.not_applied: StepNotApplied | None = None
+        """The step that was refused in its course, until another is taken."""
         self.notices: list[str] = []
         """Sentences to show once; the app takes them out."""
         self.alarms: list[str] = []
@@ -246,6 +249,9 @@ class RunState(Wishes):
                 self.confirmed = self.unanswered.pop(event.id, self.confirmed)
             case Refused():
                 self._refused(event)
+            case StepNotApplied():
+                self.not_applied, self.busy = event, None
+                self.alarms.append(f"{event.sentence}{self._what_y_does()}")
             case StepTaken():
                 self._stepped(event)
             case Validated():
@@ -324,7 +330,7 @@ class RunState(Wishes):
         self.chosen_early = False
         self._predicted_for = None
         self.norm_modes = dict(event.norm_modes)
-        self.measured = self.last = self.validated = self.busy = None
+        self.measured = self.last = self.validated = self.busy = self.not_applied = None
         if self.curves[-1].loss:
             self.curves.append(Curve(start=event.start))
         self.curves[-1].start = event.start
@@ -358,8 +364,27 @@ class RunState(Wishes):
                 self.wanted = self.confirmed
         self.notices.append(event.reason)
 
+    def proposed(self) -> tuple[int, ...] | int | None:
+        """What can be accepted in place of a step that ran out of memory: a mask, or a batch size
+        as long as nothing was trained; None if there is nothing."""
+        refused = self.not_applied
+        if refused is None or self.phase != "ready":
+            return None
+        if refused.trainable is not None:
+            return refused.trainable
+        untouched = len(self.curves) == 1 and not self.curves[-1].loss
+        return refused.batch_size if untouched else None
+
+    def _what_y_does(self) -> str:
+        proposed = self.proposed()
+        if proposed is None:
+            return ""
+        if isinstance(proposed, int):
+            return f" y opens again with batches of {proposed}."
+        return " y takes that mask, u takes it back."
+
     def _stepped(self, event: StepTaken) -> None:
-        self.busy = None
+        self.busy = self.not_applied = None
         self.last = event
         if event.rows:
             self.measured = event

@@ -16,6 +16,7 @@ from torch import Tensor
 from torchvision.transforms import functional
 from torchvision.transforms._presets import ImageClassification
 
+from ..refused_step import ran_out_of_memory
 from .augmentation import Augmentation, mixed
 from .decoded import DecodedImages
 from .decoding import Transform, UnreadableImage, read_rgb, without_far_ends
@@ -39,6 +40,8 @@ class Batch:
     """What the images are of, in their order."""
     cut: Cut | None = None
     """Where `images` are not images but the model's activations for them."""
+    executed: int = 0
+    """For how many of them the layers below the cut were executed just now."""
 
 
 class Decoder:
@@ -311,7 +314,9 @@ def _cropped(image: Image.Image, preset: ImageClassification) -> Tensor:
 def _made(transform: Transform, image: Image.Image) -> Tensor:
     try:
         return transform(image)
-    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
+        if ran_out_of_memory(error):
+            raise
         raise UnreadableImage(f"it cannot be resized ({error})") from error
 
 

@@ -145,6 +145,32 @@ class FeaturesCached(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Why nothing is kept, or no more; empty if all is well."""
 
 
+class StepNotApplied(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A step was refused in its course; weights, buffers, optimizer, random state and batch
+    position are as before it. Training, if it ran, has ended."""
+
+    id: int
+    """The `Step` it was asked for with; 0 in training."""
+    start: int
+    step: int
+    """The number that it would have had."""
+    sentence: str
+    """What happened, where, and what can be done, without naming keys."""
+    memory: bool
+    """Memory ran out; else the loss or a gradient is not finite."""
+    loss: float | None = None
+    row: int | None = None
+    """The first layer with a value that is not finite; None if it was not found."""
+    needed: int | None = None
+    """Bytes that the step was predicted to need; None if that is not known."""
+    available: int | None = None
+    """Bytes that were free before the step."""
+    trainable: tuple[int, ...] | None = None
+    """A smaller mask that is predicted to fit; None if there is none."""
+    batch_size: int | None = None
+    """A smaller batch that is predicted to fit, which takes a new run."""
+
+
 class Validated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The weights after `step` were evaluated on validation images."""
 
@@ -415,6 +441,7 @@ AnyEvent = (
     | Refused
     | StepTaken
     | FeaturesCached
+    | StepNotApplied
     | Validated
     | NormModeChanged
     | StartedOver
