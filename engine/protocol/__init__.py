@@ -58,10 +58,12 @@ from .commands import (
     Shutdown,
     StartOver,
     Step,
+    TakeOver,
     TestRange,
     Train,
     UndoRestoreLayer,
     UndoStartOver,
+    WhenAlone,
 )
 from .events import (
     AnyEvent,
@@ -100,6 +102,7 @@ from .events import (
     TrainBegan,
     TrainEnded,
     Validated,
+    Watched,
 )
 from .results import (
     Comparison,
@@ -172,10 +175,12 @@ __all__ = [
     "Shutdown",
     "StartOver",
     "Step",
+    "TakeOver",
     "TestRange",
     "Train",
     "UndoRestoreLayer",
     "UndoStartOver",
+    "WhenAlone",
     "AnyEvent",
     "AuditFinding",
     "Audited",
@@ -218,6 +223,7 @@ __all__ = [
     "TrainBegan",
     "TrainEnded",
     "Validated",
+    "Watched",
     "WrongImage",
     "ModelFormat",
     "EvaluateData",
