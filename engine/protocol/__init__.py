@@ -58,10 +58,12 @@ from .commands import (
     Shutdown,
     StartOver,
     Step,
+    TakeOver,
     TestRange,
     Train,
     UndoRestoreLayer,
     UndoStartOver,
+    WhenAlone,
 )
 from .events import (
     AnyEvent,
@@ -102,6 +104,7 @@ from .events import (
     TrainBegan,
     TrainEnded,
     Validated,
+    Watched,
 )
 from .results import (
     Comparison,
@@ -174,10 +177,12 @@ __all__ = [
     "Shutdown",
     "StartOver",
     "Step",
+    "TakeOver",
     "TestRange",
     "Train",
     "UndoRestoreLayer",
     "UndoStartOver",
+    "WhenAlone",
     "AnyEvent",
     "AuditFinding",
     "Audited",
@@ -222,6 +227,7 @@ __all__ = [
     "TrainBegan",
     "TrainEnded",
     "Validated",
+    "Watched",
     "WrongImage",
     "ModelFormat",
     "EvaluateData",
