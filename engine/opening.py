@@ -10,6 +10,7 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 import demo_data
 
-from . import freezing, models
+from . import freezing, memory_limit, models
 from .data import (
     DataProblem,
     Decoder,
@@ -30,6 +31,8 @@ from .data import (
 )
 from .defaults import defaults
 from .devices import ChosenDevice, choose_device
+from .feature_store import room
+from .features import FeatureCache
 from .models import ModelProblem, Weights
 from .opened import Opened, assemble
 from .plan import lay_out, least_epochs
@@ -49,6 +52,8 @@ from .trainer import Trainer
 
 CALIBRATION_IMAGES = 128
 """Training images from which random weights' BatchNorm statistics are estimated, at most."""
+DECODED_SHARE = 8
+"""Of the free memory an eighth may hold decoded images."""
 DEMO_NAME = "hot dog"
 
 
@@ -171,7 +176,11 @@ def open_session(
     yield None
 
     preset = make_transform()
-    decoder = Decoder(preset, threads=min(8, (os.cpu_count() or 2) + 2))
+    decoder = Decoder(
+        preset,
+        threads=min(8, (os.cpu_count() or 2) + 2),
+        keep=memory_limit.memory().free // DECODED_SHARE,
+    )
     notes: list[str] = []
     if weights.why:
         notes.append(f"Starting from {_start(weights)}: {weights.why}.")
@@ -200,7 +209,17 @@ def open_session(
         yield None
 
     torch.manual_seed(config.seed)  # dropout draws from here on, however the model came to be
-    trainer = Trainer(stack, batches, device.device, recipe)
+    features = FeatureCache(
+        stack,
+        decoder,
+        device.device,
+        images=len(folder.train) + len(folder.val),
+        image_size=image_size,
+        memory=partial(room, device.device, config.feature_cache_gib),
+        folder=run_dir / "features",
+        half=config.feature_cache == "half",
+    )
+    trainer = Trainer(stack, batches, device.device, recipe, features)
     trainer.set_recipe(recipe)
     plan = _plan(config, from_top, recipe, batches.batches_per_epoch)
     if plan is not None:
@@ -235,6 +254,10 @@ def _check_numbers(config: RunConfig) -> None:
     for option, (value, minimum) in least.items():
         if value is not None and value < minimum:
             raise Problem(f"{option} {value}: the least is {minimum}.")
+    if not config.checkpoint_seconds >= 0:
+        raise Problem(f"--checkpoint-seconds {config.checkpoint_seconds}: it must be 0 or more.")
+    if config.feature_cache_gib is not None and not config.feature_cache_gib >= 0:
+        raise Problem(f"--feature-cache-gib {config.feature_cache_gib}: it must be 0 or more.")
     if config.lr is not None and not config.lr >= 0:
         raise Problem(f"--lr {config.lr}: it must be a number from 0 on.")
 

@@ -8,6 +8,7 @@ out of memory can hit forward or backward but never the middle of the update.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,24 @@ class RowOptimizer:
         # Zeros give what SGD would make of the first gradient: buffer = gradient.
         return {"momentum_buffer": torch.zeros_like(parameter)}
 
+    def zero_grad(self) -> None:
+        """Every parameter is without a gradient after (`grad is None`)."""
+        for parameter in self.names:
+            if parameter.grad is not None:
+                parameter.grad = None
+
+    def step(self) -> None:
+        """Move the parameters that have a gradient.
+
+        Rows with one rate are taken together, which changes no bit and costs fewer calls.
+        """
+        rows = self.torch.param_groups
+        self.torch.param_groups = self._moving()
+        try:
+            self.torch.step()
+        finally:
+            self.torch.param_groups = rows
+
     def make_room(self) -> None:
         """Make sure that the update finds the memory it works in: running out in its middle would
         leave some weights moved and others not.
@@ -81,15 +100,22 @@ class RowOptimizer:
             RuntimeError, torch.OutOfMemoryError: it does not; nothing has moved.
         """
         copies = 2 if self.kind == "adamw" else 1
-        group = max(
-            (
-                [p for p in group["params"] if p.grad is not None]
-                for group in self.torch.param_groups
-            ),
+        group: list[Tensor] = max(
+            (group["params"] for group in self._moving()),
             key=lambda parameters: sum(p.numel() for p in parameters),
+            default=[],
         )
         room = [torch.empty_like(p, requires_grad=False) for p in group for _ in range(copies)]
         del room  # the allocator keeps it
+
+    def _moving(self) -> list[dict[str, Any]]:
+        """The parameters that have a gradient, in a group for each rate."""
+        together: dict[float, dict[str, Any]] = {}
+        for group in self.torch.param_groups:
+            moving = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if moving:
+                together.setdefault(group["lr"], {**group, "params": []})["params"] += moving
+        return list(together.values())
 
     # --- its state ------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import random
-import socket
 import string
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from . import __version__, strict_json
+from .place import place
 from .problem import Problem
 from .protocol import LayerMeasurement, RowInfo, StepTaken
 
@@ -25,6 +25,8 @@ FORMAT = 2
 """Version of the run directory's format; in `config.json`. 2 has what a resume needs."""
 CONFIG, JOURNAL, CHECKPOINTS = "config.json", "journal.jsonl", "checkpoints"
 """Names within a run directory."""
+ENGINE = "engine.json"
+"""Which engine writes the run now, for who looks from another host; gone when it is."""
 
 
 class RunDirectoryProblem(Problem):
@@ -124,6 +126,7 @@ class Record:
                 whole = {"format": FORMAT, "tl_tui": __version__, "engine": owner(), **config}
                 self._config = strict_json.dumps(whole) + "\n"
                 (self.path / CONFIG).write_text(self._config, encoding="utf-8")
+            (self.path / ENGINE).write_text(strict_json.dumps(owner()) + "\n", encoding="utf-8")
         except OSError as error:
             raise RunDirectoryProblem(
                 f"--run-dir {self.path}: it cannot be written ({error.strerror or error}); "
@@ -157,6 +160,8 @@ class Record:
         if self._journal is not None:
             self.note("closed")
             self.sync()
+            with contextlib.suppress(OSError):
+                (self.path / ENGINE).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # told already
                 self._journal.close()
             self._journal = None
@@ -204,8 +209,8 @@ class Record:
 
 
 def owner() -> dict[str, Any]:
-    """Which engine writes: host, process, and since which start of the machine."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()}
+    """Which engine writes: host, process, since which start of the machine, and in which job."""
+    return {"host": place.host, "pid": os.getpid(), "boot": _boot_id(), "job": place.job}
 
 
 def _end_torn_line(journal: Path) -> None:

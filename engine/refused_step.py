@@ -79,7 +79,8 @@ class Hand:
     Weights are not in it: they move in the update alone.
     """
 
-    buffers: list[Tensor]
+    buffers: list[tuple[Tensor, Tensor]]
+    """Each that may change, with a copy of it."""
     optimizer_state: dict[Tensor, dict[str, Tensor]]
     cpu_random: Tensor
     device_random: Tensor | None
@@ -87,11 +88,19 @@ class Hand:
     applied: Mask
 
     @classmethod
-    def of(cls, trainer: Trainer) -> Hand:
-        """As it is now."""
-        cuda = trainer.device.type == "cuda"
+    def of(cls, trainer: Trainer, moving: Mask) -> Hand:
+        """As it is now.
+
+        Args:
+            trainer: Whose step is to come.
+            moving: The owners that will be in train mode; other ones' statistics stay as they are.
+        """
+        cuda, stack = trainer.device.type == "cuda", trainer.stack
+        modules = [stack.owners[owner].module for owner in sorted(moving)]
+        modules += [part.module for part in stack.parts if part.owner is None]
+        buffers = [buffer for module in modules for buffer in module._buffers.values()]
         return cls(
-            buffers=[buffer.detach().clone() for buffer in trainer.model.buffers()],
+            buffers=[(buffer, buffer.detach().clone()) for buffer in buffers if buffer is not None],
             optimizer_state=dict(trainer.optimizer.torch.state),
             cpu_random=torch.get_rng_state(),
             device_random=torch.cuda.get_rng_state(trainer.device) if cuda else None,
@@ -104,7 +113,7 @@ class Hand:
         optimizer = trainer.optimizer.torch
         optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
-            for buffer, kept in zip(trainer.model.buffers(), self.buffers, strict=True):
+            for buffer, kept in self.buffers:
                 buffer.copy_(kept)
         optimizer.state.clear()
         optimizer.state.update(self.optimizer_state)

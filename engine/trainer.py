@@ -8,16 +8,18 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import freezing
-from .data import Batch, TrainBatches
+from .data import Batch, Sample, TrainBatches
+from .features import Choice, FeatureCache
 from .freezing import Mask
 from .optimizer import RowOptimizer, State
 from .probe import Measurement, Probe
@@ -33,7 +35,7 @@ from .refused_step import (
     first_in_forward,
     ran_out_of_memory,
 )
-from .stack import Stack
+from .stack import Cut, Stack
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class StepResult:
     seconds: float
     measurement: Measurement | None
     memory_used: int | None
+    cached_rows: int = 0
+    """How many rows, from the first one, were not run: their activations were kept for each image
+    of the batch."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,18 @@ class Trainer:
     """A model, its one optimizer, its batches, and the mask the last step ran with."""
 
     def __init__(
-        self, stack: Stack, batches: TrainBatches, device: torch.device, recipe: Recipe
+        self,
+        stack: Stack,
+        batches: TrainBatches,
+        device: torch.device,
+        recipe: Recipe,
+        features: FeatureCache | None = None,
     ) -> None:
         self.stack = stack
         self.model: nn.Module = stack.model
-        self.forward: Callable[[Tensor], Tensor] = stack.model
-        """What runs on a batch: the model, or what is left of it behind cached features."""
+        self.features = features
+        self.chosen = Choice(None, "")
+        """From where the last step ran."""
         self.batches = batches
         self.device = device
         self.probe = Probe(stack)
@@ -118,6 +129,7 @@ class Trainer:
         *,
         measured: bool,
         lr_factor: float = 1.0,
+        cached: bool = False,
     ) -> StepResult:
         """Take one real train step: forward, loss, backward, optimizer.
 
@@ -128,16 +140,21 @@ class Trainer:
             norm_modes: BatchNorms whose mode was switched by hand.
             measured: Let the probe watch.
             lr_factor: What the schedule multiplies every row's base rate with.
+            cached: Run from the activations below the boundary where the feature cache can.
 
         Raises:
             OutOfMemory: there was not enough; everything is as before the step.
             NotFinite: the loss or a gradient is NaN or infinite; everything is as before the step.
             HalfUpdated: the update itself failed; the weights are of no use any more.
         """
-        before = Hand.of(self)
+        self.chosen = Choice(None, "")
+        if cached and self.features is not None:
+            self.chosen = self.features.choose(mask, norm_modes, self.recipe.augmentation)
+        drifting = {owner for owner, mode in norm_modes.items() if mode == "train"}
+        before = Hand.of(self, mask | drifting)
         self._updating = False
         try:
-            batch = self.batches.take()
+            batch = self._take(self.chosen.cut)
             images = batch.images.to(self.device, non_blocking=True)
             labels = batch.labels.to(self.device, non_blocking=True)
             self.apply(mask, norm_modes)
@@ -146,7 +163,8 @@ class Trainer:
         except Exception as error:
             refused = self._refused(error, before)
             if refused is not None and isinstance(error, NotFinite) and error.what != "gradient":
-                what, owner = first_in_forward(self.stack, self.forward, images)
+                forward = partial(self._run, batch.cut)
+                what, owner = first_in_forward(self.stack, forward, images)
                 before.put_back(self)
                 refused = NotFinite(error.loss, what, owner)
         if isinstance(refused, OutOfMemory) and self.device.type == "cuda":
@@ -162,7 +180,7 @@ class Trainer:
         with self.probe.watching() if measured else nullcontext():
             mark("forward")
             with self._precision():
-                logits = self.forward(images)
+                logits = self._run(batch.cut, images)
             loss = F.cross_entropy(logits.float(), labels)
             mark("backward")
             if loss.requires_grad:
@@ -176,7 +194,7 @@ class Trainer:
             if loss.requires_grad:
                 self.optimizer.make_room()
                 self._updating = True
-                self.optimizer.torch.step()
+                self.optimizer.step()
             mark("end")
         if measured:
             try:
@@ -195,7 +213,23 @@ class Trainer:
             memory_used=torch.cuda.max_memory_allocated(self.device)
             if self.device.type == "cuda"
             else None,
+            cached_rows=self.features.rows_below(batch.cut)
+            if self.features and not batch.executed
+            else 0,
         )
+
+    def _take(self, cut: Cut | None) -> Batch:
+        features = self.features
+        if cut is None or features is None:
+            return self.batches.take()
+        bf16 = self.recipe.precision == "bf16"
+        return self.batches.take_made(
+            lambda samples, epoch: features.batch(cut, samples, epoch, bf16)
+        )
+
+    def _run(self, cut: Cut | None, values: Tensor) -> Tensor:
+        """Logits for images, or for their activations at a cut."""
+        return self.model(values) if cut is None else self.stack.run_from(cut, values)
 
     def _checked(self, loss: Tensor, correct: Tensor) -> tuple[float, float]:
         """Loss and correct on the host, where it waits for the device; one transfer.
@@ -237,7 +271,7 @@ class Trainer:
 
         Gradients go first, so that nothing stale can move a layer that is frozen now.
         """
-        self.optimizer.torch.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         owners = self.stack.owners
         self.optimizer.make_ready(
             trainable=(p for index in sorted(mask) for p in owners[index].parameters),
@@ -253,6 +287,16 @@ class Trainer:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
 
     # --- evaluation -----------------------------------------------------------------------------
+
+    def held_out(self, samples: tuple[Sample, ...], batch_size: int) -> Iterator[Batch]:
+        """Batches to evaluate on: activations if the last step ran from such, else images."""
+        cut, features = self.chosen.cut, self.features
+        if cut is None or features is None:
+            yield from self.batches.decoder.batches(samples, batch_size)
+            return
+        bf16 = self.recipe.precision == "bf16"
+        for first in range(0, len(samples), batch_size):
+            yield features.batch(cut, samples[first : first + batch_size], 0, bf16)
 
     def evaluate(self, batch: Batch) -> Answers:
         """What the model says to a batch in eval mode.
@@ -283,7 +327,7 @@ class Trainer:
     def _answers(self, batch: Batch) -> list[list[float]]:
         with torch.no_grad():
             with self._precision():
-                logits = self.forward(batch.images.to(self.device))
+                logits = self._run(batch.cut, batch.images.to(self.device))
             logits = logits.float()
             labels = batch.labels.to(self.device)
             sure, predicted = logits.softmax(1).max(1)
@@ -311,10 +355,12 @@ class Trainer:
 
         The recipe stays; the state of another kind of optimizer cannot be used and is dropped.
         """
-        self.optimizer.torch.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         with torch.no_grad():
             for name, tensor in self.tensors():
-                tensor.copy_(snapshot.tensors[name])
+                value = snapshot.tensors[name].to(tensor.device)
+                if not freezing.same_bits(tensor, value):  # what is the same keeps its version
+                    tensor.copy_(value)
         same = snapshot.optimizer == self.optimizer.kind
         self.optimizer.load(snapshot.optimizer_state if same else {})
         torch.set_rng_state(snapshot.cpu_random)

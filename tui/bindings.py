@@ -221,6 +221,13 @@ KEYS: tuple[Key, ...] = (
         title="Save the choices as a file",
     ),
     Key(
+        (),
+        "batch_script",
+        "palette",
+        "a SLURM job that goes on with this run until it is done",
+        title="Save an sbatch script",
+    ),
+    Key(
         ("w",),
         "runs",
         "w",
@@ -233,6 +240,13 @@ KEYS: tuple[Key, ...] = (
         "y",
         "accept the mask or batch proposed after a step ran out of memory",
         title="Accept what is proposed",
+    ),
+    Key(
+        ("W",),
+        "take_over",
+        "W",
+        "steer from here: the screen that did only watches then",
+        title="Steer from this screen",
     ),
     Key(("R",), "restart", "R", "start a dead engine again", "restart", "Restart the engine"),
     Key(
@@ -253,7 +267,7 @@ KEYS: tuple[Key, ...] = (
         ("q", "ctrl+c", "ctrl+q"),
         "leave",
         "q, ctrl+c",
-        "leave; asks only if something would be lost (ctrl+c twice leaves at once)",
+        "leave, and let the run go on or end it (ctrl+c twice ends it and leaves at once)",
         "quit",
         "Leave",
     ),

@@ -26,6 +26,19 @@ class Hello(Command):
     """A log wants every event and the engine waits for it; a screen wants the latest state."""
 
 
+class WhenAlone(Command):
+    """What the engine does if this client is its last one and goes; without it, it ends."""
+
+    does: Literal["end", "go on", "pause"]
+    """Where nothing was trained there is nothing to go on with: it ends all the same."""
+    wait: float = 0.0
+    """Seconds for which it then waits for a screen: a line that was cut comes back."""
+
+
+class TakeOver(Command):
+    """Steer from this screen from now on; the one that did only watches."""
+
+
 class Open(Command):
     """Open the session. May be sent again, changed, after `OpenFailed`."""
 
@@ -236,6 +249,8 @@ class Shutdown(Command):
 
 AnyCommand = (
     Hello
+    | WhenAlone
+    | TakeOver
     | Open
     | ResumeRun
     | SetMask

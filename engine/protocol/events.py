@@ -24,11 +24,33 @@ LoadingStage = Literal["torch", "data", "weights", "calibration", "warm-up"]
 
 
 class Greeted(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Answer to the connection itself."""
+    """Answer to the connection itself; tells a visitor which run this is."""
 
     protocol: int
     version: str
     pid: int
+    host: str = ""
+    job: str = ""
+    """The SLURM job that the engine ends with; empty outside of one."""
+    job_ends: float | None = None
+    """When that job ends, in seconds since 1970; None if it is not known."""
+    run_dir: str = ""
+    """Empty until the session is open, as are the following."""
+    arch: str = ""
+    data: str = ""
+    step: int = 0
+    training: bool = False
+    screens: int = 0
+    """How many clients it has already."""
+
+
+class Watched(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Told to each client when it changes; until then it is alone and steers."""
+
+    screens: int
+    """How many clients there are."""
+    steers: bool
+    """This one's commands are done; else it watches, and may `TakeOver`."""
 
 
 class LoadingProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -49,10 +71,17 @@ class StartTold(msgspec.Struct, frozen=True, kw_only=True):
     """(step, training loss); of very many steps only some."""
     validations: tuple[tuple[int, int, int, float], ...]
     """(step, correct, total, loss) on the whole validation set."""
+    yardstick: tuple[tuple[int, int, int], ...] = ()
+    """(step, correct, total) on the yardstick, where that is known."""
+    strategies: tuple[str | None, ...] = ()
+    """The strategies its steps were taken with, without repeats; None is by hand."""
+    plan: str = ""
+    """The plan its steps followed, if they did."""
 
 
 class HistoryTold(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The curves of a run that goes on; comes right behind `SessionOpened`."""
+    """The curves so far, of a run that goes on or to which a screen comes back; comes right behind
+    `SessionOpened`."""
 
     starts: tuple[StartTold, ...]
     """Oldest first; the last one goes on."""
@@ -114,10 +143,35 @@ class StepTaken(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """One an owner; empty if the step was not measured."""
     memory_used: int | None = None
     """Bytes of device memory allocated at the peak of the step; None on the CPU."""
+    cached_rows: int = 0
+    """How many rows, from the first one, were not executed: their activations were kept for each
+    image of the batch."""
     lr_factor: float = 1.0
     """What the schedule multiplied every row's base rate with."""
     seconds_left: float | None = None
     """Until the end of what `Train` asked for, validations included; None outside of training."""
+
+
+class FeaturesCached(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """How the steps of a run stand to the feature cache."""
+
+    rows: int
+    """How many rows, from the first one, are executed only once an image; 0 is none."""
+    cut: str = ""
+    """The place whose activations are kept."""
+    images: int = 0
+    """How many images are kept there."""
+    total: int = 0
+    """How many there are, training and validation together."""
+    memory: int = 0
+    """Bytes on the device."""
+    file: int = 0
+    """Bytes in a file of the run directory."""
+    hits: int = 0
+    """Images that were not run through these rows, in this session."""
+    misses: int = 0
+    why: str = ""
+    """Why nothing is kept, or no more; empty if all is well."""
 
 
 class StepNotApplied(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -350,7 +404,7 @@ class FoldValidated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     per_class: tuple[tuple[int, int], ...]
     steps: int
     cached: str
-    """The row at which cached features stand for the frozen prefix; empty if nothing is cached."""
+    """Where cached features stand for the frozen prefix; empty if nothing is cached."""
     seconds: float
 
 
@@ -408,6 +462,7 @@ class EngineFailed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 AnyEvent = (
     Greeted
+    | Watched
     | LoadingProgressed
     | OpenFailed
     | SessionOpened
@@ -415,6 +470,7 @@ AnyEvent = (
     | Confirmed
     | Refused
     | StepTaken
+    | FeaturesCached
     | StepNotApplied
     | Validated
     | NormModeChanged
