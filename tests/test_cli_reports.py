@@ -482,7 +482,7 @@ def test_every_choice_reaches_the_engine(train: Train, tmp_path: Path) -> None:
         "probe_every": 7,
         "feature_cache": "half",
         "feature_cache_gib": 0.5,
-        "checkpoint_seconds": 5.0,
+        "checkpoint_seconds": 0.0,
         "tensorboard": True,
         "deterministic": False,
         "describe_only": False,
