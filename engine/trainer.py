@@ -129,7 +129,6 @@ class Trainer:
         self.chosen = Choice(None, "")
         if cached and self.features is not None:
             self.chosen = self.features.choose(mask, norm_modes, self.recipe.augmentation)
-        missed = self.features.misses if self.features else 0
         batch = self._take(self.chosen.cut)
         images = batch.images.to(self.device, non_blocking=True)
         labels = batch.labels.to(self.device, non_blocking=True)
@@ -172,7 +171,7 @@ class Trainer:
             if self.device.type == "cuda"
             else None,
             cached_rows=self.features.rows_below(batch.cut)
-            if self.features and self.features.misses == missed
+            if self.features and not batch.executed
             else 0,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,21 @@ def trainer(samples: tuple[Sample, ...], decoder: Decoder, **cache: Any) -> Trai
     given = {"memory": lambda: 1 << 30, "folder": Path("nowhere"), "image_size": 24} | cache
     features = FeatureCache(stack, decoder, CPU, images=len(samples), **given)
     return Trainer(stack, TrainBatches(samples, 4, 0, decoder), CPU, RECIPE, features)
+
+
+def open_below(folder: Path) -> list[Path]:
+    """Files of this process that were below a folder and have no name any more."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if os.readlink(link).startswith(f"{folder}/"):
+                found.append(link)
+    return found
+
+
+def cut_off(file: Path) -> None:
+    with file.open("r+b") as opened:
+        opened.truncate(0)
 
 
 OWNERS = 9
@@ -302,16 +319,50 @@ def test_a_lost_file_is_made_again(
     head = frozenset({OWNERS - 1})
     for _ in range(4):
         one.step(head, {}, measured=False, cached=True)
-    (file,) = tmp_path.iterdir()
+    assert not list(tmp_path.iterdir()), "nothing is left if the process is killed"
+    (file,) = open_below(tmp_path)
     assert file.stat().st_size == 14 * 8 * 4
-    with file.open("r+b") as opened:
-        opened.truncate(0)
+    cut_off(file)
     plain = trainer(samples, decoder)
     for _ in range(4):
         plain.step(head, {}, measured=False)
     for _ in range(4):
         again = one.step(head, {}, measured=False, cached=True)
         assert again.loss == pytest.approx(plain.step(head, {}, measured=False).loss, rel=1e-5)
+    cut = cut_of(one.stack, head)
+    assert cut is not None and "could not be read any more" in features.failure_at(cut)
+
+
+def test_a_lost_file_below_is_no_start_for_another_cut(
+    samples: tuple[Sample, ...], decoder: Decoder, tmp_path: Path
+) -> None:
+    one = trainer(samples, decoder, memory=lambda: 0, folder=tmp_path)
+    plain = trainer(samples, decoder)
+    above_layer1, head = frozenset(range(OWNERS - 3, OWNERS)), frozenset({OWNERS - 1})
+    lost = 0
+    for mask in (above_layer1, head):
+        for _ in range(4):
+            torch.manual_seed(7)
+            expected = plain.step(mask, {}, measured=False).loss
+            torch.manual_seed(7)
+            loss = one.step(mask, {}, measured=False, cached=True).loss
+            assert loss == pytest.approx(expected, rel=1e-4)
+        for file in open_below(tmp_path):
+            cut_off(file)
+            lost += 1
+    assert lost
+
+
+def test_a_row_that_a_cut_divides_is_executed() -> None:
+    stack = Stack(Small(), torch.zeros(1, 3, 24, 24))
+    reading = Decoder(ImageClassification(crop_size=24, resize_size=24), threads=1)
+    features = FeatureCache(
+        stack, reading, CPU, images=1, image_size=24, memory=lambda: 0, folder=Path("nowhere")
+    )
+    below = {cut.name: features.rows_below(cut) for cut in stack.cuts}
+    assert below["conv1"] == 0, "its BatchNorm, of the same row, is above"
+    assert below["bn1"] == 1
+    reading.close()
 
 
 def test_no_room_is_said_and_the_run_goes_on(

@@ -9,7 +9,7 @@ import msgspec
 from .choices import ModelFormat, PlanName, Recipe, RunConfig
 from .stack_info import NormMode
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised whenever a message changes in a way that an older peer would misread."""
 
 
