@@ -105,20 +105,22 @@ def cut_off(file: Path) -> None:
 
 
 OWNERS = 9
+NORMS = (1, 3, 5, 7)
 masks = st.one_of(
-    st.integers(0, OWNERS - 1).map(lambda lowest: frozenset(range(lowest, OWNERS))),
+    # Mostly what leaves a prefix: only there the cache has anything to get wrong.
+    st.sampled_from([8, 8, 8, 6, 6, 4, 2, 0]).map(lambda lowest: frozenset(range(lowest, OWNERS))),
     st.frozensets(st.integers(0, OWNERS - 1)),
 )
 actions = st.lists(
     st.one_of(
-        st.tuples(st.just("train"), masks, st.integers(1, 4)),
+        st.tuples(st.just("train"), masks, st.integers(2, 6)),
+        st.tuples(st.just("train"), masks, st.integers(2, 6)),
         st.tuples(st.just("eager"), masks, st.just(1)),
         st.tuples(st.just("write"), st.integers(0, OWNERS - 1), st.just(0)),
-        st.tuples(st.just("drift"), st.integers(0, OWNERS - 1), st.just(0)),
+        st.tuples(st.just("drift"), st.sampled_from(NORMS), st.just(0)),
         st.tuples(st.just("back"), st.just(0), st.just(0)),
         st.tuples(st.just("evaluate"), st.just(0), st.just(0)),
     ),
-    min_size=2,
     max_size=8,
 )
 rooms = st.sampled_from([1 << 30, 4000, 0])
@@ -136,7 +138,13 @@ def test_cached_is_uncached(
     sequence: list[tuple],
     room: int,
 ) -> None:
-    """Losses, weights and answers of any sequence of masks, steps, resets and evaluations."""
+    """Losses, weights and answers of any sequence of masks, steps, resets and evaluations.
+
+    Every sequence begins and ends with an epoch of the head alone, so that whatever it did to the
+    layers below, something was kept before and is asked for after.
+    """
+    epoch_of_the_head = ("train", frozenset({OWNERS - 1}), 4)
+    sequence = [epoch_of_the_head, *sequence, epoch_of_the_head, ("evaluate", 0, 0)]
     plain = trainer(samples, decoder)
     cached = trainer(samples, decoder, memory=lambda: room, folder=tmp_path / "features")
     assert len(plain.stack.owners) == OWNERS
@@ -163,8 +171,8 @@ def test_cached_is_uncached(
                     for parameter in each.stack.owners[what].parameters:
                         parameter.mul_(0.9)
         elif action == "drift":
-            if plain.stack.owners[what].keeps_statistics:
-                drifting = {} if what in drifting else {what: "train"}
+            assert plain.stack.owners[what].keeps_statistics
+            drifting = {} if what in drifting else {what: "train"}
         elif action == "back":
             plain.restore(started[0])
             cached.restore(started[1])
