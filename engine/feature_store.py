@@ -37,18 +37,27 @@ class FeatureStore:
     """A growing table [images, *shape], of which the first rows are on the model's device."""
 
     def __init__(
-        self, like: Tensor, *, rows: int, memory: int, file: Path, dtype: torch.dtype
+        self,
+        like: Tensor,
+        *,
+        rows: int,
+        memory: int,
+        file: Path | None,
+        dtype: torch.dtype,
+        no_file: str = "",
     ) -> None:
         """
         Args:
             like: One activation [*shape], on the device where they are used.
             rows: How many images there are at most.
             memory: Bytes that may be taken on that device.
-            file: Where what does not fit goes; written when it is needed, removed by `close`.
+            file: Where what does not fit goes. It loses its name as soon as it is open, so that
+                nothing is left of it however this process ends; None if there is to be none.
             dtype: What they are kept in; they are given back as `like` is.
+            no_file: Why there is to be none, in words.
         """
         self.shape, self.given, self.device = like.shape, like.dtype, like.device
-        self.dtype, self.file = dtype, file
+        self.dtype, self.file, self._no_file = dtype, file, no_file
         self.row_bytes = like.numel() * dtype.itemsize
         fit = min(rows, memory // max(1, self.row_bytes))
         self._memory = torch.empty((fit, *like.shape), dtype=dtype, device=like.device)
@@ -56,6 +65,11 @@ class FeatureStore:
         self.count = 0
         self.failure = ""
         """Why nothing more can be kept, in words; empty while there is room."""
+
+    @property
+    def reserved_bytes(self) -> int:
+        """On the device, for what is there and for what is to come."""
+        return len(self._memory) * self.row_bytes
 
     @property
     def memory_bytes(self) -> int:
@@ -98,21 +112,24 @@ class FeatureStore:
         return torch.stack(values).to(self.given)
 
     def close(self) -> None:
-        """Give everything back, the file too."""
+        """Give everything back, the file with it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
-            self.file.unlink(missing_ok=True)
             self._descriptor = None
         self._memory = self._memory[:0].clone()
         self.count = 0
 
     def _write(self, value: Tensor) -> bool:
+        if self.file is None:
+            self.failure = self._no_file
+            return False
         raw = value.cpu().contiguous().view(torch.uint8).numpy().tobytes()
         try:
             if self._descriptor is None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
                 self._descriptor = os.open(self.file, flags, 0o600)
+                self.file.unlink()
             at = (self.count - len(self._memory)) * self.row_bytes
             if os.pwrite(self._descriptor, raw, at) < len(raw):
                 raise OSError("it was written in part only")
@@ -126,6 +143,6 @@ class FeatureStore:
         at = (row - len(self._memory)) * self.row_bytes
         raw = bytearray(os.pread(self._descriptor, self.row_bytes, at))
         if len(raw) < self.row_bytes:
-            raise OSError(f"{self.file} is shorter than it was")
+            raise OSError("it is shorter than it was")
         value = torch.frombuffer(raw, dtype=self.dtype).view(self.shape)
         return value.to(self.device)

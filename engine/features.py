@@ -9,6 +9,7 @@ there and back does not.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -107,6 +108,8 @@ class FeatureCache:
         self.stack, self.decoder, self.device = stack, decoder, device
         self.images, self.image_size = images, image_size
         self.memory, self.folder, self.half = memory, folder, half
+        self._file_lost = ""
+        """What became of a file that could not be read any more; no file is used after."""
         self.hits = 0
         """Images that were not run through the prefix, so far."""
         self.misses = 0
@@ -155,15 +158,16 @@ class FeatureCache:
         return 0 if cut is None else self._prefix(cut)[0]
 
     def _prefix(self, cut: Cut) -> tuple[int, list[Tensor]]:
-        """The rows below a cut, and every tensor that its activations depend on."""
+        """The rows wholly below a cut, and every tensor that its activations depend on."""
         if cut.name not in self._prefixes:
-            model, names = self.stack.model, set()
+            model, above, passed = self.stack.model, set(), False
             tensors: dict[int, Tensor] = {}
             assert self.stack.graph_module is not None
             for node in self.stack.graph_module.graph.nodes:
                 target = str(node.target)
-                if node.op == "call_module":
-                    names.add(target)
+                if passed:
+                    above.add(target)
+                elif node.op == "call_module":
                     module: nn.Module = model.get_submodule(target)
                     for tensor in (*module.parameters(), *module.buffers()):
                         tensors[id(tensor)] = tensor
@@ -171,11 +175,10 @@ class FeatureCache:
                     path, _, leaf = target.rpartition(".")
                     tensor = getattr(model.get_submodule(path), leaf)
                     tensors[id(tensor)] = tensor
-                if node is cut.node:
-                    break
+                passed = passed or node is cut.node
             rows = 0
             for row in self.stack.rows:
-                if not any(name in names for name, _ in row.modules):
+                if any(name in above for name, _ in row.modules):
                     break
                 rows += 1
             self._prefixes[cut.name] = rows, list(tensors.values())
@@ -219,8 +222,8 @@ class FeatureCache:
         read = tuple(sample for sample in samples if sample.path not in kept.unreadable)
         try:
             values = self._gather(kept, read, fresh)
-        except OSError:  # the file was removed or cut off: begin it anew
-            self._close(self._kept.pop(cut.name))
+        except OSError as error:  # cut off, or its disk is gone: begin anew, in memory alone
+            self._lose(cut.name, error)
             return self.batch(cut, samples, epoch, autocast)
         labels = torch.tensor([sample.label for sample in read], dtype=torch.int64)
         return Batch(values, labels, epoch, skipped, samples=read, cut=cut, executed=len(missing))
@@ -295,10 +298,19 @@ class FeatureCache:
             if kept.state != (*self._state(other), int(autocast)):
                 continue
             if all(sample.path in kept.rows for sample in samples):
-                values = kept.store.get([kept.rows[sample.path] for sample in samples])
+                try:
+                    values = kept.store.get([kept.rows[sample.path] for sample in samples])
+                except OSError as error:
+                    self._lose(name, error)
+                    continue
                 labels = torch.tensor([sample.label for sample in samples])
                 return other, Batch(values, labels, 0, samples=samples)
         return None
+
+    def _lose(self, name: str, error: OSError) -> None:
+        """A file cannot be read: what it held is given up, and none is used from here on."""
+        self._file_lost = f"a file could not be read any more ({error.strerror or error})"
+        self._close(self._kept.pop(name))
 
     def _new_store(self, cut: Cut, like: Tensor) -> FeatureStore:
         """A place for activations at a cut; those of other cuts make room, least used first."""
@@ -311,12 +323,13 @@ class FeatureCache:
             like,
             rows=self.images,
             memory=max(0, allowed - self._taken()),
-            file=self.folder / f"{cut.name}.bin",
+            file=None if self._file_lost else self.folder / f"{cut.name}.bin",
+            no_file=self._file_lost,
             dtype=torch.float16 if self.half else like.dtype,
         )
 
     def _taken(self) -> int:
-        return sum(kept.store.memory_bytes for kept in self._kept.values() if kept.store)
+        return sum(kept.store.reserved_bytes for kept in self._kept.values() if kept.store)
 
     # --- what is there --------------------------------------------------------------------------
 
@@ -342,6 +355,8 @@ class FeatureCache:
         for kept in self._kept.values():
             self._close(kept)
         self._kept.clear()
+        with contextlib.suppress(OSError):  # it is not there, or holds something else
+            self.folder.rmdir()
 
     @staticmethod
     def _close(kept: _Kept) -> None:

@@ -48,6 +48,7 @@ class CrossValidation:
         self.opened, self.starts = opened, starts
         self.mask, self.norm_modes = course.wanted, dict(norm_modes)
         self.steps = opened.config.steps
+        self.cached = opened.config.feature_cache != "off"
 
     def run(
         self, skipped: Skipped, record: Record
@@ -110,7 +111,7 @@ class CrossValidation:
         for step in range(steps):
             factor = schedule.factor(recipe.schedule, step, steps, recipe.warmup)
             result = trainer.step(
-                self.mask, self.norm_modes, measured=False, lr_factor=factor, cached=True
+                self.mask, self.norm_modes, measured=False, lr_factor=factor, cached=self.cached
             )
             skipped.tell(result.batch, "fold")
             yield FoldProgressed(fold=number, folds=count, step=step + 1, steps=steps)

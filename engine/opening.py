@@ -7,6 +7,7 @@ be wrong with what the user asked for is found here, before anything is trained.
 from __future__ import annotations
 
 import copy
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -254,10 +255,12 @@ def _check_numbers(config: RunConfig) -> None:
     for option, (value, minimum) in least.items():
         if value is not None and value < minimum:
             raise Problem(f"{option} {value}: the least is {minimum}.")
-    if not config.checkpoint_seconds >= 0:
-        raise Problem(f"--checkpoint-seconds {config.checkpoint_seconds}: it must be 0 or more.")
-    if config.feature_cache_gib is not None and not config.feature_cache_gib >= 0:
-        raise Problem(f"--feature-cache-gib {config.feature_cache_gib}: it must be 0 or more.")
+    for name, number in (
+        ("--checkpoint-seconds", config.checkpoint_seconds),
+        ("--feature-cache-gib", config.feature_cache_gib or 0.0),
+    ):
+        if not 0 <= number < math.inf:
+            raise Problem(f"{name} {number}: it must be a number from 0 on.")
     if config.lr is not None and not config.lr >= 0:
         raise Problem(f"--lr {config.lr}: it must be a number from 0 on.")
 

@@ -42,10 +42,10 @@ def twin_of(stack: Stack, fake: FakeTensorMode | None = None) -> Stack:
     if fake is not None:
         for tensor in (*stack.model.parameters(), *stack.model.buffers()):
             memo[id(tensor)] = fake.from_tensor(tensor)
-    # In one call, so that rows and owners hold the copied model's modules.
-    originals = (stack.model, stack.rows, stack.owners)
-    twin.model, twin.rows, twin.owners = copy.deepcopy(originals, memo)
-    twin.graph_module, twin.cuts = None, []
+    # In one call, so that rows, owners and parts hold the copied model's modules.
+    originals = (stack.model, stack.rows, stack.owners, stack.parts)
+    twin.model, twin.rows, twin.owners, twin.parts = copy.deepcopy(originals, memo)
+    twin.graph_module, twin.cuts, twin._above = None, [], {}
     return twin
 
 

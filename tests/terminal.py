@@ -79,7 +79,9 @@ class Terminal:
             columns: Width in cells.
             rows: Height in cells.
             env: Added to a small clean environment; an empty value unsets.
-            answer_cursor: Answer requests for the cursor's position, as terminals do.
+            answer_cursor: Answer requests for the cursor's position and for synchronized output,
+                as terminals do. With the latter the program says where a frame begins and ends,
+                and no condition is tried on half a frame.
         """
         self.screen = Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
@@ -87,6 +89,9 @@ class Terminal:
         self.raw = bytearray()
         self.answer_cursor = answer_cursor
         self.hung_up = False
+        self.synchronized = False
+        self.whole = True
+        """No frame is under way: what the screen shows is what the program meant."""
         self.master, slave = pty.openpty()
         self._set_size(columns, rows)
         whole = {
@@ -144,10 +149,22 @@ class Terminal:
         self.bytes_read += len(data)
         self.raw += data
         self.stream.feed(data)
-        if self.answer_cursor and b"\x1b[6n" in data:
+        new = bytes(self.raw[-len(data) - 7 :])  # with what a mark cut in two needs
+        began, ended = new.rfind(b"\x1b[?2026h"), new.rfind(b"\x1b[?2026l")
+        if began != ended:
+            self.whole = ended > began
+        if self.answer_cursor:
+            self._answer(data, new)
+        return bool(data)
+
+    def _answer(self, data: bytes, new: bytes) -> None:
+        """Reply to what the program asked of its terminal."""
+        if b"\x1b[6n" in data:
             cursor = self.screen.cursor
             os.write(self.master, f"\x1b[{cursor.y + 1};{cursor.x + 1}R".encode())
-        return bool(data)
+        if b"\x1b[?2026$p" in new and not self.synchronized:
+            self.synchronized = True
+            os.write(self.master, b"\x1b[?2026;2$y")
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
         """Read until a condition holds.
@@ -156,7 +173,7 @@ class Terminal:
             AssertionError: it did not within `PATIENCE`; with the screen as it is.
         """
         deadline = time.monotonic() + PATIENCE
-        while not condition():
+        while not (self.whole and condition()):
             if not self.read() and self.process.poll() is not None and not self.read():
                 if condition():
                     return

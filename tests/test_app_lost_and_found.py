@@ -143,6 +143,21 @@ async def test_a_second_enter_in_the_palette_is_let_go():
     assert not app._exception
 
 
+async def test_keys_work_behind_the_palette():
+    """However it was left: by Escape, or by Enter on an action."""
+    app = workbench(ScriptedEngine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press("colon", "escape", "t")
+        await steps_taken(pilot, 1)
+        await pilot.press("colon", *"take one")
+        await wait_until(pilot, lambda: len(app.screen_stack) == 2)
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: len(app.screen_stack) == 1)
+        await pilot.press("t")
+        await steps_taken(pilot, 2)
+
+
 async def test_a_start_over_can_be_taken_back_before_it_is_answered():
     engine = ScriptedEngine()
     app = workbench(engine)

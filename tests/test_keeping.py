@@ -118,3 +118,23 @@ def test_a_new_start_keeps_the_weights_it_leaves(driven: Driven, tmp_path: Path)
     assert (read.about["start"], read.about["step"]) == (0, 2)
     driven.do(StartOver)
     assert not (tmp_path / "run" / "checkpoints" / "start-1.safetensors").exists()
+
+
+def test_short_epochs_share_a_checkpoint_and_lose_no_best_weights(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Within the interval only memory has the best weights; the end writes them."""
+    driven = Driven(
+        data=str(folder),
+        weights="none",
+        image_size=32,
+        batch_size=8,
+        checkpoint_seconds=3600.0,
+        run_dir=str(tmp_path / "run"),
+    )
+    driven.do(Train, steps=15)  # five epochs
+    assert [event.step for event in saved(driven, "last")] == [3, 15]
+    best = [event.step for event in whole(driven) if event.best][-1]
+    assert saved(driven, "best")[-1].step == best
+    found = checkpoint.read(tmp_path / "run" / "checkpoints" / "best.safetensors")
+    assert found.about["step"] == best

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import demo_data
 from engine import strict_json
 from engine.protocol import (
     Audit,
@@ -282,7 +281,6 @@ def test_pretrained_rates_are_a_tenth(options: dict, tmp_path: Path) -> None:
     assert opened.weights == "file backbone.pth"
 
 
-@pytest.mark.skipif(not demo_data.weights_file().is_file(), reason="no demo weights are shipped")
 def test_the_demo_learns_from_the_demo_backbone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,9 +24,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import functional
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.v2 import functional as F
+
+from .decoding import normalised
 
 Draw = Callable[[float, float], float]
 """A number between two, evenly distributed."""
@@ -91,9 +92,7 @@ class Augmentation:
             image = F.adjust_brightness(image, draw(1 - COLOUR, 1 + COLOUR))
             image = F.adjust_contrast(image, draw(1 - COLOUR, 1 + COLOUR))
             image = F.adjust_saturation(image, draw(1 - COLOUR, 1 + COLOUR))
-        # The preset's own functions: those of v2 round the last bit otherwise.
-        tensor = functional.convert_image_dtype(F.pil_to_tensor(image), torch.float32)
-        return functional.normalize(tensor, preset.mean, preset.std)
+        return normalised(F.pil_to_tensor(image), preset)
 
 
 def light_crop(size: tuple[int, int], share: float, draw: Draw) -> Box:

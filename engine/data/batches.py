@@ -19,7 +19,7 @@ from torchvision.transforms._presets import ImageClassification
 from ..refused_step import ran_out_of_memory
 from .augmentation import Augmentation, mixed
 from .decoded import DecodedImages
-from .decoding import Transform, UnreadableImage, read_rgb, without_far_ends
+from .decoding import Transform, UnreadableImage, normalised, read_rgb, without_far_ends
 from .samples import DataProblem, Sample, printable
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Batch:
     images: Tensor
-    """[N, 3, size, size], normalised, on the host."""
+    """[N, 3, size, size], normalised, on the host; or activations, see `cut`."""
     labels: Tensor
     """[N], int64."""
     epoch: int
@@ -39,7 +39,7 @@ class Batch:
     samples: tuple[Sample, ...] = ()
     """What the images are of, in their order."""
     cut: Cut | None = None
-    """Where `images` are not images but the model's activations for them."""
+    """Where `images` are not images but the model's activations for them, on its device."""
     executed: int = 0
     """For how many of them the layers below the cut were executed just now."""
 
@@ -80,8 +80,7 @@ class Decoder:
         if transform is self.transform and isinstance(transform, ImageClassification):
             # The preset's own steps, kept where they still are in bytes: a fourth of the memory.
             cropped = self.decoded.get(path, "crop", lambda: _cropped(self._read(path), transform))
-            pixels = functional.convert_image_dtype(cropped, torch.float32)
-            return functional.normalize(pixels, transform.mean, transform.std)
+            return normalised(cropped, transform)
         return _made(transform, self.decoded.get(path, "rgb", lambda: self._read(path)))
 
     @staticmethod

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+import torch
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
+from torchvision.transforms import functional
+from torchvision.transforms._presets import ImageClassification
 
 Transform = Callable[[Image.Image], Tensor]
 """An RGB image to a normalised tensor [3, size, size]."""
@@ -139,6 +142,15 @@ def _scaled(values: np.ndarray) -> Image.Image:
     most = float(values.max(initial=0.0))
     top = next((top for top in [*floats, 65535.0] if most <= top), most)
     return Image.fromarray((values.clip(0, top) / top * 255).astype(np.uint8))
+
+
+def normalised(pixels: Tensor, preset: ImageClassification) -> Tensor:
+    """Pixels [3, height, width] uint8 as a preset hands them to the model, in floats.
+
+    With the preset's own functions: those of v2 round the last bit otherwise.
+    """
+    floats = functional.convert_image_dtype(pixels, torch.float32)
+    return functional.normalize(floats, preset.mean, preset.std)
 
 
 def without_far_ends(image: Image.Image) -> Image.Image:

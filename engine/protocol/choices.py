@@ -61,7 +61,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Run a frozen prefix once an image in a run of steps; half keeps activations in fp16."""
     feature_cache_gib: float | None = None
     """Memory for it; None is a fourth of what is free. What does not fit goes to a file."""
-    checkpoint_seconds: float = 5.0
+    checkpoint_seconds: float = 0.0
     """Where epochs are shorter than this, not each one ends with a checkpoint."""
     seed: int = 0
     probe_every: int = 10

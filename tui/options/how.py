@@ -143,7 +143,7 @@ OPTIONS = (
         section=_WHERE,
         type=NUMBER,
         metavar="SECONDS",
-        help="Save at the end of an epoch, but not more often than this; 5 by default.",
+        help="Save at the end of an epoch, but not more often than this; each one by default.",
     ),
     click.option(
         "--feature-cache",

@@ -9,10 +9,10 @@ from textual.command import CommandPalette
 class Palette(CommandPalette):
     """A second Enter behind the one that chose finds it closing, and is let go."""
 
-    _closed = False
+    _dismissed = False  # `_closed` is Textual's own word, for a widget that hears no more messages
 
     def dismiss(self, result: None = None) -> AwaitComplete:
-        if self._closed or not self.is_current:
+        if self._dismissed or not self.is_current:
             return AwaitComplete()
-        self._closed = True
+        self._dismissed = True
         return super().dismiss(result)
