@@ -128,8 +128,9 @@ def names_on_screen(place: Place) -> None:
         terminal.press("ctrl+c")
         assert terminal.wait_exit() in (0, 130)
         assert terminal.restored
-    for bad in (b"\x1b]0;owned", b"\x1b]52", b"\x1b[31mred", b"\xc2\x9b", b"\x07"):
-        assert bad not in raw, bad
+    for bad in (b"\x1b]0;owned", b"\x1b]52", b"\x1b[31mred", b"\xc2\x9b", b"bell\x07"):
+        where = raw.find(bad)
+        assert where < 0, raw[max(0, where - 60) : where + 20]
 
 
 @fault("image bomb: few bytes, very many pixels", full=20)
