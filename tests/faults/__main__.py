@@ -47,6 +47,7 @@ def done(fault: Fault, times: int, seed: int, shared: Path) -> Row:
             except Exception:
                 print(f"{fault.name}, seed {seed}, attempt {attempt}:", file=sys.stderr)
                 traceback.print_exc()
+                place.clear()
             row.tried += count
         attempt += 1
     return row

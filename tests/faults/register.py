@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -51,9 +52,14 @@ class Place:
     def leave(self) -> None:
         """Assert that no process is left; whatever is, is ended."""
         left = [] if wait_until(lambda: not self.processes()) else self.processes()
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
+        self.clear()
         assert not left, f"processes were left: {left}"
+
+    def clear(self) -> None:
+        """End what is left after a fault that was not survived."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _is_zombie(pid: int) -> bool:

@@ -23,6 +23,8 @@ def test_it_survives(fault: Fault, images: Path, tmp_path_factory: pytest.TempPa
     place = Place(tmp_path_factory.mktemp("f"), images, random.Random(f"0 {fault.name} 0"))
     try:
         fault.do(place)
+        place.leave()
     except Skipped as why:
         pytest.skip(str(why))
-    place.leave()
+    finally:
+        place.clear()
