@@ -12,6 +12,7 @@ from .protocol import (
     AnyEvent,
     CheckpointSaved,
     CycleBegan,
+    FeaturesCached,
     FoldProgressed,
     FoldsEnded,
     ImageSkipped,
@@ -55,7 +56,9 @@ class CurrentState:
 
     def events(self) -> list[AnyEvent]:
         """What to tell a client that attaches now, in order."""
-        told = (self._opened, self._history.told())
+        # What had to be seen once was said to the screen that opened it.
+        opened = self._opened and msgspec.structs.replace(self._opened, notes=())
+        told = (opened, self._history.told())
         return [*(event for event in told if event is not None), *self._latest.values()]
 
     def note(self, event: AnyEvent) -> None:
@@ -95,6 +98,8 @@ class CurrentState:
                 self._change(skipped_images=event.total)
             case CheckpointSaved():
                 self._latest[f"checkpoint {event.name}"] = event
+            case FeaturesCached():
+                self._latest["features"] = event
             case PriceMeasured():
                 self._latest["price"] = event
             case MovedMeasured():

@@ -229,7 +229,7 @@ def test_several_are_a_list(tl_tui: Opener) -> None:
         step(terminal, 1)
         os.kill(terminal.process.pid, signal.SIGHUP)
         assert terminal.wait_exit() == 75
-    assert len(engines()) == 2
+    assert len(engines()) == 2, "both answer"
     chooser = tl_tui("attach")
     chooser.wait_for("Runs that go on")
     assert len(re.findall(r"resnet18 · squares · 1 step · waits", chooser.text)) == 2

@@ -127,19 +127,23 @@ def test_what_stands_in_the_way_is_said_before_the_screen(
     server: SshServer, here: dict[str, str], tmp_path: Path
 ) -> None:
     other = tmp_path / "other-version"
-    other.write_text('#!/bin/sh\necho \'tl-tui-relay:{"protocol": 99, "version": "9.9"}\'\n')
+    other.write_text('#!/bin/sh\necho\necho \'tl-tui-relay:{"protocol": 99, "version": "9.9"}\'\n')
     other.chmod(0o755)
     with tl_tui(here, "--host", server.HOST, "--remote-command", "no-tl-tui-here") as terminal:
         terminal.wait_for("continue connecting")
         terminal.press("yes", "enter")
         assert terminal.wait_exit() == 2
         assert "does not find no-tl-tui-here there" in terminal.text.replace("\n", "")
-    with tl_tui(here, "--host", server.HOST, "--remote-command", str(other)) as terminal:
+    with tl_tui(
+        here, "--host", server.HOST, "--remote-command", str(other), columns=200
+    ) as terminal:
         assert terminal.wait_exit() == 2
         text = " ".join(terminal.text.split())
         assert "gpu1 has tl-tui 9.9 (protocol 99), here is" in text
         assert "install the same version on both sides" in text
-    with tl_tui(here, "attach", "--host", server.HOST, "--remote-command", REMOTE) as terminal:
+    with tl_tui(
+        here, "attach", "--host", server.HOST, "--remote-command", REMOTE, columns=200
+    ) as terminal:
         assert terminal.wait_exit() == 2
         assert "gpu1: No run goes on there" in " ".join(terminal.text.split())
     server.line.refuses = True

@@ -16,10 +16,10 @@ class CaptionLine(PaintedLines):
 
     def lines(self, state: RunState) -> list[Line]:
         width, height = self.size
-        if self.notice:
-            return [line((text, "strong")) for text in wrapped(self.notice, width, height)]
         if state.cut:
             return [line((text, "strong")) for text in wrapped(state.cut, width, height)]
+        if self.notice:
+            return [line((text, "strong")) for text in wrapped(self.notice, width, height)]
         if state.phase == "dead":
             found = wrapped(state.death, width, height)
             if height > 1:
