@@ -43,8 +43,8 @@ class Audit:
 
     def about_to_step(self, mask: Mask, norm_modes: Mapping[int, NormMode]) -> None:
         """A step with this mask begins: what freezes with it is kept, what thaws forgotten."""
-        frozen = freezing.frozen_tensors(self.trainer.stack, mask)
         if mask != self._mask:
+            frozen = freezing.frozen_tensors(self.trainer.stack, mask)
             for name in [name for name in self._when_frozen if name not in frozen]:
                 del self._when_frozen[name]
             for name, tensor in frozen.items():

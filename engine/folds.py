@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -16,13 +15,12 @@ import msgspec
 from . import schedule
 from .data import TrainBatches, folds
 from .evaluation import Evaluation
-from .features import FeatureBatches, Features, cut_of
 from .problem import Problem
 from .protocol import FoldProgressed, FoldsEnded, FoldValidated, NormMode
 
 if TYPE_CHECKING:
     from .course import Course
-    from .data import Batch, ImageFolder, Sample
+    from .data import ImageFolder
     from .opened import Opened
     from .record import Record
     from .starts import Starts
@@ -62,17 +60,16 @@ class CrossValidation:
         """
         parts, count = self.parts, len(self.parts)
         trainer = self.opened.trainer
-        kept, batches, forward = trainer.snapshot(), trainer.batches, trainer.forward
-        features = self._features()
+        kept, batches = trainer.snapshot(), trainer.batches
         results, done = self.results, False
         try:
             for number, part in enumerate(parts, start=1):
-                yield from self._fold(part, number, count, features, skipped, results)
+                yield from self._fold(part, number, count, skipped, results)
                 record.note("fold", **_fields(results[-1]))
                 yield results[-1]
             done = True
         finally:
-            trainer.batches, trainer.forward = batches, forward
+            trainer.batches = batches
             trainer.restore(kept)
             if not done and results:
                 record.note("folds", **_fields(self.ended("paused")))
@@ -85,7 +82,6 @@ class CrossValidation:
         part: ImageFolder,
         number: int,
         count: int,
-        features: Features | None,
         skipped: Skipped,
         results: list[FoldValidated],
     ) -> Iterator[FoldProgressed | None]:
@@ -99,18 +95,17 @@ class CrossValidation:
         )
         ordered.configure(augmentation=recipe.augmentation, balance=recipe.balance)
         trainer.batches = ordered
-        if features is not None:
-            trainer.batches = FeatureBatches(ordered, features)  # type: ignore[assignment]
-            trainer.forward = partial(opened.stack.run_from, features.cut)
         trainer.restore(self.starts.origin.snapshot)
         steps = self.steps or recipe.epochs * ordered.batches_per_epoch
         for step in range(steps):
             factor = schedule.factor(recipe.schedule, step, steps, recipe.warmup)
-            result = trainer.step(self.mask, self.norm_modes, measured=False, lr_factor=factor)
+            result = trainer.step(
+                self.mask, self.norm_modes, measured=False, lr_factor=factor, cached=True
+            )
             skipped.tell(result.batch, "fold")
             yield FoldProgressed(fold=number, folds=count, step=step + 1, steps=steps)
         evaluation = Evaluation((0, steps, 0), recipe.epochs, len(part.classes))
-        for batch in self._validation_batches(part.val, features):
+        for batch in trainer.held_out(part.val, opened.event.batch_size):
             skipped.tell(batch, "fold")
             if len(batch.labels):
                 answers = trainer.evaluate(batch)
@@ -134,20 +129,10 @@ class CrossValidation:
                 loss=evaluation.loss / evaluation.total,
                 per_class=tuple((right, total) for right, total in evaluation.per_class),
                 steps=steps,
-                cached=features.cut.name if features is not None else "",
+                cached=cut.name if (cut := trainer.chosen.cut) is not None else "",
                 seconds=time.monotonic() - began,
             )
         )
-
-    def _validation_batches(
-        self, samples: tuple[Sample, ...], features: Features | None
-    ) -> Iterator[Batch]:
-        size = self.opened.event.batch_size
-        if features is None:
-            yield from self.opened.decoder.batches(samples, size)
-            return
-        for first in range(0, len(samples), size):
-            yield features.batch(samples[first : first + size], epoch=0)
 
     def ended(self, reason: Literal["done", "paused"]) -> FoldsEnded:
         """The folds so far, taken together."""
@@ -158,15 +143,6 @@ class CrossValidation:
             accuracies=tuple(result.correct / result.total for result in self.results),
             reason=reason,
         )
-
-    def _features(self) -> Features | None:
-        """A cache for the frozen prefix, if there is one that always gives the same."""
-        opened, trainer = self.opened, self.opened.trainer
-        cut = cut_of(opened.stack, self.mask)
-        drifting = any(mode == "train" for mode in self.norm_modes.values())
-        if cut is None or drifting or trainer.recipe.augmentation != "none":
-            return None
-        return Features(opened.stack, cut, opened.decoder, trainer.device)
 
 
 def _fields(event: Any) -> dict[str, Any]:

@@ -119,8 +119,10 @@ def _meant_by(stack: Stack, name: str) -> set[int]:
 def set_requires_grad(stack: Stack, mask: Mask) -> None:
     """Freeze and thaw. Call it only between steps, after `zero_grad(set_to_none=True)`."""
     for index, owner in enumerate(stack.owners):
+        wanted = index in mask
         for parameter in owner.parameters:
-            parameter.requires_grad_(index in mask)
+            if parameter.requires_grad != wanted:
+                parameter.requires_grad_(wanted)
 
 
 def set_modes(stack: Stack, mask: Mask, norm_modes: Mapping[int, NormMode]) -> None:
@@ -130,21 +132,14 @@ def set_modes(stack: Stack, mask: Mask, norm_modes: Mapping[int, NormMode]) -> N
     (dropout, stochastic depth, a block) is if anything within it is, or, with nothing within, if
     anything in its row is. `norm_modes` overrides this for BatchNorms, by owner.
     """
-    own: dict[nn.Module, bool] = {}
-    for index, owner in enumerate(stack.owners):
-        mode = norm_modes.get(index, "auto")
-        own[owner.module] = index in mask if mode == "auto" else mode == "train"
-    within = {owner.module: index in mask for index, owner in enumerate(stack.owners)}
-    stack.model.train()
-    for row in stack.rows:
-        any_in_row = any(owner in mask for owner in row.owners)
-        for _, top in row.modules:
-            for module in top.modules():
-                if module in own:
-                    module.training = own[module]
-                else:
-                    inside = [within[part] for part in module.modules() if part in within]
-                    module.training = any(inside) if inside else any_in_row
+    for part in stack.parts:
+        if part.owner is not None:
+            mode = norm_modes.get(part.owner, "auto")
+            wanted = part.owner in mask if mode == "auto" else mode == "train"
+        else:
+            wanted = part.within is None or not mask.isdisjoint(part.within)
+        if part.module.training != wanted:
+            part.module.training = wanted
 
 
 def frozen_tensors(stack: Stack, mask: Mask) -> dict[str, Tensor]:
@@ -163,10 +158,11 @@ def frozen_tensors(stack: Stack, mask: Mask) -> dict[str, Tensor]:
 
 def changed_tensors(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[str]:
     """Names of the tensors that are not bit-identical (two NaNs of the same bits are)."""
-    return [name for name, tensor in after.items() if not _same_bits(before[name], tensor)]
+    return [name for name, tensor in after.items() if not same_bits(before[name], tensor)]
 
 
-def _same_bits(one: Tensor, other: Tensor) -> bool:
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Two tensors of a kind are bit-identical; NaN is, to NaN of the same bits."""
     if one.is_floating_point():
         # Compared as integers: NaN equals itself, and -0.0 is not 0.0.
         width = {2: torch.int16, 4: torch.int32, 8: torch.int64}[one.element_size()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,9 @@ FOLDER = "checkpoints"
 class Keeping:
     """Saves `last` at the end of an epoch, at a pause and at the end; `best` is a link to it.
 
+    Epochs from cached features can be shorter than a checkpoint takes: within an interval of the
+    last one, the end of an epoch only keeps the best weights in memory.
+
     What was there stays whole until the new one is: nothing is lost to a full disk. Best weights
     that could not be written are kept in memory, and written before anything else is.
     """
@@ -47,6 +52,7 @@ class Keeping:
         self._saved: tuple[int, int, int] | None = None
         self._tried: tuple[int, int, int] | None = None
         self._saved_wishes: tuple[Any, ...] = ()
+        self._saved_at = -math.inf
         self._unsaved_best: tuple[Snapshot, dict[str, Any]] | None = None
 
     def up_to_date(self) -> bool:
@@ -73,13 +79,20 @@ class Keeping:
         if name == "last":
             self._saved, self._saved_wishes = self.course.here, self._wishes()
 
+    def save_if_due(self) -> None:
+        """An epoch has ended, and there are more to come."""
+        if time.monotonic() - self._saved_at >= self.opened.config.checkpoint_seconds:
+            self.save()
+        elif self.validation.best_is_here():
+            self._unsaved_best = self.opened.trainer.snapshot(), self._about()
+
     def save(self, name: str = "last") -> None:
         """Write a checkpoint; a failure is told and not raised: the run goes on.
 
         Args:
             name: Of the checkpoint. `last` becomes `best` too if the best validation is of it.
         """
-        self._tried = self.course.here
+        self._tried, self._saved_at = self.course.here, time.monotonic()
         best = name == "last" and self.validation.best_is_here()
         snapshot, about = self.opened.trainer.snapshot(), self._about()
         if best:
@@ -113,7 +126,7 @@ class Keeping:
         try:
             checkpoint.write(self._path("best"), snapshot, about)
         except Problem:
-            return  # told when it was tried first; `last` will tell it again
+            return  # `last` will tell it, as it did when it was tried first
         self._unsaved_best = None
         self._tell("best", about)
 

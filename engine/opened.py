@@ -180,6 +180,7 @@ def assemble(
         "seed": config.seed,
         "probe_every": config.probe_every,
         "execution": "eager",
+        "feature_cache": config.feature_cache,
     }
     return Opened(
         config=config,

@@ -10,6 +10,7 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,8 @@ from .data import (
 )
 from .defaults import defaults
 from .devices import ChosenDevice, choose_device
+from .feature_store import room
+from .features import FeatureCache
 from .models import ModelProblem, Weights
 from .opened import Opened, assemble
 from .plan import lay_out, least_epochs
@@ -200,7 +203,17 @@ def open_session(
         yield None
 
     torch.manual_seed(config.seed)  # dropout draws from here on, however the model came to be
-    trainer = Trainer(stack, batches, device.device, recipe)
+    features = FeatureCache(
+        stack,
+        decoder,
+        device.device,
+        images=len(folder.train) + len(folder.val),
+        image_size=image_size,
+        memory=partial(room, device.device, config.feature_cache_gib),
+        folder=run_dir / "features",
+        half=config.feature_cache == "half",
+    )
+    trainer = Trainer(stack, batches, device.device, recipe, features)
     trainer.set_recipe(recipe)
     plan = _plan(config, from_top, recipe, batches.batches_per_epoch)
     if plan is not None:
@@ -234,6 +247,10 @@ def _check_numbers(config: RunConfig) -> None:
     for option, (value, minimum) in least.items():
         if value is not None and value < minimum:
             raise Problem(f"{option} {value}: the least is {minimum}.")
+    if not config.checkpoint_seconds >= 0:
+        raise Problem(f"--checkpoint-seconds {config.checkpoint_seconds}: it must be 0 or more.")
+    if config.feature_cache_gib is not None and not config.feature_cache_gib >= 0:
+        raise Problem(f"--feature-cache-gib {config.feature_cache_gib}: it must be 0 or more.")
     if config.lr is not None and not config.lr >= 0:
         raise Problem(f"--lr {config.lr}: it must be a number from 0 on.")
 

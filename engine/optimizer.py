@@ -8,6 +8,7 @@ out of memory can hit forward or backward but never the middle of the update.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +73,29 @@ class RowOptimizer:
             }
         # Zeros give what SGD would make of the first gradient: buffer = gradient.
         return {"momentum_buffer": torch.zeros_like(parameter)}
+
+    def zero_grad(self) -> None:
+        """Every parameter is without a gradient after (`grad is None`)."""
+        for parameter in self.names:
+            if parameter.grad is not None:
+                parameter.grad = None
+
+    def step(self) -> None:
+        """Move the parameters that have a gradient.
+
+        Rows with one rate are taken together, which changes no bit and costs fewer calls.
+        """
+        rows = self.torch.param_groups
+        together: dict[float, dict[str, Any]] = {}
+        for group in rows:
+            moving = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if moving:
+                together.setdefault(group["lr"], {**group, "params": []})["params"] += moving
+        self.torch.param_groups = list(together.values())
+        try:
+            self.torch.step()
+        finally:
+            self.torch.param_groups = rows
 
     # --- its state ------------------------------------------------------------------------------
 

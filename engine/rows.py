@@ -8,6 +8,7 @@ joins the row before it. An *owner* is a module with parameters of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -32,9 +33,9 @@ class Owner:
     row: int
     parents: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def parameters(self) -> list[nn.Parameter]:
-        """Its own parameters, not those of modules within it."""
+        """Its own parameters, not those of modules within it. They are never replaced."""
         return list(self.module.parameters(recurse=False))
 
     @property

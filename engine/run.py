@@ -14,6 +14,7 @@ import msgspec
 
 from . import freezing, memory_limit, price_model
 from .course import Course, Mask
+from .feature_telling import FeatureTelling
 from .folds import CrossValidation
 from .keeping import Keeping
 from .opened import Opened
@@ -94,6 +95,8 @@ class Run:
         self.restarting = Restarting(
             opened, self.steering, self.starts, self.keeping, self.record, emit
         )
+        self._caches = opened.config.feature_cache != "off"
+        self.telling = FeatureTelling(self.trainer, self.record, emit)
         self.record.on_failure = self._tell_journal
         self._waiting_steps: list[tuple[int, Mask, str | None]] = []
         """Each with its command and the mask it was asked for with: a toggle right behind it is
@@ -299,6 +302,8 @@ class Run:
         if self.record.begun and self.course.steps_ever and not self.keeping.complete():
             self.keeping.save()
         self.record.close()
+        if self.trainer.features is not None:
+            self.trainer.features.close()
         self.opened.decoder.close()
 
     def _emitting(self, units: Iterator[AnyEvent | None]) -> Iterator[None]:
@@ -345,7 +350,10 @@ class Run:
                 # A layer that has just been thawed is looked at before its turn.
                 last = course.step + 1 == course.train_to
                 measured = changed or last or every == 1 or course.step % every == 0
-                self._take_step(mask, self.steering.strategy, measured=measured)
+                self._take_step(
+                    mask, self.steering.strategy, measured=measured, cached=self._caches
+                )
+                self.telling.tell(whole=measured)
             except Problem as problem:
                 self.emit(Refused(id=0, reason=str(problem)))
                 self._end_training("failed")
@@ -361,7 +369,11 @@ class Run:
 
     def _end_of_epoch(self) -> Iterator[None]:
         yield from self._evaluate()
-        self.keeping.save()
+        course = self.course
+        if course.train_to is not None and course.step < course.train_to:
+            self.keeping.save_if_due()
+        else:
+            self.keeping.save()
         self.steering.enter_phase()
 
     def _evaluate(self) -> Iterator[None]:
@@ -380,7 +392,9 @@ class Run:
         if found and self.validation.best_is_here() and self.course.steps_ever:
             self.keeping.save()
 
-    def _take_step(self, mask: Mask, strategy: str | None, *, measured: bool) -> None:
+    def _take_step(
+        self, mask: Mask, strategy: str | None, *, measured: bool, cached: bool = False
+    ) -> None:
         self.busy = "train step"
         self._begin_record()
         course, norm_modes = self.course, self.steering.norm_modes
@@ -390,7 +404,9 @@ class Run:
                 self.steering.begin_cycle(strategy)
         self.restarting.audit.about_to_step(mask, norm_modes)
         factor = course.lr_factor
-        result = self.trainer.step(mask, norm_modes, measured=measured, lr_factor=factor)
+        result = self.trainer.step(
+            mask, norm_modes, measured=measured, lr_factor=factor, cached=cached
+        )
         self.starts.took_step()
         course.took_step()
         self.skipped.tell(result.batch, "train")
@@ -416,6 +432,7 @@ class Run:
             rows=seen.rows if seen else (),
             owners=seen.owners if seen else (),
             memory_used=result.memory_used,
+            cached_rows=result.cached_rows,
             lr_factor=factor,
             seconds_left=self.course.seconds_left,
         )

@@ -10,7 +10,7 @@ no cuts.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -32,6 +32,20 @@ class Cut:
     node: fx.Node
     row: int | None
     """The row that ends here, if one does."""
+    shape: tuple[int, ...]
+    """Of the activation of one image."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module of the model, and what decides whether it runs in train or eval mode."""
+
+    module: nn.Module
+    owner: int | None
+    """The owner that it is."""
+    within: frozenset[int] | None
+    """If it is none: the owners within it, or, with none within, those of its row; None for what
+    is in no row."""
 
 
 class Stack:
@@ -63,16 +77,24 @@ class Stack:
         if head is None:
             self.rows[-1].head = True
         self._name_roles()
+        self.parts = list(self._find_parts())
         self.traced = self._trace_ancestry()
         self.graph_module: fx.GraphModule | None = None
         self.cuts: list[Cut] = []
+        self._above: dict[str, fx.GraphModule] = {}
         self._trace_cuts(example)
 
     # --- running from a cut ---------------------------------------------------------------------
 
     def run_to(self, cut: Cut, images: Tensor) -> Tensor:
         """The activation at a cut, [N, ...], for a batch of images [N, 3, height, width]."""
-        return self._interpret(images, None, cut.node)
+        return self.run_between(None, cut, images)
+
+    def run_between(self, start: Cut | None, cut: Cut, value: Tensor) -> Tensor:
+        """The activation at a cut, for images or for the activation at a cut before it."""
+        if start is not None and any(self._writes_in_place(user) for user in start.node.users):
+            value = value.clone()
+        return self._interpret(value, start.node if start else None, cut.node)
 
     def run_from(self, cut: Cut, activation: Tensor) -> Tensor:
         """The model's output for an activation at a cut; `run_from(c, run_to(c, x))` is the model.
@@ -81,7 +103,21 @@ class Stack:
         """
         if any(self._writes_in_place(user) for user in cut.node.users):
             activation = activation.clone()
-        return self._interpret(activation, cut.node, None)
+        if cut.name not in self._above:
+            self._above[cut.name] = self._part_above(cut)
+        return self._above[cut.name](activation)
+
+    def _part_above(self, cut: Cut) -> fx.GraphModule:
+        """What runs from a cut on, as a module of its own that shares every layer."""
+        assert self.graph_module is not None, "a model without a trace has no cuts"
+        graph, copies, passed = fx.Graph(), {}, False
+        copies[cut.node] = graph.placeholder("activation")
+        for node in self.graph_module.graph.nodes:
+            if node is cut.node:
+                passed = True
+            elif node.op == "get_attr" or (passed and node.op != "placeholder"):
+                copies[node] = graph.node_copy(node, copies.__getitem__)
+        return fx.GraphModule(self.model, graph)
 
     def _interpret(self, value: Tensor, start: fx.Node | None, stop: fx.Node | None) -> Tensor:
         assert self.graph_module is not None, "a model without a trace has no cuts"
@@ -162,11 +198,23 @@ class Stack:
         for number, node in enumerate(nodes):
             computed = node.op not in ("placeholder", "get_attr", "output")
             if computed and open_until <= number and output not in node.users:
-                if node in values.tensors:
+                if node in values.shapes:
                     name = str(node.target) if node.op == "call_module" else node.name
-                    self.cuts.append(Cut(name, node, ends.get(node)))
+                    self.cuts.append(Cut(name, node, ends.get(node), values.shapes[node][1:]))
             if node.op != "get_attr":
                 open_until = max(open_until, last_use[node])
+
+    def _find_parts(self) -> Iterator[Part]:
+        """Every module once; one that is in several rows as the last of them has it."""
+        numbers = {owner.module: number for number, owner in enumerate(self.owners)}
+        parts = {module: Part(module, None, None) for module in self.model.modules()}
+        for row in self.rows:
+            for _, top in row.modules:
+                for module in top.modules():
+                    inside = [numbers[part] for part in module.modules() if part in numbers]
+                    within = frozenset(inside or row.owners)
+                    parts[module] = Part(module, numbers.get(module), within)
+        yield from parts.values()
 
     # --- in words -------------------------------------------------------------------------------
 
@@ -264,12 +312,12 @@ class _TensorNodes(fx.Interpreter):
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
-        self.tensors: set[fx.Node] = set()
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
 
     def run_node(self, n: fx.Node) -> object:
         value = super().run_node(n)
         if isinstance(value, Tensor) and value.is_floating_point():
-            self.tensors.add(n)
+            self.shapes[n] = tuple(value.shape)
         return value
 
 

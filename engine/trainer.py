@@ -6,7 +6,7 @@ Read `Trainer.step` from top to bottom: it is the whole of training.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -15,13 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import freezing
-from .data import Batch, TrainBatches
+from .data import Batch, Sample, TrainBatches
+from .features import Choice, FeatureCache
 from .freezing import Mask
 from .optimizer import RowOptimizer, State
 from .probe import Measurement, Probe
 from .protocol import NormMode, Optimizer, Recipe
 from .recipe import base_rates
-from .stack import Stack
+from .stack import Cut, Stack
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class StepResult:
     seconds: float
     measurement: Measurement | None
     memory_used: int | None
+    cached_rows: int = 0
+    """How many rows, from the first one, were not run: their activations were kept for each image
+    of the batch."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,18 @@ class Trainer:
     """A model, its one optimizer, its batches, and the mask the last step ran with."""
 
     def __init__(
-        self, stack: Stack, batches: TrainBatches, device: torch.device, recipe: Recipe
+        self,
+        stack: Stack,
+        batches: TrainBatches,
+        device: torch.device,
+        recipe: Recipe,
+        features: FeatureCache | None = None,
     ) -> None:
         self.stack = stack
         self.model: nn.Module = stack.model
-        self.forward: Callable[[Tensor], Tensor] = stack.model
-        """What runs on a batch: the model, or what is left of it behind cached features."""
+        self.features = features
+        self.chosen = Choice(None, "")
+        """From where the last step ran."""
         self.batches = batches
         self.device = device
         self.probe = Probe(stack)
@@ -103,6 +113,7 @@ class Trainer:
         *,
         measured: bool,
         lr_factor: float = 1.0,
+        cached: bool = False,
     ) -> StepResult:
         """Take one real train step: forward, loss, backward, optimizer.
 
@@ -113,8 +124,13 @@ class Trainer:
             norm_modes: BatchNorms whose mode was switched by hand.
             measured: Let the probe watch.
             lr_factor: What the schedule multiplies every row's base rate with.
+            cached: Run from the activations below the boundary where the feature cache can.
         """
-        batch = self.batches.take()
+        self.chosen = Choice(None, "")
+        if cached and self.features is not None:
+            self.chosen = self.features.choose(mask, norm_modes, self.recipe.augmentation)
+        missed = self.features.misses if self.features else 0
+        batch = self._take(self.chosen.cut)
         images = batch.images.to(self.device, non_blocking=True)
         labels = batch.labels.to(self.device, non_blocking=True)
         if self.device.type == "cuda":
@@ -127,7 +143,7 @@ class Trainer:
         with self.probe.watching() if measured else nullcontext():
             mark("forward")
             with self._precision():
-                logits = self.forward(images)
+                logits = self._run(batch.cut, images)
             loss = F.cross_entropy(logits.float(), labels)
             mark("backward")
             if loss.requires_grad:
@@ -137,7 +153,7 @@ class Trainer:
                 self.probe.before_update()
             mark("update")
             if loss.requires_grad:
-                self.optimizer.torch.step()
+                self.optimizer.step()
             mark("end")
         correct = (logits.detach().argmax(1) == labels).sum()
         if measured:
@@ -155,14 +171,30 @@ class Trainer:
             memory_used=torch.cuda.max_memory_allocated(self.device)
             if self.device.type == "cuda"
             else None,
+            cached_rows=self.features.rows_below(batch.cut)
+            if self.features and self.features.misses == missed
+            else 0,
         )
+
+    def _take(self, cut: Cut | None) -> Batch:
+        features = self.features
+        if cut is None or features is None:
+            return self.batches.take()
+        bf16 = self.recipe.precision == "bf16"
+        return self.batches.take_made(
+            lambda samples, epoch: features.batch(cut, samples, epoch, bf16)
+        )
+
+    def _run(self, cut: Cut | None, values: Tensor) -> Tensor:
+        """Logits for images, or for their activations at a cut."""
+        return self.model(values) if cut is None else self.stack.run_from(cut, values)
 
     def apply(self, mask: Mask, norm_modes: Mapping[int, NormMode]) -> None:
         """Make a mask real, between two steps.
 
         Gradients go first, so that nothing stale can move a layer that is frozen now.
         """
-        self.optimizer.torch.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         owners = self.stack.owners
         self.optimizer.make_ready(
             trainable=(p for index in sorted(mask) for p in owners[index].parameters),
@@ -179,6 +211,16 @@ class Trainer:
 
     # --- evaluation -----------------------------------------------------------------------------
 
+    def held_out(self, samples: tuple[Sample, ...], batch_size: int) -> Iterator[Batch]:
+        """Batches to evaluate on: activations if the last step ran from such, else images."""
+        cut, features = self.chosen.cut, self.features
+        if cut is None or features is None:
+            yield from self.batches.decoder.batches(samples, batch_size)
+            return
+        bf16 = self.recipe.precision == "bf16"
+        for first in range(0, len(samples), batch_size):
+            yield features.batch(cut, samples[first : first + batch_size], 0, bf16)
+
     def evaluate(self, batch: Batch) -> Answers:
         """What the model says to a batch in eval mode.
 
@@ -187,7 +229,7 @@ class Trainer:
         self.model.eval()
         with torch.no_grad():
             with self._precision():
-                logits = self.forward(batch.images.to(self.device))
+                logits = self._run(batch.cut, batch.images.to(self.device))
             logits = logits.float()
             labels = batch.labels.to(self.device)
             sure, predicted = logits.softmax(1).max(1)
@@ -222,10 +264,12 @@ class Trainer:
 
         The recipe stays; the state of another kind of optimizer cannot be used and is dropped.
         """
-        self.optimizer.torch.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         with torch.no_grad():
             for name, tensor in self.tensors():
-                tensor.copy_(snapshot.tensors[name])
+                value = snapshot.tensors[name].to(tensor.device)
+                if not freezing.same_bits(tensor, value):  # what is the same keeps its version
+                    tensor.copy_(value)
         same = snapshot.optimizer == self.optimizer.kind
         self.optimizer.load(snapshot.optimizer_state if same else {})
         torch.set_rng_state(snapshot.cpu_random)

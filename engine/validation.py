@@ -153,7 +153,7 @@ class Validation:
 
     def _run(self, evaluation: Evaluation, samples: tuple[Sample, ...]) -> Iterator[None]:
         opened = self.opened
-        for batch in opened.decoder.batches(samples, opened.event.batch_size):
+        for batch in opened.trainer.held_out(samples, opened.event.batch_size):
             self.skipped.tell(batch, "val")
             if len(batch.labels):
                 answers = opened.trainer.evaluate(batch)

@@ -23,7 +23,8 @@ class Driven:
         self.events: list[AnyEvent] = []
         self.session = Session(self.events.append)
         self._id = 0
-        self.do(Open, config=RunConfig(**config))
+        # Every epoch with its checkpoint, however quick it was.
+        self.do(Open, config=RunConfig(**{"checkpoint_seconds": 0.0, **config}))
 
     @classmethod
     def resumed(cls, run: Path, **fields: Any) -> Driven:

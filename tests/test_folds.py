@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
 
 from engine import freezing
-from engine.data import TrainBatches
-from engine.features import FeatureBatches, Features, cut_of
 from engine.protocol import (
     CrossValidate,
     FoldProgressed,
@@ -76,68 +72,6 @@ def test_nothing_is_cached_where_the_prefix_would_not_always_give_the_same(optio
     driven.do(SetNormMode, owners=(stem,), mode="train")
     driven.do(CrossValidate, folds=2)
     assert [fold.cached for fold in driven.all(FoldValidated)[2:]] == ["", ""]
-
-
-@pytest.mark.parametrize(
-    ("arch", "strategy"),
-    [
-        ("resnet18", "feature-extraction"),
-        ("resnet18", "last-stage"),
-        ("resnet18", "last-two-stages"),
-        ("mobilenet_v3_small", "feature-extraction"),
-        ("mobilenet_v3_small", "last-stage"),  # with dropout above the cut
-        ("densenet121", "feature-extraction"),
-    ],
-)
-def test_training_from_the_cut_is_training(
-    options: dict, tmp_path: Path, arch: str, strategy: str
-) -> None:
-    """Losses and weights after three steps, with features and without."""
-    made = []
-    for name in ("whole", "cached"):
-        one = Driven(
-            **options | {"arch": arch, "strategy": strategy, "run_dir": str(tmp_path / name)}
-        )
-        run = one.session.run
-        assert run is not None
-        made.append((one, run))
-    (whole, run), (_, other) = made
-    mask = frozenset(whole.opened.wanted)
-    cut = cut_of(other.opened.stack, mask)
-    assert cut is not None
-    features = Features(other.opened.stack, cut, other.opened.decoder, other.trainer.device)
-    other.trainer.batches = FeatureBatches(other.trainer.batches, features)  # type: ignore[assignment]
-    other.trainer.forward = partial(other.opened.stack.run_from, cut)
-    for _ in range(4):  # an epoch has three: the last one's features are there already
-        torch.manual_seed(7)  # dropout above the cut draws the same for both
-        one = run.trainer.step(mask, {}, measured=True)
-        torch.manual_seed(7)
-        two = other.trainer.step(mask, {}, measured=True)
-        assert one.loss == pytest.approx(two.loss, rel=1e-5)
-        assert one.correct == two.correct
-    for name, tensor in run.trainer.model.state_dict().items():
-        torch.testing.assert_close(
-            tensor, other.trainer.model.state_dict()[name], rtol=1e-4, atol=1e-6
-        )
-
-
-def test_cached_batches_pass_over_what_cannot_be_read_as_others_do(options: dict) -> None:
-    """A batch of nothing would have a loss of nothing, NaN, and make every weight so."""
-    opened = Driven(**options).session.run.opened  # type: ignore[union-attr]
-    cut = cut_of(opened.stack, frozenset(opened.event.wanted))
-    assert cut is not None
-    samples = opened.folder.train
-    order = TrainBatches(samples, 8, 0, opened.decoder).samples_at(0)
-    gone = {sample.path for sample in order[:-1]}
-    broken = tuple(s._replace(path="nowhere") if s.path in gone else s for s in samples)
-    plain = TrainBatches(broken, 8, 0, opened.decoder)
-    features = Features(opened.stack, cut, opened.decoder, torch.device("cpu"))
-    cached = FeatureBatches(TrainBatches(broken, 8, 0, opened.decoder), features)
-    for after in (2, 3, 4, 5):  # the first batch is passed over
-        one, two = plain.take(), cached.take()
-        assert one.samples == two.samples and len(one.samples) > 1
-        assert one.skipped == two.skipped and one.epoch == two.epoch
-        assert plain.position == cached.position == after
 
 
 def test_a_pause_ends_it_and_nothing_else_does(options: dict, tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ a float32 weight can resolve."""
 MANY, SOME = 1e-1, 1e-3
 """Gradient norms from which on three dots, and two, run through a brick; below them one."""
 
-Middle = Literal["closed", "open", "updated", "passed", "vanished", "nonfinite", "cut off"]
+Middle = Literal[
+    "closed", "cached", "open", "updated", "passed", "vanished", "nonfinite", "cut off"
+]
 
 Glow = Literal["head", "trail", "faint"]
 
@@ -156,6 +158,8 @@ def brick_of(state: RunState, target: Target) -> Brick:
     channel = channel_of(measurement, was != "none")
     if channel.kind == "closed" and wanted != "none":
         channel = Channel("open")
+    elif channel.kind == "closed" and target_rows(stack, target)[-1] < step.cached_rows:
+        channel = Channel("cached")
     return Brick(
         wanted,
         pending,

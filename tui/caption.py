@@ -109,7 +109,7 @@ def _happened(stack: StackInfo, step: StepTaken) -> list[Clause]:
     if reached:
         partly = row_of_its(stack, learnt)
         its = partly[0] if len(partly) == 1 else None
-        clauses.append(_went(stack, reached[0], passed, its))
+        clauses.append(_went(stack, reached[0], passed, its, cached=step.cached_rows > 0))
     return clauses
 
 
@@ -137,7 +137,9 @@ def _taught(stack: StackInfo, step: StepTaken, learnt: set[int]) -> Clause:
     return Clause(tuple(f"Step {step.step} taught {names}." for names in said))
 
 
-def _went(stack: StackInfo, lowest: int, passed: set[int], its: int | None) -> Clause:
+def _went(
+    stack: StackInfo, lowest: int, passed: set[int], its: int | None, *, cached: bool
+) -> Clause:
     """Through what the gradient passed, and where it stopped."""
     name = stack.rows[lowest].name
     down = lowest == 0
@@ -155,7 +157,12 @@ def _went(stack: StackInfo, lowest: int, passed: set[int], its: int | None) -> C
         forms += [f"{said} and stayed as {they}; it {stopped}.", f"{said}; it {stopped}."]
     if not passed and not down:
         rest = names_of(stack, range(stack.rows[lowest].first_owner), 2)
-        stayed = f"{rest.text} stayed as {'they were' if rest.plural else 'it was'}"
+        they, were, their = ("they", "were", "their") if rest.plural else ("it", "was", "its")
+        if cached:
+            idle = f"{rest.text} {were} not executed"
+            forms.append(f"The gradient stopped below {name}: {idle}, {their} output is kept.")
+            forms.append(f"It stopped below {name}; {idle}.")
+        stayed = f"{rest.text} stayed as {they} {were}"
         forms.append(f"The gradient stopped below {name}: {stayed}.")
     if down:
         forms += ["The gradient went all the way down.", ""]

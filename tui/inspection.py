@@ -332,7 +332,10 @@ def _measured_why(state: RunState, target: Target, owners: range, seen: LayerMea
         return f"Passes the gradient on to {below}." if below else "Passes the gradient on."
     if _cut_off(state, owners):
         return "Trainable, yet no gradient came: something above it cuts the graph."
-    lowest = state.lowest_reached(predicted=False)
+    lowest, step = state.lowest_reached(predicted=False), state.measured
+    if step is not None and state.session is not None:
+        if target_rows(state.session.stack, target)[-1] < step.cached_rows:
+            return "Cached: its output was kept for every image, so it was not executed."
     if lowest is None or state.session is None:
         return "Nothing was trainable: no gradient flowed."
     return f"Below the boundary: the gradient stopped at {state.session.stack.rows[lowest].name}."

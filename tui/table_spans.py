@@ -20,6 +20,7 @@ from .columns import (
     fit,
     short_name,
 )
+from .feature_words import cache_words
 from .spans import Spans, place
 from .stack_lines import Line
 from .state import RunState
@@ -27,6 +28,9 @@ from .theme import Glyphs
 
 Piece = tuple[int, str, str]
 """Column, text, style."""
+
+NOT_EXECUTED = "not executed"
+"""In place of numbers, of a layer whose output was kept."""
 
 
 def table_spans(line: Line, columns: Columns, glyphs: Glyphs, state: RunState) -> Spans:
@@ -38,7 +42,7 @@ def table_spans(line: Line, columns: Columns, glyphs: Glyphs, state: RunState) -
     elif line.kind == "loss":
         pieces = _loss(columns, glyphs, state)
     elif line.kind == "images":
-        pieces = _images(columns, glyphs, state.session)
+        pieces = _images(columns, glyphs, state)
     elif line.kind == "wall":
         pieces = _wall(line, columns, glyphs, state.session)
     elif line.kind == "header":
@@ -86,10 +90,13 @@ def _layer(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened)
         number = "alarm" if alarm else quiet
         if columns.bar is not None and bar:
             pieces.append((columns.bar, bar, style))
-        if columns.norm is not None:
+        if brick.channel.kind == "cached" and columns.norm is not None and columns.ratio:
+            width = columns.ratio + RATIO - columns.norm
+            pieces.append(_right(columns.norm, width, NOT_EXECUTED, quiet))
+        elif columns.norm is not None:
             pieces.append(_right(columns.norm, NORM, norm, number))
-        if columns.ratio is not None:
-            pieces.append(_right(columns.ratio, RATIO, ratio, number))
+            if columns.ratio is not None:
+                pieces.append(_right(columns.ratio, RATIO, ratio, number))
     if columns.rate is not None:
         pieces += _rate(brick, columns.rate, glyphs, quiet)
     if columns.role is not None:
@@ -153,8 +160,8 @@ def _reach(brick: Brick, glyphs: Glyphs) -> str:
     measurement = brick.measurement
     if measurement is None:
         return ""
-    if brick.channel.kind == "vanished":
-        return "vanished"
+    if brick.channel.kind in ("vanished", "cached"):
+        return brick.channel.kind
     if brick.channel.kind == "nonfinite":
         norm = measurement.grad_norm
         word = "inf" if norm is not None and math.isinf(norm) else "nan"
@@ -288,13 +295,20 @@ def _duration(seconds: float) -> str:
     return f"{seconds * 1000:.{1 if seconds < 0.09995 else 0}f} ms"
 
 
-def _images(columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+def _images(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
+    session = state.session
+    assert session is not None
     side = session.image_size
     text = f"images  3 × {side} × {side}"
     batch = f", batch of {session.batch_size}"
     if 1 + len(text + batch) <= columns.table:
         text += batch
-    return [(1, glyphs.text(text), "text")]
+    pieces = [(1, glyphs.text(text), "text")]
+    for form in cache_words(state.training.features):
+        if len(text) + 3 + len(form) <= columns.end:
+            pieces.append((columns.end - len(form), glyphs.text(form), "dim"))
+            break
+    return pieces
 
 
 def _wall(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:

@@ -53,11 +53,10 @@ def _brick(line: Line, columns: Columns, glyphs: Glyphs, frame: Frame | None) ->
     if line.kind == "header":
         return [(3 + edge, *middle)] if channel.reached else []
     left, right = _edges(brick)
-    return [
-        (3, _edge(left, glyphs) * edge, left),
-        (3 + edge, *middle),
-        (6 + edge, _edge(right, glyphs) * edge, right),
-    ]
+    ends = [_edge(left, glyphs) * edge, _edge(right, glyphs) * edge]
+    if channel.kind == "cached":
+        ends = [glyphs.cached * edge] * 2
+    return [(3, ends[0], left), (3 + edge, *middle), (6 + edge, ends[1], right)]
 
 
 def _edges(brick: Brick) -> tuple[str, str]:
@@ -77,6 +76,8 @@ def channel_cells(channel: Channel, glyphs: Glyphs) -> Span:
     style = {"head": "gradient+strong", "trail": "gradient", "faint": "gradient+dim"}[channel.glow]
     if channel.kind == "closed":
         return glyphs.shade * 3, "frozen"
+    if channel.kind == "cached":
+        return glyphs.cached * 3, "frozen"
     if channel.kind == "open":
         return "   ", "text"
     if channel.kind == "nonfinite":

@@ -15,6 +15,7 @@ from engine.protocol import (
     Confirmed,
     Cycle,
     CycleBegan,
+    FeaturesCached,
     Plan,
     PlanChanged,
     PlanPhase,
@@ -55,6 +56,8 @@ class TrainingState:
         """The last of each name: best, last, start-N; it may have failed."""
         self.saved: dict[str, CheckpointSaved] = {}
         """The last of each name that was written; it is there, whole."""
+        self.features: FeaturesCached | None = None
+        """How the steps of the run stand to the feature cache; None before the first."""
         self.weights = ""
         """The label of the weights that this start began from."""
 
@@ -71,6 +74,9 @@ class TrainingState:
                 self.train_to = self.seconds_left = None
                 self.weights = event.weights
                 self.checkpoints, self.saved = {}, {}
+                self.features = None
+            case FeaturesCached():
+                self.features = event
             case RecipeChanged():
                 self._take(event.recipe, event.rates)
             case Confirmed(id=answered) if answered in self._wished_rates:

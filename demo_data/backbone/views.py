@@ -36,7 +36,8 @@ def batch(
     views = np.empty((size, side, side, 3), np.uint8)
     for index in range(size):
         pool = drawings if random.random() < DRAWN else photographs
-        row, (x, y) = random.integers(len(pool)), random.integers(room + 1, size=2)
+        row = int(random.integers(len(pool)))
+        x, y = random.integers(room + 1, size=2)
         view = pool[row, y : y + side, x : x + side]
         views[index] = view[:, ::-1] if random.random() < 0.5 else view
     pixels = torch.from_numpy(views).permute(0, 3, 1, 2).float().div_(255)
@@ -45,12 +46,12 @@ def batch(
     middle = pixels.mean((1, 2, 3), keepdim=True)
     pixels = (pixels - middle).mul_(contrast).add_(middle + brightness).clamp_(0, 1)
     before = pixels.clone()
-    for index in np.flatnonzero(random.random(size) < CUT_MIX):
+    for mixed in np.flatnonzero(random.random(size) < CUT_MIX):
         other = int(random.integers(size))
         height, width = (int(value) for value in side * random.uniform(0.25, 0.75, 2))
-        y, x = int(random.integers(side - height + 1)), int(random.integers(side - width + 1))
-        hole = (slice(None), slice(y, y + height), slice(x, x + width))
-        pixels[int(index)][hole] = before[other][hole]
+        top, left = (int(random.integers(side - edge + 1)) for edge in (height, width))
+        hole = (slice(None), slice(top, top + height), slice(left, left + width))
+        pixels[int(mixed)][hole] = before[other][hole]
     return pixels.contiguous(memory_format=torch.channels_last)
 
 

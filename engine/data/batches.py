@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from torchvision.transforms._presets import ImageClassification
 from .augmentation import Augmentation, mixed
 from .decoding import Transform, UnreadableImage, read_rgb, without_far_ends
 from .samples import DataProblem, Sample, printable
+
+if TYPE_CHECKING:
+    from ..stack import Cut
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Batch:
     """Images that could not be read, each with the reason."""
     samples: tuple[Sample, ...] = ()
     """What the images are of, in their order."""
+    cut: Cut | None = None
+    """Where `images` are not images but the model's activations for them."""
 
 
 class Decoder:
@@ -241,6 +247,15 @@ class TrainBatches:
         self._ahead.pop(self.position)
         self.position += 1
         self._start(self.position)
+        return batch
+
+    def take_made(self, made: Callable[[tuple[Sample, ...], int], Batch]) -> Batch:
+        """The coming batch, made from its samples and its epoch otherwise than by decoding."""
+        self._drop(self._ahead)
+        batch = self.first_usable(
+            lambda position: made(self.samples_at(position), position // self.batches_per_epoch + 1)
+        )
+        self.position += 1
         return batch
 
     def put_back(self, position: int) -> None:

@@ -11,6 +11,7 @@ Schedule = Literal["constant", "cosine", "one-cycle"]
 Augmentation = Literal["none", "light", "standard"]
 Precision = Literal["fp32", "bf16"]
 PlanName = Literal["lp-ft", "gradual"]
+FeatureCaching = Literal["on", "off", "half"]
 ModelFormat = Literal["safetensors", "pth", "onnx"]
 
 
@@ -56,6 +57,12 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     precision: Precision | None = None
     folds: int | None = None
     """For cross-validation: the number of splits."""
+    feature_cache: FeatureCaching = "on"
+    """Run a frozen prefix once an image in a run of steps; half keeps activations in fp16."""
+    feature_cache_gib: float | None = None
+    """Memory for it; None is a fourth of what is free. What does not fit goes to a file."""
+    checkpoint_seconds: float = 5.0
+    """Where epochs are shorter than this, not each one ends with a checkpoint."""
     seed: int = 0
     probe_every: int = 10
     tensorboard: bool = False

@@ -114,10 +114,35 @@ class StepTaken(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """One an owner; empty if the step was not measured."""
     memory_used: int | None = None
     """Bytes of device memory allocated at the peak of the step; None on the CPU."""
+    cached_rows: int = 0
+    """How many rows, from the first one, were not executed: their activations were kept for each
+    image of the batch."""
     lr_factor: float = 1.0
     """What the schedule multiplied every row's base rate with."""
     seconds_left: float | None = None
     """Until the end of what `Train` asked for, validations included; None outside of training."""
+
+
+class FeaturesCached(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """How the steps of a run stand to the feature cache."""
+
+    rows: int
+    """How many rows, from the first one, are executed only once an image; 0 is none."""
+    cut: str = ""
+    """The place whose activations are kept."""
+    images: int = 0
+    """How many images are kept there."""
+    total: int = 0
+    """How many there are, training and validation together."""
+    memory: int = 0
+    """Bytes on the device."""
+    file: int = 0
+    """Bytes in a file of the run directory."""
+    hits: int = 0
+    """Images that were not run through these rows, in this session."""
+    misses: int = 0
+    why: str = ""
+    """Why nothing is kept, or no more; empty if all is well."""
 
 
 class Validated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -324,7 +349,7 @@ class FoldValidated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     per_class: tuple[tuple[int, int], ...]
     steps: int
     cached: str
-    """The row at which cached features stand for the frozen prefix; empty if nothing is cached."""
+    """Where cached features stand for the frozen prefix; empty if nothing is cached."""
     seconds: float
 
 
@@ -389,6 +414,7 @@ AnyEvent = (
     | Confirmed
     | Refused
     | StepTaken
+    | FeaturesCached
     | Validated
     | NormModeChanged
     | StartedOver

@@ -138,6 +138,31 @@ OPTIONS = (
         help="Measure every layer at every K-th step; 1 with train --json, else 10.",
     ),
     click.option(
+        "--checkpoint-seconds",
+        cls=Option,
+        section=_WHERE,
+        type=NUMBER,
+        metavar="SECONDS",
+        help="Save at the end of an epoch, but not more often than this; 5 by default.",
+    ),
+    click.option(
+        "--feature-cache",
+        cls=Option,
+        section=_WHERE,
+        type=click.Choice(("on", "off", "half")),
+        metavar="NAME",
+        help="In a run, execute frozen layers once an image and keep what they give: on (the "
+        "default), off, or half (kept in half precision: other numbers, half the memory).",
+    ),
+    click.option(
+        "--feature-cache-gib",
+        cls=Option,
+        section=_WHERE,
+        type=NUMBER,
+        metavar="GIB",
+        help="Memory for that; by default a fourth of what is free. The rest goes to a file.",
+    ),
+    click.option(
         "--tensorboard/--no-tensorboard",
         cls=Option,
         section=_WHERE,
