@@ -24,7 +24,6 @@ from pathlib import Path
 import platformdirs
 
 from .rows import Bench, Reading, Row
-from .table import ROWS
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -89,6 +88,8 @@ def chosen(patterns: str) -> list[Row]:
     Raises:
         ValueError: a pattern stands for none.
     """
+    from .table import ROWS  # torch comes with it
+
     wanted = [word.strip() for word in patterns.split(",") if word.strip()]
     for pattern in wanted:
         if not any(fnmatch.fnmatch(row.name, pattern) for row in ROWS):

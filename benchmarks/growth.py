@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from torch import nn
@@ -21,6 +20,7 @@ from engine.protocol import (
     StackInfo,
     StageInfo,
     StartTold,
+    TrainEnded,
 )
 from tests.replayed_session import Replay
 from tests.stacks import bottleneck_stack, opened, resnet18_stack, step_taken
@@ -33,6 +33,8 @@ from .watched import Watched
 FLAT = 1.25
 """What "flat" is read as: the large end costs at most a quarter more."""
 PER_STAGE = 20
+BURST = 200
+"""Steps that come at once."""
 
 
 def made_up_stack(rows: int) -> StackInfo:
@@ -42,11 +44,18 @@ def made_up_stack(rows: int) -> StackInfo:
         head = number == rows - 1
         name = "fc" if head else f"layer{number // PER_STAGE}.{number % PER_STAGE}"
         stage = name.partition(".")[0]
-        if not stages or stages[-1].name != stage:
-            stages.append(StageInfo(stage, number, number, "parts", 0, (64, 8, 8)))
-        last = stages.pop()
+        first = number
+        if stages and stages[-1].name == stage:
+            first = stages.pop().first_row
         stages.append(
-            msgspec.structs.replace(last, end_row=number + 1, params=last.params + 36864)
+            StageInfo(
+                name=stage,
+                first_row=first,
+                end_row=number + 1,
+                role="parts",
+                params=36864 * (number + 1 - first),
+                output_shape=(64, 8, 8),
+            )
         )
         owners.append(
             OwnerInfo(
@@ -88,11 +97,11 @@ def chain(layers: int) -> nn.Module:
 # --- the screen ---------------------------------------------------------------------------------
 
 
-def shown(folder: Path, events: Sequence[AnyEvent]) -> Watched:
-    """The screen on an engine that says these events when it is asked to open."""
+def shown(folder: Path, events: Sequence[AnyEvent], train: Sequence[AnyEvent] = ()) -> Watched:
+    """The screen on an engine that says these events when it is asked to open, and to train."""
     folder.mkdir(parents=True)
     file = folder / "events"
-    file.write_bytes(msgspec.msgpack.encode(Replay(at_open=list(events), at_train=[])))
+    file.write_bytes(msgspec.msgpack.encode(Replay(at_open=list(events), at_train=list(train))))
     command = [sys.executable, "-m", "tests.replayed_session"]
     return Watched(command, folder, TL_TUI_TEST_EVENTS=str(file))
 
@@ -149,19 +158,46 @@ def layers(bench: Bench) -> Iterator[Reading]:
 
 
 def history(bench: Bench) -> Iterator[Reading]:
-    """From ten steps to a hundred thousand: a frame of the screen. The journal: `long_journal`."""
-    stack = resnet18_stack()
-    ends = []
-    for steps in (10, 1000 if bench.quick else 100_000):
-        session = opened(stack, step=steps)
-        told = StartTold(**start_told(steps))
-        ends.append((f"{steps:,} steps", [session, HistoryTold(starts=(told,))]))
-    yield from moves(bench, "history", ends)
+    """From ten steps to a hundred thousand: what the screen computes for the steps that come.
 
+    Both screens get the same burst of steps (`r`), in turn, and their processor time is read.
+    The journal's side is `benchmarks.long_journal`.
+    """
+    stack, few, many = resnet18_stack(), 10, 1000 if bench.quick else 100_000
+    with ExitStack() as open_screens:
+        screens = []
+        for steps in (few, many):
+            session = opened(stack, step=steps)
+            losses = tuple((step, 0.3 + 0.5 / step) for step in range(1, steps + 1))
+            start = StartTold(start=0, weights="none", losses=losses, validations=())
+            burst: list[AnyEvent] = [
+                step_taken(stack, session.wanted, step=steps + number)
+                for number in range(1, BURST + 1)
+            ]
+            events = [session, HistoryTold(starts=(start,))]
+            burst.append(TrainEnded(start=0, step=steps + BURST, reason="done"))
+            folder = bench.folder("growth") / f"history-{steps}"
+            screens.append(open_screens.enter_context(shown(folder, events, burst)))
+        for screen in screens:
+            screen.wait_until(lambda screen=screen: screen.cursor() is not None, "the stack")
+            screen.settle(1.0)
 
-def start_told(steps: int) -> dict[str, Any]:
-    """The curve of one start with so many steps."""
-    raise NotImplementedError
+        def work(screen: Watched) -> float:
+            before = screen.processor_s()
+            screen.press("r")
+            screen.read(5.0)
+            screen.settle(1.0)
+            return screen.processor_s() - before
+
+        pairs = interleaved(
+            lambda: work(screens[1]), lambda: work(screens[0]), bench.count(10, 1), warm=1
+        )
+    yield ratio(
+        [(max(a, 0.01), max(b, 0.01)) for a, b in pairs],
+        f"processor time of {BURST} steps behind {many:,}",
+        f"the same behind {few}",
+        reach=FLAT,
+    )
 
 
 def classes(bench: Bench) -> Iterator[Reading]:

@@ -22,7 +22,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Running:
-    """A session that trains: journal and messages included, validations and checkpoints not timed."""
+    """A session that trains: journal and messages included, validations not timed."""
 
     def __init__(self, folder: Path, **config: Any) -> None:
         """
@@ -96,9 +96,7 @@ class Textbook:
             size: Their side in pixels.
             in_memory: Batches that were decoded before; the loop alone is timed.
         """
-        made = T.Compose(
-            [T.Resize(size), T.CenterCrop(size), T.ToTensor(), T.Normalize(MEAN, STD)]
-        )
+        made = T.Compose([T.Resize(size), T.CenterCrop(size), T.ToTensor(), T.Normalize(MEAN, STD)])
         images = torchvision.datasets.ImageFolder(str(folder), made)
         self.batches: Any = torch.utils.data.DataLoader(images, batch_size=batch, shuffle=True)
         if in_memory:

@@ -92,7 +92,9 @@ def torchwatch(bench: Bench) -> Iterator[Reading]:
         screen.wait_until(lambda: screen.bytes_read > 2000, "its first frame")
         screen.settle(0.05)
         rate, busy = watched_for(screen, 2.0 if bench.quick else 10.0)
-    yield Reading(case, "nothing", value=rate, unit="bytes/s", count=1, note=f"{busy:.1%} of a core")
+    yield Reading(
+        case, "nothing", value=rate, unit="bytes/s", count=1, note=f"{busy:.1%} of a core"
+    )
 
 
 def watched_for(screen: Watched, seconds: float) -> tuple[float, float]:
@@ -102,7 +104,9 @@ def watched_for(screen: Watched, seconds: float) -> tuple[float, float]:
     while (left := seconds - (time.perf_counter() - began)) > 0:
         screen.read(left)
     passed = time.perf_counter() - began
-    return (screen.bytes_read - bytes_before) / passed, (screen.processor_s() - busy_before) / passed
+    return (screen.bytes_read - bytes_before) / passed, (
+        screen.processor_s() - busy_before
+    ) / passed
 
 
 def idle(bench: Bench) -> Iterator[Reading]:

@@ -58,6 +58,7 @@ def run_cadence(bench: Bench, cases: list[Case], device: str) -> Iterator[Readin
             strategy=strategy,
             device=device,
             lr=1e-5,
+            feature_cache="off",
         ).in_memory()
 
         def ten(twins: Twins = twins) -> float:

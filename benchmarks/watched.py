@@ -1,4 +1,4 @@
-"""Programs in a real pseudo-terminal, and what they cost there: latency, bytes, processor, memory."""
+"""Programs in a real pseudo-terminal, and what they cost there."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A plain train step, bare and with somebody's instrument, in turn; runs in their environment.
 
-    python -m benchmarks.peers.instruments wandb|tensorboard|gradviz STRATEGY FOLDER
+python -m benchmarks.peers.instruments wandb|tensorboard|gradviz STRATEGY FOLDER
 """
 
 from __future__ import annotations
