@@ -27,7 +27,14 @@ def run(seed: int, lr: float | None, run_dir: Path) -> dict[str, object]:
     """One seed at one rate of the head; None is the default."""
     events: list[AnyEvent] = []
     session = Session(events.append)
-    config = RunConfig(weights="demo", device="cpu", seed=seed, lr=lr, run_dir=str(run_dir))
+    config = RunConfig(
+        weights="demo",
+        device="cpu",
+        seed=seed,
+        lr=lr,
+        feature_cache="off",  # `t` runs the whole model
+        run_dir=str(run_dir),
+    )
     session.handle(Open(id=0, config=config))
     while session.work():
         pass

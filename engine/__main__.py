@@ -1,4 +1,4 @@
-"""The engine's own command line, hidden from the user: `tl-tui engine serve|doctor|fetch ...`."""
+"""The engine's own command line, hidden from the user: `tl-tui engine serve|--stdio|doctor|...`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ def main(arguments: list[str]) -> int:
         from .server import main as serve
 
         return serve(arguments[1:])
+    if arguments[:1] == ["--stdio"]:
+        from .relay import main as relay
+
+        return relay(arguments[1:])
     if arguments == ["doctor"]:
         from .doctor import main as look
 

@@ -70,6 +70,9 @@ class Audit:
 
         Returns:
             How many frozen tensors were compared, and those that changed, each with its cause.
+
+        Raises:
+            StepRefused: the step cannot be taken.
         """
         trainer = self.trainer
         kept = trainer.snapshot()
@@ -82,11 +85,13 @@ class Audit:
             for name in freezing.changed_tensors(known, now)
         }
         before = {name: tensor.clone() for name, tensor in frozen.items()}
-        trainer.step(mask, norm_modes, measured=False)
-        moved = freezing.changed_tensors(before, freezing.frozen_tensors(trainer.stack, mask))
-        for name in moved:
-            findings[name] = AuditFinding(name, freezing.cause_of_change(trainer.stack, name))
-        trainer.restore(kept)
+        try:
+            trainer.step(mask, norm_modes, measured=False)
+            moved = freezing.changed_tensors(before, freezing.frozen_tensors(trainer.stack, mask))
+            for name in moved:
+                findings[name] = AuditFinding(name, freezing.cause_of_change(trainer.stack, name))
+        finally:
+            trainer.restore(kept)
         return len(before), [findings[name] for name in frozen if name in findings]
 
     def _earlier_cause(self, tensor: str) -> str:

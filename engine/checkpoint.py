@@ -84,10 +84,10 @@ def write(path: Path, snapshot: Snapshot, about: Mapping[str, Any]) -> None:
         _sync(part)
         os.replace(part, path)
         _sync(path.parent)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, MemoryError) as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or str(error) or "no memory is left"
         before = "The checkpoint before is still there." if path.exists() else "None is there yet."
         raise CheckpointProblem(
             f"{path} cannot be written ({reason}); make room or choose another --run-dir. {before}"

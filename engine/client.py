@@ -39,17 +39,21 @@ def engine_command(*arguments: str) -> list[str]:
 
 
 class EngineProcess:
-    """An engine that was started here and ends with its last client."""
+    """An engine that was started here."""
 
     def __init__(self, process: subprocess.Popen[bytes], socket_path: Path) -> None:
         self._process = process
         self._socket_path = socket_path
 
     @classmethod
-    def start(cls, command: Sequence[str] | None = None) -> EngineProcess:
+    def start(
+        cls, command: Sequence[str] | None = None, *, outlives: bool = False
+    ) -> EngineProcess:
         """Start an engine and return at once.
 
         Args:
+            outlives: It does not end because this process does; what it does without clients is
+                what its last one wished (`WhenAlone`).
             command: What runs `engine.server.main` with the arguments that are added to it; the
                 engine of this installation if None.
 
@@ -59,7 +63,7 @@ class EngineProcess:
         """
         socket_path = new_socket_path()
         arguments = ["--socket", os.fspath(socket_path), "--log", os.fspath(log_path(socket_path))]
-        if threading.current_thread() is threading.main_thread():
+        if not outlives and threading.current_thread() is threading.main_thread():
             # Linux tells the engine of the end of the *thread* that started it.
             arguments += ["--parent", str(os.getpid())]
         with open(log_path(socket_path), "ab") as log:
@@ -71,6 +75,11 @@ class EngineProcess:
                 start_new_session=True,
             )
         return cls(process, socket_path)
+
+    @property
+    def socket_path(self) -> Path:
+        """Where it listens, or will in a moment."""
+        return self._socket_path
 
     @property
     def pid(self) -> int:

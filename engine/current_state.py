@@ -6,11 +6,14 @@ from typing import Any
 
 import msgspec
 
+from .history import History
 from .protocol import (
     AnyCommand,
     AnyEvent,
     CheckpointSaved,
     CycleBegan,
+    FoldProgressed,
+    FoldsEnded,
     ImageSkipped,
     MaskPlanned,
     MovedMeasured,
@@ -36,26 +39,44 @@ class CurrentState:
         self._opened: SessionOpened | None = None
         self._latest: dict[str, AnyEvent] = {}
         """The last event of each matter, in the order in which the matters came up."""
+        self._history = History()
+        self.trained = False
+        """Steps were taken, be it of a cross-validation: there is something to go on with."""
+
+    @property
+    def opened(self) -> SessionOpened | None:
+        """The session as it is now; None until there is one."""
+        return self._opened
+
+    @property
+    def training(self) -> bool:
+        """A `Train` command is worked on."""
+        return "training" in self._latest
 
     def events(self) -> list[AnyEvent]:
         """What to tell a client that attaches now, in order."""
-        opened: list[AnyEvent] = [self._opened] if self._opened is not None else []
-        return [*opened, *self._latest.values()]
+        told = (self._opened, self._history.told())
+        return [*(event for event in told if event is not None), *self._latest.values()]
 
     def note(self, event: AnyEvent) -> None:
         """An event went out."""
+        self._history.note(event)
         match event:
             case SessionOpened():
                 self._opened = event
                 self._latest.clear()
             case StepTaken():
-                if event.rows or "step" not in self._latest:  # a plain step hides no measurement
-                    self._latest["step"] = event
+                self.trained = True
+                self._latest.pop("plain step", None)
+                # A plain step hides no measurement, and comes behind it.
+                self._latest["step" if event.rows else "plain step"] = event
                 self._change(start=event.start, step=event.step)
             case Validated():
-                self._latest["yardstick" if event.yardstick else "validation"] = event
+                matter = "yardstick" if event.yardstick else "validation"
+                self._latest.pop(matter, None)  # the later of the two comes last
+                self._latest[matter] = event
             case StartedOver() | StartOverUndone():
-                for matter in ("step", "yardstick", "validation", "moved"):
+                for matter in ("step", "plain step", "yardstick", "validation", "moved"):
                     self._latest.pop(matter, None)
                 step = event.step if isinstance(event, StartOverUndone) else 0
                 self._change(start=event.start, step=step, cycle=event.cycle)
@@ -78,7 +99,13 @@ class CurrentState:
                 self._latest["price"] = event
             case MovedMeasured():
                 self._latest["moved"] = event
+            case FoldProgressed():
+                self.trained = True
+                self._latest["fold"] = event
+            case FoldsEnded():
+                self._latest.pop("fold", None)
             case TrainBegan():
+                self.trained = True
                 self._latest["training"] = event
             case TrainEnded():
                 self._latest.pop("training", None)

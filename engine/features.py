@@ -223,7 +223,7 @@ class FeatureCache:
             self._close(self._kept.pop(cut.name))
             return self.batch(cut, samples, epoch, autocast)
         labels = torch.tensor([sample.label for sample in read], dtype=torch.int64)
-        return Batch(values, labels, epoch, skipped, samples=read, cut=cut)
+        return Batch(values, labels, epoch, skipped, samples=read, cut=cut, executed=len(missing))
 
     @staticmethod
     def _gather(kept: _Kept, samples: tuple[Sample, ...], fresh: dict[str, Tensor]) -> Tensor:

@@ -16,7 +16,8 @@ from . import schedule
 from .data import TrainBatches, folds
 from .evaluation import Evaluation
 from .problem import Problem
-from .protocol import FoldProgressed, FoldsEnded, FoldValidated, NormMode
+from .protocol import FoldProgressed, FoldsEnded, FoldValidated, NormMode, StepNotApplied
+from .refused_step import StepRefused
 
 if TYPE_CHECKING:
     from .course import Course
@@ -50,7 +51,7 @@ class CrossValidation:
 
     def run(
         self, skipped: Skipped, record: Record
-    ) -> Iterator[FoldProgressed | FoldValidated | FoldsEnded | None]:
+    ) -> Iterator[FoldProgressed | FoldValidated | FoldsEnded | StepNotApplied | None]:
         """A batch a unit; the result of each fold, and at last of all.
 
         However it ends, model, optimizer, batches and random state are as before.
@@ -62,18 +63,27 @@ class CrossValidation:
         trainer = self.opened.trainer
         kept, batches = trainer.snapshot(), trainer.batches
         results, done = self.results, False
+        refused: StepRefused | None = None
         try:
             for number, part in enumerate(parts, start=1):
                 yield from self._fold(part, number, count, skipped, results)
                 record.note("fold", **_fields(results[-1]))
                 yield results[-1]
             done = True
+        except StepRefused as error:
+            refused, done = error, True
         finally:
             trainer.batches = batches
             trainer.restore(kept)
             if not done and results:
                 record.note("folds", **_fields(self.ended("paused")))
-        ended = self.ended("done")
+        if refused is not None:
+            what = "ran out of memory" if refused.memory else f"went astray: {refused}"
+            sentence = f"A step of fold {len(results) + 1} {what}"
+            yield StepNotApplied(
+                id=0, start=0, step=0, sentence=f"{sentence.rstrip('.')}.", memory=refused.memory
+            )
+        ended = self.ended("failed" if refused is not None else "done")
         record.note("folds", **_fields(ended))
         yield ended
 
@@ -134,7 +144,7 @@ class CrossValidation:
             )
         )
 
-    def ended(self, reason: Literal["done", "paused"]) -> FoldsEnded:
+    def ended(self, reason: Literal["done", "paused", "failed"]) -> FoldsEnded:
         """The folds so far, taken together."""
         return FoldsEnded(
             folds=len(self.parts),

@@ -12,9 +12,10 @@ import msgspec
 import torch
 import torchvision
 
-from . import __version__, checkpoint, freezing
+from . import __version__, checkpoint, freezing, memory_limit
 from .problem import Problem
 from .protocol import AnyEvent, CheckpointSaved
+from .refused_step import ran_out_of_memory
 
 if TYPE_CHECKING:
     from .opened import Opened
@@ -94,7 +95,14 @@ class Keeping:
         """
         self._tried, self._saved_at = self.course.here, time.monotonic()
         best = name == "last" and self.validation.best_is_here()
-        snapshot, about = self.opened.trainer.snapshot(), self._about()
+        about = self._about()
+        try:
+            snapshot = self.opened.trainer.snapshot()
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            self._tell(name, about, failure=memory_limit.NONE_LEFT)
+            return
         if best:
             self._unsaved_best = None  # these are better
         self._save_best_of_before()

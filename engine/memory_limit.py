@@ -1,4 +1,4 @@
-"""How much memory this process may use: its control group's limit, else the machine's.
+"""How much memory this process may use: its control group's limit, its own, or the machine's.
 
 On the CPU, running out rarely raises: the kernel kills. So the predicted price of a step is held
 against what is free before it is taken. Control groups are nested, and the narrowest binds; both
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 PROC = Path("/proc")
+NONE_LEFT = "There is no memory left for what was asked; end other programs, or do with less."
 UNLIMITED = 1 << 60
 """Version 1 writes no limit as a number of this order."""
 
@@ -36,7 +37,7 @@ def memory(proc: Path = PROC) -> Memory:
     Args:
         proc: Where the kernel tells of processes; another place is for tests.
     """
-    bounds = [*_control_groups(proc), _machine(proc)]
+    bounds = [*_control_groups(proc), *_address_space(proc), _machine(proc)]
     return min(bounds, key=lambda bound: bound.free)
 
 
@@ -45,12 +46,13 @@ def refusal(needed: int, bound: Memory) -> str:
     if needed <= bound.free:
         return ""
     return (
-        f"The step needs about {_gib(needed)}, and of the {_gib(bound.limit)} of {bound.whose} "
-        f"only {_gib(bound.free)} are free: freeze lower layers, or take a smaller --batch-size."
+        f"The step needs about {gib(needed)}, and of the {gib(bound.limit)} of {bound.whose} "
+        f"only {gib(bound.free)} are free: freeze lower layers, or take a smaller --batch-size."
     )
 
 
-def _gib(count: int) -> str:
+def gib(count: int) -> str:
+    """Bytes in words, such as `1.5 GiB` or `80 MiB`."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**29 else f"{count / 2**20:.0f} MiB"
 
 
@@ -67,6 +69,23 @@ def _machine(proc: Path) -> Memory:
     except (OSError, KeyError, ValueError, IndexError):
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return Memory(total, total, "this machine")  # what is free is not told here
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+
+def _address_space(proc: Path) -> Iterator[Memory]:
+    """The bound of `ulimit -v`, where one is set: batch systems do that."""
+    try:
+        lines = (proc / "self" / "limits").read_text().splitlines()
+        limit = next(line for line in lines if line.startswith("Max address space"))
+        soft = limit.removeprefix("Max address space").split()[0]
+        pages = int((proc / "self" / "statm").read_text().split()[0])
+    except (OSError, StopIteration, ValueError, IndexError):
+        return
+    if soft.isdigit():
+        used = pages * os.sysconf("SC_PAGE_SIZE")
+        yield Memory(int(soft), max(0, int(soft) - used), "this process (ulimit -v)")
 
 
 # --- control groups -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ its hash: here the hash is checked and only tensors are read.
 from __future__ import annotations
 
 import difflib
+import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -227,6 +228,11 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, pickle, zip and safetensors raise each their own
+        if isinstance(error, pickle.UnpicklingError) and _would_run_code(str(error)):
+            raise ModelProblem(
+                f"--weights {path}: this file holds more than tensors, and loading it would run "
+                "code; it is refused. Save the state dict alone, best as .safetensors."
+            ) from None
         raise ModelProblem(
             f"--weights {path}: this cannot be read as weights (truncated, or not a state dict); "
             "it must be a .pth or .safetensors file of tensors."
@@ -244,6 +250,11 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ModelProblem(f"--weights {path}: this is no state dict of tensors.")
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _would_run_code(error: str) -> bool:
+    """torch names the callable that a pickle wants to have called."""
+    return "unsupported GLOBAL" in error or "reduce for unrecognized function" in error
 
 
 # --- the model ----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import demo_data
 
-from . import freezing, models
+from . import freezing, memory_limit, models
 from .data import (
     DataProblem,
     Decoder,
@@ -52,6 +52,8 @@ from .trainer import Trainer
 
 CALIBRATION_IMAGES = 128
 """Training images from which random weights' BatchNorm statistics are estimated, at most."""
+DECODED_SHARE = 8
+"""Of the free memory an eighth may hold decoded images."""
 DEMO_NAME = "hot dog"
 
 
@@ -174,7 +176,11 @@ def open_session(
     yield None
 
     preset = make_transform()
-    decoder = Decoder(preset, threads=min(8, (os.cpu_count() or 2) + 2))
+    decoder = Decoder(
+        preset,
+        threads=min(8, (os.cpu_count() or 2) + 2),
+        keep=memory_limit.memory().free // DECODED_SHARE,
+    )
     notes: list[str] = []
     if weights.why:
         notes.append(f"Starting from {_start(weights)}: {weights.why}.")
@@ -242,6 +248,7 @@ def _check_numbers(config: RunConfig) -> None:
         "--batch-size": (config.batch_size, 2),
         "--image-size": (config.image_size, 32),
         "--probe-every": (config.probe_every, 1),
+        "--checkpoint-every": (config.checkpoint_every, 1),
         "--seed": (config.seed, 0),
     }
     for option, (value, minimum) in least.items():

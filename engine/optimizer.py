@@ -86,16 +86,36 @@ class RowOptimizer:
         Rows with one rate are taken together, which changes no bit and costs fewer calls.
         """
         rows = self.torch.param_groups
-        together: dict[float, dict[str, Any]] = {}
-        for group in rows:
-            moving = [parameter for parameter in group["params"] if parameter.grad is not None]
-            if moving:
-                together.setdefault(group["lr"], {**group, "params": []})["params"] += moving
-        self.torch.param_groups = list(together.values())
+        self.torch.param_groups = self._moving()
         try:
             self.torch.step()
         finally:
             self.torch.param_groups = rows
+
+    def make_room(self) -> None:
+        """Make sure that the update finds the memory it works in: running out in its middle would
+        leave some weights moved and others not.
+
+        Raises:
+            RuntimeError, torch.OutOfMemoryError: it does not; nothing has moved.
+        """
+        copies = 2 if self.kind == "adamw" else 1
+        group: list[Tensor] = max(
+            (group["params"] for group in self._moving()),
+            key=lambda parameters: sum(p.numel() for p in parameters),
+            default=[],
+        )
+        room = [torch.empty_like(p, requires_grad=False) for p in group for _ in range(copies)]
+        del room  # the allocator keeps it
+
+    def _moving(self) -> list[dict[str, Any]]:
+        """The parameters that have a gradient, in a group for each rate."""
+        together: dict[float, dict[str, Any]] = {}
+        for group in self.torch.param_groups:
+            moving = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if moving:
+                together.setdefault(group["lr"], {**group, "params": []})["params"] += moving
+        return list(together.values())
 
     # --- its state ------------------------------------------------------------------------------
 

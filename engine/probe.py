@@ -65,8 +65,6 @@ class Measurement:
 
     rows: tuple[LayerMeasurement, ...]
     owners: tuple[LayerMeasurement, ...]
-    extra: list[float]
-    """The scalars that the trainer sent along in the same transfer."""
     forward_ms: float
     backward_ms: float
     update_ms: float
@@ -192,15 +190,8 @@ class Probe:
 
     # --- after the step -------------------------------------------------------------------------
 
-    def measure(self, extra: list[Tensor]) -> Measurement:
-        """The measurements of the step that was watched, after the optimizer has stepped.
-
-        Args:
-            extra: Scalars of the step (loss, correct) that travel in the same transfer.
-
-        Returns:
-            The measurements; `extra` comes back in order, as floats.
-        """
+    def measure(self) -> Measurement:
+        """The measurements of the step that was watched, after the optimizer has stepped."""
         with torch.no_grad():
             updated = sorted(self._copies)
             gradients = [g for i in updated if (g := self.parameters[i].grad) is not None]
@@ -218,9 +209,9 @@ class Probe:
             if updated:
                 torch._foreach_sub_(copies, after)  # in place: the copies are the change from here
             norms += _norms(copies)
-            scalars = [value.detach().to(torch.float64).reshape(()) for value in [*extra, *norms]]
-            numbers = torch.stack(scalars).tolist()  # the one transfer
-            rest = iter(numbers[len(extra) :])
+            scalars = [norm.detach().to(torch.float64).reshape(()) for norm in norms]
+            # One transfer; none if every norm is known.
+            rest = iter(torch.stack(scalars).tolist() if scalars else [])
             for position in stale:
                 self._known_norms[position] = (self.parameters[position]._version, next(rest))
             weight = [self._known_norms[i][1] for i in range(len(self.parameters))]
@@ -259,7 +250,6 @@ class Probe:
         return Measurement(
             rows=rows,
             owners=owners,
-            extra=numbers[: len(extra)],
             forward_ms=milliseconds(marks["forward"], marks["backward"]),
             backward_ms=milliseconds(marks["backward"], marks["arrived"]),
             update_ms=milliseconds(marks["update"], marks["end"]),

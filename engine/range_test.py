@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from .freezing import Mask
 from .problem import Problem
 from .protocol import NormMode, RangeTested
+from .refused_step import NotFinite
 from .trainer import Trainer
 
 LOWEST, HIGHEST = 1e-5, 10.0
@@ -40,8 +41,9 @@ def range_test(
         for number in range(STEPS):
             rate = LOWEST * (HIGHEST / LOWEST) ** (number / (STEPS - 1))
             factor = rate / trainer.recipe.lr_head
-            result = trainer.step(mask, norm_modes, measured=False, lr_factor=factor)
-            if not math.isfinite(result.loss):
+            try:
+                result = trainer.step(mask, norm_modes, measured=False, lr_factor=factor)
+            except NotFinite:
                 break
             average = SMOOTHING * average + (1 - SMOOTHING) * result.loss
             smooth = average / (1 - SMOOTHING ** (number + 1))

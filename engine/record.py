@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import random
-import socket
 import string
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from . import __version__, strict_json
+from .place import place
 from .problem import Problem
 from .protocol import LayerMeasurement, RowInfo, StepTaken
 
@@ -25,6 +25,8 @@ FORMAT = 2
 """Version of the run directory's format; in `config.json`. 2 has what a resume needs."""
 CONFIG, JOURNAL, CHECKPOINTS = "config.json", "journal.jsonl", "checkpoints"
 """Names within a run directory."""
+ENGINE = "engine.json"
+"""Which engine writes the run now, for who looks from another host; gone when it is."""
 
 
 class RunDirectoryProblem(Problem):
@@ -84,6 +86,8 @@ class Record:
         self.on_failure: Callable[[str], None] = lambda _: None
         """Told once, in a sentence, when the journal cannot be written any further."""
         self._failed = False
+        self._config = ""
+        """What `config.json` says, should the directory vanish."""
 
     @property
     def begun(self) -> bool:
@@ -108,7 +112,7 @@ class Record:
     def _open(self, config: dict[str, Any] | None) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            journal = open(self.path / JOURNAL, "a", encoding="utf-8", buffering=1)
+            journal = open(self.path / JOURNAL, "a+", encoding="utf-8", buffering=1)
             try:
                 fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -117,10 +121,12 @@ class Record:
                 raise RunDirectoryProblem(sentence) from error
             if config is None:
                 _end_torn_line(self.path / JOURNAL)
+                self._config = (self.path / CONFIG).read_text(encoding="utf-8")
             else:
                 whole = {"format": FORMAT, "tl_tui": __version__, "engine": owner(), **config}
-                text = strict_json.dumps(whole)
-                (self.path / CONFIG).write_text(text + "\n", encoding="utf-8")
+                self._config = strict_json.dumps(whole) + "\n"
+                (self.path / CONFIG).write_text(self._config, encoding="utf-8")
+            (self.path / ENGINE).write_text(strict_json.dumps(owner()) + "\n", encoding="utf-8")
         except OSError as error:
             raise RunDirectoryProblem(
                 f"--run-dir {self.path}: it cannot be written ({error.strerror or error}); "
@@ -144,6 +150,7 @@ class Record:
         if self._journal is not None:
             try:
                 self._journal.flush()
+                self._put_back_if_gone()
                 os.fsync(self._journal.fileno())
             except OSError as error:
                 self._tell_failure(error)
@@ -153,6 +160,8 @@ class Record:
         if self._journal is not None:
             self.note("closed")
             self.sync()
+            with contextlib.suppress(OSError):
+                (self.path / ENGINE).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # told already
                 self._journal.close()
             self._journal = None
@@ -164,6 +173,32 @@ class Record:
         except OSError as error:  # a full disk must not cost the run
             self._tell_failure(error)
 
+    def _put_back_if_gone(self) -> None:
+        """Somebody removed the directory: the journal is still in our hand, and is put back.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        assert self._journal is not None
+        place, held = self.path / JOURNAL, self._journal.fileno()
+        if place.exists():
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / CONFIG).write_text(self._config, encoding="utf-8")
+        journal = open(place, "a+", encoding="utf-8", buffering=1)
+        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        size = os.fstat(held).st_size
+        with open(place, "ab") as file:
+            while (there := file.tell()) < size:
+                file.write(os.pread(held, min(1 << 20, size - there), there))
+        self._journal.close()
+        self._journal = journal
+        self.note("directory_put_back")
+        self.on_failure(
+            f"{self.path} was removed while the run went on. Its journal and configuration are "
+            "put back; checkpoints that lay there are gone, but for those saved since."
+        )
+
     def _tell_failure(self, error: OSError) -> None:
         if not self._failed:
             self._failed = True
@@ -174,8 +209,8 @@ class Record:
 
 
 def owner() -> dict[str, Any]:
-    """Which engine writes: host, process, and since which start of the machine."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id()}
+    """Which engine writes: host, process, since which start of the machine, and in which job."""
+    return {"host": place.host, "pid": os.getpid(), "boot": _boot_id(), "job": place.job}
 
 
 def _end_torn_line(journal: Path) -> None:

@@ -17,6 +17,7 @@ from .course import Course, Mask
 from .feature_telling import FeatureTelling
 from .folds import CrossValidation
 from .keeping import Keeping
+from .not_applied import not_applied
 from .opened import Opened
 from .problem import Problem
 from .protocol import (
@@ -55,6 +56,7 @@ from .protocol import (
 from .range_test import check_range_test, range_test
 from .recipe import check_recipe
 from .record import Record, step_fields
+from .refused_step import StepRefused
 from .restarting import Restarting
 from .side_work import SideWork
 from .starts import Starts
@@ -271,6 +273,9 @@ class Run:
             self._side.drop_exclusive()
             try:
                 self._take_step(mask, strategy, measured=True)
+            except StepRefused as refused:
+                self._tell_not_applied(refused, mask, command)
+                return True
             except Problem as problem:
                 self.emit(Refused(id=command, reason=str(problem)))
                 return True
@@ -280,16 +285,22 @@ class Run:
             return True
         if self._between is not None:
             self.busy = "validating"
-            if next(self._between, StopIteration) is StopIteration:
+            try:
+                if next(self._between, StopIteration) is StopIteration:
+                    self._between = None
+            except (Problem, MemoryError) as problem:
                 self._between = None
+                self.emit(Refused(id=0, reason=str(problem) or memory_limit.NONE_LEFT))
+                if self.course.train_to is not None:
+                    self._end_training("failed")
             return True
         piece = self._side.next(idle=self.course.train_to is None)
         if piece is not None:
             self.busy = piece.name
             try:
                 self._side.do_unit(piece)
-            except Problem as problem:
-                self.emit(Refused(id=0, reason=str(problem)))  # of no command: it began long ago
+            except (Problem, MemoryError) as problem:  # of no command: it began long ago
+                self.emit(Refused(id=0, reason=str(problem) or memory_limit.NONE_LEFT))
             return True
         if self.course.train_to is not None:
             self._train_further()
@@ -299,7 +310,8 @@ class Run:
     def close(self) -> None:
         """Save what was trained since the last checkpoint, and flush the journal."""
         self._side.drop_all()
-        if self.record.begun and self.course.steps_ever and not self.keeping.complete():
+        unsaved = self.course.steps_ever and not self.keeping.complete()
+        if self.record.begun and unsaved and self.trainer.whole:
             self.keeping.save()
         self.record.close()
         if self.trainer.features is not None:
@@ -354,6 +366,11 @@ class Run:
                     mask, self.steering.strategy, measured=measured, cached=self._caches
                 )
                 self.telling.tell(whole=measured)
+            except StepRefused as refused:
+                self._tell_not_applied(refused, mask)
+                self.keeping.save()
+                self._end_training("failed")
+                return
             except Problem as problem:
                 self.emit(Refused(id=0, reason=str(problem)))
                 self._end_training("failed")
@@ -362,6 +379,9 @@ class Run:
                 self._between = self._end_of_epoch()
             else:
                 self.steering.enter_phase()
+                interval = self.opened.config.checkpoint_every
+                if interval is not None and course.step % interval == 0:
+                    self.keeping.save()
         elif not self.validation.tried() or not self.keeping.tried():
             self._between = self._end_of_epoch()
         else:
@@ -413,6 +433,14 @@ class Run:
         event = self._step_event(result, mask, factor)
         fields = step_fields(self.opened.event.stack.rows, event)
         self.record.note("step", start=course.start, **fields)
+        self.emit(event)
+
+    def _tell_not_applied(self, refused: StepRefused, mask: Mask, command: int = 0) -> None:
+        event = not_applied(
+            refused, self.opened, self.course, self._price, mask=mask, command=command
+        )
+        self.record.note("step_not_applied", **msgspec.structs.asdict(event))
+        self.record.sync()
         self.emit(event)
 
     def _step_event(self, result: StepResult, mask: Mask, factor: float) -> StepTaken:

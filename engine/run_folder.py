@@ -16,9 +16,10 @@ from typing import Any, Literal
 import msgspec
 
 from . import strict_json
+from .place import place
 from .problem import Problem
 from .protocol import ResumeRun, RunConfig
-from .record import CHECKPOINTS, CONFIG, FORMAT, JOURNAL, runs_directory
+from .record import CHECKPOINTS, CONFIG, ENGINE, FORMAT, JOURNAL, runs_directory
 
 RunState = Literal["running", "done", "paused", "cut off"]
 """running: an engine writes it. done: it came to the end that was asked for. paused: it was left
@@ -325,6 +326,29 @@ def _back(
         whole = [each for one in starts for each in one.validations if each.best]
         return whole[-1] if whole else None
     return best
+
+
+class Elsewhere(msgspec.Struct, frozen=True):
+    """The engine of another host that writes a run, by what it left in the directory."""
+
+    host: str
+    job: str = ""
+    """The SLURM job that it ends with; empty outside of one."""
+
+
+def written_elsewhere(path: Path) -> Elsewhere | None:
+    """Which other host's engine has a run open; None if none has, or nothing says so."""
+    try:
+        found = msgspec.json.decode((path / ENGINE).read_bytes(), type=Elsewhere)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found if found.host and found.host != place.host else None
+
+
+def runs_elsewhere() -> list[tuple[Path, Elsewhere]]:
+    """The runs that engines of other hosts have open, the newest first."""
+    found = ((path, written_elsewhere(path)) for path in _folders(runs_directory()))
+    return [(path, where) for path, where in found if where is not None]
 
 
 def is_written(path: Path) -> bool:

@@ -26,9 +26,11 @@ from typing import Protocol
 import msgspec
 
 from . import __version__, log_file
+from .company import Company
 from .current_state import CurrentState
 from .frames import NotThisProtocol, read_frame
 from .outbox import Outbox
+from .place import place
 from .problem import Problem
 from .protocol import (
     PROTOCOL,
@@ -39,11 +41,17 @@ from .protocol import (
     Greeted,
     Heartbeat,
     Hello,
+    MaskPlanned,
+    Pause,
     Refused,
+    SetMask,
     Shutdown,
+    TakeOver,
+    WhenAlone,
     decode_command,
     encode,
 )
+from .strangers import HELLO_S, MAX_COMMAND, MOST_CLIENTS, Allowance, may_speak, why_refused
 
 HEARTBEAT_S = 1.0
 LAST_UNIT_S = 10.0
@@ -52,6 +60,8 @@ SAVE_S = 60.0
 """How long the session may then take to save what was trained."""
 FIRST_CLIENT_S = 60.0
 """An engine that nobody speaks to within this time ends."""
+IDLE_S = 30 * 60.0
+"""An engine without clients and without work ends after this time: others want the GPU."""
 FLUSH_S = 2.0
 """How long the last messages may take on their way out."""
 KERNEL_AHEAD = 64 * 1024
@@ -81,17 +91,24 @@ class _Client:
         self.outbox = Outbox(lossless=lossless)
         self.wake = asyncio.Event()
         self.sender: asyncio.Task[None] | None = None
+        self.when_alone = WhenAlone(id=0, does="end")
 
 
 class Server:
-    """One engine: `run` works until the last client has gone."""
+    """One engine: `run` works until its last client has gone, or longer if that one wished so."""
 
-    def __init__(self, socket_path: Path, log: Path) -> None:
+    def __init__(self, socket_path: Path, log: Path, *, idle_s: float = IDLE_S) -> None:
         self.log = log
+        self._idle_s = idle_s
+        self._idle_since: float | None = None
+        """When the work ran out; None while there is some."""
+        self._alone_since = time.monotonic()
         self._socket_path = socket_path
         self._first_log = log
-        self._commands: queue.SimpleQueue[tuple[_Client, AnyCommand] | None] = queue.SimpleQueue()
-        self._clients: set[_Client] = set()
+        self._commands: queue.SimpleQueue[tuple[_Client | None, AnyCommand] | None] = (
+            queue.SimpleQueue()
+        )
+        self._clients: Company[_Client] = Company()
         self._clients_lock = threading.Lock()
         self._asker: _Client | None = None
         self._answer: Confirmed | Refused | None = None
@@ -108,7 +125,7 @@ class Server:
     # --- the main thread ------------------------------------------------------------------------
 
     def run(self, make_session: SessionFactory) -> int:
-        """Serve until the last client has gone. Returns the exit code."""
+        """Serve to the end. Returns the exit code."""
         self._watch_signals()
         threading.Thread(target=self._speak, name="clients", daemon=True).start()
         failed = False
@@ -136,6 +153,7 @@ class Server:
     def _work(self, session: AnySession) -> None:
         more = True
         while not self._ending.is_set():
+            self._idle_since = None if more else time.monotonic()
             try:
                 entry = self._commands.get(block=not more)
             except queue.Empty:
@@ -147,12 +165,17 @@ class Server:
                 self._handle(session, *entry)
                 more = True
 
-    def _handle(self, session: AnySession, client: _Client, command: AnyCommand) -> None:
+    def _handle(self, session: AnySession, client: _Client | None, command: AnyCommand) -> None:
         self._asker, self._answer = client, None
         session.handle(command)
         self._asker = None
         if isinstance(self._answer, Confirmed):
             self._current.handled(command)
+            if isinstance(command, SetMask):
+                told = MaskPlanned(trainable=command.trainable, why="")
+                for other in self._attached():
+                    if other is not client:
+                        self._put(other, told)
 
     def emit(self, event: AnyEvent) -> None:
         """Send an event to the clients: an answer to who asked, all else to all.
@@ -262,21 +285,27 @@ class Server:
             await asyncio.sleep(HEARTBEAT_S)
             began, session = self._unit_began, self._session
             seconds = time.monotonic() - began if began is not None else 0.0
+            self._end_if_idle()
             if session is not None and seconds > HEARTBEAT_S:
                 self._emit(Heartbeat(busy=session.busy or "working", seconds=seconds))
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client from its connection to its end."""
         client = None
+        if not may_speak(writer):
+            print("Another user's process was sent away.")
+            writer.close()
+            return
         try:
-            writer.write(encode(Greeted(protocol=PROTOCOL, version=__version__, pid=os.getpid())))
+            writer.write(encode(self._greeting()))
             client = await self._attach(reader, writer)
             if client is not None:
                 client.sender = self._loop.create_task(self._send(client))
                 await self._listen(client, reader)
         except (NotThisProtocol, msgspec.DecodeError) as error:
             print(f"A client was sent away: {error}.")
-        except ConnectionError:
+            writer.write(encode(Refused(id=0, reason=why_refused(error))))
+        except (ConnectionError, TimeoutError):
             pass
         finally:
             if client is not None:
@@ -287,7 +316,7 @@ class Server:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> _Client | None:
         """Take a client in by its Hello; None if it goes again."""
-        body = await read_frame(reader)
+        body = await asyncio.wait_for(read_frame(reader, MAX_COMMAND), HELLO_S)
         if body is None:
             return None
         hello = decode_command(body)
@@ -299,6 +328,8 @@ class Server:
                 f"This engine speaks protocol {PROTOCOL} (tl-tui {__version__}), the screen "
                 f"{hello.protocol}; install the same version of tl-tui on both sides."
             )
+        elif len(self._attached()) >= MOST_CLIENTS:
+            refusal = f"{MOST_CLIENTS} clients are attached already; close one of them."
         if refusal or not isinstance(hello, Hello):
             writer.write(encode(Refused(id=hello.id, reason=refusal)))
             return None
@@ -308,18 +339,64 @@ class Server:
             for event in self._current.events():
                 client.outbox.put(event)
             self._clients.add(client)
+            self._tell_company()
         return client
 
+    def _greeting(self) -> Greeted:
+        with self._clients_lock:
+            opened = self._current.opened
+            return Greeted(
+                protocol=PROTOCOL,
+                version=__version__,
+                pid=os.getpid(),
+                host=place.host,
+                job=place.job,
+                job_ends=place.job_ends,
+                run_dir=opened.run_dir if opened else "",
+                arch=opened.arch if opened else "",
+                data=opened.data if opened else "",
+                step=opened.step if opened else 0,
+                training=self._current.training,
+                screens=len(self._clients),
+            )
+
+    def _tell_company(self) -> None:
+        """Tell each client how many there are and whether it steers. The lock is held."""
+        for client, told in self._clients.news():
+            self._put(client, told)
+
     async def _listen(self, client: _Client, reader: asyncio.StreamReader) -> None:
-        while (body := await read_frame(reader)) is not None:
-            command = decode_command(body)
+        allowance = Allowance()
+        while (body := await read_frame(reader, MAX_COMMAND)) is not None:
+            await allowance.take()
+            try:
+                command = decode_command(body)
+            except msgspec.DecodeError as error:  # its length was right: what follows can be read
+                self._put(client, Refused(id=0, reason=why_refused(error)))
+                continue
             if isinstance(command, Shutdown):
                 self._put(client, Confirmed(id=command.id))
                 self._end()
                 continue
+            if isinstance(command, (WhenAlone, TakeOver)):
+                self._answer_here(client, command)
+                continue
+            if reason := self._clients.refusal(client, command):
+                self._put(client, Refused(id=command.id, reason=reason))
+                continue
             while self._commands.qsize() > COMMANDS_AHEAD:
                 await asyncio.sleep(0.05)
             self._commands.put((client, command))
+
+    def _answer_here(self, client: _Client, command: WhenAlone | TakeOver) -> None:
+        """What is between the engine and its clients, and none of the session's business."""
+        self._put(client, Confirmed(id=command.id))
+        if isinstance(command, WhenAlone):
+            client.when_alone = command
+            return
+        with self._clients_lock:
+            self._clients.take_over(client)
+            self._tell_company()
 
     async def _send(self, client: _Client) -> None:
         """Everything in a client's outbox, as fast as it reads."""
@@ -350,11 +427,29 @@ class Server:
         with self._clients_lock:
             self._clients.discard(client)
             last = not self._clients
+            self._alone_since = time.monotonic()
+            self._tell_company()
         client.outbox.close()
         if client.sender is not None and not self._ending.is_set():
             client.sender.cancel()
         if last:
+            self._left_alone(client.when_alone)
+
+    def _left_alone(self, wish: WhenAlone) -> None:
+        """The last client has gone."""
+        if wish.does == "end":
             self._end()
+        elif not self._current.trained:
+            self._loop.call_later(wish.wait, self._end_if_alone)
+        elif wish.does == "pause":
+            self._commands.put((None, Pause(id=0)))
+
+    def _end_if_idle(self) -> None:
+        idle_since = self._idle_since
+        if idle_since is not None and not self._attached():
+            if time.monotonic() - max(idle_since, self._alone_since) > self._idle_s:
+                print("It had no screen and no work any more: it ends by itself.")
+                self._end()
 
 
 def _die_with(parent: int) -> None:
@@ -370,14 +465,15 @@ def main(arguments: list[str], make_session: SessionFactory | None = None) -> in
     """Run an engine's process. Does not return in the end, but exits with its code.
 
     Args:
-        arguments: `--socket PATH --log PATH [--parent PID]`; standard output and error go to the
-            log already.
+        arguments: `--socket PATH --log PATH [--parent PID] [--idle SECONDS]`; standard output and
+            error go to the log already.
         make_session: Makes the session; the real one if None.
     """
     parser = argparse.ArgumentParser(prog="tl-tui engine serve")
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--parent", type=int)
+    parser.add_argument("--idle", type=float, default=IDLE_S)
     options = parser.parse_args(arguments)
     faulthandler.enable()
     for stream in (sys.stdout, sys.stderr):
@@ -388,7 +484,7 @@ def main(arguments: list[str], make_session: SessionFactory | None = None) -> in
         from .session import Session
 
         make_session = Session
-    code = Server(options.socket, options.log).run(make_session)
+    code = Server(options.socket, options.log, idle_s=options.idle).run(make_session)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # a lost CUDA context can hang the interpreter's own way out

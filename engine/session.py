@@ -28,6 +28,8 @@ from .protocol import (
     Refused,
     ResumeRun,
     Shutdown,
+    TakeOver,
+    WhenAlone,
 )
 from .run_folder import checkpoint_path, reopening
 
@@ -65,7 +67,7 @@ class Session:
 
     def handle(self, command: AnyCommand) -> None:
         """Do a command or note it for `work()`; answers with one Confirmed or Refused."""
-        if isinstance(command, (Hello, Shutdown)):
+        if isinstance(command, (Hello, WhenAlone, TakeOver, Shutdown)):
             return  # the server's own
         if isinstance(command, (Open, ResumeRun)):
             refusal = self._open(command)

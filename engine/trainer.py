@@ -5,10 +5,13 @@ Read `Trainer.step` from top to bottom: it is the whole of training.
 
 from __future__ import annotations
 
+import math
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +25,16 @@ from .optimizer import RowOptimizer, State
 from .probe import Measurement, Probe
 from .protocol import NormMode, Optimizer, Recipe
 from .recipe import base_rates
+from .refused_step import (
+    HalfUpdated,
+    Hand,
+    NotFinite,
+    OutOfMemory,
+    finite_sum,
+    first_gradient,
+    first_in_forward,
+    ran_out_of_memory,
+)
 from .stack import Cut, Stack
 
 
@@ -87,6 +100,9 @@ class Trainer:
         """Base learning rate of each row; the schedule's factor comes with every step."""
         self.optimizer = RowOptimizer(stack, recipe)
         self.applied: Mask = frozenset()
+        self.whole = True
+        """False once an update has failed in its middle: the weights are of no step."""
+        self._updating = False
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Train with another recipe from the next step on.
@@ -125,18 +141,39 @@ class Trainer:
             measured: Let the probe watch.
             lr_factor: What the schedule multiplies every row's base rate with.
             cached: Run from the activations below the boundary where the feature cache can.
+
+        Raises:
+            OutOfMemory: there was not enough; everything is as before the step.
+            NotFinite: the loss or a gradient is NaN or infinite; everything is as before the step.
+            HalfUpdated: the update itself failed; the weights are of no use any more.
         """
         self.chosen = Choice(None, "")
         if cached and self.features is not None:
             self.chosen = self.features.choose(mask, norm_modes, self.recipe.augmentation)
-        missed = self.features.misses if self.features else 0
-        batch = self._take(self.chosen.cut)
-        images = batch.images.to(self.device, non_blocking=True)
-        labels = batch.labels.to(self.device, non_blocking=True)
+        drifting = {owner for owner, mode in norm_modes.items() if mode == "train"}
+        before = Hand.of(self, mask | drifting)
+        self._updating = False
+        try:
+            batch = self._take(self.chosen.cut)
+            images = batch.images.to(self.device, non_blocking=True)
+            labels = batch.labels.to(self.device, non_blocking=True)
+            self.apply(mask, norm_modes)
+            self.optimizer.set_rates(self.rates, lr_factor)
+            return self._step(batch, images, labels, measured=measured)
+        except Exception as error:
+            refused = self._refused(error, before)
+            if refused is not None and isinstance(error, NotFinite) and error.what != "gradient":
+                forward = partial(self._run, batch.cut)
+                what, owner = first_in_forward(self.stack, forward, images)
+                before.put_back(self)
+                refused = NotFinite(error.loss, what, owner)
+        if isinstance(refused, OutOfMemory) and self.device.type == "cuda":
+            torch.cuda.empty_cache()  # outside of `except`, for the exception holds the tensors
+        raise refused
+
+    def _step(self, batch: Batch, images: Tensor, labels: Tensor, *, measured: bool) -> StepResult:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        self.apply(mask, norm_modes)
-        self.optimizer.set_rates(self.rates, lr_factor)
         began = time.perf_counter()
         measurement = None
         mark = self.probe.mark if measured else lambda _: None
@@ -149,19 +186,24 @@ class Trainer:
             if loss.requires_grad:
                 loss.backward()
             mark("arrived")
+            correct = (logits.detach().argmax(1) == labels).sum()
+            loss_value, correct_value = self._checked(loss, correct)
             if measured:
                 self.probe.before_update()
             mark("update")
             if loss.requires_grad:
+                self.optimizer.make_room()
+                self._updating = True
                 self.optimizer.step()
             mark("end")
-        correct = (logits.detach().argmax(1) == labels).sum()
         if measured:
-            measurement = self.probe.measure([loss, correct])
-            loss_value, correct_value = measurement.extra
-        else:
-            # One transfer; this is the only place where the host waits for the device.
-            loss_value, correct_value = torch.stack([loss.detach().double(), correct]).tolist()
+            try:
+                measurement = self.probe.measure()
+            except Exception as error:
+                if not ran_out_of_memory(error):
+                    raise
+                # The step was taken all the same; it counts as one that was not measured.
+        self._updating = False
         return StepResult(
             batch=batch,
             loss=loss_value,
@@ -172,7 +214,7 @@ class Trainer:
             if self.device.type == "cuda"
             else None,
             cached_rows=self.features.rows_below(batch.cut)
-            if self.features and self.features.misses == missed
+            if self.features and not batch.executed
             else 0,
         )
 
@@ -188,6 +230,41 @@ class Trainer:
     def _run(self, cut: Cut | None, values: Tensor) -> Tensor:
         """Logits for images, or for their activations at a cut."""
         return self.model(values) if cut is None else self.stack.run_from(cut, values)
+
+    def _checked(self, loss: Tensor, correct: Tensor) -> tuple[float, float]:
+        """Loss and correct on the host, where it waits for the device; one transfer.
+
+        Raises:
+            NotFinite: the loss or a gradient is NaN or infinite.
+        """
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        numbers = [loss.detach().double(), correct.double()]
+        if gradients:
+            numbers.append(finite_sum(gradients))
+        loss_value, correct_value, *rest = torch.stack(numbers).tolist()
+        if not math.isfinite(loss_value):
+            raise NotFinite(loss_value, "loss", None)
+        if rest and not math.isfinite(rest[0]):
+            owner = first_gradient(self.stack)
+            if owner is not None:  # else a sum of squares overflowed
+                raise NotFinite(loss_value, "gradient", owner)
+        return loss_value, correct_value
+
+    def _refused(self, error: Exception, before: Hand) -> Exception:
+        """Put everything back after a step that failed; what is to be raised of it."""
+        traceback.clear_frames(error.__traceback__)  # they hold activations
+        if self._updating:
+            self.whole = False
+            failed = HalfUpdated(
+                f"the update failed in its middle ({error}), so the weights are not those of any "
+                "step"
+            )
+            failed.__cause__ = error
+            return failed
+        before.put_back(self)
+        if ran_out_of_memory(error):
+            return OutOfMemory(str(error).strip().splitlines()[0] if str(error) else "")
+        return error
 
     def apply(self, mask: Mask, norm_modes: Mapping[int, NormMode]) -> None:
         """Make a mask real, between two steps.
@@ -225,16 +302,20 @@ class Trainer:
         """What the model says to a batch in eval mode.
 
         Nothing is changed; the next step sets its own modes.
+
+        Raises:
+            OutOfMemory: there was not enough.
         """
         self.model.eval()
-        with torch.no_grad():
-            with self._precision():
-                logits = self._run(batch.cut, batch.images.to(self.device))
-            logits = logits.float()
-            labels = batch.labels.to(self.device)
-            sure, predicted = logits.softmax(1).max(1)
-            loss = F.cross_entropy(logits, labels, reduction="none")
-            numbers = torch.stack([predicted.double(), sure.double(), loss.double()]).tolist()
+        try:
+            numbers = self._answers(batch)
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            traceback.clear_frames(error.__traceback__)
+            raise OutOfMemory(
+                "Evaluating a batch ran out of memory; a smaller --batch-size needs less."
+            ) from None
         losses = numbers[2]
         return Answers(
             predicted=[int(value) for value in numbers[0]],
@@ -242,6 +323,16 @@ class Trainer:
             label_probability=torch.tensor(losses).neg().exp().tolist(),
             loss=losses,
         )
+
+    def _answers(self, batch: Batch) -> list[list[float]]:
+        with torch.no_grad():
+            with self._precision():
+                logits = self._run(batch.cut, batch.images.to(self.device))
+            logits = logits.float()
+            labels = batch.labels.to(self.device)
+            sure, predicted = logits.softmax(1).max(1)
+            loss = F.cross_entropy(logits, labels, reduction="none")
+            return torch.stack([predicted.double(), sure.double(), loss.double()]).tolist()
 
     # --- state ----------------------------------------------------------------------------------
 

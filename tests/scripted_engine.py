@@ -97,7 +97,8 @@ class ScriptedEngine:
         self.commands: list[AnyCommand] = []
         """Everything that was sent, in order."""
         self.starts = 0
-        self.closed = False
+        self.closed = self.detached = False
+        self.host = ""
         self.reason = "The engine was killed (signal 9)."
         self._begin()
 
@@ -135,8 +136,11 @@ class ScriptedEngine:
         self._begin()
         await self.start()
 
-    async def renew(self) -> None:
+    async def renew(self, *, leave: bool = False) -> None:
         await self.restart()
+
+    def leave(self) -> None:
+        """Nothing is left of it."""
 
     async def close(self) -> None:
         self._queue.put_nowait(None)

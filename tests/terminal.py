@@ -88,6 +88,7 @@ class Terminal:
         """When the last bytes came, before the emulator took them in; `time.perf_counter()`."""
         self.raw = bytearray()
         self.answer_cursor = answer_cursor
+        self.hung_up = False
         self.master, slave = pty.openpty()
         self._set_size(columns, rows)
         whole = {
@@ -254,13 +255,19 @@ class Terminal:
                 found.append(int(entry.name))
         return found
 
+    def hang_up(self) -> None:
+        """Close the terminal itself, as an emulator's window or a line that drops."""
+        if not self.hung_up:
+            self.hung_up = True
+            os.close(self.slave)
+            os.close(self.master)
+
     def close(self) -> None:
         """End the command if it still runs."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
+        self.hang_up()
 
     def __enter__(self) -> Terminal:
         return self

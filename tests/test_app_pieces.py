@@ -20,7 +20,7 @@ from tui.preferences import (
     Preferences,
     load_preferences,
     load_stack,
-    save_preferences,
+    remember,
     save_stack,
 )
 from tui.stack_view import Target
@@ -206,11 +206,11 @@ class TestKept:
 
     def test_the_theme(self):
         assert load_preferences() == Preferences()
-        save_preferences(Preferences(theme="light"))
+        remember(theme="light")
         assert load_preferences().theme == "light"
 
     def test_damaged_files_are_left_out(self):
-        save_preferences(Preferences(theme="light"))
+        remember(theme="light")
         save_stack(RunConfig(), opened())
         for file in self.place.rglob("*"):
             if file.is_file():
@@ -219,7 +219,7 @@ class TestKept:
 
     def test_a_folder_that_cannot_be_written_is_no_failure(self):
         (self.place / "CONFIG").write_text("in the way")
-        save_preferences(Preferences(theme="light"))
+        remember(theme="light")
         assert load_preferences() == Preferences()
 
     def test_a_stack_belongs_to_its_arch_and_data(self):

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from benchmarks import backbone_sets, backbone_worth
-from demo_data.backbone import crops, distil, export, pictures, views
+from demo_data.backbone import crops, distil, drawings, export, pictures, views
 from engine import models
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,9 +34,26 @@ def test_crops_and_views_are_seeded() -> None:
     pool = crops.cut(noise(), 8, seed=3)
     assert pool.shape == (8, 72, 72, 3) and pool.dtype == np.uint8
     assert np.array_equal(pool, crops.cut(noise(), 8, seed=3))
-    first = views.batch(pool, 16, 64, np.random.default_rng((0, 5, 1)))
+    drawn = np.full((4, 72, 72, 3), 255, np.uint8)
+    first = views.batch(pool, drawn, 16, 64, np.random.default_rng((0, 5, 1)))
     assert first.shape == (16, 3, 64, 64) and 0 <= first.min() and first.max() <= 1
-    assert torch.equal(first, views.batch(pool, 16, 64, np.random.default_rng((0, 5, 1))))
+    assert torch.equal(first, views.batch(pool, drawn, 16, 64, np.random.default_rng((0, 5, 1))))
+    many = views.batch(pool, drawn, 400, 64, np.random.default_rng(0))
+    corners = many[:, :, 0, 0].std(1) < 1e-6  # a white picture has no colour anywhere
+    assert 0.2 < corners.float().mean() < 0.4
+
+
+def test_a_drawing_lies_on_its_ground() -> None:
+    disc = Image.new("RGBA", (100, 60), (0, 0, 0, 0))
+    disc.paste((255, 0, 0, 255), (20, 10, 80, 50))
+    ground = np.full((72, 72, 3), 40, np.uint8)
+    for seed in range(20):
+        crop = drawings.lay(disc, ground, np.random.default_rng(seed))
+        assert crop.shape == (72, 72, 3)
+        red = (crop[..., 0] > 200) & (crop[..., 1] < 60)
+        assert red.any() and (crop[~red & (crop[..., 0] <= 45)] == 40).any()
+        again = drawings.lay(disc, ground, np.random.default_rng(seed))
+        assert np.array_equal(crop, again)
 
 
 def settings(work: Path) -> distil.Settings:

@@ -158,3 +158,46 @@ def test_a_new_choice_that_changes_nothing_decodes_nothing_again(tmp_path: Path)
 def test_augmentation_takes_a_preset(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="preset"):
         batches_of((Sample("a", 0), Sample("b", 1))).configure(augmentation="light", balance=False)
+
+
+def test_decoded_images_are_kept_and_a_replaced_file_is_not(tmp_path: Path) -> None:
+    preset = ImageClassification(crop_size=24, resize_size=32)
+    random = np.random.default_rng(0)
+    samples = []
+    for number in range(6):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(random.integers(0, 256, (40, 50, 3), np.uint8)).save(path)
+        samples.append(Sample(str(path), 0))
+    keeping = Decoder(preset, threads=2, keep=4 * 3 * 24 * 24)  # four of six
+    plain = Decoder(preset, threads=2)
+    for _ in range(3):
+        (one,) = keeping.batches(samples, 6)
+        (two,) = plain.batches(samples, 6)
+        assert torch.equal(one.images, two.images)
+        reference = torch.stack([preset(Image.open(s.path).convert("RGB")) for s in samples])
+        assert torch.equal(one.images, reference)
+    assert (keeping.decoded.hits, keeping.decoded.bytes) == (8, 4 * 3 * 24 * 24)
+    assert plain.decoded.hits == 0
+    other = Image.fromarray(random.integers(0, 256, (60, 50, 3), np.uint8))
+    other.save(samples[0].path)
+    (changed,) = keeping.batches(samples, 6)
+    assert torch.equal(changed.images[0], preset(other))
+    assert not torch.equal(changed.images[0], reference[0])
+    keeping.close()
+    plain.close()
+
+
+def test_augmentation_takes_decoded_images_too(tmp_path: Path) -> None:
+    preset = ImageClassification(crop_size=24, resize_size=32)
+    path = tmp_path / "one.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save(path)
+    samples = (Sample(str(path), 0),) * 4
+    made = []
+    for keep in (0, 1 << 20):
+        decoder = Decoder(preset, threads=2, keep=keep)
+        batches = TrainBatches(samples, 2, 0, decoder)
+        batches.configure(augmentation="standard", balance=False)
+        made.append(torch.cat([batches.take().images for _ in range(4)]))
+        decoder.close()
+    assert torch.equal(*made)
+    assert decoder.decoded.hits > 0 and decoder.decoded.bytes == 3 * 40 * 50

@@ -390,9 +390,12 @@ def test_not_finite_is_strict_json(environment: dict[str, str], images: Path) ->
         *("--strategy", "full"),
         env=environment,
     )
-    steps = [line for line in strict(done.stdout) if line["event"] == "step"]
-    assert len(steps) >= 2
-    assert any(step["loss"] in ("nan", "inf") for step in steps)
+    assert done.returncode == 1
+    lines = strict(done.stdout)
+    (refused,) = [line for line in lines if line["event"] == "step_not_applied"]
+    assert refused["loss"] in ("nan", "inf") and refused["resume"].startswith("tl-tui resume ")
+    assert [line["event"] for line in lines[-2:]] == ["checkpoint", "ended"]
+    assert lines[-1]["reason"] == "failed"
 
 
 def test_train_in_plain_lines_ends_with_the_caption(

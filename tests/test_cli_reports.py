@@ -29,6 +29,7 @@ from engine.protocol import (
     PlanPhase,
     Refused,
     SessionOpened,
+    StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
@@ -509,11 +510,40 @@ def test_a_signal_ends_it_after_the_checkpoint(
     at_close: list[AnyEvent] = [TrainEnded(start=0, step=2, reason="paused"), saved("last", 2)]
     done = train(SHORT, at_close=at_close, then=number)
     assert (done.returncode, done.stderr) == (code, "")
-    assert done.stdout.splitlines()[-3:] == [
+    assert done.stdout.splitlines()[-4:] == [
         "Ended after step 2, before all was done.",
+        "`tl-tui resume runs/test` goes on from step 2.",
         "Last checkpoint, after step 2: runs/test/last.pt",
         "Run: runs/test",
     ]
+
+
+def refused_step(**fields: Any) -> list[AnyEvent]:
+    told = {"id": 0, "start": 0, "step": 3, "memory": False, "sentence": "Step 3 was not applied."}
+    return [
+        *SHORT,
+        StepNotApplied(**told | fields),
+        saved("last", 2),
+        TrainEnded(start=0, step=2, reason="failed"),
+    ]
+
+
+def test_a_step_that_is_not_applied_ends_it_and_says_how_to_resume(train: Train) -> None:
+    done = train(refused_step(loss=float("nan"), row=2))
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert "Step 3 was not applied." in lines
+    resumed = "`tl-tui resume runs/test --checkpoint best` goes on from the best weights so far."
+    assert resumed in lines
+
+
+def test_a_step_without_memory_is_told_with_what_fits_in_json(train: Train) -> None:
+    head = tuple(SESSION.strategies["feature-extraction"])
+    done = train(refused_step(memory=True, needed=5, available=3, trainable=head), "--json")
+    assert done.returncode == 1
+    (told,) = lines_of(done, "step_not_applied")
+    assert (told["needed"], told["available"], told["fits_trainable"]) == (5, 3, ["fc"])
+    assert told["resume"] == "tl-tui resume runs/test --trainable fc" and told["loss"] is None
 
 
 def test_a_signal_in_json(train: Train) -> None:

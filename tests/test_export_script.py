@@ -85,12 +85,6 @@ def of_history(name: str) -> Callable[[Path, Path], None]:
     return make
 
 
-def not_a_number(run: Path, folder: Path) -> None:
-    driven = session(run, folder, lr=1e30, strategy="full")
-    driven.do(Train, steps=3)
-    driven.session.close()
-
-
 def labels_file(run: Path, folder: Path) -> None:
     labels = folder / "labels.csv"
     with open(labels, "w", newline="") as file:
@@ -190,7 +184,6 @@ def with_dropout(run: Path, folder: Path) -> None:
 
 KINDS: dict[str, Callable[[Path, Path], None]] = {
     **{name: of_history(name) for name in HISTORIES},
-    "nan": not_a_number,
     "labels": labels_file,
     "demo": the_demo,
     "file": weights_file,
@@ -254,10 +247,6 @@ def test_a_script_trains_as_the_run_did(name: str, exported: Exported) -> None:
     assert len(journal) >= 2
     comparison = compared(journal, exported.losses(name))
     assert comparison.agrees and comparison.equal == len(journal), (journal, exported.losses(name))
-
-
-def test_not_a_number_is_its_own_equal(exported: Exported) -> None:
-    assert any(math.isnan(loss) for _, loss in exported.losses("nan"))
 
 
 @pytest.mark.parametrize("name", KINDS)

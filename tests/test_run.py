@@ -109,6 +109,13 @@ def test_it_trains_to_the_horizon_and_validates_every_epoch(options: dict) -> No
     assert driven.last(TrainBegan).to_step == 4 * EPOCH, "behind the end, as long again"
 
 
+def test_checkpoints_come_as_often_as_asked_for(options: dict) -> None:
+    driven = Driven(**options, epochs=2, checkpoint_every=2)
+    driven.do(Train)
+    saved = [event.step for event in driven.all(CheckpointSaved) if event.name == "last"]
+    assert saved == [2, 3, 4, 6]
+
+
 def test_the_rate_follows_the_schedule_and_stays_at_its_floor(options: dict) -> None:
     driven = Driven(**options, epochs=2, lr_schedule="cosine", warmup=0.2)
     driven.do(Train)

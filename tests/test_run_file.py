@@ -41,7 +41,7 @@ kinds: dict[str, st.SearchStrategy[Any]] = {
     "precision": st.sampled_from(get_args(Precision)),
     **dict.fromkeys(("balance", "tensorboard", "deterministic"), st.booleans()),
     **dict.fromkeys(("plan_epochs", "batch_size", "image_size", "epochs", "steps", "folds"), whole),
-    **dict.fromkeys(("seed", "probe_every"), whole),
+    **dict.fromkeys(("seed", "probe_every", "checkpoint_every"), whole),
     **dict.fromkeys(
         ("lr", "lr_pretrained", "lr_decay", "momentum", "weight_decay", "warmup"), numbers
     ),

@@ -172,3 +172,19 @@ def test_a_journal_of_many_steps_stays_small(tmp_path: Path) -> None:
     write(tmp_path / "run", 2000)
     assert (tmp_path / "run" / "journal.jsonl").stat().st_size < 1e6
     assert read_run(tmp_path / "run").steps == 2000
+
+
+def test_a_journal_whose_directory_is_removed_is_put_back(tmp_path: Path) -> None:
+    record, told = Record(tmp_path / "run"), []
+    record.on_failure = told.append
+    record.begin({"weights": "random"})
+    record.note("step", start=0, step=1, loss=0.5)
+    shutil.rmtree(tmp_path / "run")
+    record.note("step", start=0, step=2, loss=0.25)
+    record.sync()
+    record.note("step", start=0, step=3, loss=0.125)
+    record.close()
+    (sentence,) = told
+    assert "was removed" in sentence and "put back" in sentence
+    run = read_run(tmp_path / "run")
+    assert run.starts[-1].losses == [(1, 0.5), (2, 0.25), (3, 0.125)] and run.torn == 0

@@ -38,6 +38,7 @@ from engine.protocol import (
     StartOver,
     Step,
     StepTaken,
+    TakeOver,
     Train,
     TrainEnded,
     UndoStartOver,
@@ -115,10 +116,10 @@ async def opened_talk(engine: EngineProcess, folder: Path, *, lossless: bool = T
 
 async def test_it_greets_and_confirms(engine: EngineProcess) -> None:
     one = await talk(engine)
-    assert one.heard == [
-        Greeted(protocol=PROTOCOL, version=__version__, pid=engine.pid),
-        Confirmed(id=0),
-    ]
+    greeted = Greeted(
+        protocol=PROTOCOL, version=__version__, pid=engine.pid, host=socket.gethostname()
+    )
+    assert one.heard == [greeted, Confirmed(id=0)]
 
 
 async def test_each_command_is_answered_once_and_to_who_sent_it(
@@ -128,8 +129,9 @@ async def test_each_command_is_answered_once_and_to_who_sent_it(
     other = await talk(engine)
     one.send(SetMask(id=7, trainable=()))
     one.send(SetMask(id=8, trainable=(1,)))
-    other.send(SetMask(id=7, trainable=(2,)))
     await one.until(lambda event: event == Confirmed(id=8))
+    other.send(TakeOver(id=6))
+    other.send(SetMask(id=7, trainable=(2,)))
     await other.until(lambda event: event == Confirmed(id=7))
     assert Refused(id=7, reason="An empty mask, for once.") in one.heard
     assert not any(isinstance(event, Refused) for event in other.heard)
@@ -170,6 +172,7 @@ async def test_a_log_gets_everything_and_the_engine_waits_for_it(
 ) -> None:
     screen = await opened_talk(engine, tmp_path, lossless=False)
     log = await talk(engine)
+    log.send(TakeOver(id=1))
     log.send(Train(id=2, steps=MANY))
     # The heart beats in the unit of training: it stands, for the log does not read.
     beat = await screen.until(Heartbeat)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.protocol import StackInfo, Validated
+from engine.protocol import FeaturesCached, StackInfo, Validated
 from tests.stacks import (
     bottleneck_stack,
     measured,
@@ -34,6 +34,7 @@ from tui.theme import ASCII, UNICODE, Glyphs
 from tui.tower_spans import tower_spans
 
 RESNET18, RESNET152 = resnet18_stack(), bottleneck_stack()
+LAST_STAGE = owners_named(RESNET18, "fc", "layer4.0", "layer4.1")
 TAUGHT = owners_named(RESNET18, "fc", "layer4.1", "layer3.1")
 NORMS = {"fc": 0.84, "layer4.1": 0.31, "layer3.1": 0.047}
 
@@ -553,3 +554,54 @@ def test_the_loss_line_leaves_out_what_is_not_there():
 def test_a_loss_that_is_not_finite_fits():
     for loss, said in ((math.nan, "loss nan"), (math.inf, "loss inf"), (36000.0, "loss 3.6e+04")):
         assert f"   {said}  batch" in drawn(state_of(RESNET18, TAUGHT, loss=loss))[1]
+
+
+# --- the feature cache --------------------------------------------------------------------------
+
+
+def cached_state(**told: object) -> RunState:
+    """Layer4 and the head were trained; what is below was executed in an earlier epoch."""
+    state = state_of(RESNET18, LAST_STAGE, step=40, cached_rows=7)
+    fields = {"rows": 7, "cut": "layer3.1", "images": 650, "total": 650, "memory": 10_649_600}
+    state.apply(FeaturesCached(**(fields | {"hits": 12_345} | told)))
+    return state
+
+
+def test_a_cached_prefix_is_not_executed_and_looks_so():
+    expected = """
+           layer     state    reach     1e-5 log 1e1     ‖g‖    Δw/w   role
+    ▼▼▼▼▼   loss 0.431  batch 27/32                            step 40 · 9.8 ms
+ ▸ ██●●●██ fc        train    updated   ━━━━━━━━     1.0e-01 5.0e-05 ─ classes
+   ██●●●██ layer4.1  train    updated   ━━━━━━━━     1.0e-01 5.0e-05 ╮ objects
+   ██●●●██ layer4.0  train    updated   ━━━━━━━━     1.0e-01 5.0e-05 ╯
+ ━━▀▀▀▀▀▀▀━ gradient stopped here · measured in step 40 ━━━━━━━━━━━━
+   ▒▒▒▒▒▒▒ layer3.1  frozen   cached                    not executed ╮ parts
+   ▒▒▒▒▒▒▒ layer3.0  frozen   cached                    not executed ╯
+   ▒▒▒▒▒▒▒ layer2.1  frozen   cached                    not executed ╮ patterns
+   ▒▒▒▒▒▒▒ layer2.0  frozen   cached                    not executed ╯
+   ▒▒▒▒▒▒▒ layer1.1  frozen   cached                    not executed ╮ textures
+   ▒▒▒▒▒▒▒ layer1.0  frozen   cached                    not executed ╯
+   ▒▒▒▒▒▒▒ conv1     frozen   cached                    not executed ─ edges
+    ▲▲▲▲▲   images  3 × 224 × 224      cached at layer3.1: 650/650, 12,345 hits
+"""
+    lines = drawn(cached_state())
+    assert [line.rstrip() for line in lines] == expected.strip("\n").splitlines()
+
+
+def test_a_layer_of_a_cached_prefix_that_thaws_is_open():
+    state = cached_state()
+    first = state.session.stack.rows[6].first_owner
+    state.wanted = frozenset(range(first, len(state.session.stack.owners)))
+    assert line_of(state, "layer3.1")[3:10] == "██   ██"
+    assert line_of(state, "layer3.0")[3:10] == "▒▒▒▒▒▒▒"
+    assert "%%%%%%%" in line_of(state, "layer3.0", ASCII)
+
+
+def test_the_line_of_the_images_says_why_nothing_is_cached_and_where_it_is():
+    why = "augmentation light makes every image anew"
+    state = cached_state(rows=0, cut="", why=why)
+    assert drawn(state, 118, wide=True)[-1].rstrip().endswith(f"not cached: {why}")
+    assert drawn(state)[-1].rstrip().endswith("not cached")
+    state = cached_state(memory=8_000_000, file=2_649_600)
+    last = drawn(state, 118, wide=True)[-1].rstrip()
+    assert last.endswith("cached at layer3.1: 650/650, 11 MB, 25% on disk")

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import get_args
 
 from textual.app import SystemCommand
 from textual.binding import Binding
@@ -18,6 +19,7 @@ from textual.screen import Screen
 from engine.protocol import (
     AnyEvent,
     Audited,
+    Greeted,
     MeasurePrice,
     OpenFailed,
     ResumeRun,
@@ -32,10 +34,10 @@ from tui.finding_actions import FindingActions
 from tui.notices import audit_sentence, lost_sentence
 from tui.pace import Pace
 from tui.preferences import (
-    Preferences,
+    Alone,
     load_preferences,
     load_stack,
-    save_preferences,
+    remember,
     save_stack,
 )
 from tui.screens.find import Find
@@ -43,7 +45,9 @@ from tui.screens.help import Help
 from tui.screens.messages import Messages
 from tui.screens.open_question import OpenQuestion
 from tui.screens.palette import Palette
-from tui.screens.quit import LeaveQuestion
+from tui.screens.quit import LeaveQuestion, parting_words, worth_keeping
+from tui.slurm import job_end, write_batch_script
+from tui.terminal import terminal_gone
 from tui.textual_theme import LeanColours, textual_theme
 from tui.theme import PALETTES
 from tui.training_actions import TrainingActions
@@ -52,6 +56,8 @@ from tui.workbench import Terminal
 
 HELD = 0.15
 """Seconds between two updates of the inspector while an arrow is held."""
+JOB_REPAINT_S = 30.0
+"""Seconds between two looks at how long the job still lasts."""
 LEFT_ON_REQUEST = os.EX_TEMPFAIL
 BAD_INPUT = 2
 
@@ -79,18 +85,23 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         terminal: Terminal,
         animation: bool = True,
         theme: str | None = None,
+        attached: bool = False,
     ) -> None:
         """
         Args:
             link: The engine; already being started, so that the first frame waits for nothing.
             config: What to open.
             resumes: The run that goes on; None begins one.
+            attached: The engine has its session already, which was opened with `config`.
             terminal: What the terminal can.
             animation: Replay backward passes; else their trails stand at once.
             theme: A palette's name; None is the one of last time.
         """
         super().__init__(link, config, unicode=terminal.unicode)
-        self.dialogue.resumes = resumes
+        self.dialogue.resumes, self.dialogue.attached = resumes, attached
+        self.dialogue.alone = load_preferences().alone
+        self.parting = ""
+        """What to say when the screen is gone: where the run is that was left."""
         self.terminal = terminal
         self.sub_title = f"{config.arch} · {config.data or 'demo data'}"
         if not animation:
@@ -116,7 +127,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
 
     def on_mount(self) -> None:
         cached = load_stack(self.config)
-        if cached is not None and self.dialogue.resumes is None:
+        if cached is not None and self.dialogue.resumes is None and not self.dialogue.attached:
             self.run_state.show_cached(cached)
         width, height = self.size
         letters = "Unicode" if self.terminal.unicode else "ASCII"
@@ -127,9 +138,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         self.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())
         if not self.is_headless:
             for number in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(
-                    number, partial(self.exit, return_code=LEFT_ON_REQUEST)
-                )
+                asyncio.get_running_loop().add_signal_handler(number, self._leave_on_request)
         self.run_worker(self.dialogue.follow(), exit_on_error=True)
 
     async def on_unmount(self) -> None:
@@ -142,7 +151,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
     def _theme_changed(self) -> None:
         self._dress()
         if not self.terminal.monochrome:
-            save_preferences(Preferences(theme=self.theme))
+            remember(theme=self.theme)
 
     # --- the state to the screen ----------------------------------------------------------------
 
@@ -178,6 +187,8 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         if self.run_state.phase == "dead":
             self.notices.silence()  # the caption says why
         match event:
+            case Greeted(job=job) if job and not self.link.host:
+                self.run_worker(self._find_job_end(job), group="job", exclusive=True)
             case StepTaken(rows=rows) if rows:
                 self._to_replay = event
                 if not self.dialogue.running:
@@ -186,7 +197,8 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
                 # At once: the cursor may stand in another stack than the one that was cached.
                 self.repaint()
                 save_stack(self.dialogue.config, event)
-                self.dialogue.send(MeasurePrice)
+                if not self.dialogue.attached:  # else its price was asked for when it was opened
+                    self.dialogue.send(MeasurePrice)
                 if self._lost:
                     self.notices.insist(self._lost)
                     self._lost = ""
@@ -242,15 +254,81 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
 
     def action_leave(self) -> None:
         state = self.run_state
-        worth_asking = state.phase != "dead" and any(curve.loss for curve in state.curves)
         if state.phase == "asking":
             self.exit(return_code=BAD_INPUT)
-        elif isinstance(self.screen, LeaveQuestion) or not worth_asking:
+        elif state.watched.screens > 1:
+            self._part("stays")
+            self.exit()
+        elif isinstance(self.screen, LeaveQuestion) or not worth_keeping(state):
             self.exit()
         else:
-            self.push_screen(
-                LeaveQuestion(state, self.look), lambda answer: self.exit() if answer else None
-            )
+            last = load_preferences().leave
+            self.push_screen(LeaveQuestion(state, self.look, last), self._leave_with)
+
+    def _leave_with(self, answer: str | None) -> None:
+        if answer is None or answer == "":
+            return
+        if answer == "batch":
+            self.parting = self._write_batch_script()
+            self.exit()
+            return
+        remember(leave=answer)
+        for does in get_args(Alone):
+            if answer == does:
+                self._choose_alone(does)
+                self._part(does)
+        self.exit()
+
+    def _leave_on_request(self) -> None:
+        """The terminal was closed, or the line dropped: what was trained stays with its engine."""
+        if worth_keeping(self.run_state) or self.run_state.watched.screens > 1:
+            self._part(self.dialogue.alone)
+        self.exit(return_code=LEFT_ON_REQUEST)
+
+    def _part(self, does: str) -> None:
+        """Leave the engine to itself."""
+        self.link.detached = True
+        self.parting = parting_words(self.run_state, does, self.link.host)
+
+    def _choose_alone(self, does: Alone) -> None:
+        remember(alone=does)
+        self.dialogue.when_alone(does)
+
+    def _choose_alone_in_passing(self, does: Alone) -> None:
+        self._choose_alone(does)
+        self.notices.answer(f"When the line drops the run will {does}; remembered.")
+
+    def action_batch_script(self) -> None:
+        session = self.run_state.session
+        if self.link.host:
+            self.notices.answer(f"The run is on {self.link.host}; write the script there.")
+        elif session is None or not self.run_state.opened:
+            self.notices.answer("There is no run yet that a job could go on with.")
+        else:
+            self.notices.answer(self._write_batch_script())
+
+    def _write_batch_script(self) -> str:
+        """Write the script into the working directory; what came of it, in a sentence."""
+        session = self.run_state.session
+        assert session is not None
+        try:
+            return write_batch_script(session.run_dir, os.environ)
+        except OSError as error:
+            return f"The sbatch script cannot be written here ({error.strerror or error})."
+
+    async def _find_job_end(self, job: str) -> None:
+        """Ask SLURM when the job ends, if its variables do not say; show it as it nears."""
+        if self.run_state.job_ends is None:
+            self.run_state.job_ends = await asyncio.to_thread(job_end, job)
+        if self.run_state.job_ends is not None:
+            self.repaint()
+            self.set_interval(JOB_REPAINT_S, self.repaint)
+
+    def action_take_over(self) -> None:
+        if self.run_state.watched.steers:
+            self.notices.answer("This screen steers.")
+        elif self.need_engine():
+            self.dialogue.take_over()
 
     def _answer_open_question(self, answer: str | None) -> None:
         if answer is None or answer == "leave":
@@ -266,6 +344,12 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
                 does = f"{key.shown}: {key.does}" if key.keys else key.does
                 yield SystemCommand(key.title, does, run)
         yield SystemCommand("Messages", "everything said in passing", self.action_messages)
+        for does in get_args(Alone):
+            yield SystemCommand(
+                f"When the line drops: {does}",
+                "remembered; now: " + ("yes" if self.dialogue.alone == does else "no"),
+                partial(self._choose_alone_in_passing, does),
+            )
         for name, palette in PALETTES.items():
             yield SystemCommand(
                 f"Theme: {name}", palette.description, partial(setattr, self, "theme", name)
@@ -280,6 +364,7 @@ def run_app(
     terminal: Terminal,
     animation: bool = True,
     theme: str | None = None,
+    attached: bool = False,
 ) -> int:
     """Run the workbench until the user leaves.
 
@@ -287,9 +372,20 @@ def run_app(
         The exit code: 0 left; 1 the app failed; 2 nothing could be opened; 75 ended on request.
     """
     app = WorkbenchApp(
-        link, config, resumes=resumes, terminal=terminal, animation=animation, theme=theme
+        link,
+        config,
+        resumes=resumes,
+        terminal=terminal,
+        animation=animation,
+        theme=theme,
+        attached=attached,
     )
     app.run()
+    if terminal_gone():
+        for number in (1, 2):  # the interpreter flushes both once more on its way out
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    elif app.parting:
+        print(app.parting, flush=True)
     if app.return_code == BAD_INPUT and app.run_state.question:
         import sys
 

@@ -18,6 +18,8 @@ from .sectioned_command import write_examples, write_options
 COMMANDS = {
     "layers": "Print the layer stack: what trains, what is frozen.",
     "train": "Train without a screen.",
+    "attach": "Come back to a run that goes on without its screen.",
+    "stop": "End such a run.",
     "runs": "List the runs there are.",
     "show": "Print one run.",
     "resume": "Go on with a run from its last checkpoint.",

@@ -5,16 +5,19 @@ Of a held key at most one step waits behind the one that runs.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from engine.problem import Problem
 from engine.protocol import (
     AnyEvent,
     Audit,
     Command,
     EngineFailed,
+    Greeted,
     NormMode,
     Open,
     Pause,
@@ -29,15 +32,22 @@ from engine.protocol import (
     StartedOver,
     StartOver,
     Step,
+    StepNotApplied,
     StepTaken,
+    TakeOver,
     Train,
     TrainEnded,
     UndoStartOver,
+    WhenAlone,
 )
 from engine.run_folder import opened_with
-from tui.engine_link import EngineLink
+from tui.engine_link import EngineLink, LineCut
+from tui.preferences import Alone
 from tui.saved_choices import ByHand, by_hand, reopening
 from tui.state import RunState
+
+COME_BACK_S = 600.0
+"""How long an engine on another machine waits after a cut, if nothing was trained yet."""
 
 
 class Dialogue:
@@ -61,8 +71,13 @@ class Dialogue:
         self.config = config
         self.resumes: ResumeRun | None = None
         """The run that goes on, until it is open."""
-        self._coming: ResumeRun | None = None
-        """The run to change to when the engine of this one has ended."""
+        self.attached = False
+        """The engine has its session already, which another screen has opened."""
+        self.alone: Alone = "go on"
+        """What the engine does when the last screen is gone, however it goes."""
+        self._coming: ResumeRun | RunConfig | None = None
+        """The run to change to, or what to open anew, when the engine of this one has ended."""
+        self._leave_others = False
         self.state = state
         self._heard = heard
         self._step_in_flight: int | None = None
@@ -97,16 +112,26 @@ class Dialogue:
         """
         try:
             await (self.link.restart() if restart else self.link.start())
-            self._open()
+            self._begin()
             async for event in self.link.events():
-                if self._coming is None:  # else it is of the run that is left
+                if isinstance(event, LineCut):
+                    self._line_cut(event)
+                elif self._coming is None:  # else it is of the run that is left
                     self._take(event)
             while (coming := self._coming) is not None:
-                self._coming, self.resumes = None, coming
-                await self.link.renew()
-                self._open()
+                self._coming = self.resumes = None
+                if isinstance(coming, ResumeRun):
+                    self.resumes = coming
+                else:
+                    self.config = coming
+                await self.link.renew(leave=self._leave_others)
+                self.attached = False
+                self._begin()
                 async for event in self.link.events():
-                    self._take(event)
+                    if isinstance(event, LineCut):
+                        self._line_cut(event)
+                    else:
+                        self._take(event)
         except OSError:
             pass  # the reason is asked for below
         self._forget_steps()
@@ -116,6 +141,7 @@ class Dialogue:
     def keep_choices(self) -> None:
         """The engine that is started next goes on from the last checkpoint, with the choices as
         they are now; without a checkpoint it begins another run."""
+        self.attached = False
         if not self.state.opened or self.state.session is None:
             return
         self._by_hand = by_hand(self.state)
@@ -126,15 +152,27 @@ class Dialogue:
         else:
             self.config = reopening(self.config, self.state)
 
-    def change_to(self, run: ResumeRun) -> None:
-        """Leave this run, which the engine saves, and go on with another."""
-        self._coming = run
+    def change_to(self, run: ResumeRun | RunConfig) -> None:
+        """Leave this run, which the engine saves, and go on with another, or open one."""
+        self._coming, self._leave_others = run, self.state.watched.screens > 1
         self._forget_steps()
         self._by_hand = None
         self.state.left()
 
+    def _line_cut(self, cut: LineCut) -> None:
+        """What was on its way is lost; what the engine has done of it, it will tell."""
+        self._forget_steps()
+        self.starting_over = None
+        self.state.line_cut(cut.sentence)
+        self._heard(None)
+
     def _take(self, event: AnyEvent) -> None:
+        back = isinstance(event, Greeted) and bool(self.state.cut)
         self.state.apply(event)
+        if back:
+            self.when_alone(self.alone)
+            if isinstance(event, Greeted) and not event.run_dir and not self.attached:
+                self._open()  # the line was cut before the engine had heard of it
         match event:
             case SessionOpened():
                 self._opened(event)
@@ -145,6 +183,8 @@ class Dialogue:
                 self._forget_steps()
             case Refused(id=refused) if refused == self._train_in_flight:
                 self._train_in_flight, self._pausing = None, False
+            case StepNotApplied():
+                self._forget_steps()
             case TrainEnded():
                 self._train_in_flight, self._pausing = None, False
             case StartedOver() | EngineFailed():
@@ -157,9 +197,9 @@ class Dialogue:
 
     def _opened(self, event: SessionOpened) -> None:
         if self.resumes is not None:
-            self.config = msgspec.structs.replace(
-                opened_with(self.resumes.run), run_dir=event.run_dir
-            )
+            with contextlib.suppress(Problem):  # it is on another machine
+                opened = opened_with(self.resumes.run)
+                self.config = msgspec.structs.replace(opened, run_dir=event.run_dir)
             self.resumes = None
         if self.state.wanted != frozenset(event.wanted):
             self.mask()
@@ -190,6 +230,22 @@ class Dialogue:
         number = self.state.next_id()
         self.link.send(command(id=number, **fields))  # type: ignore[arg-type]
         return number
+
+    def _begin(self) -> None:
+        """The first words to an engine."""
+        self.when_alone(self.alone)
+        if not self.attached:
+            self._open()
+
+    def when_alone(self, does: Alone) -> None:
+        """Say what the engine does when the last screen is gone."""
+        self.alone = does
+        wait = COME_BACK_S if self.link.host else 0.0
+        self.send(WhenAlone, does=does, wait=wait)
+
+    def take_over(self) -> None:
+        """Steer from this screen."""
+        self.send(TakeOver)
 
     def _open(self) -> None:
         if self.resumes is None:

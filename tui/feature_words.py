@@ -12,13 +12,14 @@ def cache_words(told: FeaturesCached | None) -> tuple[str, ...]:
         return ()
     if not told.cut:
         return (f"not cached: {told.why}", "not cached") if told.why else ()
-    share = f"{told.images:,}/{told.total:,}"
-    size = size_words(told.memory + told.file)
-    where = " in a file" if told.file and not told.memory else ", partly in a file"
-    place = where if told.file else ""
+    share = f"cached at {told.cut}: {told.images:,}/{told.total:,}"
+    hits, size = f"{told.hits:,} hits", size_words(told.memory + told.file)
+    if told.file:
+        size += f", {100 * told.file / (told.memory + told.file):.0f}% on disk"
     return (
-        f"cached at {told.cut}: {share} images, {size}{place}, {told.hits:,} hits",
-        f"cached at {told.cut}: {share}, {told.hits:,} hits",
-        f"cached {share}, {told.hits:,} hits",
-        f"cached {share}",
+        f"{share}, {hits}, {size}",
+        *((f"{share}, {size}",) if told.file else ()),
+        f"{share}, {hits}",
+        f"cached {told.images:,}/{told.total:,}, {hits}",
+        f"cached {told.images:,}/{told.total:,}",
     )

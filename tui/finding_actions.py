@@ -229,6 +229,10 @@ class FindingActions(Covering):
     # --- runs -----------------------------------------------------------------------------------
 
     def action_runs(self) -> None:
+        if self.link.host:
+            where = f"The runs are on {self.link.host}"
+            self.notices.answer(f"{where}; tl-tui runs there lists them.")
+            return
         own = self.run_state.session.run_dir if self.run_state.session else ""
         self.cover(RunsScreen(self.run_state, self.look, own=own, go_on=self._go_on))
 

@@ -118,6 +118,8 @@ async def _events(process: EngineProcess, connection: Connection) -> AsyncIterat
     async for event in connection:
         if isinstance(event, EngineFailed):
             raise EngineFailure(event.sentence)
+        if isinstance(event, Refused) and event.id == 0:  # of no command: it came up on the way
+            raise EngineFailure(event.reason)
         if isinstance(event, Refused):
             raise Problem(event.reason)
         yield event

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import platformdirs
@@ -16,9 +17,17 @@ import platformdirs
 from engine import __version__
 from engine.protocol import RunConfig, SessionOpened
 
+Alone = Literal["go on", "pause"]
+"""What a run does whose last screen is gone."""
+
 
 class Preferences(msgspec.Struct, frozen=True):
     theme: str = "terminal"
+    alone: Alone = "go on"
+    remote_commands: dict[str, str] = {}
+    """What runs tl-tui on a server, by its host, where it was said."""
+    leave: Literal["go on", "pause", "end"] = "go on"
+    """The last answer to the question whether to leave it running."""
 
 
 def _preferences_file() -> Path:
@@ -33,8 +42,9 @@ def load_preferences() -> Preferences:
         return Preferences()
 
 
-def save_preferences(preferences: Preferences) -> None:
-    """Remember these preferences."""
+def remember(**changed: Any) -> None:
+    """Remember these preferences; the others stay as they are."""
+    preferences = msgspec.structs.replace(load_preferences(), **changed)
     _write(_preferences_file(), msgspec.json.encode(preferences))
 
 

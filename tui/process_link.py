@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 
 from engine.client import Connection, EngineProcess
 from engine.protocol import AnyCommand, AnyEvent
 
+LEAVE_S = 3.0
+"""How long the engine may take to end before the user is told what it still does."""
 SAVE_S = 75.0
 """How long an engine may take to save; it ends itself earlier."""
 
@@ -17,6 +20,7 @@ class ProcessLink:
 
     def __init__(self, process: EngineProcess) -> None:
         self.process = process
+        self.host, self.detached = "", False
         self._connection: Connection | None = None
 
     async def start(self) -> None:
@@ -46,24 +50,42 @@ class ProcessLink:
         """
         await self.close()
         self.process.kill()  # it may have lost its socket and not its life
-        self.process = EngineProcess.start()
+        self.process = EngineProcess.start(outlives=True)
         await self.start()
 
-    async def renew(self) -> None:
+    async def renew(self, *, leave: bool = False) -> None:
         """Let the engine end, which saves what was trained, and start another in its place.
+
+        Args:
+            leave: Others watch that engine: it is left as it is.
 
         Raises:
             EngineGone: as in `start`.
         """
         await self.close()
-        await asyncio.to_thread(self.process.leave, SAVE_S)
-        await self.restart()
+        if leave:
+            self.process = EngineProcess.start(outlives=True)
+            await self.start()
+        else:
+            await asyncio.to_thread(self.process.leave, SAVE_S)
+            await self.restart()
 
     async def close(self) -> None:
-        """Let the engine end."""
+        """Hang up. The engine does what it was told to do without a screen."""
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
+
+    def leave(self) -> None:
+        """Let the engine end, which saves what was trained, unless it was left to itself."""
+        if self.detached:
+            return
+        try:
+            if not self.process.leave(LEAVE_S):
+                print("The engine is ending; ctrl+c ends it at once.", file=sys.stderr)
+                self.process.leave(SAVE_S)
+        finally:
+            self.process.kill()
 
     def death_reason(self) -> str:
         """Why the engine is gone, in a sentence."""

@@ -40,11 +40,14 @@ from engine.protocol import (
     StackInfo,
     StartedOver,
     StartOverUndone,
+    StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
+    Watched,
 )
+from tui.company import company_sentence
 from tui.curve import STRATEGY_KEYS as STRATEGY_KEYS
 from tui.curve import Curve as Curve
 from tui.findings import Findings
@@ -64,7 +67,9 @@ class RunState(Wishes):
     def __init__(self) -> None:
         super().__init__()
         self.phase: Literal["starting", "asking", "ready", "dead"] = "starting"
-        self.engine_pid: int | None = None
+        self.greeted: Greeted | None = None
+        self.watched = Watched(screens=1, steers=True)
+        """How many screens this engine has, and whether this one steers."""
         self.loading: dict[str, LoadingProgressed] = {}
         """The opening's stages by name, as far as they were heard of."""
         self.question: OpenFailed | None = None
@@ -73,6 +78,10 @@ class RunState(Wishes):
         """The stack stands there from the cache; the engine has not spoken of it yet."""
         self.chosen_early = False
         """A mask was chosen on the stack from the cache, be it the one that stood there."""
+        self.job_ends: float | None = None
+        """When the job that the engine is in ends, in seconds since 1970, where that is known."""
+        self.cut: str = ""
+        """Why the engine cannot be reached at the moment, while it goes on."""
         self.death: str = ""
         """Why the engine is gone, if it is."""
 
@@ -99,6 +108,8 @@ class RunState(Wishes):
         self.busy: Heartbeat | None = None
         self.audited: Audited | None = None
         self.skipped_images = 0
+        self.not_applied: StepNotApplied | None = None
+        """The step that was refused in its course, until another is taken."""
         self.notices: list[str] = []
         """Sentences to show once; the app takes them out."""
         self.alarms: list[str] = []
@@ -233,7 +244,11 @@ class RunState(Wishes):
         self.findings.apply(event)
         match event:
             case Greeted():
-                self.engine_pid = event.pid
+                self.greeted, self.watched = event, Watched(screens=1, steers=True)
+                self.cut, self.job_ends = "", event.job_ends
+            case Watched():
+                self.notices.append(company_sentence(self.watched, event))
+                self.watched = event
             case LoadingProgressed():
                 self.loading[event.stage] = event
             case OpenFailed():
@@ -246,6 +261,9 @@ class RunState(Wishes):
                 self.confirmed = self.unanswered.pop(event.id, self.confirmed)
             case Refused():
                 self._refused(event)
+            case StepNotApplied():
+                self.not_applied, self.busy = event, None
+                self.alarms.append(f"{event.sentence}{self._what_y_does()}")
             case StepTaken():
                 self._stepped(event)
             case Validated():
@@ -292,11 +310,19 @@ class RunState(Wishes):
     def died(self, reason: str) -> None:
         """The engine is gone. What was measured stays on the screen; the first reason counts."""
         if self.phase != "dead":
-            self.phase, self.death = "dead", reason
+            self.phase, self.death, self.cut = "dead", reason, ""
         self.running, self.busy = False, None
         self.findings.fold = None
         self.training.died()
         self.unanswered.clear()
+
+    def line_cut(self, sentence: str) -> None:
+        """The engine goes on and cannot be reached; what is known of it stays on the screen."""
+        self.phase, self.cut = "starting", sentence
+        self.running, self.busy = False, None
+        self.training.died()
+        self.unanswered.clear()
+        self.wanted = self.confirmed if self.opened else self.wanted
 
     def left(self) -> None:
         """This run is left for another: nothing of it stays."""
@@ -324,7 +350,7 @@ class RunState(Wishes):
         self.chosen_early = False
         self._predicted_for = None
         self.norm_modes = dict(event.norm_modes)
-        self.measured = self.last = self.validated = self.busy = None
+        self.measured = self.last = self.validated = self.busy = self.not_applied = None
         if self.curves[-1].loss:
             self.curves.append(Curve(start=event.start))
         self.curves[-1].start = event.start
@@ -339,8 +365,13 @@ class RunState(Wishes):
                 start=one.start,
                 loss=list(one.losses),
                 full_validation=list(one.validations),
-                accuracy=[(step, right / total) for step, right, total, _ in one.validations],
-                strategies=[None] if one.losses else [],
+                validation=list(one.yardstick),
+                accuracy=sorted(
+                    (step, right / total)
+                    for step, right, total in (*(v[:3] for v in one.validations), *one.yardstick)
+                ),
+                strategies=list(one.strategies) or ([None] if one.losses else []),
+                plan=one.plan,
                 weights=one.weights if one.weights != first else "",
             )
             for one in event.starts
@@ -358,12 +389,33 @@ class RunState(Wishes):
                 self.wanted = self.confirmed
         self.notices.append(event.reason)
 
+    def proposed(self) -> tuple[int, ...] | int | None:
+        """What can be accepted in place of a step that ran out of memory: a mask, or a batch size
+        as long as nothing was trained; None if there is nothing."""
+        refused = self.not_applied
+        if refused is None or self.phase != "ready":
+            return None
+        if refused.trainable is not None:
+            return refused.trainable
+        untouched = len(self.curves) == 1 and not self.curves[-1].loss
+        return refused.batch_size if untouched else None
+
+    def _what_y_does(self) -> str:
+        proposed = self.proposed()
+        if proposed is None:
+            return ""
+        if isinstance(proposed, int):
+            return f" y opens again with batches of {proposed}."
+        return " y takes that mask, u takes it back."
+
     def _stepped(self, event: StepTaken) -> None:
-        self.busy = None
+        self.busy = self.not_applied = None
         self.last = event
         if event.rows:
             self.measured = event
         curve = self.curves[-1]
+        if curve.loss and event.step <= curve.loss[-1][0]:
+            return  # a screen that comes back is told the last measurement behind the history
         curve.loss.append((event.step, event.loss))
         strategy = self.strategy_of(frozenset(event.mask))
         if strategy not in curve.strategies:
@@ -377,6 +429,10 @@ class RunState(Wishes):
     def _validated(self, event: Validated) -> None:
         self.busy = None
         self.validated = event
+        curve = self.curves[-1]
+        told = curve.validation if event.yardstick else curve.full_validation
+        if told and event.step <= told[-1][0]:
+            return
         if event.total:
             self.curves[-1].accuracy.append((event.step, event.correct / event.total))
         if event.yardstick:

@@ -299,16 +299,16 @@ def _images(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
     session = state.session
     assert session is not None
     side = session.image_size
-    text = f"images  3 × {side} × {side}"
-    batch = f", batch of {session.batch_size}"
-    if 1 + len(text + batch) <= columns.table:
-        text += batch
-    pieces = [(1, glyphs.text(text), "text")]
+    short = f"images  3 × {side} × {side}"
+    long = f"{short}, batch of {session.batch_size}"
+    if 1 + len(long) > columns.table:
+        long = short
     for form in cache_words(state.training.features):
-        if len(text) + 3 + len(form) <= columns.end:
-            pieces.append((columns.end - len(form), glyphs.text(form), "dim"))
-            break
-    return pieces
+        for text in (long, short):  # the loss's line has the batch as well
+            if len(text) + 3 + len(form) <= columns.end:
+                right = columns.end - len(form), glyphs.text(form), "dim"
+                return [(1, glyphs.text(text), "text"), right]
+    return [(1, glyphs.text(long), "text")]
 
 
 def _wall(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:

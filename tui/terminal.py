@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
 import shutil
 import subprocess
 import sys
+import termios
 import time
 from dataclasses import dataclass
 from typing import Literal
@@ -196,3 +198,12 @@ def _read_column(deadline: float) -> int | None:
         if match := re.search(rb"\x1b\[(\d+);(\d+)R", answer):
             return int(match[2])
     return None
+
+
+def terminal_gone() -> bool:
+    """The terminal was closed: what is written to it fails."""
+    try:
+        termios.tcgetattr(0)
+    except termios.error as error:
+        return error.args[0] == errno.EIO
+    return False

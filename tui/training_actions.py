@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from engine.protocol import AnyEvent, BeginCycle, CheckpointSaved, StartedOver, TrainEnded
 from tui.bricks import target_rows
 from tui.progress import ended_sentence, epoch_words, schedule_words
+from tui.saved_choices import present_choices
 from tui.stack_view import Target, target_name
 from tui.table_spans import rate_words
 from tui.workbench import Workbench
@@ -86,6 +89,24 @@ class TrainingActions(Workbench):
             self.notices.answer("This is the start already.")
         else:
             self.dialogue.start_over()
+
+    def action_accept(self) -> None:
+        """Take what was proposed in place of a step that ran out of memory."""
+        proposed = self.run_state.proposed()
+        if proposed is None:
+            self.notices.answer("Nothing is proposed that could be accepted.")
+            return
+        self.notices.understood()
+        self.run_state.not_applied = None
+        if isinstance(proposed, int):
+            chosen = present_choices(self.dialogue.config, self.run_state)
+            self.dialogue.change_to(msgspec.structs.replace(chosen, batch_size=proposed))
+            self.notices.answer(f"It is opened again with batches of {proposed}.")
+            self.run_worker(self.link.close(), exit_on_error=True)
+        elif self.run_state.wish(frozenset(proposed), "the mask that should fit"):
+            self.dialogue.mask(self.run_state.strategy_of(frozenset(proposed)))
+            self.notices.answer("The mask that should fit; t or r goes on, u takes it back.")
+        self.repaint()
 
     def action_audit(self) -> None:
         if self.need_engine():

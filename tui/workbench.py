@@ -80,7 +80,9 @@ class Workbench(App[None]):
             return True
         gone = self.run_state.phase == "dead"
         self.notices.answer(
-            "The engine is gone; R starts it again." if gone else "The engine is not ready yet."
+            "The engine is gone; R starts it again."
+            if gone
+            else self.run_state.cut or "The engine is not ready yet."
         )
         return False
 

@@ -20,6 +20,8 @@ that no image of unknown origin should be able to start."""
 LONGEST = 32
 """The longer side over the shorter one, beyond which the far ends are left out: a transform makes
 the shorter side as long as a crop, and the longer one in proportion."""
+AMPLE = 64 * 2**20
+"""Pixels that every machine has room for; that there is none says nothing of the image."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -57,7 +59,9 @@ def read_rgb(path: str | os.PathLike[str]) -> Image.Image:
 
     Raises:
         UnreadableImage: missing, no file, empty, truncated, too large, or no image.
+        MemoryError: there is none left, not even for an image of usual size.
     """
+    pixels = 0
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # a named pipe would be waited for
@@ -65,6 +69,7 @@ def read_rgb(path: str | os.PathLike[str]) -> Image.Image:
         if status.st_size == 0:
             raise UnreadableImage("it is empty")
         with Image.open(path, formats=_formats()) as image:
+            pixels = image.width * image.height
             image.seek(0)
             image.load()
             return _rgb(image, _orientation(image))
@@ -78,7 +83,11 @@ def read_rgb(path: str | os.PathLike[str]) -> Image.Image:
         raise UnreadableImage("it is no image that Pillow can read") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImage("it is larger than Pillow agrees to open") from error
-    except (Exception, MemoryError) as error:  # a damaged file can raise anything in a decoder
+    except MemoryError as error:
+        if pixels <= AMPLE:
+            raise  # the memory is at fault, not the image
+        raise UnreadableImage(f"its {pixels:,} pixels need more memory than there is") from error
+    except Exception as error:  # a damaged file can raise anything in a decoder
         raise UnreadableImage(str(error) or type(error).__name__) from error
 
 

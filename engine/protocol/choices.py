@@ -65,6 +65,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where epochs are shorter than this, not each one ends with a checkpoint."""
     seed: int = 0
     probe_every: int = 10
+    checkpoint_every: int | None = None
+    """Steps between two checkpoints within an epoch; None saves at the ends of epochs alone."""
     tensorboard: bool = False
     """Also write scalars and per-layer norms as TensorBoard files into the run directory."""
     run_dir: str | None = None

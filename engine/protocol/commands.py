@@ -9,7 +9,7 @@ import msgspec
 from .choices import ModelFormat, PlanName, Recipe, RunConfig
 from .stack_info import NormMode
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised whenever a message changes in a way that an older peer would misread."""
 
 
@@ -24,6 +24,19 @@ class Hello(Command):
     protocol: int = PROTOCOL
     lossless: bool = False
     """A log wants every event and the engine waits for it; a screen wants the latest state."""
+
+
+class WhenAlone(Command):
+    """What the engine does if this client is its last one and goes; without it, it ends."""
+
+    does: Literal["end", "go on", "pause"]
+    """Where nothing was trained there is nothing to go on with: it ends all the same."""
+    wait: float = 0.0
+    """Seconds for which it then waits for a screen: a line that was cut comes back."""
+
+
+class TakeOver(Command):
+    """Steer from this screen from now on; the one that did only watches."""
 
 
 class Open(Command):
@@ -236,6 +249,8 @@ class Shutdown(Command):
 
 AnyCommand = (
     Hello
+    | WhenAlone
+    | TakeOver
     | Open
     | ResumeRun
     | SetMask

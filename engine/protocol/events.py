@@ -24,11 +24,33 @@ LoadingStage = Literal["torch", "data", "weights", "calibration", "warm-up"]
 
 
 class Greeted(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Answer to the connection itself."""
+    """Answer to the connection itself; tells a visitor which run this is."""
 
     protocol: int
     version: str
     pid: int
+    host: str = ""
+    job: str = ""
+    """The SLURM job that the engine ends with; empty outside of one."""
+    job_ends: float | None = None
+    """When that job ends, in seconds since 1970; None if it is not known."""
+    run_dir: str = ""
+    """Empty until the session is open, as are the following."""
+    arch: str = ""
+    data: str = ""
+    step: int = 0
+    training: bool = False
+    screens: int = 0
+    """How many clients it has already."""
+
+
+class Watched(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Told to each client when it changes; until then it is alone and steers."""
+
+    screens: int
+    """How many clients there are."""
+    steers: bool
+    """This one's commands are done; else it watches, and may `TakeOver`."""
 
 
 class LoadingProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -49,10 +71,17 @@ class StartTold(msgspec.Struct, frozen=True, kw_only=True):
     """(step, training loss); of very many steps only some."""
     validations: tuple[tuple[int, int, int, float], ...]
     """(step, correct, total, loss) on the whole validation set."""
+    yardstick: tuple[tuple[int, int, int], ...] = ()
+    """(step, correct, total) on the yardstick, where that is known."""
+    strategies: tuple[str | None, ...] = ()
+    """The strategies its steps were taken with, without repeats; None is by hand."""
+    plan: str = ""
+    """The plan its steps followed, if they did."""
 
 
 class HistoryTold(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The curves of a run that goes on; comes right behind `SessionOpened`."""
+    """The curves so far, of a run that goes on or to which a screen comes back; comes right behind
+    `SessionOpened`."""
 
     starts: tuple[StartTold, ...]
     """Oldest first; the last one goes on."""
@@ -143,6 +172,32 @@ class FeaturesCached(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     misses: int = 0
     why: str = ""
     """Why nothing is kept, or no more; empty if all is well."""
+
+
+class StepNotApplied(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """A step was refused in its course; weights, buffers, optimizer, random state and batch
+    position are as before it. Training, if it ran, has ended."""
+
+    id: int
+    """The `Step` it was asked for with; 0 in training."""
+    start: int
+    step: int
+    """The number that it would have had."""
+    sentence: str
+    """What happened, where, and what can be done, without naming keys."""
+    memory: bool
+    """Memory ran out; else the loss or a gradient is not finite."""
+    loss: float | None = None
+    row: int | None = None
+    """The first layer with a value that is not finite; None if it was not found."""
+    needed: int | None = None
+    """Bytes that the step was predicted to need; None if that is not known."""
+    available: int | None = None
+    """Bytes that were free before the step."""
+    trainable: tuple[int, ...] | None = None
+    """A smaller mask that is predicted to fit; None if there is none."""
+    batch_size: int | None = None
+    """A smaller batch that is predicted to fit, which takes a new run."""
 
 
 class Validated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -407,6 +462,7 @@ class EngineFailed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 AnyEvent = (
     Greeted
+    | Watched
     | LoadingProgressed
     | OpenFailed
     | SessionOpened
@@ -415,6 +471,7 @@ AnyEvent = (
     | Refused
     | StepTaken
     | FeaturesCached
+    | StepNotApplied
     | Validated
     | NormModeChanged
     | StartedOver

@@ -31,7 +31,10 @@ def decode_command(body: bytes) -> AnyCommand:
     Raises:
         msgspec.DecodeError: the bytes are no command of this protocol.
     """
-    return _command_decoder.decode(body)
+    try:
+        return _command_decoder.decode(body)
+    except (RecursionError, UnicodeDecodeError, OverflowError) as error:  # of a body made to hurt
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def decode_event(body: bytes) -> AnyEvent:

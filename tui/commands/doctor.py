@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 from typing import Any
 
@@ -11,8 +12,10 @@ import click
 
 from engine import __version__, strict_json
 from engine.client import engine_command
+from engine.place import place
 
-from .. import exit_codes
+from .. import exit_codes, slurm
+from ..logout import logout_sentence
 from ..sectioned_command import Option, SectionedCommand
 from ..terminal import TerminalInfo, look
 
@@ -96,6 +99,9 @@ def _will(found: dict[str, Any], terminal: TerminalInfo) -> list[str]:
             said.append("This window is smaller than 80x24: curves and inspector are left out.")
     else:
         said.append("There is no screen here (a pipe or a file): tl-tui train and layers work.")
+    if sentence := logout_sentence():
+        said.append(sentence)
+    said += slurm.doctor_sentences(place.job, os.environ)
     return said
 
 

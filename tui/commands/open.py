@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -11,50 +10,43 @@ import click
 from engine.problem import Problem
 from engine.protocol import ResumeRun, RunConfig
 
+from .. import slurm
 from ..options import run_options
-from ..sectioned_command import Option, SectionedCommand
+from ..options.host import host_options
+from ..options.screen import screen_options
+from ..sectioned_command import SectionedCommand
 
 if TYPE_CHECKING:
-    from engine.client import EngineProcess
-
-LEAVE_S = 3.0
-"""How long the engine may take to end before the user is told what it still does."""
-SAVE_S = 75.0
-"""How long in all; it ends itself earlier."""
+    from ..engine_link import EngineLink
+    from ..terminal import TerminalInfo
 
 
 @click.command("open", cls=SectionedCommand, hidden=True)
 @run_options
-@click.option(
-    "--ascii",
-    "ascii_only",
-    cls=Option,
-    section="Screen",
-    is_flag=True,
-    help="Draw with ASCII alone.",
-)
-@click.option(
-    "--no-animation",
-    cls=Option,
-    section="Screen",
-    is_flag=True,
-    help="Show the gradient's trail at once instead of its way.",
-)
-@click.option(
-    "--theme",
-    cls=Option,
-    section="Screen",
-    metavar="NAME",
-    help="terminal (its own 16 colours), light, high-contrast or red-green-safe; remembered.",
-)
+@screen_options
+@host_options
 def command(
     config: RunConfig,
     probe_every: int | None,
+    host: str | None,
+    remote_command: str | None,
     ascii_only: bool,
     no_animation: bool,
     theme: str | None,
 ) -> int:
     """Open the workbench."""
+    if host is not None:
+        need_terminal()
+        from ..remote import connect
+
+        terminal = the_terminal(ascii_only, theme)
+        return show(
+            connect(host, remote_command),
+            config,
+            terminal=terminal,
+            animation=not no_animation,
+            theme=theme,
+        )
     return on_the_screen(
         config, None, ascii_only=ascii_only, animation=not no_animation, theme=theme
     )
@@ -80,46 +72,90 @@ def on_the_screen(
     Returns:
         The exit code.
     """
+    need_terminal()
+    from engine.client import EngineProcess
+
+    # The engine first: it loads torch while the screen is being loaded and drawn.
+    process = EngineProcess.start(outlives=True)
+    try:
+        terminal = the_terminal(ascii_only, theme)
+        from ..process_link import ProcessLink
+    except BaseException:
+        process.kill()
+        raise
+    return show(
+        ProcessLink(process),
+        config,
+        resumes=resumes,
+        terminal=terminal,
+        animation=animation,
+        theme=theme,
+    )
+
+
+def need_terminal() -> None:
+    """Refuse where there is none.
+
+    Raises:
+        Problem: standard input or output is a pipe or a file.
+    """
     if not (os.isatty(0) and os.isatty(1)):
         raise Problem(
             "The screen needs a terminal, and this is a pipe or a file; "
             "use tl-tui train or tl-tui layers, with --json for programs."
+            + slurm.no_terminal_words()
         )
-    from engine.client import EngineProcess
 
-    # The engine first: it loads torch while the screen is being loaded and drawn.
-    process = EngineProcess.start()
+
+def the_terminal(ascii_only: bool, theme: str | None) -> TerminalInfo:
+    """What the terminal can.
+
+    Raises:
+        Problem: there is no such theme.
+    """
+    from ..terminal import look
+    from ..theme import PALETTES
+
+    if theme is not None and theme not in PALETTES:
+        raise Problem(f"--theme {theme}: choose one of {', '.join(PALETTES)}.")
+    return look(ascii_only=ascii_only)
+
+
+def show(
+    link: EngineLink,
+    config: RunConfig,
+    *,
+    terminal: TerminalInfo,
+    resumes: ResumeRun | None = None,
+    animation: bool = True,
+    theme: str | None = None,
+    attached: bool = False,
+) -> int:
+    """Show the workbench on an engine, and end that one unless it was left to itself.
+
+    Args:
+        link: The way to it.
+        config: What the session is, or was, opened with.
+        terminal: What the terminal can.
+        resumes: The run that goes on; None begins one.
+        animation: Replay backward passes.
+        theme: A palette's name; None is the one of last time.
+        attached: The engine has its session already.
+
+    Returns:
+        The exit code.
+    """
     try:
-        from ..terminal import look
-
-        terminal = look(ascii_only=ascii_only)
         from ..app import run_app
-        from ..process_link import ProcessLink
-        from ..theme import PALETTES
 
-        if theme is not None and theme not in PALETTES:
-            raise Problem(f"--theme {theme}: choose one of {', '.join(PALETTES)}.")
-        link = ProcessLink(process)
-        try:
-            return run_app(
-                link,
-                config,
-                resumes=resumes,
-                terminal=terminal,
-                animation=animation,
-                theme=theme,
-            )
-        finally:
-            process = link.process  # another one, if the first was restarted
+        return run_app(
+            link,
+            config,
+            resumes=resumes,
+            terminal=terminal,
+            animation=animation,
+            theme=theme,
+            attached=attached,
+        )
     finally:
-        _leave(process)
-
-
-def _leave(process: EngineProcess) -> None:
-    """Let the engine end, which saves what was trained."""
-    try:
-        if not process.leave(LEAVE_S):
-            print("The engine is ending; ctrl+c ends it at once.", file=sys.stderr)
-            process.leave(SAVE_S)
-    finally:
-        process.kill()
+        link.leave()

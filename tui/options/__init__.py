@@ -48,7 +48,7 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
             positional = field == "data" and folder is not None
             return "" if positional else f"--{run_file.key_of(field)} "
 
-        _check(config, called)
+        _check(config, called, here=given.get("host") is None)
         return function(config=config, probe_every=choices.get("probe_every"), **given)
 
     for option in reversed(OPTIONS):
@@ -97,12 +97,13 @@ def _checked(file: str, filed: dict[str, Any]) -> dict[str, Any]:
     return filed
 
 
-def _check(config: RunConfig, called: Callable[[str], str]) -> None:
+def _check(config: RunConfig, called: Callable[[str], str], *, here: bool) -> None:
     """What can be known to be wrong before an engine is started; it checks the rest.
 
     Args:
         config: What is asked for.
         called: How a field was given: `--data `, or nothing before it.
+        here: Its paths are of this machine.
 
     Raises:
         Problem: in a sentence.
@@ -111,6 +112,12 @@ def _check(config: RunConfig, called: Callable[[str], str]) -> None:
         if getattr(config, field) == "":
             raise Problem(f"{called(field)}'' is empty; leave it out, or name something.")
         check_name(f"{called(field)}{getattr(config, field)}")
+    if here:
+        _check_paths(config, called)
+    _check_recipe(config)
+
+
+def _check_paths(config: RunConfig, called: Callable[[str], str]) -> None:
     if config.data is not None and not os.path.isdir(config.data):
         where = f"{called('data')}{config.data}"
         if os.path.exists(config.data):
@@ -123,7 +130,6 @@ def _check(config: RunConfig, called: Callable[[str], str]) -> None:
         raise Problem(f"{where}: there is no such file.")
     if config.run_dir is not None and os.path.isfile(config.run_dir):
         raise Problem(f"{called('run_dir')}{config.run_dir} is a file; name a folder to be made.")
-    _check_recipe(config)
 
 
 def check_name(said: str) -> None:

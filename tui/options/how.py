@@ -163,6 +163,15 @@ OPTIONS = (
         help="Memory for that; by default a fourth of what is free. The rest goes to a file.",
     ),
     click.option(
+        "--checkpoint-every",
+        cls=Option,
+        section=_WHERE,
+        type=whole_number(1),
+        metavar="STEPS",
+        help="Also save a checkpoint every so many steps of training; by default at the end of "
+        "each epoch alone.",
+    ),
+    click.option(
         "--tensorboard/--no-tensorboard",
         cls=Option,
         section=_WHERE,

@@ -1,25 +1,83 @@
-"""Leaving, when something would be lost."""
+"""Leaving, when there is something to leave: let the run go on, pause it, or end it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from tui.progress import epoch_words
 from tui.screens.question import Answer, Question
 from tui.state import RunState
 from tui.theme import Glyphs, Palette
 
+KEPT_MINUTES = 30
+"""How long an engine without a screen and without work stays (`engine.server.IDLE_S`)."""
+
 
 class LeaveQuestion(Question):
-    """Asked once steps were taken; dismissed with `leave` or None."""
+    """Asked once steps were taken; dismissed with `go on`, `pause`, `batch` or `end`, or None."""
 
-    def __init__(self, state: RunState, look: tuple[Palette, Glyphs]) -> None:
+    def __init__(self, state: RunState, look: tuple[Palette, Glyphs], last: str = "") -> None:
+        """
+        Args:
+            state: What is known.
+            look: Colours and characters.
+            last: The answer of last time, where the cursor stands.
+        """
         steps = sum(curve.loss[-1][0] for curve in state.curves if curve.loss)
         taken = "1 step was" if steps == 1 else f"{steps:,} steps were"
-        stops = "It is training, and that would stop. " if state.running else ""
+        now = f"It is training, {epoch_words(state)}. " if state.running else ""
+        if state.running:
+            stay = [
+                Answer(("d",), "let it go on; tl-tui attach comes back to it", "go on"),
+                Answer(("p",), "pause it and keep it open for tl-tui attach", "pause"),
+            ]
+        else:
+            kept = f"keep it open for tl-tui attach, {KEPT_MINUTES} minutes"
+            stay = [Answer(("d",), kept, "go on")]
+        batch = []
+        if job := in_job(state):
+            now += f"Left alone it ends with SLURM job {job}. "
+            batch = [Answer(("b",), "end it, and write the sbatch script that goes on", "batch")]
+        answers = [
+            *stay,
+            *batch,
+            Answer(("q", "y"), "end it; tl-tui resume goes on from the weights", "end"),
+            Answer(("escape", "n"), "stay", ""),
+        ]
+        cursor = next((n for n, answer in enumerate(answers) if answer.value == last), 0)
         super().__init__(
-            "Leave?",
-            f"{stops}{taken} taken. {where_the_weights_are(state)}",
-            [Answer(("q", "y"), "leave", "leave"), Answer(("escape", "n"), "stay", "")],
-            look,
+            "Leave?", f"{now}{taken} taken. {where_the_weights_are(state)}", answers, look, cursor
         )
+
+
+def in_job(state: RunState) -> str:
+    """The SLURM job that the engine ends with; empty outside of one."""
+    return state.greeted.job if state.greeted else ""
+
+
+def worth_keeping(state: RunState) -> bool:
+    """Something was trained that the engine still holds."""
+    return state.phase != "dead" and (state.running or any(curve.loss for curve in state.curves))
+
+
+def parting_words(state: RunState, does: str, host: str = "") -> str:
+    """Where the run is that was left, and how to come back to it; some lines.
+
+    Args:
+        state: What was known last.
+        does: What it does without this screen: `go on`, `pause`, or `stays` with another one.
+        host: Where its engine is, if that is another machine.
+    """
+    name = Path(state.session.run_dir).name if state.session else "the run"
+    goes = "is kept open"
+    if does == "stays":
+        goes = "stays with its other screen"
+    elif state.running:
+        goes = "goes on without its screen" if does == "go on" else "pauses, and is kept open"
+    place = f" --host {host}" if host else ""
+    attach, stop = f"tl-tui attach{place} {name}", f"tl-tui stop{place} {name}"
+    lines = [f"{name} {goes}{f' on {host}' if host else ''}.", f"  {attach}   comes back to it"]
+    return "\n".join([*lines, f"  {stop.ljust(len(attach))}   ends it"])
 
 
 def where_the_weights_are(state: RunState) -> str:

@@ -20,6 +20,7 @@ from engine.protocol import (
     Plan,
     PlanChanged,
     SessionOpened,
+    StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
@@ -31,7 +32,7 @@ from engine.scores import balanced_accuracy, interval
 from .. import exit_codes
 from ..saved_choices import mask_names
 from .story import Story
-from .words import majority_share
+from .words import majority_share, resume_line
 
 
 class JsonLines:
@@ -75,6 +76,8 @@ class JsonLines:
                 self._line("began", step=event.step, to_step=event.to_step)
             case StepTaken():
                 self._stepped(event)
+            case StepNotApplied():
+                self._not_applied(event)
             case ImageSkipped():
                 self._line(
                     "image_skipped",
@@ -120,6 +123,23 @@ class JsonLines:
         layers = {"layers": fields.pop("layers")} if "layers" in fields else {}
         fields = {**fields, "epoch": step.epoch, "lr_factor": step.lr_factor}
         self._line("step", **fields, **layers)
+
+    def _not_applied(self, event: StepNotApplied) -> None:
+        rows = self._session.stack.rows
+        fits = event.trainable
+        self._line(
+            "step_not_applied",
+            step=event.step,
+            why=event.sentence,
+            memory=event.memory,
+            loss=event.loss,
+            layer=None if event.row is None else rows[event.row].name,
+            needed=event.needed,
+            available=event.available,
+            fits_trainable=None if fits is None else mask_names(self._session.stack, fits),
+            fits_batch_size=event.batch_size,
+            resume=resume_line(self._session, event) if event.step else None,
+        )
 
     def _validated(self, result: Validated) -> None:
         assert self._story is not None

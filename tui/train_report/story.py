@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from engine.protocol import (
@@ -39,8 +38,6 @@ class Story:
     ended: bool = False
     unsaved: str = ""
     """Why the last checkpoint `last` could not be written; empty if it could."""
-    diverged_at: int | None = None
-    """The first step whose loss was not finite, of those since the last finite one."""
 
     def note(self, event: AnyEvent) -> None:
         """An event came."""
@@ -49,10 +46,6 @@ class Story:
                 self.to_step = event.to_step
             case StepTaken():
                 self.step = event
-                if math.isfinite(event.loss):
-                    self.diverged_at = None
-                elif self.diverged_at is None:
-                    self.diverged_at = event.step
                 if event.rows:
                     self.measured = event
             case Validated(yardstick=False):

@@ -6,9 +6,11 @@ them and a terminal.
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
@@ -24,13 +26,16 @@ from engine.protocol import (
     PlanChanged,
     SessionOpened,
     StackInfo,
+    StepNotApplied,
     StepTaken,
     TrainEnded,
     Validated,
 )
+from engine.record import runs_directory
 from engine.scores import accuracy_words, share_words
 
 from ..layer_names import names_of
+from ..saved_choices import mask_names
 from .story import Story
 
 MOST_CLASSES = 10
@@ -98,6 +103,8 @@ def said(story: Story, event: AnyEvent) -> list[str]:
     match event:
         case Validated(yardstick=False):
             return [validation_words(story.session, event)]
+        case CheckpointSaved(name="journal"):
+            return [event.failure]
         case CheckpointSaved() if event.failure:
             return [f"The checkpoint {event.name} could not be saved: {event.failure}"]
         case PlanChanged(plan=None):
@@ -114,9 +121,35 @@ def said(story: Story, event: AnyEvent) -> list[str]:
             return [_fold_words(event)]
         case FoldsEnded():
             return folds_words(event)
+        case StepNotApplied():
+            return [event.sentence, *_going_on(story.session, event)]
         case TrainEnded(reason="failed"):
             return [f"Training failed at step {event.step}."]
     return []
+
+
+def resume_line(session: SessionOpened, event: StepNotApplied) -> str:
+    """The command that goes on with a run of which a step could not be applied."""
+    run = _name(session)
+    if event.trainable is not None:
+        names = mask_names(session.stack, event.trainable)
+        return f"tl-tui resume {run} --trainable {','.join(names)}"
+    return f"tl-tui resume {run}" if event.memory else f"tl-tui resume {run} --checkpoint best"
+
+
+def _name(session: SessionOpened) -> str:
+    """The run as a command names it: alone if it lies where runs do, else with its path."""
+    path = Path(session.run_dir)
+    return shlex.quote(path.name if path.parent == runs_directory() else str(path))
+
+
+def _going_on(session: SessionOpened, event: StepNotApplied) -> list[str]:
+    if not event.step:  # of a cross-validation, which is no run to go on with
+        return []
+    how = "with what should fit" if event.trainable is not None else "when there is more memory"
+    if not event.memory:
+        how = "from the best weights so far"
+    return [f"`{resume_line(session, event)}` goes on {how}."]
 
 
 def skipped_words(event: ImageSkipped) -> list[str]:
@@ -169,10 +202,6 @@ def last_words(story: Story) -> list[str]:
     from ..caption import caption_of
 
     lines = [caption_of(story.session.stack, story.measured)] if story.measured else []
-    if story.diverged_at is not None:
-        lines.append(
-            f"The loss is not finite from step {story.diverged_at} on: it has diverged; lower --lr."
-        )
     if story.step and not story.validation:
         lines.append("Nothing was validated: not one validation image can be read.")
     return [*lines, *class_lines(story.session.classes, story.best or story.validation)]
@@ -182,7 +211,10 @@ def parting_words(story: Story) -> list[str]:
     """What to say of a run that did not come to its end."""
     if story.session is not None and not story.step:
         return ["Ended before the first step was done; there is nothing to keep."]
-    return [f"Ended after step {story.steps}, before all was done."]
+    lines = [f"Ended after step {story.steps}, before all was done."]
+    if (last := story.checkpoints.get("last")) is not None:
+        lines.append(f"`tl-tui resume {_name(story.session)}` goes on from step {last.step}.")
+    return lines
 
 
 def where_words(story: Story) -> list[str]:

@@ -18,6 +18,8 @@ class CaptionLine(PaintedLines):
         width, height = self.size
         if self.notice:
             return [line((text, "strong")) for text in wrapped(self.notice, width, height)]
+        if state.cut:
+            return [line((text, "strong")) for text in wrapped(state.cut, width, height)]
         if state.phase == "dead":
             found = wrapped(state.death, width, height)
             if height > 1:

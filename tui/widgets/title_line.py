@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 
+from tui.company import company_words
 from tui.progress import progress_words
+from tui.slurm import time_words
 from tui.state import RunState
 from tui.widgets.painted_lines import (
     Line,
@@ -27,7 +30,9 @@ class TitleLine(PaintedLines):
         if session is None:
             return [(name, (self.app.sub_title, "dim"))]
         where = device(state) if width >= 60 else session.device
-        told = progress_words(state)
+        if job := job_words(state):
+            where = f"{where} · {job}" if width >= 100 else job
+        told = " · ".join(filter(None, (company_words(state), progress_words(state))))
         right: list[Piece] = [(told, "strong")] if told else []
         if not told or width >= 100:
             right += [(f"   {where}" if told else where, "text")]
@@ -78,6 +83,13 @@ def device(state: RunState) -> str:
         return session.device
     total = f"{session.memory_total / 1e9:.0f} GB"
     return f"{session.device} {used / 1e9:.1f}/{total}" if used else f"{session.device} {total}"
+
+
+def job_words(state: RunState) -> str:
+    """When the job of the engine ends; empty if it is in none, or nothing says when."""
+    if state.job_ends is None or state.provisional:
+        return ""
+    return f"job ends in {time_words(state.job_ends - time.time())}"
 
 
 class WarningLine(PaintedLines):

@@ -1,0 +1,141 @@
+"""Processes killed, ended, stopped and cut off from each other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from tests.faults.register import Place, fault
+from tests.faults.training import (
+    STEPS,
+    Training,
+    checkpoints_are_whole,
+    ends,
+    gone_on_to_the_end,
+    journal_is_readable,
+    losses,
+    reference,
+    resume,
+    train,
+)
+
+KILLS = 5
+"""Of one run, each in another of its lives."""
+
+
+def _at_random(place: Place, training: Training) -> int | None:
+    """Let it train for a random while; the engine's process id, None if it ended before."""
+    if not training.read("opened"):
+        return None
+    if not training.read("step", place.random.randrange(4)):
+        return None
+    time.sleep(place.random.random() * 0.4)  # into the middle of anything: a step, a checkpoint
+    return training.engine
+
+
+@fault("engine killed (SIGKILL) at a random moment", full=100)
+def engine_killed(place: Place) -> int:
+    run, kills = place.folder / "run", 0
+    for life in range(KILLS):
+        saved = (run / "checkpoints" / "last.safetensors").exists()
+        if life and not saved:
+            break
+        with resume(place, run) if saved else train(place, run) as training:
+            engine = _at_random(place, training)
+            if engine is None:
+                break
+            try:
+                os.kill(engine, signal.SIGKILL)
+            except ProcessLookupError:
+                break
+            code, said = training.end()
+            done = any(line["event"] == "ended" for line in training.lines)
+            assert code == (0 if done and code == 0 else 1), (code, said)
+            assert done or "killed (SIGKILL)" in said, said
+            kills += 1
+        if not (run / "journal.jsonl").exists():
+            break
+        checkpoints_are_whole(run)
+        journal_is_readable(run)
+        if len(losses(run)) == STEPS:
+            break
+    gone_on_to_the_end(place, run)
+    return max(kills, 1)
+
+
+@fault("command killed (SIGKILL) at a random moment", full=100)
+def command_killed(place: Place) -> int:
+    run, kills = place.folder / "run", 0
+    for life in range(KILLS):
+        saved = (run / "checkpoints" / "last.safetensors").exists()
+        if life and not saved:
+            break
+        with resume(place, run) if saved else train(place, run) as training:
+            engine = _at_random(place, training)
+            if engine is None:
+                break
+            training.process.kill()
+            kills += 1
+            assert ends(engine), "the engine outlived the command"
+        if not (run / "journal.jsonl").exists() or len(losses(run)) == STEPS:
+            break
+        assert (run / "checkpoints" / "last.safetensors").exists(), "it saves before it ends"
+    gone_on_to_the_end(place, run)
+    return max(kills, 1)
+
+
+@fault("SIGTERM, SIGUSR1, SIGHUP: a checkpoint, exit code 75", full=30)
+def asked_to_end(place: Place) -> None:
+    run = place.folder / "run"
+    with train(place, run) as training:
+        training.read("step", 1 + place.random.randrange(6))
+        training.process.send_signal(
+            place.random.choice([signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+        )
+        code, said = training.end()
+    taken = [line["step"] for line in training.lines if line["event"] == "step"]
+    saved = [line["step"] for line in training.lines if line["event"] == "checkpoint"]
+    assert code == 75 or (code == 0 and taken[-1] == STEPS), (code, said)
+    assert max(saved) == taken[-1], "every step that was taken is saved"
+    gone_on_to_the_end(place, run)
+
+
+@fault("SIGTERM to the engine itself", full=20)
+def engine_asked_to_end(place: Place) -> None:
+    run = place.folder / "run"
+    with train(place, run) as training:
+        training.read("step", 1 + place.random.randrange(6))
+        engine = training.engine
+        assert engine is not None
+        os.kill(engine, signal.SIGTERM)
+        code, _ = training.end()
+        assert code in (0, 1)
+    gone_on_to_the_end(place, run)
+
+
+@fault("engine or command stopped for a while (SIGSTOP)", full=30)
+def stopped_for_a_while(place: Place) -> None:
+    run = place.folder / "run"
+    with train(place, run) as training:
+        training.read("step", 1 + place.random.randrange(6))
+        engine = training.engine
+        pid = engine if engine is not None and place.random.random() < 0.5 else training.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(1 + 2 * place.random.random())
+        os.kill(pid, signal.SIGCONT)
+        code, said = training.end()
+    assert code == 0, said
+    assert losses(run) == reference(place)
+
+
+@fault("socket file removed under way", full=20)
+def socket_file_removed(place: Place) -> None:
+    run = place.folder / "run"
+    with train(place, run) as training:
+        training.read("step", 1 + place.random.randrange(6))
+        for file in place.folder.rglob("*.sock"):
+            file.unlink()
+        code, said = training.end()
+    assert code == 0, said
+    assert losses(run) == reference(place)

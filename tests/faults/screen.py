@@ -1,0 +1,94 @@
+"""The app in a pseudo-terminal: its engine killed under it, itself killed or ended.
+
+How the app is left with its engine going on belongs to `tl-tui attach`; rows about that go here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.run_folder import read_run
+from tests.faults.register import Place, fault
+from tests.faults.training import SMALL, checkpoints_are_whole, ends, journal_is_readable
+from tests.terminal import ROOT, Terminal
+
+
+@contextmanager
+def app(place: Place) -> Iterator[Terminal]:
+    """The app, ready, in a terminal."""
+    command = [sys.executable, str(ROOT / "tl_tui.py"), str(place.images), *SMALL]
+    with Terminal(command, columns=100, rows=30, env=place.environment) as terminal:
+        terminal.wait_for(r"fc +train")
+        yield terminal
+
+
+def _train_for_a_while(place: Place, terminal: Terminal) -> int:
+    """Some single steps, or training that goes on; the engine's process id."""
+    for number in range(1, 2 + place.random.randrange(3)):
+        terminal.press("t")
+        terminal.wait_for(rf"step {number} ")
+    if place.random.random() < 0.5:
+        terminal.press("r")
+    time.sleep(place.random.random() * 0.5)
+    (engine,) = terminal.children()
+    return engine
+
+
+def _run_is_whole(place: Place) -> None:
+    for config in (place.folder / "XDG_STATE_HOME").rglob("config.json"):
+        checkpoints_are_whole(config.parent)
+        journal_is_readable(config.parent)
+
+
+@fault("engine killed (SIGKILL) under the screen, R goes on", full=30)
+def killed_under_the_screen(place: Place) -> None:
+    with app(place) as terminal:
+        engine = _train_for_a_while(place, terminal)
+        os.kill(engine, signal.SIGKILL)
+        terminal.wait_for("SIGKILL")
+        _run_is_whole(place)
+        terminal.press("R")
+        terminal.wait_gone("SIGKILL")
+        terminal.wait_until(lambda: terminal.children() not in ([], [engine]), "another engine")
+        terminal.wait_for(r"fc +train")
+        terminal.press("escape", "t")
+        terminal.wait_for(r"step \d+ ")
+        terminal.press("ctrl+c")
+        terminal.wait_for("Leave")
+        terminal.press("ctrl+c")
+        assert terminal.wait_exit() in (0, 130)
+        assert terminal.restored
+    _run_is_whole(place)
+
+
+@fault("screen killed (SIGKILL): the engine saves and ends", full=30)
+def screen_killed(place: Place) -> None:
+    with app(place) as terminal:
+        engine = _train_for_a_while(place, terminal)
+        os.kill(terminal.process.pid, signal.SIGKILL)
+        terminal.process.wait()
+        assert ends(engine), "the engine outlived the screen"
+    _run_is_whole(place)
+    (run,) = _runs(place)
+    assert "last" in read_run(run).checkpoints, "it saves what was trained"
+
+
+@fault("SIGTERM, SIGHUP to the screen: the terminal as it was", full=30)
+def screen_asked_to_end(place: Place) -> None:
+    with app(place) as terminal:
+        engine = _train_for_a_while(place, terminal)
+        terminal.process.send_signal(place.random.choice([signal.SIGTERM, signal.SIGHUP]))
+        assert terminal.wait_exit() == 75
+        assert terminal.restored
+        assert ends(engine)
+    _run_is_whole(place)
+
+
+def _runs(place: Place) -> list[Path]:
+    return [file.parent for file in (place.folder / "XDG_STATE_HOME").rglob("config.json")]

@@ -1,0 +1,190 @@
+"""The whole app in a pseudo-terminal for a long time: random keys, memory and files watched.
+
+python -m tests.faults.soak --steps 20000
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.register import Place
+from tests.faults.training import SMALL
+from tests.sessions import draw_images
+from tests.terminal import ROOT, Terminal
+
+SAMPLES = 20
+"""How often the processes are looked at."""
+MEGABYTES, DESCRIPTORS = 32, 4
+"""By how much either process may have grown from the first fifth to the end: the curve of so many
+steps is kept, and allocators keep what they once had."""
+
+ACTIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (30, ("t",)),
+    (30, ("r",)),
+    (10, ("up",)),
+    (10, ("down",)),
+    (6, ("space",)),
+    (3, ("f",)),
+    (3, ("1",)),
+    (2, ("2",)),
+    (2, ("4",)),
+    (2, ("5",)),
+    (4, ("u",)),
+    (2, ("U",)),
+    (3, ("left",)),
+    (3, ("right",)),
+    (2, ("pageup",)),
+    (2, ("pagedown",)),
+    (2, ("b", "b")),
+    (1, ("a",)),
+    (2, ("[", "]")),
+    (2, (".",)),
+    (2, ("c",)),
+    (1, ("0",)),
+    (2, ("e", "down", "escape")),
+    (2, ("v", "escape")),
+    (1, ("o", "escape")),
+    (1, ("s", "escape")),
+    (1, ("w", "escape")),
+    (1, ("?", "escape")),
+    (1, ("/", "f", "c", "enter")),
+    (1, (":", "escape")),
+    (2, ("escape",)),
+)
+"""Weights, and keys that are typed together; none of them leaves."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    steps: int
+    app_mb: float
+    engine_mb: float
+    app_files: int
+    engine_files: int
+
+    @classmethod
+    def of(cls, steps: int, app: int, engine: int) -> Sample:
+        return cls(steps, _mb(app), _mb(engine), _files(app), _files(engine))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.steps:>7,} steps  app {self.app_mb:7.1f} MB, {self.app_files} files  "
+            f"engine {self.engine_mb:7.1f} MB, {self.engine_files} files"
+        )
+
+
+def _mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _files(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+class Steps:
+    """Counts the steps of a journal as it grows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read, self.count = 0, 0
+
+    def look(self) -> int:
+        for journal in self._folder.rglob("journal.jsonl"):
+            with open(journal, "rb") as file:
+                file.seek(self._read)
+                data = file.read()
+            whole = data[: data.rfind(b"\n") + 1]
+            self._read += len(whole)
+            self.count += whole.count(b'{"event":"step",')
+        return self.count
+
+
+def soak(
+    place: Place, steps: int, *, samples: int, say: Callable[[Sample], None], patience: float
+) -> list[Sample]:
+    """Type until so many steps were taken; the samples, of which none came after `patience` s
+    without a step.
+
+    Raises:
+        AssertionError: no step was taken for so long, or the app or its engine ended.
+    """
+    command = [sys.executable, str(ROOT / "tl_tui.py"), str(place.images), *SMALL[:-2]]
+    with Terminal(command, columns=100, rows=30, env=place.environment) as terminal:
+        terminal.wait_for(r"fc +train")
+        (engine,) = terminal.children()
+        counted, found = Steps(place.folder / "XDG_STATE_HOME"), list[Sample]()
+        weights, keys = zip(*ACTIONS, strict=True)
+        last_step = time.monotonic()
+        while counted.count < steps:
+            before = counted.count
+            terminal.press(*place.random.choices(keys, weights)[0])
+            _take_in(terminal)
+            if counted.look() > before:
+                last_step = time.monotonic()
+            elif time.monotonic() - last_step > patience / 2:
+                terminal.press("escape", "escape", "0", "4", "t")  # whatever it was that it was in
+            assert time.monotonic() - last_step < patience, f"no step any more:\n{terminal.text}"
+            assert terminal.process.poll() is None, terminal.text
+            if counted.count >= (len(found) + 1) * steps / samples:
+                found.append(Sample.of(counted.count, terminal.process.pid, engine))
+                say(found[-1])
+        terminal.press("escape", "escape", "ctrl+c")
+        _take_in(terminal)
+        terminal.press("ctrl+c")
+        assert terminal.wait_exit() == 0
+        assert terminal.restored
+    place.leave()
+    return found
+
+
+def _take_in(terminal: Terminal) -> None:
+    terminal.read(0.05)
+    while terminal.read(0.0):
+        pass
+    if len(terminal.raw) > 1 << 20:
+        del terminal.raw[: -(1 << 16)]  # the test itself is not to grow either
+
+
+def growth(samples: list[Sample]) -> list[str]:
+    """What has grown too much from the first fifth to the end, in words."""
+    first, last = samples[len(samples) // 5], samples[-1]
+    said = []
+    for name in ("app", "engine"):
+        more = getattr(last, f"{name}_mb") - getattr(first, f"{name}_mb")
+        files = getattr(last, f"{name}_files") - getattr(first, f"{name}_files")
+        if more > MEGABYTES:
+            said.append(f"the {name} has grown by {more:.0f} MB")
+        if files > DESCRIPTORS:
+            said.append(f"the {name} has {files} more files open")
+    return said
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        images = draw_images(Path(folder) / "images")
+        place = Place(Path(folder), images, random.Random(options.seed))
+
+        def say(sample: Sample) -> None:
+            print(sample, flush=True)
+
+        samples = soak(place, options.steps, samples=SAMPLES, say=say, patience=300)
+    said = growth(samples)
+    print("; ".join(said) if said else "Neither process has grown.")
+    return int(bool(said))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

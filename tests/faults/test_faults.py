@@ -1,0 +1,28 @@
+"""Every fault once, with a seed; `python -m tests.faults --full` does them many times."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults import content, numbers, processes, screen, storage, strangers  # noqa: F401
+from tests.faults.register import FAULTS, Fault, Place, Skipped
+from tests.sessions import draw_images
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("shared") / "images")
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_it_survives(fault: Fault, images: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = Place(tmp_path_factory.mktemp("f"), images, random.Random(f"0 {fault.name} 0"))
+    try:
+        fault.do(place)
+    except Skipped as why:
+        pytest.skip(str(why))
+    place.leave()

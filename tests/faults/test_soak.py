@@ -1,0 +1,19 @@
+"""The soak, for a few steps; `python -m tests.faults.soak` is the long one."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults.register import SOON, Place
+from tests.faults.soak import growth, soak
+from tests.sessions import draw_images
+
+
+@pytest.mark.timeout(1200)
+def test_neither_process_grows(tmp_path: Path) -> None:
+    place = Place(tmp_path, draw_images(tmp_path / "images"), random.Random(0))
+    samples = soak(place, 60, samples=10, say=lambda _: None, patience=2 * SOON)
+    assert growth(samples) == []

@@ -1,0 +1,157 @@
+"""A run trained by the command itself, and what must hold of it after whatever was done to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine import checkpoint
+from engine.run_folder import read_run
+from tests.faults.register import Place, wait_until
+from tests.terminal import ROOT
+
+STEPS = 12
+"""Of a whole run: 24 images in batches of 8, 4 epochs."""
+SMALL = (
+    *("--arch", "shufflenet_v2_x0_5", "--weights", "none", "--device", "cpu"),
+    *("--image-size", "32", "--batch-size", "8", "--epochs", "4", "--lr-schedule", "cosine"),
+    *("--checkpoint-every", "2"),
+)
+
+
+class Training:
+    """`tl-tui train --json`, or resume, in a process of its own."""
+
+    def __init__(self, place: Path | str, process: subprocess.Popen[str]) -> None:
+        self.run = Path(place)
+        self.process = process
+        self.lines: list[dict] = []
+
+    def read(self, event: str, count: int = 1) -> bool:
+        """Read until an event has come so often; False if the output ends before."""
+        assert self.process.stdout is not None
+        while sum(line["event"] == event for line in self.lines) < count:
+            line = self.process.stdout.readline()
+            if not line:
+                return False
+            self.lines.append(json.loads(line))
+        return True
+
+    @property
+    def engine(self) -> int | None:
+        """The engine's process id."""
+        for entry in Path("/proc").iterdir():
+            try:
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            except (OSError, IndexError):
+                continue
+            if parent == str(self.process.pid):
+                return int(entry.name)
+        return None
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end; the exit code, and what it said on standard error."""
+        out, err = self.process.communicate(timeout=600)
+        self.lines += [json.loads(line) for line in out.splitlines() if line.strip()]
+        return self.process.returncode, err
+
+
+@contextmanager
+def train(place: Place, run: Path, *options: str, images: Path | None = None) -> Iterator[Training]:
+    """A run that begins."""
+    data = images or place.images
+    yield from _started(place, run, "train", str(data), *SMALL, "--run-dir", str(run), *options)
+
+
+@contextmanager
+def resume(place: Place, run: Path, *options: str) -> Iterator[Training]:
+    """A run that goes on."""
+    yield from _started(place, run, "resume", str(run), *options)
+
+
+def _started(place: Place, run: Path, *arguments: str) -> Iterator[Training]:
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "tl_tui.py"), *arguments, "--json"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=place.environment,
+        cwd=ROOT,
+        text=True,
+    )
+    try:
+        yield Training(run, process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+# --- what must hold -----------------------------------------------------------------------------
+
+
+def reference(place: Place) -> list[tuple[int, float]]:
+    """The losses of a run that nothing was done to; trained once for all faults."""
+    kept = place.images.parent / "reference.json"
+    if not kept.exists():
+        run = place.images.parent / "reference"
+        with train(place, run) as whole:
+            code, said = whole.end()
+        assert code == 0, said
+        kept.write_text(json.dumps(losses(run)))
+    return [(step, loss) for step, loss in json.loads(kept.read_text())]
+
+
+def losses(run: Path) -> list[tuple[int, float]]:
+    return read_run(run).starts[-1].losses
+
+
+def checkpoints_are_whole(run: Path) -> None:
+    """Every checkpoint that has its name can be read, whatever lies beside it."""
+    for file in (run / "checkpoints").glob("*.safetensors"):
+        checkpoint.read(file)
+
+
+def journal_is_readable(run: Path) -> None:
+    """Every line but a torn one is JSON; at most the last of each life of the run is torn."""
+    lives = 1 + sum('"event":"resumed"' in line for line in _lines(run))
+    assert read_run(run).torn <= lives
+
+
+def _lines(run: Path) -> list[str]:
+    return (run / "journal.jsonl").read_text(errors="replace").splitlines()
+
+
+def gone_on_to_the_end(place: Place, run: Path) -> None:
+    """The run goes on, to the losses of one that nothing was done to."""
+    checkpoints_are_whole(run)
+    journal_is_readable(run)
+    if (run / "checkpoints" / "last.safetensors").exists():
+        with resume(place, run) as further:
+            code, said = further.end()
+        assert code == 0 or "has come to its end" in said, said
+    else:  # nothing was saved yet: it begins anew
+        with train(place, run.with_name(f"{run.name}-anew")) as anew:
+            code, said = anew.end()
+        run = run.with_name(f"{run.name}-anew")
+        assert code == 0, said
+    assert losses(run) == reference(place)
+    journal_is_readable(run)
+
+
+def ends(pid: int) -> bool:
+    """Wait for a process that is no child of this one to end."""
+
+    def gone() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    return wait_until(gone)
