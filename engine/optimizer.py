@@ -39,8 +39,13 @@ class RowOptimizer:
         if self.kind == "adamw":
             self.torch = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         else:
+            # On the CPU one pass over the weights in place of three, and the same bits.
+            on_cpu = all(parameter.device.type == "cpu" for parameter in self.names)
             self.torch = torch.optim.SGD(
-                groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+                groups,
+                momentum=recipe.momentum,
+                weight_decay=recipe.weight_decay,
+                fused=True if on_cpu else None,
             )
 
     def set_hyperparameters(self, recipe: Recipe) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -95,11 +95,12 @@ class Probe:
         """
         self.stack = stack
         self.parameters: list[nn.Parameter] = []
-        self.owner_of: list[int] = []
-        for index, owner in enumerate(stack.owners):
-            for parameter in owner.parameters:
-                self.parameters.append(parameter)
-                self.owner_of.append(index)
+        self._positions: list[list[int]] = []
+        """By owner: of its parameters, in that list."""
+        for owner in stack.owners:
+            first = len(self.parameters)
+            self.parameters += owner.parameters
+            self._positions.append(list(range(first, len(self.parameters))))
         self._watching = False
         self._copies: dict[int, Tensor] = {}
         """The trainable weights before the update, by position; after `measure`, minus the new."""
@@ -190,11 +191,14 @@ class Probe:
 
     # --- after the step -------------------------------------------------------------------------
 
-    def measure(self) -> Measurement:
-        """The measurements of the step that was watched, after the optimizer has stepped."""
+    def measure(self, gradient_norms: Mapping[Tensor, Tensor]) -> Measurement:
+        """The measurements of the step that was watched, after the optimizer has stepped.
+
+        Args:
+            gradient_norms: The L2 norm of its gradient, of every parameter that has one.
+        """
         with torch.no_grad():
             updated = sorted(self._copies)
-            gradients = [g for i in updated if (g := self.parameters[i].grad) is not None]
             after = [self.parameters[i].detach() for i in updated]
             copies = [self._copies[i] for i in updated]
             # A frozen weight's norm is taken once: the version counter tells of any write since.
@@ -204,11 +208,11 @@ class Probe:
                 if position in self._copies
                 or self._known_norms.get(position, (-1, 0.0))[0] != parameter._version
             ]
-            norms = _norms([self._copies.get(i, self.parameters[i].detach()) for i in stale])
-            norms += _norms(gradients)
+            norms = norms_of([self._copies.get(i, self.parameters[i].detach()) for i in stale])
+            norms += [gradient_norms[self.parameters[i]] for i in updated]
             if updated:
                 torch._foreach_sub_(copies, after)  # in place: the copies are the change from here
-            norms += _norms(copies)
+            norms += norms_of(copies)
             scalars = [norm.detach().to(torch.float64).reshape(()) for norm in norms]
             # One transfer; none if every norm is known.
             rest = iter(torch.stack(scalars).tolist() if scalars else [])
@@ -223,7 +227,7 @@ class Probe:
             self._exact_where_overflowed(gradient, weight, update)
         owners = tuple(
             self._layer(
-                [i for i, of in enumerate(self.owner_of) if of == number],
+                self._positions[number],
                 self._observed.owners.get(number),
                 (),
                 weight,
@@ -235,7 +239,11 @@ class Probe:
         )
         rows = tuple(
             self._layer(
-                [i for i, of in enumerate(self.owner_of) if row.owners[0] <= of <= row.owners[-1]],
+                [
+                    position
+                    for owner in range(row.owners[0], row.owners[-1] + 1)
+                    for position in self._positions[owner]
+                ],
                 self._observed.rows.get(number),
                 tuple(owners[owner].reach for owner in row.owners),
                 weight,
@@ -316,7 +324,7 @@ def l2(norms: Iterator[float] | list[float] | tuple[float, ...]) -> float:
     return math.hypot(*norms)
 
 
-def _norms(tensors: list[Tensor]) -> list[Tensor]:
+def norms_of(tensors: list[Tensor]) -> list[Tensor]:
     """The L2 norm of each; none for none (the multi-tensor call refuses an empty list)."""
     return list(torch._foreach_norm(tensors)) if tensors else []
 
