@@ -18,8 +18,8 @@ from .frames import NotThisProtocol
 
 MAX_COMMAND = 8 * 1024 * 1024
 """Bytes; the longest commands name files, tens of thousands of them fit."""
-HELLO_S = 10.0
-"""Seconds within which a client has to say who it is."""
+HELLO_S = 60.0
+"""Seconds within which a client has to say who it is; an engine that loads can be deaf for some."""
 MOST_CLIENTS = 32
 BURST, A_SECOND = 500, 100
 """Commands that are taken at once, and then each second: many times what a held key sends."""

@@ -17,8 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.client import LAUNCHER
-
 PATIENCE_S = 10
 ON_A_GPU = "srun --pty --gres=gpu:1 tl-tui"
 BEFORE_END_S = 300
@@ -234,4 +232,6 @@ def tl_tui_words() -> tuple[str, ...]:
 def tl_tui_command() -> tuple[str, ...]:
     """What runs tl-tui on any node that has this file system."""
     found = shutil.which("tl-tui")
+    from engine.client import LAUNCHER  # brings asyncio, which `--help` can do without
+
     return (os.path.abspath(found),) if found else (sys.executable, os.fspath(LAUNCHER))

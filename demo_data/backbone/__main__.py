@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, help="the weights file; in the work folder if not given"
     )
-    parser.add_argument("--image-size", type=int, default=128, help="written into the file")
+    parser.add_argument("--image-size", type=int, default=64, help="written into the file")
     parser.add_argument("--export-only", action="store_true", help="from the checkpoint as it is")
     parser.add_argument("--views", type=int, default=600_000, help="the cosine ends there")
     parser.add_argument("--minutes", type=float, default=0.0, help="stop after; 0 is never")

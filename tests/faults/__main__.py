@@ -15,6 +15,10 @@ from tests.faults import content, numbers, processes, screen, storage, strangers
 from tests.faults.register import FAULTS, Fault, Place, Skipped
 from tests.sessions import draw_images
 
+MOST_ATTEMPTS = 5
+MOST_LIVES = 5
+"""Of a run that is killed again and again."""
+
 
 @dataclass
 class Row:
@@ -27,13 +31,15 @@ class Row:
 def done(fault: Fault, times: int, seed: int, shared: Path) -> Row:
     """Do a fault until it was done so often; every time in a place of its own."""
     row, attempt = Row(fault), 0
-    while row.tried < times:
+    while row.tried < times and attempt < MOST_ATTEMPTS * times:
         chance = random.Random(f"{seed} {fault.name} {attempt}")
         with tempfile.TemporaryDirectory(prefix="fault-", ignore_cleanup_errors=True) as folder:
-            place, count = Place(Path(folder), shared / "images", chance), 1
+            lives = min(MOST_LIVES, times - row.tried)
+            place, count = Place(Path(folder), shared / "images", chance, lives), 1
             try:
-                count = fault.do(place) or 1
+                did = fault.do(place)
                 place.leave()
+                count = 1 if did is None else did  # none if the run was over before its time came
                 row.survived += count
             except Skipped as why:
                 row.skipped = str(why)

@@ -20,9 +20,6 @@ from tests.faults.training import (
     train,
 )
 
-KILLS = 5
-"""Of one run, each in another of its lives."""
-
 
 def _at_random(place: Place, training: Training) -> int | None:
     """Let it train for a random while; the engine's process id, None if it ended before."""
@@ -37,7 +34,7 @@ def _at_random(place: Place, training: Training) -> int | None:
 @fault("engine killed (SIGKILL) at a random moment", full=100)
 def engine_killed(place: Place) -> int:
     run, kills = place.folder / "run", 0
-    for life in range(KILLS):
+    for life in range(place.lives):
         saved = (run / "checkpoints" / "last.safetensors").exists()
         if life and not saved:
             break
@@ -61,13 +58,13 @@ def engine_killed(place: Place) -> int:
         if len(losses(run)) == STEPS:
             break
     gone_on_to_the_end(place, run)
-    return max(kills, 1)
+    return kills
 
 
 @fault("command killed (SIGKILL) at a random moment", full=100)
 def command_killed(place: Place) -> int:
     run, kills = place.folder / "run", 0
-    for life in range(KILLS):
+    for life in range(place.lives):
         saved = (run / "checkpoints" / "last.safetensors").exists()
         if life and not saved:
             break
@@ -82,7 +79,7 @@ def command_killed(place: Place) -> int:
             break
         assert (run / "checkpoints" / "last.safetensors").exists(), "it saves before it ends"
     gone_on_to_the_end(place, run)
-    return max(kills, 1)
+    return kills
 
 
 @fault("SIGTERM, SIGUSR1, SIGHUP: a checkpoint, exit code 75", full=30)

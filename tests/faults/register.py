@@ -26,6 +26,8 @@ class Place:
     images: Path
     """Small ones, of two classes; shared, to be copied before they are harmed."""
     random: random.Random
+    lives: int = 1
+    """How many times one run may be killed and gone on with, each in another of its lives."""
 
     @property
     def environment(self) -> dict[str, str]:

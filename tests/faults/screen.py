@@ -1,18 +1,19 @@
 """The app in a pseudo-terminal: its engine killed under it, itself killed or ended.
 
-How the app is left with its engine going on belongs to `tl-tui attach`; rows about that go here.
+What `tl-tui attach` shows of a run that went on is in `tests/test_detach.py`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from engine import checkpoint
 from engine.run_folder import read_run
 from tests.faults.register import Place, fault
 from tests.faults.training import SMALL, checkpoints_are_whole, ends, journal_is_readable
@@ -67,28 +68,35 @@ def killed_under_the_screen(place: Place) -> None:
     _run_is_whole(place)
 
 
-@fault("screen killed (SIGKILL): the engine saves and ends", full=30)
+@fault("screen killed (SIGKILL): the run goes on, tl-tui stop ends it", full=30)
 def screen_killed(place: Place) -> None:
     with app(place) as terminal:
         engine = _train_for_a_while(place, terminal)
         os.kill(terminal.process.pid, signal.SIGKILL)
         terminal.process.wait()
-        assert ends(engine), "the engine outlived the screen"
-    _run_is_whole(place)
-    (run,) = _runs(place)
-    assert "last" in read_run(run).checkpoints, "it saves what was trained"
+    _stopped(place, engine)
 
 
-@fault("SIGTERM, SIGHUP to the screen: the terminal as it was", full=30)
+@fault("SIGTERM, SIGHUP to the screen: the terminal as it was, the run goes on", full=30)
 def screen_asked_to_end(place: Place) -> None:
     with app(place) as terminal:
         engine = _train_for_a_while(place, terminal)
         terminal.process.send_signal(place.random.choice([signal.SIGTERM, signal.SIGHUP]))
         assert terminal.wait_exit() == 75
         assert terminal.restored
-        assert ends(engine)
+    _stopped(place, engine)
+
+
+def _stopped(place: Place, engine: int) -> None:
+    """The engine outlived its screen; asked to, it saves and ends."""
+    assert engine in place.processes(), "the engine went with its screen"
+    (run,) = [file.parent for file in (place.folder / "XDG_STATE_HOME").rglob("config.json")]
+    command = [sys.executable, str(ROOT / "tl_tui.py"), "stop", run.name]
+    said = subprocess.run(command, capture_output=True, text=True, env=place.environment, cwd=ROOT)
+    assert said.returncode == 0, said.stderr
+    assert ends(engine), "it was asked to end"
     _run_is_whole(place)
-
-
-def _runs(place: Place) -> list[Path]:
-    return [file.parent for file in (place.folder / "XDG_STATE_HOME").rglob("config.json")]
+    whole = read_run(run)
+    assert whole.state in ("paused", "done")
+    saved = checkpoint.read(whole.checkpoints["last"]).about["step"]
+    assert saved == whole.steps, "every step that was taken is saved"

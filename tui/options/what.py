@@ -86,7 +86,8 @@ OPTIONS = (
         metavar="WEIGHTS",
         help="auto, default, demo, none, an entry such as IMAGENET1K_V1, or a file. auto (the "
         "default) takes the model's default entry; only with the embedded demo it goes on "
-        "without (from demo weights if they are shipped, else from random ones), and says so.",
+        "without (from the demo weights if the model is resnet18, else from random ones), and says "
+        "so.",
     ),
     click.option(
         "--strategy",

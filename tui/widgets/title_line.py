@@ -44,7 +44,8 @@ class TitleLine(PaintedLines):
         room -= len(skipped)
         label = state.training.weights or session.weights
         first = label == session.weights
-        why = short_reason(session.weights_why) if first else ""
+        # Of a real backbone the line below the curves says why it is that one.
+        why = short_reason(session.weights_why) if first and not session.pretrained else ""
         if not (first and session.pretrained):
             label += " weights"
         reasons = [f" ({why})"] if why else [""]
