@@ -102,7 +102,7 @@ def shown(folder: Path, events: Sequence[AnyEvent], train: Sequence[AnyEvent] = 
     folder.mkdir(parents=True)
     file = folder / "events"
     file.write_bytes(msgspec.msgpack.encode(Replay(at_open=list(events), at_train=list(train))))
-    command = [sys.executable, "-m", "tests.replayed_session"]
+    command = [sys.executable, "-m", "tests.replayed_session", "open"]
     return Watched(command, folder, TL_TUI_TEST_EVENTS=str(file))
 
 
