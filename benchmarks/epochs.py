@@ -20,7 +20,7 @@ TOLERANCE = 1e-4
 def run(bench: Bench, name: str, strategy: str, cache: str = "on", size: int = SIZE) -> Running:
     """A run on the demo with or without the feature cache."""
     return Running(
-        bench.folder(name),
+        bench.fresh(name),
         data=str(demo_images(bench)),
         strategy=strategy,
         batch_size=BATCH,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,6 +69,10 @@ class Bench:
     def cases(self, every: Sequence[T]) -> Sequence[T]:
         """The cases to measure: all, or only the first."""
         return every[:1] if self.quick else every
+
+    def fresh(self, name: str) -> Path:
+        """A new folder in the scratch folder, of its own even where a name comes again."""
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
 
     def folder(self, name: str) -> Path:
         """A folder in the scratch folder; made if it is not there."""

@@ -22,7 +22,7 @@ def cpu(bench: Bench) -> Iterator[Reading]:
     for number, (strategy, batch, size) in enumerate(bench.cases(CASES)):
         images = demo_images(bench)
         ours = Running(
-            bench.folder(f"best-{number}"),
+            bench.fresh(f"best-{number}"),
             data=str(images),
             strategy=strategy,
             batch_size=batch,

@@ -51,7 +51,7 @@ def run_cadence(bench: Bench, cases: list[Case], device: str) -> Iterator[Readin
         twins = Twins(*case, device=device)
         arch, batch, size, strategy = case
         running = Running(
-            bench.folder(f"run-{device}-{number}"),
+            bench.fresh(f"run-{device}-{number}"),
             arch=arch,
             batch_size=batch,
             image_size=size,
