@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from .norms import each_with_norm, l2, norm64, norms_of
 from .protocol import LayerMeasurement, Reach
 from .stack import Stack
 
@@ -104,6 +105,7 @@ class Probe:
         self._watching = False
         self._copies: dict[int, Tensor] = {}
         """The trainable weights before the update, by position; after `measure`, minus the new."""
+        self._norms_before: dict[int, Tensor] = {}
         self._handles: list[RemovableHandle] = []
         self._hook_parameters()
         # A row's output is that of the last module that joined it: there the gradient comes in.
@@ -153,9 +155,9 @@ class Probe:
             i: kept[i] if i in kept else torch.empty_like(self.parameters[i], requires_grad=False)
             for i in trainable
         }
-        if trainable:
-            weights = [self.parameters[position].detach() for position in trainable]
-            torch._foreach_copy_(list(self._copies.values()), weights)
+        weights = [self.parameters[position].detach() for position in trainable]
+        copied = each_with_norm("copy", list(self._copies.values()), weights)
+        self._norms_before = dict(zip(trainable, copied, strict=True))
 
     def _hook_parameters(self) -> None:
         # Weakly: what a parameter's hook holds Python's garbage collector cannot see.
@@ -205,24 +207,28 @@ class Probe:
             stale = [
                 position
                 for position, parameter in enumerate(self.parameters)
-                if position in self._copies
-                or self._known_norms.get(position, (-1, 0.0))[0] != parameter._version
+                if position not in self._copies
+                and self._known_norms.get(position, (-1, 0.0))[0] != parameter._version
             ]
-            norms = norms_of([self._copies.get(i, self.parameters[i].detach()) for i in stale])
+            norms = norms_of([self.parameters[i].detach() for i in stale])
+            norms += [self._norms_before[i] for i in updated]
             norms += [gradient_norms[self.parameters[i]] for i in updated]
-            if updated:
-                torch._foreach_sub_(copies, after)  # in place: the copies are the change from here
-            norms += norms_of(copies)
+            # In place: the copies are the change from here.
+            norms += each_with_norm("subtract", copies, after)
             scalars = [norm.detach().to(torch.float64).reshape(()) for norm in norms]
             # One transfer; none if every norm is known.
             rest = iter(torch.stack(scalars).tolist() if scalars else [])
             for position in stale:
                 self._known_norms[position] = (self.parameters[position]._version, next(rest))
-            weight = [self._known_norms[i][1] for i in range(len(self.parameters))]
+            before = {position: next(rest) for position in updated}
+            weight = [
+                before[i] if i in before else self._known_norms[i][1]
+                for i in range(len(self.parameters))
+            ]
             gradient = {position: next(rest) for position in updated}
             update = {position: next(rest) for position in updated}
             for position in updated:
-                del self._known_norms[position]  # it has just moved
+                self._known_norms.pop(position, None)  # it has just moved
             nonfinite = self._count_nonfinite(gradient)
             self._exact_where_overflowed(gradient, weight, update)
         owners = tuple(
@@ -310,24 +316,10 @@ class Probe:
             change = self._copies.get(position)
             if math.isinf(weight[position]):
                 now = parameter.detach().double()
-                weight[position] = _norm64(now if change is None else now + change.double())
+                weight[position] = norm64(now if change is None else now + change.double())
             if change is None:
                 continue
             if math.isinf(gradient[position]) and parameter.grad is not None:
-                gradient[position] = _norm64(parameter.grad)
+                gradient[position] = norm64(parameter.grad)
             if math.isinf(update[position]):
-                update[position] = _norm64(change)
-
-
-def l2(norms: Iterator[float] | list[float] | tuple[float, ...]) -> float:
-    """The L2 norm of several tensors together, from the norm of each."""
-    return math.hypot(*norms)
-
-
-def norms_of(tensors: list[Tensor]) -> list[Tensor]:
-    """The L2 norm of each; none for none (the multi-tensor call refuses an empty list)."""
-    return list(torch._foreach_norm(tensors)) if tensors else []
-
-
-def _norm64(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor.double()))
+                update[position] = norm64(change)

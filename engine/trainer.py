@@ -21,8 +21,9 @@ from . import freezing
 from .data import Batch, Sample, TrainBatches
 from .features import Choice, FeatureCache
 from .freezing import Mask
+from .norms import norms_of
 from .optimizer import RowOptimizer, State
-from .probe import Measurement, Probe, norms_of
+from .probe import Measurement, Probe
 from .protocol import NormMode, Optimizer, Recipe
 from .recipe import base_rates
 from .refused_step import (
@@ -242,7 +243,7 @@ class Trainer:
         """
         received = [p for p in self.model.parameters() if p.grad is not None]
         gradients = [p.grad for p in received if p.grad is not None]
-        norms = dict(zip(received, norms_of(gradients), strict=True))
+        norms: dict[Tensor, Tensor] = dict(zip(received, norms_of(gradients), strict=True))
         numbers = [loss.detach().double(), correct.double()]
         if norms:
             numbers.append(finite_sum(norms.values()))
