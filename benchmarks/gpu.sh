@@ -8,6 +8,6 @@ python=${PYTHON:-python3}
 status=0
 # Without the project's pytest options: a GPU server need not have the plugins that they are for.
 "$python" -m pytest -q -W ignore -c /dev/null --rootdir . -m gpu tests/test_gpu.py || status=1
-"$python" -m benchmarks.probe --device cuda --pairs 50 || status=1
+"$python" -m benchmarks --rows 'gpu-*' --out benchmarks/results/table-gpu.json || status=1
 "$python" -m benchmarks.price --device cuda || status=1
 exit $status

@@ -36,11 +36,17 @@ class RowOptimizer:
             for row in stack.rows
         ]
         self.torch: torch.optim.Optimizer
+        self._fused = False
         if self.kind == "adamw":
             self.torch = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         else:
+            # On the CPU one pass over the weights in place of three, and the same bits.
+            self._fused = all(parameter.device.type == "cpu" for parameter in self.names)
             self.torch = torch.optim.SGD(
-                groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+                groups,
+                momentum=recipe.momentum,
+                weight_decay=recipe.weight_decay,
+                fused=True if self._fused else None,
             )
 
     def set_hyperparameters(self, recipe: Recipe) -> None:
@@ -99,6 +105,8 @@ class RowOptimizer:
         Raises:
             RuntimeError, torch.OutOfMemoryError: it does not; nothing has moved.
         """
+        if self._fused:
+            return  # it works in no memory but the weights' and its own state
         copies = 2 if self.kind == "adamw" else 1
         group: list[Tensor] = max(
             (group["params"] for group in self._moving()),

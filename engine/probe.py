@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from .norms import each_with_norm, l2, norm64, norms_of
 from .protocol import LayerMeasurement, Reach
 from .stack import Stack
 
@@ -95,14 +96,16 @@ class Probe:
         """
         self.stack = stack
         self.parameters: list[nn.Parameter] = []
-        self.owner_of: list[int] = []
-        for index, owner in enumerate(stack.owners):
-            for parameter in owner.parameters:
-                self.parameters.append(parameter)
-                self.owner_of.append(index)
+        self._positions: list[list[int]] = []
+        """By owner: of its parameters, in that list."""
+        for owner in stack.owners:
+            first = len(self.parameters)
+            self.parameters += owner.parameters
+            self._positions.append(list(range(first, len(self.parameters))))
         self._watching = False
         self._copies: dict[int, Tensor] = {}
         """The trainable weights before the update, by position; after `measure`, minus the new."""
+        self._norms_before: dict[int, Tensor] = {}
         self._handles: list[RemovableHandle] = []
         self._hook_parameters()
         # A row's output is that of the last module that joined it: there the gradient comes in.
@@ -152,9 +155,9 @@ class Probe:
             i: kept[i] if i in kept else torch.empty_like(self.parameters[i], requires_grad=False)
             for i in trainable
         }
-        if trainable:
-            weights = [self.parameters[position].detach() for position in trainable]
-            torch._foreach_copy_(list(self._copies.values()), weights)
+        weights = [self.parameters[position].detach() for position in trainable]
+        copied = each_with_norm("copy", list(self._copies.values()), weights)
+        self._norms_before = dict(zip(trainable, copied, strict=True))
 
     def _hook_parameters(self) -> None:
         # Weakly: what a parameter's hook holds Python's garbage collector cannot see.
@@ -190,40 +193,47 @@ class Probe:
 
     # --- after the step -------------------------------------------------------------------------
 
-    def measure(self) -> Measurement:
-        """The measurements of the step that was watched, after the optimizer has stepped."""
+    def measure(self, gradient_norms: Mapping[Tensor, Tensor]) -> Measurement:
+        """The measurements of the step that was watched, after the optimizer has stepped.
+
+        Args:
+            gradient_norms: The L2 norm of its gradient, of every parameter that has one.
+        """
         with torch.no_grad():
             updated = sorted(self._copies)
-            gradients = [g for i in updated if (g := self.parameters[i].grad) is not None]
             after = [self.parameters[i].detach() for i in updated]
             copies = [self._copies[i] for i in updated]
             # A frozen weight's norm is taken once: the version counter tells of any write since.
             stale = [
                 position
                 for position, parameter in enumerate(self.parameters)
-                if position in self._copies
-                or self._known_norms.get(position, (-1, 0.0))[0] != parameter._version
+                if position not in self._copies
+                and self._known_norms.get(position, (-1, 0.0))[0] != parameter._version
             ]
-            norms = _norms([self._copies.get(i, self.parameters[i].detach()) for i in stale])
-            norms += _norms(gradients)
-            if updated:
-                torch._foreach_sub_(copies, after)  # in place: the copies are the change from here
-            norms += _norms(copies)
+            norms = norms_of([self.parameters[i].detach() for i in stale])
+            norms += [self._norms_before[i] for i in updated]
+            norms += [gradient_norms[self.parameters[i]] for i in updated]
+            # In place: the copies are the change from here.
+            norms += each_with_norm("subtract", copies, after)
             scalars = [norm.detach().to(torch.float64).reshape(()) for norm in norms]
             # One transfer; none if every norm is known.
             rest = iter(torch.stack(scalars).tolist() if scalars else [])
             for position in stale:
                 self._known_norms[position] = (self.parameters[position]._version, next(rest))
-            weight = [self._known_norms[i][1] for i in range(len(self.parameters))]
+            before = {position: next(rest) for position in updated}
+            weight = [
+                before[i] if i in before else self._known_norms[i][1]
+                for i in range(len(self.parameters))
+            ]
             gradient = {position: next(rest) for position in updated}
             update = {position: next(rest) for position in updated}
             for position in updated:
-                del self._known_norms[position]  # it has just moved
+                self._known_norms.pop(position, None)  # it has just moved
             nonfinite = self._count_nonfinite(gradient)
             self._exact_where_overflowed(gradient, weight, update)
         owners = tuple(
             self._layer(
-                [i for i, of in enumerate(self.owner_of) if of == number],
+                self._positions[number],
                 self._observed.owners.get(number),
                 (),
                 weight,
@@ -235,7 +245,11 @@ class Probe:
         )
         rows = tuple(
             self._layer(
-                [i for i, of in enumerate(self.owner_of) if row.owners[0] <= of <= row.owners[-1]],
+                [
+                    position
+                    for owner in range(row.owners[0], row.owners[-1] + 1)
+                    for position in self._positions[owner]
+                ],
                 self._observed.rows.get(number),
                 tuple(owners[owner].reach for owner in row.owners),
                 weight,
@@ -302,24 +316,10 @@ class Probe:
             change = self._copies.get(position)
             if math.isinf(weight[position]):
                 now = parameter.detach().double()
-                weight[position] = _norm64(now if change is None else now + change.double())
+                weight[position] = norm64(now if change is None else now + change.double())
             if change is None:
                 continue
             if math.isinf(gradient[position]) and parameter.grad is not None:
-                gradient[position] = _norm64(parameter.grad)
+                gradient[position] = norm64(parameter.grad)
             if math.isinf(update[position]):
-                update[position] = _norm64(change)
-
-
-def l2(norms: Iterator[float] | list[float] | tuple[float, ...]) -> float:
-    """The L2 norm of several tensors together, from the norm of each."""
-    return math.hypot(*norms)
-
-
-def _norms(tensors: list[Tensor]) -> list[Tensor]:
-    """The L2 norm of each; none for none (the multi-tensor call refuses an empty list)."""
-    return list(torch._foreach_norm(tensors)) if tensors else []
-
-
-def _norm64(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor.double()))
+                update[position] = norm64(change)

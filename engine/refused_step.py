@@ -6,7 +6,7 @@ optimizer, random state and batch position as they were before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -67,9 +67,12 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
 
 
-def finite_sum(values: list[Tensor]) -> Tensor:
-    """A scalar that is finite only if all elements are; it may overflow where none does."""
-    return torch.stack([norm.double() for norm in torch._foreach_norm(values)]).sum()
+def finite_sum(norms: Iterable[Tensor]) -> Tensor:
+    """A scalar that is finite only if all elements are of the tensors that these are the norms of.
+
+    It may be infinite where no element is: a sum of squares can overflow.
+    """
+    return torch.stack([norm.double() for norm in norms]).sum()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from . import freezing
 from .data import Batch, Sample, TrainBatches
 from .features import Choice, FeatureCache
 from .freezing import Mask
+from .norms import norms_of
 from .optimizer import RowOptimizer, State
 from .probe import Measurement, Probe
 from .protocol import NormMode, Optimizer, Recipe
@@ -187,7 +188,7 @@ class Trainer:
                 loss.backward()
             mark("arrived")
             correct = (logits.detach().argmax(1) == labels).sum()
-            loss_value, correct_value = self._checked(loss, correct)
+            loss_value, correct_value, norms = self._checked(loss, correct)
             if measured:
                 self.probe.before_update()
             mark("update")
@@ -198,7 +199,7 @@ class Trainer:
             mark("end")
         if measured:
             try:
-                measurement = self.probe.measure()
+                measurement = self.probe.measure(norms)
             except Exception as error:
                 if not ran_out_of_memory(error):
                     raise
@@ -231,16 +232,21 @@ class Trainer:
         """Logits for images, or for their activations at a cut."""
         return self.model(values) if cut is None else self.stack.run_from(cut, values)
 
-    def _checked(self, loss: Tensor, correct: Tensor) -> tuple[float, float]:
+    def _checked(self, loss: Tensor, correct: Tensor) -> tuple[float, float, dict[Tensor, Tensor]]:
         """Loss and correct on the host, where it waits for the device; one transfer.
+
+        Returns:
+            Both, and on the device the L2 norm of the gradient of each parameter that has one.
 
         Raises:
             NotFinite: the loss or a gradient is NaN or infinite.
         """
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        received = [p for p in self.model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in received if p.grad is not None]
+        norms: dict[Tensor, Tensor] = dict(zip(received, norms_of(gradients), strict=True))
         numbers = [loss.detach().double(), correct.double()]
-        if gradients:
-            numbers.append(finite_sum(gradients))
+        if norms:
+            numbers.append(finite_sum(norms.values()))
         loss_value, correct_value, *rest = torch.stack(numbers).tolist()
         if not math.isfinite(loss_value):
             raise NotFinite(loss_value, "loss", None)
@@ -248,7 +254,7 @@ class Trainer:
             owner = first_gradient(self.stack)
             if owner is not None:  # else a sum of squares overflowed
                 raise NotFinite(loss_value, "gradient", owner)
-        return loss_value, correct_value
+        return loss_value, correct_value, norms
 
     def _refused(self, error: Exception, before: Hand) -> Exception:
         """Put everything back after a step that failed; what is to be raised of it."""

@@ -73,7 +73,7 @@ def main() -> int:
 
     start = EngineProcess.start
     mine = [sys.executable, "-m", "tests.replayed_session", "serve"]
-    EngineProcess.start = classmethod(lambda cls: start(mine))  # type: ignore[method-assign, assignment]
+    EngineProcess.start = classmethod(lambda cls, **how: start(mine, **how))  # type: ignore[method-assign, assignment]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return cli.main(sys.argv[1:])
 

@@ -86,6 +86,8 @@ class Terminal:
         self.screen = Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.bytes_read = 0
+        self.read_at = 0.0
+        """When the last bytes came, before the emulator took them in; `time.perf_counter()`."""
         self.raw = bytearray()
         self.answer_cursor = answer_cursor
         self.hung_up = False
@@ -146,6 +148,7 @@ class Terminal:
             data = os.read(self.master, 65536)
         except OSError:  # the other side is closed
             return False
+        self.read_at = time.perf_counter()
         self.bytes_read += len(data)
         self.raw += data
         self.stream.feed(data)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from engine.protocol import StackInfo
 
+from .unchanged import Unchanged
+
 WIDE = 100
 """Columns of the screen from which on bricks are wider and rates have a column."""
 
@@ -19,6 +21,7 @@ NAME, STATE, REACH, BAR, NORM, RATIO, RATE, ROLE = 9, 8, 9, 12, 7, 7, 6, 10
 """Widths; a name may get more where there is room, a role is its bracket and up to 8 letters."""
 
 LONGEST_NAME = 40
+_LONGEST: Unchanged[int] = Unchanged()
 
 SENTENCE = 66
 """What a sentence in the table may take in any case."""
@@ -119,6 +122,10 @@ def _longest(stack: StackInfo | None) -> int:
     """Cells that the longest name would like, with its fold mark or branch."""
     if stack is None:
         return NAME
+    return _LONGEST.get(stack, None, lambda: _longest_in(stack))
+
+
+def _longest_in(stack: StackInfo) -> int:
     names = [row.name for row in stack.rows]
     names += [short_name(stack, owner) for owner in range(len(stack.owners))]
     return min(LONGEST_NAME, max(len(name) for name in names) + 2)

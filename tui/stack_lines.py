@@ -16,6 +16,7 @@ from .bricks import Brick, brick_of
 from .columns import Columns, columns_of
 from .stack_view import StackView, Target, target_name, target_owners
 from .state import RunState
+from .unchanged import Unchanged
 from .wall import Wall, wall_of
 
 __all__ = [
@@ -57,6 +58,7 @@ class Line:
 
 
 BLANK = Line("blank")
+_ITEMS: Unchanged[list[_Item]] = Unchanged()
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,11 @@ def _has_header(stack: StackInfo, stage: int) -> bool:
 
 
 def _items(stack: StackInfo, view: StackView, headers: bool) -> list[_Item]:
+    key = (view.folds, headers)
+    return [*_ITEMS.get(stack, key, lambda: _items_of(stack, view, headers))]
+
+
+def _items_of(stack: StackInfo, view: StackView, headers: bool) -> list[_Item]:
     items: list[_Item] = []
     for number in range(len(stack.stages) - 1, -1, -1):
         stage = stack.stages[number]

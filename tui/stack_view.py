@@ -8,6 +8,7 @@ from typing import Literal
 from engine.protocol import StackInfo
 
 from .state import RunState
+from .unchanged import Unchanged
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ class StackView:
         self.follows = True
         """The window goes with the cursor; not while the mouse wheel moves it."""
         self._stack: StackInfo | None = None
+        self._targets: Unchanged[list[Target]] = Unchanged()
+
+    @property
+    def folds(self) -> tuple[frozenset[int], frozenset[int]]:
+        """The expanded rows and the collapsed stages, as they are now."""
+        return frozenset(self.expanded), frozenset(self.collapsed)
 
     def take(self, stack: StackInfo | None) -> None:
         """Stand in this stack; in another one than before the cursor keeps its layer if it can."""
@@ -69,18 +76,22 @@ class StackView:
 
     def targets(self) -> list[Target]:
         """Everything the cursor can stand on, from the loss down to the images."""
-        if self._stack is None:
+        stack = self._stack
+        if stack is None:
             return []
+        return self._targets.get(stack, self.folds, lambda: self._targets_of(stack))
+
+    def _targets_of(self, stack: StackInfo) -> list[Target]:
         found: list[Target] = []
-        for number in range(len(self._stack.stages) - 1, -1, -1):
+        for number in range(len(stack.stages) - 1, -1, -1):
             if number in self.collapsed:
                 found.append(Target("stage", number))
                 continue
-            stage = self._stack.stages[number]
+            stage = stack.stages[number]
             for row in range(stage.end_row - 1, stage.first_row - 1, -1):
                 found.append(Target("row", row))
                 if row in self.expanded:
-                    info = self._stack.rows[row]
+                    info = stack.rows[row]
                     owners = range(info.end_owner - 1, info.first_owner - 1, -1)
                     found += [Target("owner", owner) for owner in owners]
         return found

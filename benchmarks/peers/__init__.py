@@ -1,0 +1,1 @@
+"""What is measured beside: programs that run in environments of their own."""

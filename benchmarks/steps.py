@@ -1,0 +1,106 @@
+"""One model twice: as the engine trains it, and as plain PyTorch does, from the same weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+
+from engine import freezing
+from engine.protocol import Precision, Recipe
+from engine.stack import Stack
+from engine.trainer import Trainer
+
+from .probe import OneBatch
+
+CLASSES = 2
+RATE = 1e-4
+
+
+class Twins:
+    """The same step, the engine's and plain PyTorch's, on one batch in memory.
+
+    What is frozen is frozen in both (`requires_grad`, BatchNorms in eval mode), and both read the
+    loss at the end of a step, as PyTorch's own tutorial does.
+    """
+
+    def __init__(
+        self,
+        arch: str,
+        batch: int,
+        size: int,
+        strategy: str,
+        device: str = "cpu",
+        classes: int = CLASSES,
+        precision: Precision = "fp32",
+        model: Callable[[], nn.Module] | None = None,
+    ) -> None:
+        """
+        Args:
+            arch: torchvision's name of the model.
+            batch: Images a step.
+            size: Their side in pixels.
+            strategy: What trains.
+            device: Where.
+            classes: Of the head.
+            precision: Of the engine's step; the plain one is in fp32.
+            model: Makes the model, in place of `arch`.
+        """
+        self.device = torch.device(device)
+
+        def make() -> Stack:
+            torch.manual_seed(0)
+            made = model() if model else torchvision.models.get_model(arch, num_classes=classes)
+            return Stack(made.to(device), torch.zeros(1, 3, size, size, device=device))
+
+        stack, plain = make(), make()
+        self.mask = freezing.strategies(stack)[strategy]
+        one = OneBatch(batch, size)
+        one.batch = torch_batch(one, classes, self.device)
+        recipe = Recipe(lr_head=RATE, lr_pretrained=RATE, weight_decay=1e-4, precision=precision)
+        self.trainer = Trainer(stack, one, self.device, recipe)  # type: ignore[arg-type]
+        self.images, self.labels = one.batch.images, one.batch.labels
+        freezing.set_requires_grad(plain, self.mask)
+        freezing.set_modes(plain, self.mask, {})
+        self.plain = plain.model
+        self.optimizer = torch.optim.SGD(
+            [p for p in self.plain.parameters() if p.requires_grad],
+            lr=RATE,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+
+    def watched(self) -> float:
+        """Seconds of one step of the engine with the whole probe."""
+        return self.timed(lambda: self.trainer.step(self.mask, {}, measured=True))
+
+    def bare(self) -> float:
+        """Seconds of one plain step without instruments."""
+        return self.timed(self.plain_step)
+
+    def plain_step(self) -> float:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(self.plain(self.images), self.labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def timed(self, step: Callable[[], object]) -> float:
+        """Seconds of a call, waiting for the device."""
+        began = time.perf_counter()
+        step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - began
+
+
+def torch_batch(one: OneBatch, classes: int, device: torch.device):
+    """The batch with its images where the step runs, and labels of every class."""
+    from dataclasses import replace
+
+    labels = torch.randint(0, classes, one.batch.labels.shape)
+    return replace(one.batch, images=one.batch.images.to(device), labels=labels.to(device))
