@@ -117,6 +117,7 @@ def test_balanced_accuracy_is_the_mean_over_classes() -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.thorough
 def test_the_benchmark_makes_its_table(tmp_path: Path) -> None:
     """One seed, a step or two: the numbers mean nothing, the table is whole."""
     command = [sys.executable, "-m", "benchmarks.backbone_worth", "--work", tmp_path / "work"]

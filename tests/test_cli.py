@@ -20,6 +20,8 @@ from tests.sessions import draw_images
 from tests.terminal import Terminal
 from tui.cli import COMMANDS
 
+thorough = pytest.mark.thorough
+
 ROOT = Path(__file__).resolve().parent.parent
 TL_TUI = [sys.executable, str(ROOT / "tl_tui.py")]
 SMALL = ["--weights", "none", "--image-size", "32", "--batch-size", "4", "--device", "cpu"]
@@ -165,14 +167,14 @@ def test_what_is_wrong_at_once(
     ("arguments", "told"),
     [
         (["--arch", "resnet81"], "did you mean"),
-        (["--trainable", "layer9"], "layer"),
-        (["--batch-size", "400"], "there are only 24 training images"),
-        (["--device", "tpu"], "choose auto, cpu, cuda, cuda:N or mps"),
-        (["--weights", "demo", "--arch", "resnet34"], "is a resnet18"),
+        pytest.param(["--trainable", "layer9"], "layer", marks=thorough),
+        pytest.param(["--batch-size", "400"], "only 24 training images", marks=thorough),
+        pytest.param(["--device", "tpu"], "choose auto, cpu, cuda, cuda:N or mps", marks=thorough),
+        pytest.param(["--weights", "demo", "--arch", "resnet34"], "is a resnet18", marks=thorough),
         (["--weights", "cut.pth"], "truncated"),
-        (["--weights", "IMAGENET1K_V9"], "did you mean IMAGENET1K_V1"),
-        (["--data", "empty"], "no class folders"),
-        (["--data", "single"], "only one class"),
+        pytest.param(["--weights", "IMAGENET1K_V9"], "did you mean IMAGENET", marks=thorough),
+        pytest.param(["--data", "empty"], "no class folders", marks=thorough),
+        pytest.param(["--data", "single"], "only one class", marks=thorough),
         (["--run-dir", "file/run"], "is a file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -471,7 +473,12 @@ def engine_of(process: subprocess.Popen[str]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 75),
+        pytest.param(signal.SIGUSR1, 75, marks=thorough),
+    ],
 )
 def test_a_signal_ends_it_and_the_engine(
     number: signal.Signals, code: int, training: subprocess.Popen[str]

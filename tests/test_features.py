@@ -35,6 +35,8 @@ from engine.stack import Stack
 from engine.trainer import Trainer
 from tests.sessions import Driven, draw_images
 
+thorough = pytest.mark.thorough
+
 CPU = torch.device("cpu")
 RECIPE = Recipe(lr_head=0.05, lr_pretrained=0.02, weight_decay=1e-4, optimizer="sgd")
 
@@ -244,11 +246,11 @@ def test_toggling_there_and_back_finds_it_again(
     ("arch", "strategy"),
     [
         ("resnet18", "feature-extraction"),
-        ("resnet18", "last-stage"),
-        ("resnet18", "last-two-stages"),
-        ("mobilenet_v3_small", "feature-extraction"),
+        pytest.param("resnet18", "last-stage", marks=thorough),
+        pytest.param("resnet18", "last-two-stages", marks=thorough),
+        pytest.param("mobilenet_v3_small", "feature-extraction", marks=thorough),
         ("mobilenet_v3_small", "last-stage"),  # with dropout above the cut
-        ("densenet121", "feature-extraction"),
+        pytest.param("densenet121", "feature-extraction", marks=thorough),
     ],
 )
 def test_a_run_from_the_cut_is_the_run(tmp_path: Path, arch: str, strategy: str) -> None:

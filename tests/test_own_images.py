@@ -166,6 +166,7 @@ def test_r_trains_to_a_result_that_can_be_looked_at(screen, tmp_path: Path) -> N
     assert terminal.restored
 
 
+@pytest.mark.thorough
 def test_weights_survive_leaving_in_mid_run(screen, photographs: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     run = tmp_path / "run"
     terminal = screen("--run-dir", str(run), "--epochs", "50")
@@ -199,6 +200,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.thorough
 def test_twenty_thousand_files_list_and_train_and_no_key_is_missed(screen, many: Path) -> None:  # type: ignore[no-untyped-def]
     terminal = screen("--strategy", "feature-extraction", data=many)
     # While they are listed: help opens at once and goes again.

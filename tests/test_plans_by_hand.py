@@ -22,6 +22,8 @@ from engine.protocol import MaskPlanned, PlanChanged, SetMask, StepTaken, Train
 from engine.schedule import COSINE_FLOOR
 from tests.sessions import Driven, draw_images
 
+thorough = pytest.mark.thorough
+
 EPOCH = 3
 """Steps: 24 images in batches of 8."""
 
@@ -190,7 +192,9 @@ def test_optimizers_are_pytorchs(
     assert_same_weights(twin)
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v3_small", "vit_b_16"])
+@pytest.mark.parametrize(
+    "arch", ["resnet18", "mobilenet_v3_small", pytest.param("vit_b_16", marks=thorough)]
+)
 def test_rates_by_depth_on_three_architectures(folder: Path, tmp_path: Path, arch: str) -> None:
     size = 224 if arch.startswith("vit") else 32
     driven = session(

@@ -85,6 +85,7 @@ def test_resume_is_a_run_that_never_stopped(
     assert not freezing.changed_tensors(one.snapshot.tensors, other.snapshot.tensors)
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_done_says_so(runs: dict[str, Path], environment: dict[str, str]) -> None:
     done = tl_tui("resume", runs["parts"], "--steps", "6", environment=environment)
     assert done.returncode == 2 and "has taken 6 steps already" in done.stderr

@@ -35,6 +35,8 @@ from engine.protocol import (
 )
 from tests.sessions import Driven, draw_images
 
+thorough = pytest.mark.thorough
+
 
 @pytest.fixture
 def options(tmp_path: Path) -> dict:
@@ -348,7 +350,10 @@ def test_it_can_be_opened_again_after_a_refusal(options: dict) -> None:
     assert driven.opened.arch == "resnet18"
 
 
-@pytest.mark.parametrize("strategy", ["feature-extraction", "last-stage", "full"])
+@pytest.mark.parametrize(
+    "strategy",
+    ["full", *(pytest.param(one, marks=thorough) for one in ("feature-extraction", "last-stage"))],
+)
 def test_resnet152_from_random_weights_starts_at_a_sane_loss(options: dict, strategy: str) -> None:
     driven = Driven(**options | {"arch": "resnet152", "strategy": strategy, "image_size": 64})
     driven.do(Step)

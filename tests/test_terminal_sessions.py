@@ -14,6 +14,8 @@ import pytest
 from tests.sessions import draw_images
 from tests.terminal import ROOT, Terminal
 
+thorough = pytest.mark.thorough
+
 DOTS = re.compile(r"[●*]")
 Opener = Callable[..., Terminal]
 
@@ -157,7 +159,13 @@ def test_a_toggle_shows_at_once_while_a_long_step_runs(tl_tui: Opener) -> None:
 # --- terminals of every kind --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("term", ["xterm", "screen", "tmux-256color", "xterm-256color"])
+@pytest.mark.parametrize(
+    "term",
+    [
+        "screen",
+        *(pytest.param(t, marks=thorough) for t in ("xterm", "tmux-256color", "xterm-256color")),
+    ],
+)
 def test_sixteen_colours_are_the_terminals_own(tl_tui: Opener, term: str) -> None:
     terminal = ready(tl_tui("--strategy", "last-stage", env={"TERM": term}))
     step(terminal, 1)
@@ -179,7 +187,11 @@ def test_no_color_tells_the_states_apart_by_shape(tl_tui: Opener) -> None:
 
 @pytest.mark.parametrize(
     ("options", "env"),
-    [(["--ascii"], {}), ([], {"TERM": "linux"}), ([], {"LANG": "C", "LC_ALL": "C", "ASCII": "1"})],
+    [
+        pytest.param(["--ascii"], {}, marks=thorough),
+        pytest.param([], {"TERM": "linux"}, marks=thorough),
+        ([], {"LANG": "C", "LC_ALL": "C", "ASCII": "1"}),
+    ],
 )
 def test_ascii(tl_tui: Opener, options: list[str], env: dict[str, str]) -> None:
     plain = env.pop("ASCII", "")
@@ -277,7 +289,9 @@ def test_q_asks_when_steps_would_be_lost_and_leaves_nothing(tl_tui: Opener) -> N
     terminal.wait_until(lambda: not alive(engine), "the engine to end")
 
 
-@pytest.mark.parametrize("burst", ["qq", "nn", "ny", "yy"])
+@pytest.mark.parametrize(
+    "burst", ["qq", "ny", *(pytest.param(keys, marks=thorough) for keys in ("nn", "yy"))]
+)
 def test_keys_typed_ahead_into_a_dialog_answer_it_once(tl_tui: Opener, burst: str) -> None:
     """Over a slow line a burst comes in one chunk."""
     terminal = ready(tl_tui())
@@ -319,7 +333,7 @@ def test_ctrl_c_twice_leaves(tl_tui: Opener) -> None:
     assert not alive(engine)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGHUP, pytest.param(signal.SIGTERM, marks=thorough)])
 def test_a_signal_restores_the_terminal(tl_tui: Opener, number: signal.Signals) -> None:
     terminal = ready(tl_tui())
     (engine,) = terminal.children()
