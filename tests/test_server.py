@@ -42,6 +42,7 @@ from engine.protocol import (
     Train,
     TrainEnded,
     UndoStartOver,
+    WhenAlone,
     decode_event,
     encode,
 )
@@ -230,6 +231,26 @@ async def test_it_ends_with_its_last_client_in_mid_unit(
     assert await engine.ended(SOON)
     assert not list(place.glob("*.sock"))
     assert "waiting for the test" in engine.reason()
+
+
+async def test_without_screen_and_work_it_ends_by_itself(tmp_path: Path, place: Path) -> None:
+    """It was left running, goes on to the end of its work, and then holds the GPU no longer."""
+    engine = EngineProcess.start([*SCRIPTED, "--idle", "0"], outlives=True)
+    os.mkfifo(tmp_path / "pipe")
+    one = await opened_talk(engine, tmp_path)
+    one.send(Train(id=2, steps=3))
+    await one.until(StepTaken)
+    one.send(WhenAlone(id=3, does="go on"))
+    one.send(Step(id=4))  # a unit that waits until the pipe can be read
+    await one.until(Heartbeat)
+    await one.connection.close()
+    other = await talk(engine)  # it works and has not ended
+    await other.until(Heartbeat)
+    await other.connection.close()
+    with open(tmp_path / "pipe", "w") as pipe:
+        pipe.write("go on")
+    assert await engine.ended(SOON)
+    assert (tmp_path / "closed").exists() and list(place.iterdir()) == []
 
 
 async def test_shutdown_is_confirmed_and_done(engine: EngineProcess, tmp_path: Path) -> None:

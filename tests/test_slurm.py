@@ -14,9 +14,19 @@ from pathlib import Path
 import pytest
 
 from engine.place import place_of
+from engine.protocol import Greeted
 from engine.record import ENGINE, Record
 from engine.run_folder import written_elsewhere
+from tests.scripted_engine import ScriptedEngine
 from tests.terminal import PATIENCE, ROOT, Terminal
+from tests.workbench import (
+    ready,
+    screen_lines,
+    screen_text,
+    steps_taken,
+    wait_until,
+    workbench,
+)
 from tui import slurm
 
 TL_TUI = [sys.executable, str(ROOT / "tl_tui.py")]
@@ -109,6 +119,32 @@ def test_squeue_says_when_a_job_ends_and_that_it_is_over(commands: Path) -> None
 )
 def test_how_long_it_lasts_in_words(seconds: float, words: str) -> None:
     assert slurm.time_words(seconds) == words
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_title_says_when_the_job_ends_and_leaving_offers_the_script(
+    size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    engine = ScriptedEngine()
+    app = workbench(engine)
+    async with app.run_test(size=size) as pilot:
+        await ready(pilot)
+        ends = time.time() + 3 * 3600 + 41 * 60
+        engine.emit(Greeted(protocol=1, version="0", pid=1, job="42", job_ends=ends))
+        await wait_until(pilot, lambda: "job ends in 3 h 41" in screen_lines(app)[0])
+        await pilot.press("t")
+        await steps_taken(pilot, 1)
+        await pilot.press("q")
+        await wait_until(
+            pilot, lambda: "ends with SLURM job 42" in " ".join(screen_text(app).split())
+        )
+        await pilot.press("b")
+        await wait_until(pilot, lambda: not app.is_running)
+    (script,) = tmp_path.glob("*.sbatch")
+    assert " resume " in script.read_text()
+    assert script.name in app.parting and not engine.detached
 
 
 # --- what is said -------------------------------------------------------------------------------
