@@ -18,7 +18,7 @@ from tests.stacks import (
     step_taken,
 )
 from tui.columns import columns_of, fit
-from tui.spans import Spans
+from tui.spans import Spans, parted
 from tui.stack_lines import (
     Line,
     Picture,
@@ -605,3 +605,17 @@ def test_the_line_of_the_images_says_why_nothing_is_cached_and_where_it_is():
     state = cached_state(memory=8_000_000, file=2_649_600)
     last = drawn(state, 118, wide=True)[-1].rstrip()
     assert last.endswith("cached at layer3.1: 650/650, 11 MB, 25% on disk")
+
+
+@given(
+    st.lists(st.tuples(st.text(min_size=1, max_size=5), st.sampled_from(["brick", "dot", "text"]))),
+    st.integers(0, 30),
+)
+def test_a_parted_line_is_the_line(spans: list[tuple[str, str]], column: int) -> None:
+    def cells(part: Spans) -> list[tuple[str, str]]:
+        return [(letter, style) for text, style in part for letter in text]
+
+    left, right = parted(tuple(spans), column)
+    assert cells(left) == cells(tuple(spans))[:column]
+    assert cells(right) == cells(tuple(spans))[column:]
+    assert all(text for text, _ in (*left, *right))

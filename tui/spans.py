@@ -36,6 +36,21 @@ def dimmed(spans: Spans) -> Spans:
     return tuple((text, f"{style}+dim") for text, style in spans)
 
 
+def parted(spans: Spans, column: int) -> tuple[Spans, Spans]:
+    """The same line in two: the cells before a column, and the others."""
+    left: list[Span] = []
+    right: list[Span] = []
+    at = 0
+    for text, style in spans:
+        room = max(0, column - at)
+        if text[:room]:
+            left.append((text[:room], style))
+        if text[room:]:
+            right.append((text[room:], style))
+        at += len(text)
+    return tuple(left), tuple(right)
+
+
 def changed(before: Spans | None, after: Spans) -> tuple[int, int] | None:
     """The first changed cell and the one behind the last, or None if nothing changed."""
     if before == after:
