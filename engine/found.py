@@ -20,7 +20,7 @@ from .problem import Problem
 from .protocol import MAX_MESSAGE, PROTOCOL, Greeted, decode_event
 from .socket_path import log_path, socket_directory
 
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 """How long an engine may take to greet: it does so in any unit, but may be stopped (SIGSTOP)."""
 
 

@@ -91,12 +91,16 @@ class RowOptimizer:
 
         Rows with one rate are taken together, which changes no bit and costs fewer calls.
         """
-        rows = self.torch.param_groups
-        self.torch.param_groups = self._moving()
+        rows, moving = self.torch.param_groups, self._moving()
+        self.torch.param_groups = moving
         try:
             self.torch.step()
         finally:
             self.torch.param_groups = rows
+        if self._fused:  # its kernel writes past the versions by which the feature cache goes
+            for group in moving:
+                for parameter in group["params"]:
+                    torch.autograd.graph.increment_version(parameter)
 
     def make_room(self) -> None:
         """Make sure that the update finds the memory it works in: running out in its middle would

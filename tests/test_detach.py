@@ -146,7 +146,9 @@ def test_a_terminal_that_is_closed_leaves_the_run_going(tl_tui: Opener) -> None:
     assert engines() == [engine]
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.thorough)]
+)
 def test_a_screen_that_dies_leaves_the_run_as_was_chosen(
     tl_tui: Opener, number: signal.Signals
 ) -> None:

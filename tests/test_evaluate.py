@@ -24,6 +24,8 @@ from tui.evaluation_report import print_report
 
 __all__ = ["environment"]
 
+pytestmark = pytest.mark.xdist_group("evaluate")  # its runs are trained once
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -26,6 +26,8 @@ from tests.trained_runs import done, plain_input, plain_model, trained
 
 __all__ = ["environment"]
 
+pytestmark = pytest.mark.xdist_group("export_model")  # its runs are trained once
+
 ONNX = not onnx_file.missing()
 needs_onnx = pytest.mark.skipif(not ONNX, reason=onnx_file.missing() or "all is there")
 

@@ -34,6 +34,8 @@ from engine.run_folder import read_run
 from tests.sessions import Driven, draw_images
 from tests.test_resume import HISTORIES
 
+pytestmark = pytest.mark.xdist_group("export_script")  # its runs are trained once
+
 ROOT = Path(__file__).resolve().parent.parent
 RUFF = Path(sys.executable).with_name("ruff")
 

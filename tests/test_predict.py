@@ -21,6 +21,8 @@ from tests.trained_runs import SMALL, done, plain_input, plain_model, trained
 
 __all__ = ["environment"]
 
+pytestmark = pytest.mark.xdist_group("predict")  # its runs are trained once
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:

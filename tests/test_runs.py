@@ -17,6 +17,8 @@ from engine.record import Record
 from engine.run_folder import find_run, read_run
 from tests.sessions import draw_images
 
+pytestmark = pytest.mark.xdist_group("runs")  # its runs are trained once
+
 TL_TUI = [sys.executable, str(Path(__file__).parent.parent / "tl_tui.py")]
 SMALL = ("--weights", "none", "--image-size", "32", "--batch-size", "8", "--strategy", "last-stage")
 

@@ -42,6 +42,7 @@ from engine.protocol import (
     Train,
     TrainEnded,
     UndoStartOver,
+    Watched,
     WhenAlone,
     decode_event,
     encode,
@@ -211,6 +212,7 @@ async def test_it_ends_with_its_last_client(
     one = await opened_talk(engine, tmp_path)
     other = await talk(engine)
     await one.connection.close()
+    await other.until(lambda event: event == Watched(screens=1, steers=True))
     other.send(Pause(id=1))
     await other.until(Confirmed)  # it is still there
     await other.connection.close()

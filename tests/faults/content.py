@@ -89,7 +89,7 @@ def _hostile_images(place: Place) -> Path:
     return images
 
 
-@fault("escape sequences and markup in names, without a screen", full=30)
+@fault("escape sequences and markup in names, without a screen", full=10, like="on the screen")
 def names_without_screen(place: Place) -> None:
 
     images = _hostile_images(place)
@@ -108,7 +108,7 @@ def names_without_screen(place: Place) -> None:
     assert "no image" in done.stderr, "what was left out is named"
 
 
-@fault("escape sequences and markup in names, on the screen", full=30)
+@fault("escape sequences and markup in names, on the screen", full=10)
 def names_on_screen(place: Place) -> None:
     images = _hostile_images(place)
     command = [sys.executable, str(ROOT / "tl_tui.py"), str(images), *SMALL]
@@ -133,7 +133,7 @@ def names_on_screen(place: Place) -> None:
         assert where < 0, raw[max(0, where - 60) : where + 20]
 
 
-@fault("image bomb: few bytes, very many pixels", full=20)
+@fault("image bomb: few bytes, very many pixels", full=10)
 def image_bomb(place: Place) -> None:
     images, run = place.folder / "images", place.folder / "run"
     shutil.copytree(place.images, images)

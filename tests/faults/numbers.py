@@ -74,7 +74,7 @@ async def _talk(place: Place, **broken: str) -> tuple[EngineProcess, Talk]:
     return engine, talk
 
 
-@fault("gradient not finite at a chosen layer", full=30)
+@fault("gradient not finite at a chosen layer", full=10)
 def gradient_not_finite(place: Place) -> None:
     """The step is refused with the layer's name; when the fault is gone it trains as if nothing
     had been."""
@@ -104,7 +104,7 @@ def gradient_not_finite(place: Place) -> None:
     checkpoints_are_whole(place.folder / "run")
 
 
-@fault("out of memory in a step (RLIMIT_AS)", full=30)
+@fault("out of memory in a step (RLIMIT_AS)", full=10)
 def out_of_memory(place: Place) -> None:
     """With a random little room the step may fit or not; if not, nothing of it stays."""
 

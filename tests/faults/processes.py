@@ -82,7 +82,7 @@ def command_killed(place: Place) -> int:
     return kills
 
 
-@fault("SIGTERM, SIGUSR1, SIGHUP: a checkpoint, exit code 75", full=30)
+@fault("SIGTERM, SIGUSR1, SIGHUP: a checkpoint, exit code 75", full=10)
 def asked_to_end(place: Place) -> None:
     run = place.folder / "run"
     with train(place, run) as training:
@@ -98,7 +98,7 @@ def asked_to_end(place: Place) -> None:
     gone_on_to_the_end(place, run)
 
 
-@fault("SIGTERM to the engine itself", full=20)
+@fault("SIGTERM to the engine itself", full=10, like="SIGTERM to the command")
 def engine_asked_to_end(place: Place) -> None:
     run = place.folder / "run"
     with train(place, run) as training:
@@ -111,7 +111,7 @@ def engine_asked_to_end(place: Place) -> None:
     gone_on_to_the_end(place, run)
 
 
-@fault("engine or command stopped for a while (SIGSTOP)", full=30)
+@fault("engine or command stopped for a while (SIGSTOP)", full=10)
 def stopped_for_a_while(place: Place) -> None:
     run = place.folder / "run"
     with train(place, run) as training:
@@ -126,7 +126,7 @@ def stopped_for_a_while(place: Place) -> None:
     assert losses(run) == reference(place)
 
 
-@fault("socket file removed under way", full=20)
+@fault("socket file removed under way", full=10)
 def socket_file_removed(place: Place) -> None:
     run = place.folder / "run"
     with train(place, run) as training:

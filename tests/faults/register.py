@@ -86,16 +86,20 @@ class Fault:
     """How often it is done for docs/reliability.md."""
     do: Callable[[Place], int | None]
     """Does the harm and asserts; returns how many times it did if that is not once."""
+    like: str = ""
+    """What tries nearly the same in every run of the tests, where this is left to `--thorough`."""
 
 
 FAULTS: list[Fault] = []
 
 
-def fault(name: str, *, full: int) -> Callable[[Callable[[Place], int | None]], object]:
+def fault(
+    name: str, *, full: int, like: str = ""
+) -> Callable[[Callable[[Place], int | None]], object]:
     """Register a fault."""
 
     def register(do: Callable[[Place], int | None]) -> object:
-        FAULTS.append(Fault(name, full, do))
+        FAULTS.append(Fault(name, full, do, like))
         return do
 
     return register

@@ -47,7 +47,7 @@ def _run_is_whole(place: Place) -> None:
         journal_is_readable(config.parent)
 
 
-@fault("engine killed (SIGKILL) under the screen, R goes on", full=30)
+@fault("engine killed (SIGKILL) under the screen, R goes on", full=10, like="terminal sessions")
 def killed_under_the_screen(place: Place) -> None:
     with app(place) as terminal:
         engine = _train_for_a_while(place, terminal)
@@ -68,7 +68,9 @@ def killed_under_the_screen(place: Place) -> None:
     _run_is_whole(place)
 
 
-@fault("screen killed (SIGKILL): the run goes on, tl-tui stop ends it", full=30)
+@fault(
+    "screen killed (SIGKILL): the run goes on, tl-tui stop ends it", full=10, like="test_detach.py"
+)
 def screen_killed(place: Place) -> None:
     with app(place) as terminal:
         engine = _train_for_a_while(place, terminal)
@@ -77,7 +79,11 @@ def screen_killed(place: Place) -> None:
     _stopped(place, engine)
 
 
-@fault("SIGTERM, SIGHUP to the screen: the terminal as it was, the run goes on", full=30)
+@fault(
+    "SIGTERM, SIGHUP to the screen: the terminal as it was, the run goes on",
+    full=10,
+    like="test_detach.py",
+)
 def screen_asked_to_end(place: Place) -> None:
     with app(place) as terminal:
         engine = _train_for_a_while(place, terminal)

@@ -24,7 +24,7 @@ from tests.faults.training import (
 )
 
 
-@fault("disk full under way (tmpfs)", full=20)
+@fault("disk full under way (tmpfs)", full=10)
 def disk_full(place: Place) -> None:
     disk = place.folder / "disk"
     disk.mkdir()
@@ -52,7 +52,7 @@ def disk_full(place: Place) -> None:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-@fault("run directory removed under way", full=20)
+@fault("run directory removed under way", full=10)
 def run_directory_removed(place: Place) -> None:
     run = place.folder / "run"
     with train(place, run) as training:
@@ -68,7 +68,7 @@ def run_directory_removed(place: Place) -> None:
     assert checkpoint.read(run / "checkpoints" / "last.safetensors").about["step"] == 12
 
 
-@fault("images removed under way", full=20)
+@fault("images removed under way", full=10)
 def images_removed(place: Place) -> None:
     run, images = place.folder / "run", place.folder / "images"
     shutil.copytree(place.images, images)
@@ -89,7 +89,7 @@ def images_removed(place: Place) -> None:
     checkpoints_are_whole(run)
 
 
-@fault("images replaced by garbage under way", full=20)
+@fault("images replaced by garbage under way", full=10, like="images removed")
 def images_replaced(place: Place) -> None:
     run, images = place.folder / "run", place.folder / "images"
     shutil.copytree(place.images, images)
@@ -105,7 +105,7 @@ def images_replaced(place: Place) -> None:
     journal_is_readable(run)
 
 
-@fault("journal torn at a random byte", full=50)
+@fault("journal torn at a random byte", full=20)
 def journal_torn(place: Place) -> int:
     """A power cut: what was written since the last sync may be gone, in the middle of a line."""
     run = place.folder / "run"

@@ -13,7 +13,7 @@ import msgspec
 
 from engine.client import EngineProcess
 from engine.frames import read_frame
-from engine.protocol import Confirmed, Hello, Pause, Refused, decode_event, encode
+from engine.protocol import Confirmed, Hello, Pause, Refused, TakeOver, decode_event, encode
 from engine.strangers import MAX_COMMAND
 from tests.faults.numbers import Talk
 from tests.faults.register import SOON, Place, Skipped, fault
@@ -68,7 +68,7 @@ def garbage(place: Place) -> int:
         engine, talk, path = await _attached(place)
         try:
             reader, writer = await asyncio.open_unix_connection(str(path))
-            writer.write(encode(Hello(id=0)))
+            writer.write(encode(Hello(id=0)) + encode(TakeOver(id=1)))  # else its Pause is refused
             for number in range(1, times + 1):
                 writer.write(_garbage(place))
                 writer.write(encode(Pause(id=1000 + number)))
@@ -80,6 +80,7 @@ def garbage(place: Place) -> int:
                     answers.append(decode_event(body))
             refused = [answer for answer in answers if isinstance(answer, Refused)]
             assert all(one.reason.startswith("This is no ") for one in refused if one.id == 0)
+            talk.send(TakeOver)
             await _still_there(talk)
             writer.close()
             await _leave(engine, talk)
@@ -118,7 +119,7 @@ def oversized(place: Place) -> int:
     return 4
 
 
-@fault("client that floods, client that is silent, client that does not read", full=20)
+@fault("client that floods, client that is silent, client that does not read", full=10)
 def floods_and_silence(place: Place) -> None:
     async def drive() -> None:
         engine, talk, path = await _attached(place)
@@ -150,7 +151,7 @@ def floods_and_silence(place: Place) -> None:
     asyncio.run(drive())
 
 
-@fault("another user's process at the socket", full=20)
+@fault("another user's process at the socket", full=10)
 def another_user(place: Place) -> None:
     """The folder keeps it out; opened by mistake, the engine itself does."""
     if os.getuid() != 0:

@@ -1,4 +1,4 @@
-"""Every fault once, with a seed; `python -m tests.faults --full` does them many times."""
+"""Faults once each, with a seed; `python -m tests.faults --full` does them many times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.xdist_group("faults")  # one reference run for all
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, id=fault.name, marks=[pytest.mark.thorough] if fault.like else [])
+        for fault in FAULTS
+    ],
+)
 def test_it_survives(fault: Fault, images: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     place = Place(tmp_path_factory.mktemp("f"), images, random.Random(f"0 {fault.name} 0"))
     try:
