@@ -97,9 +97,16 @@ class _Client:
 class Server:
     """One engine: `run` works until its last client has gone, or longer if that one wished so."""
 
-    def __init__(self, socket_path: Path, log: Path, *, idle_s: float = IDLE_S) -> None:
+    def __init__(
+        self,
+        socket_path: Path,
+        log: Path,
+        *,
+        idle_s: float = IDLE_S,
+        first_client_s: float = FIRST_CLIENT_S,
+    ) -> None:
         self.log = log
-        self._idle_s = idle_s
+        self._idle_s, self._first_client_s = idle_s, first_client_s
         self._idle_since: float | None = None
         """When the work ran out; None while there is some."""
         self._alone_since = time.monotonic()
@@ -258,7 +265,7 @@ class Server:
         path = os.fspath(self._socket_path)
         listener = await asyncio.start_unix_server(self._greet, path)
         self._loop.add_reader(self._signal_reader.fileno(), self._hear_signal)
-        self._loop.call_later(FIRST_CLIENT_S, self._end_if_alone)
+        self._loop.call_later(self._first_client_s, self._end_if_unused)
         heart = self._loop.create_task(self._beat())
         await self._finished.wait()
         heart.cancel()
@@ -276,8 +283,9 @@ class Server:
         if signal.SIGTERM in self._signal_reader.recv(64):
             self._end()
 
-    def _end_if_alone(self) -> None:
-        if not self._attached():
+    def _end_if_unused(self) -> None:
+        """Nobody came, or who came has gone and nothing was trained."""
+        if not self._attached() and not self._current.trained:
             self._end()
 
     async def _beat(self) -> None:
@@ -440,7 +448,7 @@ class Server:
         if wish.does == "end":
             self._end()
         elif not self._current.trained:
-            self._loop.call_later(wish.wait, self._end_if_alone)
+            self._loop.call_later(wish.wait, self._end_if_unused)
         elif wish.does == "pause":
             self._commands.put((None, Pause(id=0)))
 
@@ -465,8 +473,8 @@ def main(arguments: list[str], make_session: SessionFactory | None = None) -> in
     """Run an engine's process. Does not return in the end, but exits with its code.
 
     Args:
-        arguments: `--socket PATH --log PATH [--parent PID] [--idle SECONDS]`; standard output and
-            error go to the log already.
+        arguments: `--socket PATH --log PATH [--parent PID] [--idle SECONDS]
+            [--first-client SECONDS]`; standard output and error go to the log already.
         make_session: Makes the session; the real one if None.
     """
     parser = argparse.ArgumentParser(prog="tl-tui engine serve")
@@ -474,6 +482,7 @@ def main(arguments: list[str], make_session: SessionFactory | None = None) -> in
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--parent", type=int)
     parser.add_argument("--idle", type=float, default=IDLE_S)
+    parser.add_argument("--first-client", type=float, default=FIRST_CLIENT_S)
     options = parser.parse_args(arguments)
     faulthandler.enable()
     for stream in (sys.stdout, sys.stderr):
@@ -484,7 +493,8 @@ def main(arguments: list[str], make_session: SessionFactory | None = None) -> in
         from .session import Session
 
         make_session = Session
-    code = Server(options.socket, options.log, idle_s=options.idle).run(make_session)
+    times = {"idle_s": options.idle, "first_client_s": options.first_client}
+    code = Server(options.socket, options.log, **times).run(make_session)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # a lost CUDA context can hang the interpreter's own way out

@@ -235,6 +235,27 @@ async def test_it_ends_with_its_last_client_in_mid_unit(
     assert "waiting for the test" in engine.reason()
 
 
+async def test_one_that_nobody_comes_to_ends(place: Path) -> None:
+    engine = EngineProcess.start([*SCRIPTED, "--first-client", "0"], outlives=True)
+    assert await engine.ended(SOON)
+    assert list(place.iterdir()) == []
+
+
+async def test_left_running_early_it_goes_on(tmp_path: Path) -> None:
+    """The time within which somebody has to come ends while it is alone, and trained."""
+    engine = EngineProcess.start([*SCRIPTED, "--first-client", "1"], outlives=True)
+    os.mkfifo(tmp_path / "pipe")
+    one = await opened_talk(engine, tmp_path)
+    one.send(Train(id=2, steps=3))
+    await one.until(StepTaken)
+    one.send(WhenAlone(id=3, does="go on"))
+    one.send(Step(id=4))  # a unit that waits until the pipe can be read
+    await one.until(lambda event: event == Confirmed(id=4))
+    await one.connection.close()
+    assert not await engine.ended(3.0)
+    engine.kill()
+
+
 async def test_without_screen_and_work_it_ends_by_itself(tmp_path: Path, place: Path) -> None:
     """It was left running, goes on to the end of its work, and then holds the GPU no longer."""
     engine = EngineProcess.start([*SCRIPTED, "--idle", "0"], outlives=True)
