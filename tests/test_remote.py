@@ -97,7 +97,8 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         server.line.cut()
         terminal.wait_for("line cut")
         taken = steps_taken()
-        terminal.press("down", "down")
+        terminal.press("down", "down", "space")
+        terminal.wait_for(r"layer4.0 +(▸ +)?→ frozen")
         terminal.wait_until(lambda: steps_taken() > taken, "steps without a line")
         terminal.wait_until(lambda: server.line.connections > before, "an attempt")
         server.line.refuses = False
@@ -105,7 +106,8 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         terminal.wait_for(r"epoch \d+ of")
         assert [one.greeted.pid for one in running_engines()] == [engine]
         terminal.wait_until(lambda: running_engines()[0].greeted.screens == 1, "no stale relay")
-        assert "[2 last stage]" in terminal.text
+        terminal.wait_for(r"layer4.0 +(▸ +)?frozen")  # it was chosen in between, and is done
+        assert "[by hand]" in terminal.text
 
         # Left running, and the screen comes back, with the command it remembered.
         terminal.press("q")

@@ -23,7 +23,7 @@ class ChoiceActions(Workbench):
 
     def wish(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
         """Want another mask, shown in the same frame; as a strategy, if it is one."""
-        if self.run_state.provisional:
+        if self.run_state.provisional or self.run_state.cut:
             self.run_state.chosen_early = True
         if self.run_state.wish(mask, what):
             self.dialogue.mask(strategy)

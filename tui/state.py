@@ -77,7 +77,8 @@ class RunState(Wishes):
         self.provisional = False
         """The stack stands there from the cache; the engine has not spoken of it yet."""
         self.chosen_early = False
-        """A mask was chosen on the stack from the cache, be it the one that stood there."""
+        """A mask was chosen without the engine: on the stack from the cache, be it the one that
+        stood there, or while the line was cut. It is asked for once the engine is there."""
         self.job_ends: float | None = None
         """When the job that the engine is in ends, in seconds since 1970, where that is known."""
         self.cut: str = ""
@@ -318,11 +319,12 @@ class RunState(Wishes):
 
     def line_cut(self, sentence: str) -> None:
         """The engine goes on and cannot be reached; what is known of it stays on the screen."""
+        if self.opened and not self.cut:  # later ones are further attempts
+            self.wanted = self.confirmed
         self.phase, self.cut = "starting", sentence
         self.running, self.busy = False, None
         self.training.died()
         self.unanswered.clear()
-        self.wanted = self.confirmed if self.opened else self.wanted
 
     def left(self) -> None:
         """This run is left for another: nothing of it stays."""
@@ -338,7 +340,8 @@ class RunState(Wishes):
         self.provisional = self.session is not None
 
     def _opened(self, event: SessionOpened) -> None:
-        keep = self.provisional and self.session is not None and self._same_owners(event)
+        early = self.provisional or self.chosen_early
+        keep = early and self.session is not None and self._same_owners(event)
         self.session, self.phase, self.question = event, "ready", None
         self.provisional = False
         self.confirmed = frozenset(event.wanted)
