@@ -55,6 +55,7 @@ ACTIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (1, ("s", "escape")),
     (1, ("w", "escape")),
     (1, ("?", "escape")),
+    (1, (":", "escape")),
     (1, ("/", "f", "c", "enter")),
     (2, ("escape",)),
 )
