@@ -129,7 +129,7 @@ def soak(
             (chosen,) = place.random.choices(keys, weights)
             _type(terminal, *chosen)
             if chosen == ("r",):
-                _take_in(terminal, place.random.random())  # it trains for a while
+                _take_in(terminal, 2 * place.random.random())  # it trains for a while
             if counted.look() > before:
                 last_step = time.monotonic()
             elif time.monotonic() - last_step > patience / 2:
