@@ -99,6 +99,7 @@ class Watched(Terminal):
         self.settle(QUIET_S)
         before = self.bytes_read
         self.press(key)
+        self.wait_until(lambda: self.bytes_read > before, f"what {key!r} changes")
         self.settle(QUIET_S)
         return self.bytes_read - before
 
