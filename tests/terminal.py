@@ -13,6 +13,7 @@ Run as a program it types keys into a command and saves pictures of what the scr
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
 import pty
@@ -280,9 +281,11 @@ class Terminal:
             os.close(self.master)
 
     def close(self) -> None:
-        """End the command if it still runs."""
+        """End the command if it still runs, and its engine, which would outlive it."""
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            for pid in (*self.children(), self.process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
             self.process.wait()
         self.hang_up()
 

@@ -105,6 +105,7 @@ def test_headless_from_photographs_to_a_checkpoint_that_holds_what_was_said(
     assert factors[0] < max(factors) > factors[-1]
 
 
+@pytest.mark.thorough
 def test_folds_over_photographs(photographs: Path, tmp_path: Path) -> None:
     lines = train(
         photographs, tmp_path, "--folds", "4", "--steps", "6", "--strategy", "feature-extraction"
@@ -159,9 +160,8 @@ def test_r_trains_to_a_result_that_can_be_looked_at(screen, tmp_path: Path) -> N
     terminal.wait_for("gradient flow")
     assert (run / "checkpoints" / "best.safetensors").exists()
     terminal.press("q")
-    terminal.settle()
-    if terminal.process.poll() is None:
-        terminal.press("enter")
+    terminal.wait_for(r"Leave\?")
+    terminal.press("q")
     assert terminal.wait_exit() == 0
     assert terminal.restored
 

@@ -23,6 +23,7 @@ ROWS = {
     "vit_b_16": 3,
 }
 SIZE = {"vit_b_16": 224}
+SLOW = ("vit_b_16", "wide_resnet50_2")
 
 
 def build(arch: str) -> tuple[nn.Module, torch.Tensor]:
@@ -31,7 +32,10 @@ def build(arch: str) -> tuple[nn.Module, torch.Tensor]:
     return model, torch.randn(2, 3, SIZE.get(arch, 64), SIZE.get(arch, 64))
 
 
-@pytest.mark.parametrize("arch", ROWS)
+@pytest.mark.parametrize(
+    "arch",
+    [pytest.param(arch, marks=[pytest.mark.thorough] if arch in SLOW else []) for arch in ROWS],
+)
 def test_prefix_then_suffix_is_the_model_at_every_cut(arch: str) -> None:
     """In eval mode, and from one state of the random generator in train mode."""
     model, images = build(arch)
