@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 
 import pytest
+from textual._styles_cache import StylesCache
 
 from engine.protocol import (
     Audit,
@@ -616,3 +618,20 @@ async def test_every_key_has_its_action():
             owner = app.main if namespace == "screen" else app
             assert callable(getattr(owner, f"action_{action.partition('(')[0]}", None)), key.action
         await asyncio.sleep(0)
+
+
+async def test_closed_screens_are_let_go_of() -> None:
+    """Textual keeps what 1,024 closed widgets drew; ours are let go of as they close."""
+    app = workbench(ScriptedEngine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        kept = []
+        for _ in range(3):
+            for key in ("question_mark", "s", "o", "w", "e", "colon") * 2:
+                await pilot.press(key)
+                await wait_until(pilot, lambda: app.screen is not app.main)
+                await pilot.press("escape")
+                await wait_until(pilot, lambda: app.screen is app.main)
+            gc.collect()
+            kept.append(sum(isinstance(one, StylesCache) for one in gc.get_objects()))
+        assert kept[2] <= kept[0] + 5, kept

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from textual._styles_cache import StylesCache
+from textual.await_complete import AwaitComplete
+
 from engine.protocol import AnyEvent, Command, Refused, RunConfig
 from tui.engine_link import EngineLink
 from tui.notices import Notices
@@ -30,6 +33,13 @@ class Covering(Workbench):
         # Else Textual would first send a screenful of blanks, twice.
         screen.drawn.enter_context(self.batch_update())
         self.push_screen(screen, lambda _: self.call_next(self._uncovered))
+
+    def pop_screen(self) -> AwaitComplete:
+        """Close the screen on top, and let go of what it drew."""
+        closed = super().pop_screen()
+        # Its keys are widgets' caches: of 1,024 closed ones Textual would keep every line.
+        StylesCache.get_inner_outer.cache_clear()
+        return closed
 
     def ask(self, command: type[Command], **fields: object) -> None:
         """Ask the engine for what the screen that is open waits for, if there is an engine."""
