@@ -241,16 +241,22 @@ async def test_one_that_nobody_comes_to_ends(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-async def test_left_running_early_it_goes_on(tmp_path: Path) -> None:
-    """The time within which somebody has to come ends while it is alone, and trained."""
-    engine = EngineProcess.start([*SCRIPTED, "--first-client", "1"], outlives=True)
-    os.mkfifo(tmp_path / "pipe")
-    one = await opened_talk(engine, tmp_path)
+async def left_working(engine: EngineProcess, folder: Path) -> Talk:
+    """A client that may leave: it has trained, and a unit waits until the pipe can be read."""
+    os.mkfifo(folder / "pipe")
+    one = await opened_talk(engine, folder)
     one.send(Train(id=2, steps=3))
     await one.until(StepTaken)
     one.send(WhenAlone(id=3, does="go on"))
-    one.send(Step(id=4))  # a unit that waits until the pipe can be read
+    one.send(Step(id=4))
     await one.until(lambda event: event == Confirmed(id=4))
+    return one
+
+
+async def test_left_running_early_it_goes_on(tmp_path: Path) -> None:
+    """The time within which somebody has to come ends while it is alone, and trained."""
+    engine = EngineProcess.start([*SCRIPTED, "--first-client", "1"], outlives=True)
+    one = await left_working(engine, tmp_path)
     await one.connection.close()
     assert not await engine.ended(3.0)
     engine.kill()
@@ -259,12 +265,7 @@ async def test_left_running_early_it_goes_on(tmp_path: Path) -> None:
 async def test_without_screen_and_work_it_ends_by_itself(tmp_path: Path, place: Path) -> None:
     """It was left running, goes on to the end of its work, and then holds the GPU no longer."""
     engine = EngineProcess.start([*SCRIPTED, "--idle", "0"], outlives=True)
-    os.mkfifo(tmp_path / "pipe")
-    one = await opened_talk(engine, tmp_path)
-    one.send(Train(id=2, steps=3))
-    await one.until(StepTaken)
-    one.send(WhenAlone(id=3, does="go on"))
-    one.send(Step(id=4))  # a unit that waits until the pipe can be read
+    one = await left_working(engine, tmp_path)
     await one.until(Heartbeat)
     await one.connection.close()
     other = await talk(engine)  # it works and has not ended

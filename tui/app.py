@@ -320,9 +320,9 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         """Ask SLURM when the job ends, if its variables do not say; show it as it nears."""
         if self.run_state.job_ends is None:
             self.run_state.job_ends = await asyncio.to_thread(job_end, job)
-        if self.run_state.job_ends is not None:
+        while self.run_state.job_ends is not None:
             self.repaint()
-            self.set_interval(JOB_REPAINT_S, self.repaint)
+            await asyncio.sleep(JOB_REPAINT_S)
 
     def action_take_over(self) -> None:
         if self.run_state.watched.steers:

@@ -9,7 +9,7 @@ from engine.problem import Problem
 
 from .preferences import load_preferences, remember
 from .remote_link import RemoteLink
-from .ssh_line import Line, open_line
+from .ssh_line import NOT_FOUND, SSH_FAILED, Line, open_line, why_none
 
 TL_TUI = "tl-tui"
 
@@ -60,14 +60,17 @@ def run_there(host: str, remote_command: str | None, *words: str) -> int:
         Its exit code.
 
     Raises:
-        Problem: there is no ssh.
+        Problem: there is no ssh, no way to the machine, or no tl-tui there.
     """
     runs = _what_runs(host, remote_command)
     command = ["ssh", "-T", "--", host, f"{runs} {shlex.join(words)}"]
     try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL).returncode
+        code = subprocess.run(command, stdin=subprocess.DEVNULL).returncode
     except OSError as error:
         raise Problem(f"ssh cannot be started ({error.strerror or error}).") from error
+    if code in (NOT_FOUND, SSH_FAILED):
+        raise Problem(why_none(host, runs, code))
+    return code
 
 
 def _what_runs(host: str, remote_command: str | None) -> str:

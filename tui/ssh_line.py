@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -123,7 +124,7 @@ def open_line(host: str, remote_command: str, *arguments: str, asks: bool) -> Li
         ours.close()
         code = process.wait()
         listener.join(1.0)
-        raise LineProblem(_why(host, remote_command, code, said))
+        raise LineProblem(why_none(host, remote_command, code, said))
     line = Line(process, ours, told, said)
     try:
         _check(told, host)
@@ -185,7 +186,8 @@ def _listen(
                 os.write(sys.stderr.fileno(), raw)
 
 
-def _why(host: str, remote_command: str, code: int, said: deque[str]) -> str:
+def why_none(host: str, remote_command: str, code: int, said: Sequence[str] = ()) -> str:
+    """Why ssh brought nobody to speak with, in a sentence, by its exit code and what was said."""
     words = said[-1].rstrip(".") if said else ""
     if code == NOT_FOUND:
         return (

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from tests.faults import content, numbers, processes, screen, storage, strangers  # noqa: F401
-from tests.faults.register import FAULTS, Place
+from tests.faults.register import FAULTS, Place, at_least_one
 from tests.faults.rows import Row, done, table
 from tests.faults.training import reference
 from tests.sessions import draw_images
@@ -19,13 +19,17 @@ from tests.sessions import draw_images
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--times", type=int, default=1, help="how often each is done, at least")
+    parser.add_argument(
+        "--times", type=at_least_one, default=1, help="how often each is done, at least"
+    )
     parser.add_argument(
         "--full", action="store_true", help="as often as docs/reliability.md has it"
     )
     parser.add_argument("--only", default="", help="faults whose name has this in it")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1, help="how many faults at the same time")
+    parser.add_argument(
+        "--jobs", type=at_least_one, default=1, help="how many faults at the same time"
+    )
     options = parser.parse_args()
     chosen = [fault for fault in FAULTS if options.only.lower() in fault.name.lower()]
     if not chosen:

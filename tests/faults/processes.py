@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 from tests.faults.register import Place, fault
 from tests.faults.training import (
@@ -31,32 +33,40 @@ def _at_random(place: Place, training: Training) -> int | None:
     return training.engine
 
 
-@fault("engine killed (SIGKILL) at a random moment", full=100)
-def engine_killed(place: Place) -> int:
-    run, kills = place.folder / "run", 0
+def _lives(place: Place, run: Path) -> Iterator[tuple[Training, int]]:
+    """The run, begun and then gone on with, each time at a random moment; with its engine.
+
+    Ends when the run has: with as many lives as the place has, before anything was saved, or done.
+    """
     for life in range(place.lives):
         saved = (run / "checkpoints" / "last.safetensors").exists()
         if life and not saved:
-            break
+            return
         with resume(place, run) if saved else train(place, run) as training:
             engine = _at_random(place, training)
             if engine is None:
-                break
-            try:
-                os.kill(engine, signal.SIGKILL)
-            except ProcessLookupError:
-                break
-            code, said = training.end()
-            done = any(line["event"] == "ended" for line in training.lines)
-            assert code == (0 if done and code == 0 else 1), (code, said)
-            assert done or "killed (SIGKILL)" in said, said
-            kills += 1
-        if not (run / "journal.jsonl").exists():
+                return
+            yield training, engine
+        if not (run / "journal.jsonl").exists() or len(losses(run)) == STEPS:
+            return
+
+
+@fault("engine killed (SIGKILL) at a random moment", full=100)
+def engine_killed(place: Place) -> int:
+    run, kills = place.folder / "run", 0
+    for training, engine in _lives(place, run):
+        try:
+            os.kill(engine, signal.SIGKILL)
+        except ProcessLookupError:
             break
-        checkpoints_are_whole(run)
-        journal_is_readable(run)
-        if len(losses(run)) == STEPS:
-            break
+        code, said = training.end()
+        done = any(line["event"] == "ended" for line in training.lines)
+        assert code == 1 or (done and code == 0), (code, said)
+        assert done or "killed (SIGKILL)" in said, said
+        kills += 1
+        if (run / "journal.jsonl").exists():
+            checkpoints_are_whole(run)
+            journal_is_readable(run)
     gone_on_to_the_end(place, run)
     return kills
 
@@ -64,20 +74,13 @@ def engine_killed(place: Place) -> int:
 @fault("command killed (SIGKILL) at a random moment", full=100)
 def command_killed(place: Place) -> int:
     run, kills = place.folder / "run", 0
-    for life in range(place.lives):
-        saved = (run / "checkpoints" / "last.safetensors").exists()
-        if life and not saved:
-            break
-        with resume(place, run) if saved else train(place, run) as training:
-            engine = _at_random(place, training)
-            if engine is None:
-                break
-            training.process.kill()
-            kills += 1
-            assert ends(engine), "the engine outlived the command"
-        if not (run / "journal.jsonl").exists() or len(losses(run)) == STEPS:
-            break
-        assert (run / "checkpoints" / "last.safetensors").exists(), "it saves before it ends"
+    for training, engine in _lives(place, run):
+        training.process.kill()
+        kills += 1
+        assert ends(engine), "the engine outlived the command"
+        if (run / "journal.jsonl").exists() and len(losses(run)) < STEPS:
+            last = run / "checkpoints" / "last.safetensors"
+            assert last.exists(), "it saves before it ends"
     gone_on_to_the_end(place, run)
     return kills
 

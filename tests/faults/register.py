@@ -15,6 +15,18 @@ SOON = float(os.environ.get("TL_TUI_TEST_PATIENCE", "120"))
 """Seconds within which a condition has to come true; far more than it ever takes."""
 
 
+def at_least_one(word: str) -> int:
+    """A number of a command line, for argparse.
+
+    Raises:
+        ValueError: it is none, or less than 1.
+    """
+    number = int(word)
+    if number < 1:
+        raise ValueError(word)
+    return number
+
+
 class Skipped(Exception):
     """The fault cannot be done here; the text says why."""
 

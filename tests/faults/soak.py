@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.register import Place
+from tests.faults.register import Place, at_least_one
 from tests.faults.training import SMALL
 from tests.sessions import draw_images
 from tests.terminal import ROOT, Terminal
@@ -179,7 +179,7 @@ def growth(samples: list[Sample]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=at_least_one, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
