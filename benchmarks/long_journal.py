@@ -20,8 +20,9 @@ from pathlib import Path
 
 import msgspec
 
+from engine.journal_lines import step_fields
 from engine.protocol import LayerMeasurement, RunConfig, StepTaken
-from engine.record import JOURNAL, Record, step_fields
+from engine.record import JOURNAL, Record
 from engine.run_folder import read_run
 from tests.stacks import resnet18_stack
 

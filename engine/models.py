@@ -277,19 +277,49 @@ def build(
         ModelProblem: the model has no linear head to replace.
     """
     torch.manual_seed(seed)
-    model = _build(arch, num_classes=1000, image_size=image_size if not weights.state else None)
+    model = None if weights.state is None else _built_empty(arch, weights.state)
+    if model is None:
+        size = image_size if weights.state is None else None
+        model = _build(arch, num_classes=1000, image_size=size)
+        if weights.state is not None:
+            _copy_what_fits(weights.state, model)
     name, old = _find_head(model)
-    if weights.state is not None:
-        own = model.state_dict()
-        with torch.no_grad():
-            for key, value in weights.state.items():
-                if key in own and own[key].shape == value.shape:
-                    own[key].copy_(value)  # upcasts half precision
     torch.manual_seed(seed)
     head = nn.Linear(old.in_features, num_classes)
     parent, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(parent), leaf, head)
     return BuiltModel(model, head, name)
+
+
+def _built_empty(arch: str, state: dict[str, Tensor]) -> nn.Module | None:
+    """The model with this state, without drawing the random numbers it would replace; None if the
+    state is not all of it but the head."""
+    model = _build(arch, num_classes=1000, image_size=None, meta=True)
+    head = f"{_find_head(model)[0]}."
+    own = model.state_dict()
+    lacking = [
+        name
+        for name, value in own.items()
+        if not name.startswith(head)
+        and not name.endswith("num_batches_tracked")  # files from before PyTorch 0.4.1 lack it
+        and (name not in state or state[name].shape != value.shape)
+    ]
+    if lacking or any(name not in own for name, _ in model.named_buffers()):
+        return None
+    model = model.to_empty(device="cpu")
+    for name, value in model.named_buffers():
+        if name not in state:
+            value.zero_()
+    _copy_what_fits(state, model)
+    return model
+
+
+def _copy_what_fits(state: dict[str, Tensor], model: nn.Module) -> None:
+    own = model.state_dict()
+    with torch.no_grad():
+        for name, value in state.items():
+            if name in own and own[name].shape == value.shape:
+                own[name].copy_(value)  # upcasts half precision
 
 
 def _build(arch: str, *, num_classes: int, image_size: int | None, meta: bool = False) -> nn.Module:

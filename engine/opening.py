@@ -6,7 +6,6 @@ be wrong with what the user asked for is found here, before anything is trained.
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import time
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import msgspec
 import torch
-import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
@@ -50,6 +48,7 @@ from .recipe import check_recipe, recipe_of
 from .record import check_run_dir, default_run_dir
 from .stack import Stack
 from .trainer import Trainer
+from .warm_up import warm_up
 
 CALIBRATION_IMAGES = 128
 """Training images from which random weights' BatchNorm statistics are estimated, at most."""
@@ -205,8 +204,8 @@ def open_session(
     if not config.describe_only:
         stage = _Stage("warm-up", emit)
         yield None
-        _warm_up(model, stack, wanted, device, (batch_size, 3, image_size, image_size))
-        stage.done("one step on a copy")
+        shape = (batch_size, 3, image_size, image_size)
+        stage.done(warm_up(model, stack, wanted, device, shape))
         yield None
 
     torch.manual_seed(config.seed)  # dropout draws from here on, however the model came to be
@@ -362,28 +361,3 @@ def _v2_as_features(weights: Weights, strategy: str | None) -> bool:
         and weights.entry is not None
         and weights.entry.name == "IMAGENET1K_V2"
     )
-
-
-def _warm_up(
-    model: nn.Module,
-    stack: Stack,
-    wanted: freezing.Mask,
-    device: ChosenDevice,
-    shape: tuple[int, int, int, int],
-) -> None:
-    """One step on a copy, so that the first real one is quick and its timing true."""
-    twin = copy.deepcopy(model)
-    if not device.accelerator:
-        # On the CPU nothing is compiled per shape: the price of the frozen layers can be saved.
-        for index, owner in enumerate(stack.owners):
-            for parameter in twin.get_submodule(owner.name).parameters(recurse=False):
-                parameter.requires_grad_(index in wanted)
-    random = torch.get_rng_state()
-    loss = F.cross_entropy(
-        twin(torch.zeros(shape, device=device.device)),
-        torch.zeros(shape[0], dtype=torch.int64, device=device.device),
-    )
-    if loss.requires_grad:
-        loss.backward()
-    float(loss.detach())  # waits for the device
-    torch.set_rng_state(random)

@@ -19,7 +19,6 @@ from typing import Any, TextIO
 from . import __version__, strict_json
 from .place import place
 from .problem import Problem
-from .protocol import LayerMeasurement, RowInfo, StepTaken
 
 FORMAT = 2
 """Version of the run directory's format; in `config.json`. 2 has what a resume needs."""
@@ -225,31 +224,3 @@ def _boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
-
-
-def step_fields(rows: tuple[RowInfo, ...], step: StepTaken) -> dict[str, Any]:
-    """A step as the journal and `train --json` write it; `layers` only if it was measured."""
-    fields: dict[str, Any] = {
-        "step": step.step,
-        "loss": step.loss,
-        "correct": step.correct,
-        "batch": step.batch,
-        "seconds": round(step.seconds, 6),
-        "lr_factor": round(step.lr_factor, 9),
-    }
-    if step.rows:
-        fields["layers"] = [
-            _layer_fields(row.name, measured) for row, measured in zip(rows, step.rows, strict=True)
-        ]
-    return fields
-
-
-def _layer_fields(name: str, measured: LayerMeasurement) -> dict[str, Any]:
-    return {
-        "name": name,
-        "reach": measured.reach,
-        "grad_norm": measured.grad_norm,
-        "weight_norm": measured.weight_norm,
-        "update_ratio": measured.update_ratio,
-        "nonfinite": measured.nonfinite,
-    }

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import msgspec
 
-from . import freezing, memory_limit, price_model
+from . import freezing, memory_limit
 from .course import Course, Mask
 from .feature_telling import FeatureTelling
 from .folds import CrossValidation
+from .journal_lines import step_fields
 from .keeping import Keeping
 from .not_applied import not_applied
 from .opened import Opened
+from .pricing import Pricing
 from .problem import Problem
 from .protocol import (
     AnyCommand,
@@ -31,7 +33,6 @@ from .protocol import (
     Evaluate,
     MeasurePrice,
     Pause,
-    PriceMeasured,
     RangeTested,
     Refused,
     RestoreLayer,
@@ -45,7 +46,6 @@ from .protocol import (
     ShowResults,
     StartOver,
     Step,
-    StepTaken,
     TestRange,
     Train,
     TrainBegan,
@@ -55,13 +55,13 @@ from .protocol import (
 )
 from .range_test import check_range_test, range_test
 from .recipe import check_recipe
-from .record import Record, step_fields
+from .record import Record
 from .refused_step import StepRefused
 from .restarting import Restarting
 from .side_work import SideWork
 from .starts import Starts
 from .steering import Steering
-from .trainer import StepResult
+from .step_telling import step_taken
 from .validation import Skipped, Validation
 
 FOLDS = "cross-validation"
@@ -106,8 +106,8 @@ class Run:
         self._side = SideWork()
         self._between: Iterator[None] | None = None
         """What has to be done before training takes its next step."""
+        self.pricing = Pricing(opened, emit)
         self._price_wanted = False
-        self._price: PriceMeasured | None = None
 
     # --- commands -------------------------------------------------------------------------------
 
@@ -155,13 +155,13 @@ class Run:
                     raise Problem("A step is waiting already.")
                 self._need_no_folds()
                 self.steering.enter_phase()
-                self._need_memory(self.course.wanted)
+                self.pricing.need_memory(self.course.wanted)
                 waiting = (command.id, self.course.wanted, self.steering.strategy)
                 self._waiting_steps.append(waiting)
             case Train():
                 self._need_no_folds()
                 self.steering.enter_phase()
-                self._need_memory(self.course.wanted)
+                self.pricing.need_memory(self.course.wanted)
                 self._train(command.steps)
             case Pause():
                 self._pause()
@@ -248,15 +248,6 @@ class Run:
                 "A cross-validation runs and has the model to itself; wait, or stop it on its "
                 "screen (: Cross-validate, p)."
             )
-
-    def _need_memory(self, mask: Mask) -> None:
-        """Refuse what could not fit: on the CPU the system would kill the engine instead."""
-        if self._price is None or self.trainer.device.type != "cpu":
-            return
-        parents = [owner.parents for owner in self.opened.stack.owners]
-        needed = price_model.predict(self._price, parents, mask).peak_bytes
-        if sentence := memory_limit.refusal(int(needed), memory_limit.memory()):
-            raise Problem(sentence)
 
     # --- work -----------------------------------------------------------------------------------
 
@@ -358,7 +349,7 @@ class Run:
             changed = mask != self.trainer.applied
             try:
                 if changed:
-                    self._need_memory(mask)
+                    self.pricing.need_memory(mask)
                 # A layer that has just been thawed is looked at before its turn.
                 last = course.step + 1 == course.train_to
                 measured = changed or last or every == 1 or course.step % every == 0
@@ -430,40 +421,18 @@ class Run:
         self.starts.took_step()
         course.took_step()
         self.skipped.tell(result.batch, "train")
-        event = self._step_event(result, mask, factor)
+        event = step_taken(result, course, mask, factor)
         fields = step_fields(self.opened.event.stack.rows, event)
         self.record.note("step", start=course.start, **fields)
         self.emit(event)
 
     def _tell_not_applied(self, refused: StepRefused, mask: Mask, command: int = 0) -> None:
         event = not_applied(
-            refused, self.opened, self.course, self._price, mask=mask, command=command
+            refused, self.opened, self.course, self.pricing.measured, mask=mask, command=command
         )
         self.record.note("step_not_applied", **msgspec.structs.asdict(event))
         self.record.sync()
         self.emit(event)
-
-    def _step_event(self, result: StepResult, mask: Mask, factor: float) -> StepTaken:
-        seen = result.measurement
-        return StepTaken(
-            start=self.course.start,
-            step=self.course.step,
-            epoch=result.batch.epoch,
-            loss=result.loss,
-            correct=result.correct,
-            batch=len(result.batch.labels),
-            seconds=result.seconds,
-            mask=tuple(sorted(mask)),
-            forward_ms=seen.forward_ms if seen else None,
-            backward_ms=seen.backward_ms if seen else None,
-            update_ms=seen.update_ms if seen else None,
-            rows=seen.rows if seen else (),
-            owners=seen.owners if seen else (),
-            memory_used=result.memory_used,
-            cached_rows=result.cached_rows,
-            lr_factor=factor,
-            seconds_left=self.course.seconds_left,
-        )
 
     def _end_training(self, reason: str) -> None:
         course = self.course
@@ -487,25 +456,7 @@ class Run:
 
     def _put_price(self) -> None:
         self._price_wanted = True
-        self._side.put("measuring the price", self._measure_price(), idle=True)
-
-    def _measure_price(self) -> Iterator[None]:
-        from .price import measure_price
-
-        event, recipe = self.opened.event, self.trainer.recipe
-        units: Iterator[PriceMeasured | None] = measure_price(
-            self.opened.stack,
-            self.trainer.device,
-            batch_shape=(event.batch_size, 3, event.image_size, event.image_size),
-            classes=len(event.classes),
-            optimizer=recipe.optimizer,
-            precision=recipe.precision,
-        )
-        for price in units:
-            if price is not None:
-                self._price = price
-                self.emit(price)
-            yield
+        self._side.put("measuring the price", self.pricing.measure(), idle=True)
 
     # --- the journal ----------------------------------------------------------------------------
 

@@ -3,17 +3,16 @@
 The server asks `work()` for one unit at a time and looks at the commands in between: a stage of
 opening, a train step, a batch of the yardstick. So everything long can be paused and stopped.
 
-torch is imported by the first stage of opening, not by this module: the socket answers before.
+torch is not imported by this module: the socket answers before it is there.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import errands, tensorboard
+from . import errands, tensorboard, torch_import
 from .problem import Problem
 from .protocol import (
     AnyCommand,
@@ -151,10 +150,9 @@ class Session:
             tensorboard.require()
         self.emit(LoadingProgressed(stage="torch", done=False))
         yield None
-        began = time.perf_counter()
+        seconds = torch_import.finish()
         from .opening import open_session, torch_versions
 
-        seconds = time.perf_counter() - began
         detail = torch_versions()
         self.emit(LoadingProgressed(stage="torch", done=True, detail=detail, seconds=seconds))
         yield from open_session(config, self.emit, goes_on=resumes)

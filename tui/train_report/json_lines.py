@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from engine import strict_json
+from engine.journal_lines import step_fields
 from engine.protocol import (
     AnyEvent,
     CheckpointSaved,
@@ -26,7 +27,6 @@ from engine.protocol import (
     TrainEnded,
     Validated,
 )
-from engine.record import step_fields
 from engine.scores import balanced_accuracy, interval
 
 from .. import exit_codes

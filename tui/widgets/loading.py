@@ -13,7 +13,7 @@ DOING = {
     "data": "looking through the images",
     "weights": "reading the pretrained weights",
     "calibration": "estimating BatchNorm statistics",
-    "warm-up": "one step on a copy, so that the first is quick",
+    "warm-up": "a step on the side, so that the first is quick",
 }
 
 
