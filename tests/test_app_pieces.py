@@ -27,6 +27,7 @@ from tui.stack_view import Target
 from tui.state import RunState
 from tui.widgets.painted_lines import PaintedLines, clipped, fitted, line, line_width
 from tui.widgets.title_line import short_reason
+from tui.wishes import MOST_UNDO, Wishes
 
 STACK = resnet18_stack()
 
@@ -275,3 +276,14 @@ class TestLines:
         assert [(region.x, region.y, region.width, region.height) for region in asked] == [
             (5, 0, 1, 1)
         ]
+
+
+def test_the_oldest_wishes_are_forgotten() -> None:
+    wishes = Wishes()
+    for number in range(MOST_UNDO + 5):
+        assert wishes.wish(frozenset({number}), "")
+    undone = 0
+    while wishes.undo() is not None:
+        undone += 1
+    assert undone == MOST_UNDO
+    assert wishes.wanted == {4}

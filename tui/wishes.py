@@ -31,6 +31,8 @@ class RestoreEntry:
     what: str
 
 
+MOST_UNDO = 1000
+"""Older wishes cannot be taken back: a mask of a large model takes kilobytes."""
 UndoEntry = MaskChange | StartOverEntry | RestoreEntry
 
 
@@ -56,6 +58,7 @@ class Wishes:
         if mask == self.wanted:
             return False
         self.undo_list.append(MaskChange(self.wanted, mask, what))
+        del self.undo_list[:-MOST_UNDO]
         self.redo_list.clear()
         self.wanted, self.planned_why = mask, ""
         return True
