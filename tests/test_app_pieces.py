@@ -280,8 +280,8 @@ class TestLines:
 
 def test_the_oldest_wishes_are_forgotten() -> None:
     wishes = Wishes()
-    for number in range(MOST_UNDO + 5):
-        assert wishes.wish(frozenset({number}), "")
+    for owner in range(MOST_UNDO + 5):
+        assert wishes.wish(frozenset({owner}), "")
     undone = 0
     while wishes.undo() is not None:
         undone += 1
