@@ -305,7 +305,8 @@ def _cropped(image: Image.Image, preset: ImageClassification) -> Tensor:
         resized = functional.resize(
             image, preset.resize_size, preset.interpolation, antialias=preset.antialias
         )
-        return functional.pil_to_tensor(functional.center_crop(resized, preset.crop_size))
+        cut = functional.center_crop(resized, preset.crop_size)
+        return functional.pil_to_tensor(cut).contiguous()  # kept as what is made of it is laid out
 
     return _made(crop, image)
 
