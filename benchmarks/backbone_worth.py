@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from demo_data import weights_file
 from demo_data.backbone.teacher import Teacher, TeacherMissing
 from engine import models
+from engine.calibration import calibrate
 
 from . import backbone_sets
 from .backbone_sets import PictureSet
@@ -216,7 +217,7 @@ def measure(job: dict) -> dict[str, float]:
     images = normalised(images)
     if row == "random":
         model = backbone(None, seed, classes)
-        models.calibrate(model, images[split[0]].split(BATCH * 2))
+        calibrate(model, images[split[0]].split(BATCH * 2))
         values = torch.zeros(len(images), 512)
         for part in split:  # not all pictures of a large set stand on a side
             values[part] = features(without_head(model), images[part])

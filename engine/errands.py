@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from . import torch_import
 from .protocol import AnyEvent, Errand, EvaluateData, ExportModel, ExportScript, Predict
 
 
@@ -16,6 +17,8 @@ def begin(command: Errand) -> Iterator[AnyEvent | None]:
     Raises:
         Problem: at any unit; what was asked for cannot be done.
     """
+    if not isinstance(command, ExportScript):  # which needs no torch
+        torch_import.finish()  # two threads that import it meet it half imported
     match command:  # the imports are part of the first unit
         case Predict():
             from .predicting import predict

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ from .problem import Problem
 
 DOWNLOAD_SECONDS = 600.0
 """Wall-clock limit of a download; name look-ups ignore the socket's own."""
+COUNTERS = "num_batches_tracked"
+"""What files of before 2018 lack of BatchNorms."""
 
 
 class ModelProblem(Problem):
@@ -187,15 +189,10 @@ def _from_file(arch: str, path: Path) -> Weights:
         raise ModelProblem(f"--weights {path}: there is no such file.")
     state = _read_state(path)
     entries = list(torchvision.models.get_model_weights(arch))
-    reference = _build(arch, num_classes=1000, image_size=None, meta=True)
+    reference = _outline(arch)
     head = _find_head(reference)[0]
-    wanted = {
-        name: value.shape
-        for name, value in reference.state_dict().items()
-        if not name.startswith(f"{head}.")
-    }
-    counters = "num_batches_tracked"  # which files of before 2018 lack
-    missing = [n for n in wanted if n not in state and not n.endswith(counters)]
+    wanted = _body(reference, head)
+    missing = [n for n in wanted if n not in state and not n.endswith(COUNTERS)]
     surplus = [n for n in state if n not in wanted and not n.startswith(f"{head}.")]
     wrong = [name for name in wanted if name in state and state[name].shape != wanted[name]]
     if missing or wrong or surplus:
@@ -277,12 +274,10 @@ def build(
         ModelProblem: the model has no linear head to replace.
     """
     torch.manual_seed(seed)
-    model = None if weights.state is None else _built_empty(arch, weights.state)
-    if model is None:
-        size = image_size if weights.state is None else None
-        model = _build(arch, num_classes=1000, image_size=size)
-        if weights.state is not None:
-            _copy_what_fits(weights.state, model)
+    if weights.state is None:
+        model = _build(arch, num_classes=1000, image_size=image_size)
+    else:
+        model = _built_for(arch, weights.state)
     name, old = _find_head(model)
     torch.manual_seed(seed)
     head = nn.Linear(old.in_features, num_classes)
@@ -291,27 +286,44 @@ def build(
     return BuiltModel(model, head, name)
 
 
-def _built_empty(arch: str, state: dict[str, Tensor]) -> nn.Module | None:
-    """The model with this state, without drawing the random numbers it would replace; None if the
-    state is not all of it but the head."""
-    model = _build(arch, num_classes=1000, image_size=None, meta=True)
-    head = f"{_find_head(model)[0]}."
-    own = model.state_dict()
-    lacking = [
-        name
-        for name, value in own.items()
-        if not name.startswith(head)
-        and not name.endswith("num_batches_tracked")  # files from before PyTorch 0.4.1 lack it
-        and (name not in state or state[name].shape != value.shape)
-    ]
-    if lacking or any(name not in own for name, _ in model.named_buffers()):
-        return None
-    model = model.to_empty(device="cpu")
-    for name, value in model.named_buffers():
-        if name not in state:
-            value.zero_()
+def _built_for(arch: str, state: dict[str, Tensor]) -> nn.Module:
+    """The model with this state; random numbers are drawn only if the state lacks something
+    besides the head, which is replaced."""
+    model = _outline(arch)
+    body = _body(model, _find_head(model)[0])
+    kept = model.state_dict()
+    lacking = any(
+        (name not in state and not name.endswith(COUNTERS))
+        or (name in state and state[name].shape != shape)
+        for name, shape in body.items()
+    )
+    if lacking or any(name not in kept for name, _ in model.named_buffers()):
+        model = _build(arch, num_classes=1000, image_size=None)
+    elif any(parameter.is_meta for parameter in model.parameters()):
+        model = model.to_empty(device="cpu")
+        for name, value in model.named_buffers():
+            if name not in state:
+                value.zero_()
     _copy_what_fits(state, model)
     return model
+
+
+def _outline(arch: str) -> nn.Module:
+    """The model for its names and shapes: on the meta device, where nothing is drawn."""
+    try:
+        with torch.device("meta"):
+            return _build(arch, num_classes=1000, image_size=None)
+    except NotImplementedError:  # a RegNet computes its widths with tensors
+        return _build(arch, num_classes=1000, image_size=None)
+
+
+def _body(model: nn.Module, head: str) -> dict[str, torch.Size]:
+    """Name and shape of everything in a state but the head."""
+    return {
+        name: value.shape
+        for name, value in model.state_dict().items()
+        if not name.startswith(f"{head}.")
+    }
 
 
 def _copy_what_fits(state: dict[str, Tensor], model: nn.Module) -> None:
@@ -322,14 +334,13 @@ def _copy_what_fits(state: dict[str, Tensor], model: nn.Module) -> None:
                 own[name].copy_(value)  # upcasts half precision
 
 
-def _build(arch: str, *, num_classes: int, image_size: int | None, meta: bool = False) -> nn.Module:
+def _build(arch: str, *, num_classes: int, image_size: int | None) -> nn.Module:
     options: dict[str, object] = {"num_classes": num_classes}
     if image_size is not None and fixed_image_size(arch):
         options["image_size"] = image_size
     if arch in ("googlenet", "inception_v3"):
         options |= {"aux_logits": False, "init_weights": True}
-    with torch.device("meta" if meta else "cpu"):
-        return torchvision.models.get_model(arch, weights=None, **options)
+    return torchvision.models.get_model(arch, weights=None, **options)
 
 
 def fixed_image_size(arch: str) -> bool:
@@ -379,39 +390,3 @@ def transform_words(preset: ImageClassification) -> dict[str, object]:
         "mean": list(preset.mean),
         "std": list(preset.std),
     }
-
-
-# --- random weights -----------------------------------------------------------------------------
-
-
-def calibrate(model: nn.Module, batches: Iterable[Tensor]) -> int:
-    """Estimate every BatchNorm's statistics from images, for a model with random weights.
-
-    A frozen BatchNorm in eval mode with untouched statistics lets activations explode: first loss
-    7 for resnet50, 36,000 for resnet152. Nothing but the statistics is changed.
-
-    Args:
-        model: On its device.
-        batches: Images [N, 3, size, size].
-
-    Returns:
-        How many images were used.
-    """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a cumulative mean over all batches
-        norm.train()
-    seen = 0
-    with torch.no_grad():
-        for images in batches:
-            model(images)
-            seen += len(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    for module, mode in training.items():
-        module.training = mode
-    return seen

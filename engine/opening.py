@@ -21,6 +21,7 @@ from torch import Tensor, nn
 import demo_data
 
 from . import freezing, memory_limit, models
+from .calibration import calibrate
 from .data import (
     DataProblem,
     Decoder,
@@ -188,7 +189,7 @@ def open_session(
     if calibrated and not weights.pretrained and not config.describe_only:
         stage = _Stage("calibration", emit)
         images = _calibration_images(folder, decoder, batch_size, config.seed, device)
-        seen = models.calibrate(model, images)
+        seen = calibrate(model, images)
         sentence = f"BatchNorm statistics estimated from {seen} training images"
         stage.done(sentence)
         notes.append(f"{sentence}, because the weights are random.")

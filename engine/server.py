@@ -247,6 +247,13 @@ class Server:
         if not self._reception.attached() and not self._current.trained:
             self.end()
 
+    def _end_if_idle(self) -> None:
+        idle_since = self._idle_since
+        if idle_since is not None and not self._reception.attached():
+            if time.monotonic() - max(idle_since, self._reception.alone_since) > self._idle_s:
+                print("It had no screen and no work any more: it ends by itself.")
+                self.end()
+
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
@@ -274,13 +281,6 @@ class Server:
             self._loop.call_later(wish.wait, self._end_if_unused)
         elif wish.does == "pause":
             self._commands.put((None, Pause(id=0)))
-
-    def _end_if_idle(self) -> None:
-        idle_since = self._idle_since
-        if idle_since is not None and not self._reception.attached():
-            if time.monotonic() - max(idle_since, self._reception.alone_since) > self._idle_s:
-                print("It had no screen and no work any more: it ends by itself.")
-                self.end()
 
 
 def _die_with(parent: int) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import torch
 
 from . import freezing, models
+from .calibration import calibrate
 from .course import Mask
 from .data import TrainBatches
 from .defaults import defaults
@@ -159,7 +160,7 @@ class Starts:
         count = max(1, min(CALIBRATION_IMAGES, len(opened.folder.train)) // event.batch_size)
         if any(owner.keeps_statistics for owner in opened.stack.owners):
             images = (batches.take().images.to(trainer.device) for _ in range(count))
-            models.calibrate(trainer.model, images)
+            calibrate(trainer.model, images)
         torch.manual_seed(config.seed)
         began = trainer.snapshot()
         trainer.restore(kept)

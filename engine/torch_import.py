@@ -17,6 +17,7 @@ class _Import(threading.Thread):
         super().__init__(name="import of torch", daemon=True)
         self.began = time.perf_counter()
         self.seconds = 0.0
+        self.error: Exception | None = None
 
     def run(self) -> None:
         collects = gc.isenabled() and "torch" not in sys.modules
@@ -25,8 +26,8 @@ class _Import(threading.Thread):
         try:
             import torch  # noqa: F401
             import torchvision  # noqa: F401
-        except Exception:
-            return  # who needs them imports them again, and says what is wrong
+        except Exception as error:  # kept: a second try of torch fails with another, misleading one
+            self.error = error
         finally:
             if collects:
                 gc.freeze()  # modules stay: no step is held up by going through them again
@@ -46,8 +47,14 @@ def begin() -> None:
 
 
 def finish() -> float:
-    """Wait until both are imported; returns the seconds since it began."""
+    """Wait until both are imported; returns the seconds since it began.
+
+    Raises:
+        Exception: what the import itself raised, be it of a library that torch does not find.
+    """
     begin()
     assert _running is not None
     _running.join()
+    if _running.error is not None:
+        raise _running.error
     return _running.seconds

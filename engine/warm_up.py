@@ -53,11 +53,11 @@ def _step_on_a_copy(
 ) -> None:
     """All of a step, with a whole batch in train mode: kernels are chosen, or compiled, for it."""
     twin = copy.deepcopy(model)
-    random = torch.get_rng_state()
-    loss = F.cross_entropy(
-        twin(torch.zeros(shape, device=device.device)),
-        torch.zeros(shape[0], dtype=torch.int64, device=device.device),
-    )
-    loss.backward()
-    float(loss.detach())  # waits for the device
-    torch.set_rng_state(random)
+    where = device.device
+    with torch.random.fork_rng([where] if where.type == "cuda" else []):
+        loss = F.cross_entropy(
+            twin(torch.zeros(shape, device=where)),
+            torch.zeros(shape[0], dtype=torch.int64, device=where),
+        )
+        loss.backward()
+        float(loss.detach())  # waits for the device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 import demo_data
 from demo_data.backbone import distil, export
 from engine import fetch, models
+from engine.calibration import calibrate
 from engine.problem import Problem
 
 
@@ -98,6 +100,38 @@ def test_files_as_they_come(form: str, state: dict, tmp_path: Path) -> None:
     weight = model.layer3[0].conv1.weight  # type: ignore[union-attr, index]
     assert weight.dtype == torch.float32
     torch.testing.assert_close(weight, state["layer3.0.conv1.weight"], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "arch", ["resnet18", "regnet_y_400mf", "mobilenet_v3_small", "densenet121", "googlenet"]
+)
+@pytest.mark.parametrize("lacking", ["nothing", "counters", "a layer"])
+def test_the_model_is_that_of_the_file_to_the_bit(arch: str, lacking: str, tmp_path: Path) -> None:
+    options = {"init_weights": True} if arch == "googlenet" else {}
+    torch.manual_seed(7)
+    reference = torchvision.models.get_model(arch, weights=None, **options)
+    state = {n: t for n, t in reference.state_dict().items() if not n.startswith("aux")}
+    if lacking == "counters":
+        state = {n: t for n, t in state.items() if not n.endswith(models.COUNTERS)}
+    given = dict(state)
+    if lacking == "a layer":
+        del given[next(iter(given))]
+    torch.save(given, tmp_path / "w.pth")
+    if lacking == "a layer":
+        with pytest.raises(Problem, match="is missing"):
+            chosen(str(tmp_path / "w.pth"), arch=arch)
+        weights = dataclasses.replace(chosen("none", arch=arch), state=given)
+    else:
+        weights = chosen(str(tmp_path / "w.pth"), arch=arch)
+    made = models.build(arch, weights, num_classes=3, image_size=None, seed=0)
+    own = {n: t for n, t in made.model.state_dict().items() if not n.startswith(made.head_name)}
+    assert all(torch.equal(own[name], given[name]) for name in own if name in given)
+    rest = [own[name] for name in own if name not in given]
+    assert all(torch.isfinite(tensor).all() for tensor in rest)
+    if lacking == "a layer":  # it is drawn, not left as memory happened to be
+        again = models.build(arch, weights, num_classes=3, image_size=None, seed=0)
+        assert all(torch.equal(t, again.model.state_dict()[n]) for n, t in own.items())
+        assert any(tensor.float().std() > 0 for tensor in rest)
 
 
 def test_files_that_are_no_weights(state: dict, tmp_path: Path) -> None:
@@ -239,7 +273,7 @@ def test_calibration_makes_random_weights_sane() -> None:
     model.eval()
     with torch.no_grad():
         wild = model(images).abs().max()
-    assert models.calibrate(model, [images[:8], images[8:]]) == 16
+    assert calibrate(model, [images[:8], images[8:]]) == 16
     assert not any(module.training for module in model.modules())
     assert all(torch.equal(state[name], p) for name, p in model.named_parameters())
     assert all(m.momentum == 0.1 for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))

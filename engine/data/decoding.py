@@ -149,7 +149,7 @@ def normalised(pixels: Tensor, preset: ImageClassification) -> Tensor:
     The preset's own arithmetic, to the bit, but in NumPy: torch's would bring a team of OpenMP
     threads to every thread that decodes, and take the cores from the step that runs.
     """
-    floats = np.true_divide(pixels.numpy(), np.float32(255))
+    floats = np.true_divide(pixels.numpy(), 255, dtype=np.float32)
     floats -= np.asarray(preset.mean, np.float32)[:, None, None]
     floats /= np.asarray(preset.std, np.float32)[:, None, None]
     return torch.from_numpy(floats)
