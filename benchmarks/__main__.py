@@ -4,7 +4,8 @@
 
 Prints a table and writes it as JSON. Every figure is a ratio of two things that were measured in
 turn in this run, the median of many, with its quartiles; peers come from the registry, into
-environments of their own.
+environments of their own. A table that was begun on the same machine is gone on with: of other
+rows than those asked for, it keeps what it has.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--out {out}: there is no folder {out.parent}")
     found: list[dict] = []
     head = machine()
+    kept = measured_before(out, head, {row.name for row in rows}) if out is not None else []
     print(f"{head['device']} · {head['processor']} · load {head['load'][0]:.1f} at the beginning")
     with tempfile.TemporaryDirectory(prefix="tl-tui-bench-") as scratch:
         bench = Bench(
@@ -76,10 +78,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not failure:
                 print(f"  {row.name}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
             if out is not None:  # after every row: a long run may be ended
-                out.write_text(json.dumps({**head, "rows": found}, indent=1) + "\n")
+                out.write_text(
+                    json.dumps({**head, "rows": in_order(kept + found)}, indent=1) + "\n"
+                )
     missed = [line for line in found if line["reached"] is False]
     print(f"{len(found)} figures; {len(missed)} above what they are to reach.")
     return 1 if failed else 0
+
+
+def measured_before(out: Path, head: dict, again: set[str]) -> list[dict]:
+    """The rows of a table that were measured before on this machine, but those measured again."""
+    try:
+        before = json.loads(out.read_text())
+    except (OSError, ValueError):
+        return []
+    same = ("device", "processor", "threads", "python", "versions")
+    if any(before.get(name) != head[name] for name in same):
+        return []
+    return [line for line in before["rows"] if line["row"] not in again]
+
+
+def in_order(lines: list[dict]) -> list[dict]:
+    """As the table has its rows."""
+    from .table import ROWS
+
+    names = [row.name for row in ROWS]
+    return sorted(lines, key=lambda line: names.index(line["row"]))
 
 
 def chosen(patterns: str) -> list[Row]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .peers.turns import Peer
 from .rows import Bench, Reading, Row, interleaved, ratio
-from .running import Running, Textbook
+from .running import Textbook
 from .steps import Twins
 from .textbook_data import demo_images, photographs
 
@@ -36,21 +37,20 @@ def cpu(bench: Bench) -> Iterator[Reading]:
     DataLoader as it comes.
 
     All of it is the defaults: the fused optimizer, images decoded once, features kept of what is
-    frozen. Channels-last and compiled steps gain next to nothing here (`benchmarks.kernels`).
+    frozen, an engine's way with memory. Channels-last and compiled steps gain next to nothing here (`benchmarks.kernels`).
     """
     for strategy, batch, size, files in bench.cases(CASES):
         images = demo_images(bench) if files == "drawings" else photographs(bench)
-        ours = Running(
-            bench.fresh("best"),
-            data=str(images),
-            strategy=strategy,
-            batch_size=batch,
-            image_size=size,
-            device="cpu",
-        )
+        arguments = [bench.fresh("best"), images, strategy, batch, size]
+        ours = Peer.as_an_engine(bench, "benchmarks.peers.own_epochs", *map(str, arguments))
         theirs = Textbook(images / "train", strategy, batch, size)
+
+        def epoch(ours: Peer = ours) -> float:
+            seconds: float = ours.ask()["seconds"]
+            return seconds
+
         try:
-            pairs = interleaved(ours.epoch, theirs.epoch, bench.count(5, 1), warm=1)
+            pairs = interleaved(epoch, theirs.epoch, bench.count(5, 1), warm=1)
         finally:
             ours.close()
         case = f"resnet18, {batch} × {size} px, {strategy}, {files}, second epoch on"

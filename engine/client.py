@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from .frames import NotThisProtocol, read_frame
+from .host_allocator import environment
 from .log_file import last_words
 from .protocol import AnyCommand, AnyEvent, Hello, decode_event, encode
 from .socket_path import log_path, new_socket_path
@@ -73,6 +74,7 @@ class EngineProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env=environment(os.environ),
             )
         return cls(process, socket_path)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import in_order, measured_before
 from benchmarks.expectations import EXPECTATIONS
 from benchmarks.report import table
 from benchmarks.rows import Reading, interleaved, ratio
@@ -45,6 +46,20 @@ def test_a_quick_table_is_printed_and_written(tmp_path: Path) -> None:
         assert not lines["gpu-probe"]["measured"]
         assert "not measured" in lines["gpu-probe"]["note"]
     assert "not measured" in table(written)
+
+
+def test_a_table_is_gone_on_with_on_the_same_machine(tmp_path: Path) -> None:
+    out = tmp_path / "table.json"
+    head = {"device": "no GPU", "processor": "p", "threads": 1, "python": "3", "versions": {}}
+    lines = [{"row": "idle", "value": 1}, {"row": "probe", "value": 2}]
+    assert measured_before(out, head, set()) == []
+    out.write_text(json.dumps({**head, "load": [0.1], "rows": lines}))
+    kept = measured_before(out, {**head, "load": [0.2]}, {"probe", "input"})
+    assert kept == lines[:1]
+    assert [line["row"] for line in in_order(lines)] == ["probe", "idle"]
+    assert measured_before(out, {**head, "device": "another"}, set()) == []
+    out.write_text("{")
+    assert measured_before(out, head, set()) == []
 
 
 def test_every_row_has_a_floor_and_a_prediction_and_none_is_unknown() -> None:

@@ -17,6 +17,7 @@ import pytest
 from engine import __version__
 from engine.client import Connection, EngineGone, EngineProcess
 from engine.frames import read_frame
+from engine.host_allocator import SETTINGS
 from engine.problem import Problem
 from engine.protocol import (
     PROTOCOL,
@@ -484,3 +485,25 @@ def test_what_dead_engines_left_is_removed(place: Path) -> None:
         os.utime(log_path(dead), (0, 0))
         new_socket_path()
         assert not log_path(dead).exists()
+
+
+@pytest.mark.parametrize(
+    "given", ["", "glibc.malloc.hugetlb=0:glibc.malloc.arena_max=2", "glibc.malloc.check=0"]
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_an_engine_is_told_how_to_allocate_and_keeps_what_its_user_set(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if given:
+        monkeypatch.setenv("GLIBC_TUNABLES", given)
+    process = EngineProcess.start([sys.executable, "-c", "import signal; signal.pause()"])
+    try:
+        seen = Path(f"/proc/{process.pid}/environ").read_bytes().decode().split("\0")
+    finally:
+        process.kill()
+    [told] = [line.partition("=")[2] for line in seen if line.startswith("GLIBC_TUNABLES=")]
+    settings = dict(setting.split("=") for setting in told.split(":"))
+    expected = dict(setting.split("=") for setting in given.split(":") if setting)
+    assert expected.items() <= settings.items()
+    assert set(SETTINGS) <= set(settings)
+    assert len(settings) == len(told.split(":"))

@@ -42,16 +42,36 @@ class Peer:
         if bench.peers is None:
             raise NotHad("the peers were left out (--peers none).")
         python = python_with(bench.peers, name, *requirements)
+        surroundings = {**os.environ, "WANDB_MODE": "offline"}
+        try:
+            return cls._running(bench, name, [python, "-m", module, *arguments], surroundings)
+        except RuntimeError as error:
+            raise NotHad(f"{error}.") from error
+
+    @classmethod
+    def as_an_engine(cls, bench: Bench, module: str, *arguments: str) -> Peer:
+        """Start a program of ours in the environment that an engine's process gets.
+
+        Raises:
+            RuntimeError: it does not come to its first turn.
+        """
+        from engine.host_allocator import environment
+
+        command = [sys.executable, "-m", module, *arguments]
+        return cls._running(bench, module, command, environment(os.environ))
+
+    @classmethod
+    def _running(cls, bench: Bench, name: str, command: list[str], env: dict[str, str]) -> Peer:
         log = bench.folder("peers") / f"{name}.log"
         with open(log, "w") as errors:
             process = subprocess.Popen(
-                [python, "-m", module, *arguments],
+                command,
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"},
+                env={**env, "PYTHONPATH": str(ROOT)},
             )
         peer = cls(process, name)
         try:
@@ -59,7 +79,7 @@ class Peer:
         except (RuntimeError, BrokenPipeError) as error:
             peer.close()
             last = log.read_text().strip().splitlines()[-1:]
-            raise NotHad(f"{name} does not run here: {''.join(last) or error}.") from error
+            raise RuntimeError(f"{name} does not run here: {''.join(last) or error}") from error
         return peer
 
     def ask(self) -> dict[str, Any]:

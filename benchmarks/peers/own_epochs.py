@@ -1,0 +1,30 @@
+"""Epochs of a run of ours, in turn with somebody else's; runs in an engine's environment.
+
+python -m benchmarks.peers.own_epochs FOLDER IMAGES STRATEGY BATCH SIZE
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from benchmarks.peers.turns import take_turns
+from benchmarks.running import Running
+
+
+def main() -> None:
+    """A turn is an epoch: its seconds."""
+    folder, images, strategy, batch, size = sys.argv[1:]
+    running = Running(
+        Path(folder),
+        data=images,
+        strategy=strategy,
+        batch_size=int(batch),
+        image_size=int(size),
+        device="cpu",
+    )
+    take_turns(lambda: {"seconds": running.epoch()})
+
+
+if __name__ == "__main__":
+    main()
