@@ -37,7 +37,8 @@ def cpu(bench: Bench) -> Iterator[Reading]:
     DataLoader as it comes.
 
     All of it is the defaults: the fused optimizer, images decoded once, features kept of what is
-    frozen, an engine's way with memory. Channels-last and compiled steps gain next to nothing here (`benchmarks.kernels`).
+    frozen, an engine's way with memory. Channels-last and compiled steps gain next to nothing here
+    (`benchmarks.kernels`).
     """
     for strategy, batch, size, files in bench.cases(CASES):
         images = demo_images(bench) if files == "drawings" else photographs(bench)
