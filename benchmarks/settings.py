@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import torch
+
 from .peers.turns import Peer
 from .rows import Bench, Reading, Row, interleaved, ratio
 from .running import Textbook
@@ -29,7 +31,11 @@ CASES = [
     Case("last-stage", 32, 64, "drawings"),
     Case("last-stage", 32, 64, "photographs"),
 ]
-GPU = [(arch, 32, 224, "full") for arch in ("resnet18", "resnet50")]
+GPU = [
+    (arch, 32, 224, strategy)
+    for arch in ("resnet18", "resnet50", "resnet152")
+    for strategy in ("full", "last-stage", "feature-extraction")
+]
 
 
 def cpu(bench: Bench) -> Iterator[Reading]:
@@ -59,13 +65,20 @@ def cpu(bench: Bench) -> Iterator[Reading]:
 
 
 def gpu(bench: Bench) -> Iterator[Reading]:
-    """A step with the whole probe in bf16 against the eager one without instruments."""
+    """A step with the whole probe, captured, in bf16 and channels-last, against the eager one
+    without instruments."""
     for case in bench.cases(GPU):
-        twins = Twins(*case, device="cuda", precision="bf16")
+        twins = Twins(
+            *case,
+            device="cuda",
+            precision="bf16",
+            captured=True,
+            memory_format=torch.channels_last,
+        )
         arch, batch, size, strategy = case
-        pairs = interleaved(twins.watched, twins.bare, bench.count(100), warm=5)
-        title = f"{arch}, {batch} × {size} px, {strategy}, bf16, with the whole probe"
-        yield ratio(pairs, title, EAGER, reach=0.6)
+        pairs = interleaved(twins.watched, twins.bare, bench.count(60), warm=5)
+        title = f"{arch}, {batch} × {size} px, {strategy}, bf16, channels-last, captured"
+        yield ratio(pairs, f"{title}, with the whole probe", EAGER, reach=0.6)
 
 
 ROWS = [

@@ -11,6 +11,7 @@ import torchvision
 from torch import nn
 
 from engine import freezing
+from engine.captured import CapturedSteps
 from engine.protocol import Precision, Recipe
 from engine.stack import Stack
 from engine.trainer import Trainer
@@ -38,6 +39,9 @@ class Twins:
         classes: int = CLASSES,
         precision: Precision = "fp32",
         model: Callable[[], nn.Module] | None = None,
+        *,
+        captured: bool = False,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         """
         Args:
@@ -49,20 +53,26 @@ class Twins:
             classes: Of the head.
             precision: Of the engine's step; the plain one is in fp32.
             model: Makes the model, in place of `arch`.
+            captured: The engine replays its steps from CUDA graphs.
+            memory_format: Of the engine's weights; the plain ones are contiguous.
         """
         self.device = torch.device(device)
 
-        def make() -> Stack:
+        def make(layout: torch.memory_format) -> Stack:
             torch.manual_seed(0)
             made = model() if model else torchvision.models.get_model(arch, num_classes=classes)
-            return Stack(made.to(device), torch.zeros(1, 3, size, size, device=device))
+            made = made.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+            return Stack(made, torch.zeros(1, 3, size, size, device=device))
 
-        stack, plain = make(), make()
+        stack, plain = make(memory_format), make(torch.contiguous_format)
         self.mask = freezing.strategies(stack)[strategy]
         one = OneBatch(batch, size)
         one.batch = torch_batch(one, classes, self.device)
         recipe = Recipe(lr_head=RATE, lr_pretrained=RATE, weight_decay=1e-4, precision=precision)
         self.trainer = Trainer(stack, one, self.device, recipe)  # type: ignore[arg-type]
+        self.captured = captured
+        if captured:
+            self.trainer.captured = CapturedSteps(self.trainer.probe, self.device)
         self.images, self.labels = one.batch.images, one.batch.labels
         freezing.set_requires_grad(plain, self.mask)
         freezing.set_modes(plain, self.mask, {})
@@ -76,7 +86,9 @@ class Twins:
 
     def watched(self) -> float:
         """Seconds of one step of the engine with the whole probe."""
-        return self.timed(lambda: self.trainer.step(self.mask, {}, measured=True))
+        return self.timed(
+            lambda: self.trainer.step(self.mask, {}, measured=True, replayed=self.captured)
+        )
 
     def bare(self) -> float:
         """Seconds of one plain step without instruments."""

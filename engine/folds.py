@@ -111,7 +111,12 @@ class CrossValidation:
         for step in range(steps):
             factor = schedule.factor(recipe.schedule, step, steps, recipe.warmup)
             result = trainer.step(
-                self.mask, self.norm_modes, measured=False, lr_factor=factor, cached=self.cached
+                self.mask,
+                self.norm_modes,
+                measured=False,
+                lr_factor=factor,
+                cached=self.cached,
+                replayed=True,
             )
             skipped.tell(result.batch, "fold")
             yield FoldProgressed(fold=number, folds=count, step=step + 1, steps=steps)

@@ -17,6 +17,8 @@ def step_fields(rows: tuple[RowInfo, ...], step: StepTaken) -> dict[str, Any]:
         "seconds": round(step.seconds, 6),
         "lr_factor": round(step.lr_factor, 9),
     }
+    if step.captured:
+        fields["captured"] = True
     if step.rows:
         fields["layers"] = [
             _layer_fields(row.name, measured) for row, measured in zip(rows, step.rows, strict=True)

@@ -55,6 +55,13 @@ def _norm_on_cpu(tensor: Tensor) -> Tensor:
     return torch.linalg.vector_norm(torch.linalg.vector_norm(rows, dim=1))
 
 
+def together(norms: list[Tensor], device: torch.device) -> Tensor:
+    """One tensor [n] of them in fp64, so that they cross to the host at once."""
+    if not norms:
+        return torch.empty(0, dtype=torch.float64, device=device)
+    return torch.stack(norms).double()
+
+
 def l2(norms: Iterable[float]) -> float:
     """The L2 norm of several tensors together, from the norm of each."""
     return math.hypot(*norms)

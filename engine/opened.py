@@ -179,7 +179,8 @@ def assemble(
         "image_size": image_size,
         "seed": config.seed,
         "probe_every": config.probe_every,
-        "execution": "eager",
+        "execution": "eager" if trainer.captured is None else "captured",
+        "memory_format": config.memory_format,
         "feature_cache": config.feature_cache,
     }
     return Opened(

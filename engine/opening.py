@@ -22,6 +22,7 @@ import demo_data
 
 from . import freezing, memory_limit, models
 from .calibration import calibrate
+from .captured import CapturedSteps
 from .data import (
     DataProblem,
     Decoder,
@@ -147,6 +148,7 @@ def open_session(
     asked_size = config.image_size or (None if weights.transforms else table.image_size)
     if models.fixed_image_size(config.arch) and (weights.pretrained or not config.image_size):
         asked_size = None  # its positions were learnt for one size
+    captures = _captures(config, device)
     make_transform, image_size = models.transform_for(weights, asked_size)
     if config.image_size and image_size != config.image_size:
         raise ModelProblem(
@@ -167,6 +169,8 @@ def open_session(
         seed=config.seed,
     )
     model = built.model.to(device.device)
+    if config.memory_format == "channels-last":
+        model.to(memory_format=torch.channels_last)
     stack = _find_stack(config.arch, model, built.head, image_size, device)
     wanted, strategy = _initial_mask(stack, config, table.strategy)
     from_top = freezing.from_top(stack)
@@ -221,6 +225,8 @@ def open_session(
         half=config.feature_cache == "half",
     )
     trainer = Trainer(stack, batches, device.device, recipe, features)
+    if captures:
+        trainer.captured = CapturedSteps(trainer.probe, device.device)
     trainer.set_recipe(recipe)
     plan = _plan(config, from_top, recipe, batches.batches_per_epoch)
     if plan is not None:
@@ -242,6 +248,17 @@ def open_session(
         run_dir=run_dir,
         notes=notes,
     )
+
+
+def _captures(config: RunConfig, device: ChosenDevice) -> bool:
+    """Whether steps of a run are replayed from CUDA graphs."""
+    cuda = device.device.type == "cuda"
+    if config.execution == "captured" and not cuda:
+        raise Problem(
+            f"--execution captured: CUDA graphs need a CUDA device, and this is {device.label}; "
+            "leave it out."
+        )
+    return cuda and config.execution != "eager"
 
 
 def _check_numbers(config: RunConfig) -> None:

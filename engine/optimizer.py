@@ -36,17 +36,17 @@ class RowOptimizer:
             for row in stack.rows
         ]
         self.torch: torch.optim.Optimizer
-        self._fused = False
+        devices = {parameter.device.type for parameter in self.names}
+        self.gated = devices == {"cuda"}
+        """It can be told on the device whether to step, so that nothing waits for that."""
+        # In one pass over the weights in place of three, and for SGD the same bits.
+        self._fused = self.gated or (self.kind == "sgd" and devices == {"cpu"})
+        fused = True if self._fused else None
         if self.kind == "adamw":
-            self.torch = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+            self.torch = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=fused)
         else:
-            # On the CPU one pass over the weights in place of three, and the same bits.
-            self._fused = all(parameter.device.type == "cpu" for parameter in self.names)
             self.torch = torch.optim.SGD(
-                groups,
-                momentum=recipe.momentum,
-                weight_decay=recipe.weight_decay,
-                fused=True if self._fused else None,
+                groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=fused
             )
 
     def set_hyperparameters(self, recipe: Recipe) -> None:
@@ -73,7 +73,7 @@ class RowOptimizer:
         """What the optimizer itself would begin from."""
         if self.kind == "adamw":
             return {
-                "step": torch.tensor(0.0),
+                "step": torch.zeros((), device=parameter.device if self._fused else "cpu"),
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
@@ -86,21 +86,28 @@ class RowOptimizer:
             if parameter.grad is not None:
                 parameter.grad = None
 
-    def step(self) -> None:
+    def step(self, only_if_finite: Tensor | None = None) -> None:
         """Move the parameters that have a gradient.
 
         Rows with one rate are taken together, which changes no bit and costs fewer calls.
+
+        Args:
+            only_if_finite: If one of its numbers is not, nothing moves; for gated ones alone.
         """
         rows, moving = self.torch.param_groups, self._moving()
         self.torch.param_groups = moving
+        if only_if_finite is not None:
+            # As `torch.amp.GradScaler` tells it.
+            self.torch.grad_scale = None  # type: ignore[attr-defined]
+            self.torch.found_inf = (~torch.isfinite(only_if_finite).all()).float()  # type: ignore[attr-defined]
         try:
             self.torch.step()
         finally:
             self.torch.param_groups = rows
+            if only_if_finite is not None:
+                del self.torch.found_inf, self.torch.grad_scale  # type: ignore[attr-defined]
         if self._fused:  # its kernel writes past the versions by which the feature cache goes
-            for group in moving:
-                for parameter in group["params"]:
-                    torch.autograd.graph.increment_version(parameter)
+            torch.autograd.graph.increment_version([p for group in moving for p in group["params"]])
 
     def make_room(self) -> None:
         """Make sure that the update finds the memory it works in: running out in its middle would
@@ -149,10 +156,13 @@ class RowOptimizer:
         for parameter, name in self.names.items():
             if name in state:
                 self.torch.state[parameter] = {
-                    # `step` stays on the host, as PyTorch keeps it.
-                    key: value.clone() if key == "step" else _like(value, parameter)
+                    key: self._count(value, parameter) if key == "step" else _like(value, parameter)
                     for key, value in state[name].items()
                 }
+
+    def _count(self, value: Tensor, parameter: Tensor) -> Tensor:
+        """PyTorch counts steps on the host, unless it steps in fused kernels."""
+        return value.to(parameter.device if self._fused else "cpu", copy=True)
 
 
 def _like(value: Tensor, parameter: Tensor) -> Tensor:

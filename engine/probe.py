@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from .norms import each_with_norm, l2, norm64, norms_of
+from .norms import each_with_norm, l2, norm64, norms_of, together
 from .protocol import LayerMeasurement, Reach
 from .stack import Stack
 
@@ -43,14 +43,19 @@ class _HostClock:
 
 
 class _CudaClock:
-    """Moments on the GPU: hooks run when work is queued, so the time is an event in its stream."""
+    """Moments on the GPU: hooks run when work is queued, so the time is an event in its stream.
 
-    def __init__(self, device: torch.device) -> None:
+    In a CUDA graph that is being captured the events become a part of it, and every replay has
+    times of its own.
+    """
+
+    def __init__(self, device: torch.device, events: Iterable[torch.cuda.Event] = ()) -> None:
         self.device = device
-        self.events: list[torch.cuda.Event] = []
+        self.events: list[torch.cuda.Event] = list(events)
 
     def mark(self) -> int:
-        event = torch.cuda.Event(enable_timing=True)
+        captured = torch.cuda.is_current_stream_capturing()
+        event = torch.cuda.Event(enable_timing=True, external=captured)
         event.record(torch.cuda.current_stream(self.device))
         self.events.append(event)
         return len(self.events) - 1
@@ -82,11 +87,32 @@ class _Observed:
     """Positions, in the probe's parameter list, of the parameters that received a gradient."""
 
 
+@dataclass(frozen=True)
+class _Numbers:
+    """What was read of one step, by position in the probe's parameter list."""
+
+    weight: list[float]
+    """L2 norm before the step; of all."""
+    gradient: dict[int, float]
+    update: dict[int, float]
+    nonfinite: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a forward and a backward pass."""
+
+    clock: _CudaClock
+    observed: _Observed
+    marks: dict[str, int]
+
+
 class Probe:
     """Watches measured steps of one model; between them it costs one Python call a module.
 
-    Use: `with probe.watching():` around forward, backward and step; inside, `probe.mark(...)` at
-    the borders and `probe.before_update()` between backward and the optimizer's step.
+    Use: `with probe.watching():` around forward and backward; `probe.mark(...)` at the borders,
+    those of the update too; `probe.before_update()` ahead of that and `probe.readings()` behind
+    it, then `probe.measure()` with their values on the host.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -102,10 +128,16 @@ class Probe:
             first = len(self.parameters)
             self.parameters += owner.parameters
             self._positions.append(list(range(first, len(self.parameters))))
+        self._owner_of = [owner for owner, inside in enumerate(self._positions) for _ in inside]
+        self._at_rest: dict[int, LayerMeasurement] = {}
+        """By owner: what was told of it when nothing arrived there, while its weights stay."""
+        self._rows_at_rest: dict[int, LayerMeasurement] = {}
         self._watching = False
         self._copies: dict[int, Tensor] = {}
         """The trainable weights before the update, by position; after `measure`, minus the new."""
         self._norms_before: dict[int, Tensor] = {}
+        self._stale: list[int] = []
+        """Positions of the frozen weights whose norm had to be taken in the step."""
         self._handles: list[RemovableHandle] = []
         self._hook_parameters()
         # A row's output is that of the last module that joined it: there the gradient comes in.
@@ -141,6 +173,16 @@ class Probe:
         `backward` begins backward, `arrived` ends it; `update` and `end` enclose the optimizer.
         """
         self._marks[name] = self._clock.mark()
+
+    def seen(self) -> Seen:
+        """What was seen of the passes that were watched last, which were captured."""
+        assert isinstance(self._clock, _CudaClock)
+        return Seen(self._clock, self._observed, dict(self._marks))
+
+    def recall(self, seen: Seen) -> None:
+        """The passes that are run now are a replay of those: they do the same again."""
+        self._clock = _CudaClock(seen.clock.device, seen.clock.events)
+        self._observed, self._marks = seen.observed, dict(seen.marks)
 
     def before_update(self) -> None:
         """Keep the trainable weights as they are before the optimizer's step."""
@@ -193,32 +235,43 @@ class Probe:
 
     # --- after the step -------------------------------------------------------------------------
 
-    def measure(self, gradient_norms: Mapping[Tensor, Tensor]) -> Measurement:
-        """The measurements of the step that was watched, after the optimizer has stepped.
+    def readings(self, gradient_norms: Mapping[Tensor, Tensor]) -> Tensor:
+        """Every norm of the step that was watched, on the device, after the optimizer has stepped.
 
         Args:
             gradient_norms: The L2 norm of its gradient, of every parameter that has one.
+
+        Returns:
+            [n] in fp64, for `measure`.
         """
         with torch.no_grad():
             updated = sorted(self._copies)
             after = [self.parameters[i].detach() for i in updated]
             copies = [self._copies[i] for i in updated]
             # A frozen weight's norm is taken once: the version counter tells of any write since.
-            stale = [
+            self._stale = [
                 position
                 for position, parameter in enumerate(self.parameters)
                 if position not in self._copies
                 and self._known_norms.get(position, (-1, 0.0))[0] != parameter._version
             ]
-            norms = norms_of([self.parameters[i].detach() for i in stale])
+            norms = norms_of([self.parameters[i].detach() for i in self._stale])
             norms += [self._norms_before[i] for i in updated]
             norms += [gradient_norms[self.parameters[i]] for i in updated]
             # In place: the copies are the change from here.
             norms += each_with_norm("subtract", copies, after)
-            scalars = [norm.detach().to(torch.float64).reshape(()) for norm in norms]
-            # One transfer; none if every norm is known.
-            rest = iter(torch.stack(scalars).tolist() if scalars else [])
-            for position in stale:
+            return together(norms, self.parameters[0].device)
+
+    def measure(self, values: Iterable[float]) -> Measurement:
+        """The measurements of the step that was watched.
+
+        Args:
+            values: What `readings` returned, on the host.
+        """
+        rest = iter(values)
+        with torch.no_grad():
+            updated = sorted(self._copies)
+            for position in self._stale:
                 self._known_norms[position] = (self.parameters[position]._version, next(rest))
             before = {position: next(rest) for position in updated}
             weight = [
@@ -231,54 +284,42 @@ class Probe:
                 self._known_norms.pop(position, None)  # it has just moved
             nonfinite = self._count_nonfinite(gradient)
             self._exact_where_overflowed(gradient, weight, update)
-        owners = tuple(
-            self._layer(
-                self._positions[number],
-                self._observed.owners.get(number),
-                (),
-                weight,
-                gradient,
-                update,
-                nonfinite,
-            )
-            for number in range(len(self.stack.owners))
-        )
-        rows = tuple(
-            self._layer(
-                [
-                    position
-                    for owner in range(row.owners[0], row.owners[-1] + 1)
-                    for position in self._positions[owner]
-                ],
-                self._observed.rows.get(number),
-                tuple(owners[owner].reach for owner in row.owners),
-                weight,
-                gradient,
-                update,
-                nonfinite,
-            )
-            for number, row in enumerate(self.stack.rows)
-        )
+        numbers = _Numbers(weight, gradient, update, nonfinite)
+        fresh = {self._owner_of[position] for position in (*self._stale, *updated)}
+        fresh |= self._observed.owners.keys()
+        owners = [
+            self._layer(self._positions[owner], self._observed.owners.get(owner), (), numbers)
+            if owner in fresh or owner not in self._at_rest
+            else self._at_rest[owner]
+            for owner in range(len(self.stack.owners))
+        ]
+        rows = []
+        for number, row in enumerate(self.stack.rows):
+            within = range(row.owners[0], row.owners[-1] + 1)
+            arrival = self._observed.rows.get(number)
+            known = self._rows_at_rest.get(number)
+            if known is None or arrival is not None or not fresh.isdisjoint(within):
+                positions = [position for owner in within for position in self._positions[owner]]
+                inside = tuple(owners[owner].reach for owner in row.owners)
+                known = self._layer(positions, arrival, inside, numbers)
+            rows.append(known)
+        # Most of a model is often frozen: what nothing arrives at is the same at the next step.
+        self._at_rest = {i: one for i, one in enumerate(owners) if one.reach == "unreached"}
+        self._rows_at_rest = {i: one for i, one in enumerate(rows) if one.reach == "unreached"}
         milliseconds = self._clock.milliseconds
         marks = self._marks
         return Measurement(
-            rows=rows,
-            owners=owners,
+            rows=tuple(rows),
+            owners=tuple(owners),
             forward_ms=milliseconds(marks["forward"], marks["backward"]),
             backward_ms=milliseconds(marks["backward"], marks["arrived"]),
             update_ms=milliseconds(marks["update"], marks["end"]),
         )
 
     def _layer(
-        self,
-        positions: list[int],
-        arrival: int | None,
-        inside: tuple[Reach, ...],
-        weight: list[float],
-        gradient: dict[int, float],
-        update: dict[int, float],
-        nonfinite: dict[int, int],
+        self, positions: list[int], arrival: int | None, inside: tuple[Reach, ...], of: _Numbers
     ) -> LayerMeasurement:
+        weight, gradient, update = of.weight, of.gradient, of.update
         received = [position for position in positions if position in gradient]
         accumulated = any(position in self._observed.parameters for position in positions)
         reach: Reach = "unreached"
@@ -294,7 +335,9 @@ class Probe:
             grad_norm=l2(gradient[position] for position in received) if received else None,
             weight_norm=l2(weight[position] for position in positions),
             update_ratio=ratio if received else None,
-            nonfinite=sum(nonfinite.get(position, 0) for position in received),
+            nonfinite=sum(of.nonfinite.get(position, 0) for position in received)
+            if of.nonfinite
+            else 0,
             arrival_ms=None
             if arrival is None
             else self._clock.milliseconds(self._marks["backward"], arrival),

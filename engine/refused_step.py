@@ -6,7 +6,7 @@ optimizer, random state and batch position as they were before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -67,14 +67,6 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
 
 
-def finite_sum(norms: Iterable[Tensor]) -> Tensor:
-    """A scalar that is finite only if all elements are of the tensors that these are the norms of.
-
-    It may be infinite where no element is: a sum of squares can overflow.
-    """
-    return torch.stack([norm.double() for norm in norms]).sum()
-
-
 @dataclass(frozen=True)
 class Hand:
     """What a step changes before its update, by reference or copied, to be put back.
@@ -101,9 +93,8 @@ class Hand:
         cuda, stack = trainer.device.type == "cuda", trainer.stack
         modules = [stack.owners[owner].module for owner in sorted(moving)]
         modules += [part.module for part in stack.parts if part.owner is None]
-        buffers = [buffer for module in modules for buffer in module._buffers.values()]
         return cls(
-            buffers=[(buffer, buffer.detach().clone()) for buffer in buffers if buffer is not None],
+            buffers=_copied([b for m in modules for b in m._buffers.values() if b is not None]),
             optimizer_state=dict(trainer.optimizer.torch.state),
             cpu_random=torch.get_rng_state(),
             device_random=torch.cuda.get_rng_state(trainer.device) if cuda else None,
@@ -126,6 +117,15 @@ class Hand:
         trainer.batches.put_back(self.position)
         freezing.set_requires_grad(trainer.stack, self.applied)
         trainer.applied = self.applied
+
+
+def _copied(tensors: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Each with a copy; a kernel for each type, for a model has hundreds of buffers."""
+    pairs = [(tensor, torch.empty_like(tensor)) for tensor in tensors]
+    for dtype in {tensor.dtype for tensor in tensors}:
+        alike = [pair for pair in pairs if pair[0].dtype == dtype]
+        torch._foreach_copy_([copy for _, copy in alike], [tensor for tensor, _ in alike])
+    return pairs
 
 
 # --- where it began -----------------------------------------------------------------------------

@@ -98,6 +98,7 @@ class Run:
             opened, self.steering, self.starts, self.keeping, self.record, emit
         )
         self._caches = opened.config.feature_cache != "off"
+        self._eager_because = ""
         self.telling = FeatureTelling(self.trainer, self.record, emit)
         self.record.on_failure = self._tell_journal
         self._waiting_steps: list[tuple[int, Mask, str | None]] = []
@@ -353,10 +354,9 @@ class Run:
                 # A layer that has just been thawed is looked at before its turn.
                 last = course.step + 1 == course.train_to
                 measured = changed or last or every == 1 or course.step % every == 0
-                self._take_step(
-                    mask, self.steering.strategy, measured=measured, cached=self._caches
-                )
+                self._take_step(mask, self.steering.strategy, measured=measured, in_a_run=True)
                 self.telling.tell(whole=measured)
+                self._tell_execution()
             except StepRefused as refused:
                 self._tell_not_applied(refused, mask)
                 self.keeping.save()
@@ -404,7 +404,7 @@ class Run:
             self.keeping.save()
 
     def _take_step(
-        self, mask: Mask, strategy: str | None, *, measured: bool, cached: bool = False
+        self, mask: Mask, strategy: str | None, *, measured: bool, in_a_run: bool = False
     ) -> None:
         self.busy = "train step"
         self._begin_record()
@@ -416,7 +416,12 @@ class Run:
         self.restarting.audit.about_to_step(mask, norm_modes)
         factor = course.lr_factor
         result = self.trainer.step(
-            mask, norm_modes, measured=measured, lr_factor=factor, cached=cached
+            mask,
+            norm_modes,
+            measured=measured,
+            lr_factor=factor,
+            cached=in_a_run and self._caches,
+            replayed=in_a_run,
         )
         self.starts.took_step()
         course.took_step()
@@ -425,6 +430,14 @@ class Run:
         fields = step_fields(self.opened.event.stack.rows, event)
         self.record.note("step", start=course.start, **fields)
         self.emit(event)
+
+    def _tell_execution(self) -> None:
+        """Say once why steps that were to be captured are not."""
+        captured = self.trainer.captured
+        if captured is not None and captured.why and captured.why != self._eager_because:
+            self.record.note("execution", now="eager", why=captured.why)
+            self.emit(Refused(id=0, reason=f"Steps are taken eagerly: {captured.why}."))
+        self._eager_because = captured.why if captured is not None else ""
 
     def _tell_not_applied(self, refused: StepRefused, mask: Mask, command: int = 0) -> None:
         event = not_applied(

@@ -34,6 +34,7 @@ def step_taken(result: StepResult, course: Course, mask: Mask, factor: float) ->
         owners=seen.owners if seen else (),
         memory_used=result.memory_used,
         cached_rows=result.cached_rows,
+        captured=result.captured,
         lr_factor=factor,
         seconds_left=course.seconds_left,
     )

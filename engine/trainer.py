@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,11 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import freezing
+from .captured import CapturedSteps
 from .data import Batch, Sample, TrainBatches
 from .features import Choice, FeatureCache
 from .freezing import Mask
-from .norms import norms_of
 from .optimizer import RowOptimizer, State
+from .passes import Passes, run_passes
 from .probe import Measurement, Probe
 from .protocol import NormMode, Optimizer, Recipe
 from .recipe import base_rates
@@ -31,7 +31,6 @@ from .refused_step import (
     Hand,
     NotFinite,
     OutOfMemory,
-    finite_sum,
     first_gradient,
     first_in_forward,
     ran_out_of_memory,
@@ -50,6 +49,8 @@ class StepResult:
     cached_rows: int = 0
     """How many rows, from the first one, were not run: their activations were kept for each image
     of the batch."""
+    captured: bool = False
+    """It was replayed from a CUDA graph."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ class Trainer:
         self.batches = batches
         self.device = device
         self.probe = Probe(stack)
+        self.captured: CapturedSteps | None = None
+        """Where steps may be replayed from CUDA graphs; None takes all of them eagerly."""
         self.recipe = recipe
         self.rates = base_rates(recipe, stack.rows)
         """Base learning rate of each row; the schedule's factor comes with every step."""
@@ -131,6 +134,7 @@ class Trainer:
         measured: bool,
         lr_factor: float = 1.0,
         cached: bool = False,
+        replayed: bool = False,
     ) -> StepResult:
         """Take one real train step: forward, loss, backward, optimizer.
 
@@ -142,6 +146,7 @@ class Trainer:
             measured: Let the probe watch.
             lr_factor: What the schedule multiplies every row's base rate with.
             cached: Run from the activations below the boundary where the feature cache can.
+            replayed: It is one of many: replay it from a CUDA graph where there is one.
 
         Raises:
             OutOfMemory: there was not enough; everything is as before the step.
@@ -160,7 +165,8 @@ class Trainer:
             labels = batch.labels.to(self.device, non_blocking=True)
             self.apply(mask, norm_modes)
             self.optimizer.set_rates(self.rates, lr_factor)
-            return self._step(batch, images, labels, measured=measured)
+            replay = (mask, frozenset(norm_modes.items())) if replayed else None
+            return self._step(batch, images, labels, measured=measured, replay=replay)
         except Exception as error:
             refused = self._refused(error, before)
             if refused is not None and isinstance(error, NotFinite) and error.what != "gradient":
@@ -168,55 +174,64 @@ class Trainer:
                 what, owner = first_in_forward(self.stack, forward, images)
                 before.put_back(self)
                 refused = NotFinite(error.loss, what, owner)
-        if isinstance(refused, OutOfMemory) and self.device.type == "cuda":
-            torch.cuda.empty_cache()  # outside of `except`, for the exception holds the tensors
+        # Outside of `except`, for the exception holds the tensors.
+        if isinstance(refused, OutOfMemory) and self._freed():
+            return self.step(
+                mask, norm_modes, measured=measured, lr_factor=lr_factor, cached=cached
+            )
         raise refused
 
-    def _step(self, batch: Batch, images: Tensor, labels: Tensor, *, measured: bool) -> StepResult:
+    def _freed(self) -> bool:
+        """Give memory back to the device; whether there were graphs to drop, so that it is worth
+        another try."""
+        dropped = self.captured is not None and self.captured.drop()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return dropped
+
+    def _step(
+        self, batch: Batch, images: Tensor, labels: Tensor, *, measured: bool, replay: Hashable
+    ) -> StepResult:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         began = time.perf_counter()
-        measurement = None
+        passes = self._passes(batch.cut, images, labels, measured=measured, replay=replay)
+        # A GPU is not waited for before the update, which it leaves out by itself if it must.
+        gated = self.optimizer.gated
+        numbers = [] if gated else passes.numbers.tolist()
+        if not gated:
+            self._check(numbers)
         mark = self.probe.mark if measured else lambda _: None
-        with self.probe.watching() if measured else nullcontext():
-            mark("forward")
-            with self._precision():
-                logits = self._run(batch.cut, images)
-            loss = F.cross_entropy(logits.float(), labels)
-            mark("backward")
-            if loss.requires_grad:
-                loss.backward()
-            mark("arrived")
-            correct = (logits.detach().argmax(1) == labels).sum()
-            loss_value, correct_value, norms = self._checked(loss, correct)
-            if measured:
-                self.probe.before_update()
-            mark("update")
-            if loss.requires_grad:
-                self.optimizer.make_room()
-                self._updating = True
-                self.optimizer.step()
-            mark("end")
         if measured:
-            try:
-                measurement = self.probe.measure(norms)
-            except Exception as error:
-                if not ran_out_of_memory(error):
-                    raise
-                # The step was taken all the same; it counts as one that was not measured.
+            self.probe.before_update()
+        mark("update")
+        if passes.learns:
+            self.optimizer.make_room()
+            self._updating = True
+            self.optimizer.step(only_if_finite=passes.numbers if gated else None)
+        mark("end")
+        readings = self._readings(passes.norms) if measured else None
+        if gated:  # here it waits for the device, for the one transfer of a step
+            both = passes.numbers if readings is None else torch.cat([passes.numbers, readings])
+            values = both.tolist()
+            numbers, values = values[:3], values[3:]
+            if not self._was_applied(numbers):
+                readings = None
+        else:
+            values = [] if readings is None else readings.tolist()
+        measurement = None if readings is None else self._measurement(values)
         self._updating = False
         return StepResult(
             batch=batch,
-            loss=loss_value,
-            correct=int(correct_value),
+            loss=numbers[0],
+            correct=int(numbers[1]),
             seconds=time.perf_counter() - began,
             measurement=measurement,
-            memory_used=torch.cuda.max_memory_allocated(self.device)
-            if self.device.type == "cuda"
-            else None,
+            memory_used=passes.memory_used or self._memory_used(),
             cached_rows=self.features.rows_below(batch.cut)
             if self.features and not batch.executed
             else 0,
+            captured=passes.captured,
         )
 
     def _take(self, cut: Cut | None) -> Batch:
@@ -232,29 +247,84 @@ class Trainer:
         """Logits for images, or for their activations at a cut."""
         return self.model(values) if cut is None else self.stack.run_from(cut, values)
 
-    def _checked(self, loss: Tensor, correct: Tensor) -> tuple[float, float, dict[Tensor, Tensor]]:
-        """Loss and correct on the host, where it waits for the device; one transfer.
+    def _passes(
+        self, cut: Cut | None, images: Tensor, labels: Tensor, *, measured: bool, replay: Hashable
+    ) -> Passes:
+        """Forward and backward, eagerly or replayed."""
 
-        Returns:
-            Both, and on the device the L2 norm of the gradient of each parameter that has one.
+        def run(images: Tensor, labels: Tensor) -> Passes:
+            return run_passes(
+                partial(self._run, cut),
+                images,
+                labels,
+                probe=self.probe,
+                measured=measured,
+                precision=self._precision(),
+            )
+
+        if self.captured is None or replay is None:
+            return run(images, labels)
+        kind = (replay, cut.name if cut else None, self.recipe.precision)
+        return self.captured.take(kind, images, labels, measured=measured, run=run)
+
+    def _check(self, numbers: list[float]) -> None:
+        """
+        Args:
+            numbers: As `Passes` has them, on the host.
 
         Raises:
             NotFinite: the loss or a gradient is NaN or infinite.
         """
-        received = [p for p in self.model.parameters() if p.grad is not None]
-        gradients = [p.grad for p in received if p.grad is not None]
-        norms: dict[Tensor, Tensor] = dict(zip(received, norms_of(gradients), strict=True))
-        numbers = [loss.detach().double(), correct.double()]
-        if norms:
-            numbers.append(finite_sum(norms.values()))
-        loss_value, correct_value, *rest = torch.stack(numbers).tolist()
-        if not math.isfinite(loss_value):
-            raise NotFinite(loss_value, "loss", None)
-        if rest and not math.isfinite(rest[0]):
+        loss, _, gradients = numbers
+        if not math.isfinite(loss):
+            raise NotFinite(loss, "loss", None)
+        if not math.isfinite(gradients):
             owner = first_gradient(self.stack)
             if owner is not None:  # else a sum of squares overflowed
-                raise NotFinite(loss_value, "gradient", owner)
-        return loss_value, correct_value, norms
+                raise NotFinite(loss, "gradient", owner)
+
+    def _was_applied(self, numbers: list[float]) -> bool:
+        """Whether the device has updated the weights at once; it has when this returns.
+
+        Raises:
+            NotFinite: as `_check`; nothing has moved.
+        """
+        try:
+            self._check(numbers)
+        except NotFinite:
+            self._updating = False
+            raise
+        if all(math.isfinite(number) for number in numbers):
+            return True
+        self.optimizer.step()
+        return False
+
+    def _readings(self, norms: Mapping[Tensor, Tensor]) -> Tensor | None:
+        """What the probe reads off the step; None if there is no memory for it, for then the step
+        was taken all the same, and counts as one that was not measured."""
+        try:
+            return self.probe.readings(norms)
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            return None
+
+    def _measurement(self, values: list[float]) -> Measurement | None:
+        try:
+            return self.probe.measure(values)
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            return None
+
+    def _memory_used(self) -> int | None:
+        """Bytes allocated at the peak of the step; not by `max_memory_allocated`, which spends half
+        a millisecond on everything else that the allocator knows."""
+        if self.device.type != "cuda":
+            return None
+        known = torch.cuda.memory_stats_as_nested_dict(self.device)
+        peak: int = known["allocated_bytes"]["all"]["peak"]
+        return peak
 
     def _refused(self, error: Exception, before: Hand) -> Exception:
         """Put everything back after a step that failed; what is to be raised of it."""

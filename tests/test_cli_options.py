@@ -71,7 +71,7 @@ def test_help_names_every_name(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["train", "--help"])
     told = " ".join(capsys.readouterr().out.split())
     choices = [p.type for p in asked.params if isinstance(p.type, click.Choice)]
-    assert len(choices) == 7
+    assert len(choices) == 9
     for choice in choices:
         for name in choice.choices:
             assert name in told.replace("feature- extraction", "feature-extraction")

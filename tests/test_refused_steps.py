@@ -59,6 +59,7 @@ def a_nan_gradient(trainer: Trainer) -> None:
     trainer.model.layer2[0].conv2.weight.register_hook(lambda grad: grad * math.inf)  # type: ignore[union-attr, index]
 
 
+@pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("measured", [False, True])
 @pytest.mark.parametrize(
     ("break_it", "what", "where"),
@@ -69,9 +70,11 @@ def a_nan_gradient(trainer: Trainer) -> None:
     ],
 )
 def test_what_is_not_finite_is_found_and_leaves_nothing(
-    break_it: Callable[[Trainer], None], what: str, where: str, measured: bool
+    break_it: Callable[[Trainer], None], what: str, where: str, measured: bool, gated: bool
 ) -> None:
+    """Gated is how a GPU does it: the optimizer itself leaves the update out."""
     trainer = make_trainer(small_resnet())
+    trainer.optimizer.gated = gated
     trainer.step(full(trainer), {}, measured=True)
     break_it(trainer)
     before = everything(trainer)
@@ -83,6 +86,36 @@ def test_what_is_not_finite_is_found_and_leaves_nothing(
         n for n in before if not torch.equal(before[n].nan_to_num(7), after[n].nan_to_num(7))
     ] == []
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
+
+
+def test_a_gated_update_is_the_same_step() -> None:
+    trainer, gated = make_trainer(small_resnet()), make_trainer(small_resnet())
+    gated.optimizer.gated = True
+    for measured in (True, False, True):
+        one = trainer.step(full(trainer), {}, measured=measured)
+        other = gated.step(full(gated), {}, measured=measured)
+        assert (one.loss, one.correct) == (other.loss, other.correct)
+        if one.measurement is not None and other.measurement is not None:
+            for a, b in zip(one.measurement.owners, other.measurement.owners, strict=True):
+                assert (a.reach, a.grad_norm, a.weight_norm) == (
+                    b.reach,
+                    b.grad_norm,
+                    b.weight_norm,
+                )
+                assert a.update_ratio == b.update_ratio
+    assert same(everything(trainer), everything(gated))
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_gradients_whose_squares_overflow_are_learnt_from(gated: bool) -> None:
+    trainer = make_trainer(small_resnet(), lr_head=0.0, lr_pretrained=0.0)
+    trainer.optimizer.gated = gated
+    weight = trainer.stack.owners[-1].parameters[0]
+    weight.register_hook(lambda gradient: torch.full_like(gradient, 1e25))
+    trainer.optimizer.torch.param_groups[-1]["weight_decay"] = 0.0
+    trainer.step(full(trainer), {}, measured=False)
+    momentum = trainer.optimizer.torch.state[weight]["momentum_buffer"]
+    assert (momentum == 1e25).all()
 
 
 def test_the_sentence_names_the_layer() -> None:

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.protocol import Augmentation, Optimizer, PlanName, Precision, RunConfig, Schedule
-from engine.protocol.choices import FeatureCaching
+from engine.protocol.choices import Execution, FeatureCaching, MemoryFormat
 from tui.run_file import CHOICES, RunFileProblem, read, write
 
 texts = st.text(min_size=1).filter(lambda text: "/" not in text and "." not in text)
@@ -43,6 +43,8 @@ kinds: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("balance", "tensorboard", "deterministic"), st.booleans()),
     **dict.fromkeys(("plan_epochs", "batch_size", "image_size", "epochs", "steps", "folds"), whole),
     **dict.fromkeys(("seed", "probe_every", "checkpoint_every"), whole),
+    "execution": st.sampled_from(get_args(Execution)),
+    "memory_format": st.sampled_from(get_args(MemoryFormat)),
     "feature_cache": st.sampled_from(get_args(FeatureCaching)),
     **dict.fromkeys(("feature_cache_gib", "checkpoint_seconds"), numbers),
     **dict.fromkeys(

@@ -270,12 +270,15 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
         guessed = round(session.chance * seen.total) if seen.yardstick else session.majority
         left.append((f"(chance {guessed})", fresh))
     right = [f"step {last.step}{going}", glyphs.text(f"· {took}")]
+    if last.captured:
+        right.append("captured")
 
     at = 1 + len("loss ") + len(value)
     room = columns.end
     end = " ".join(right)
-    if at + 2 + len(left[0][0]) + 2 + len(end) > room:
-        end = right[0]
+    while len(right) > 1 and at + 2 + len(left[0][0]) + 2 + len(end) > room:
+        right.pop()
+        end = " ".join(right)
     pieces: list[Piece] = [(1, "loss ", "strong"), (6, value, style)]
     for text, how in left:
         gap = 1 if text.startswith("(") else 2

@@ -11,6 +11,8 @@ Schedule = Literal["constant", "cosine", "one-cycle"]
 Augmentation = Literal["none", "light", "standard"]
 Precision = Literal["fp32", "bf16"]
 PlanName = Literal["lp-ft", "gradual"]
+Execution = Literal["auto", "eager", "captured"]
+MemoryFormat = Literal["contiguous", "channels-last"]
 FeatureCaching = Literal["on", "off", "half"]
 ModelFormat = Literal["safetensors", "pth", "onnx"]
 
@@ -57,6 +59,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     precision: Precision | None = None
     folds: int | None = None
     """For cross-validation: the number of splits."""
+    execution: Execution = "auto"
+    """How the steps of a run are executed: captured replays them from CUDA graphs; auto does where
+    there is a CUDA device."""
+    memory_format: MemoryFormat = "contiguous"
+    """Of weights and activations."""
     feature_cache: FeatureCaching = "on"
     """Run a frozen prefix once an image in a run of steps; half keeps activations in fp16."""
     feature_cache_gib: float | None = None

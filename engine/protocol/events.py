@@ -146,6 +146,8 @@ class StepTaken(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     cached_rows: int = 0
     """How many rows, from the first one, were not executed: their activations were kept for each
     image of the batch."""
+    captured: bool = False
+    """Its passes were replayed from a CUDA graph."""
     lr_factor: float = 1.0
     """What the schedule multiplied every row's base rate with."""
     seconds_left: float | None = None

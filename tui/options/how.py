@@ -146,6 +146,24 @@ OPTIONS = (
         help="Save at the end of an epoch, but not more often than this; each one by default.",
     ),
     click.option(
+        "--execution",
+        cls=Option,
+        section=_WHERE,
+        type=click.Choice(("auto", "eager", "captured")),
+        metavar="NAME",
+        help="How the steps of a run are executed: captured replays them from CUDA graphs, eager "
+        "launches every kernel; auto (the default) captures where there is a CUDA device.",
+    ),
+    click.option(
+        "--memory-format",
+        cls=Option,
+        section=_WHERE,
+        type=click.Choice(("contiguous", "channels-last")),
+        metavar="NAME",
+        help="Of weights and activations: contiguous (the default), or channels-last, which is "
+        "faster on GPUs with bf16.",
+    ),
+    click.option(
         "--feature-cache",
         cls=Option,
         section=_WHERE,
