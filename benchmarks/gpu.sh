@@ -8,6 +8,7 @@ python=${PYTHON:-python3}
 status=0
 # Without the project's pytest options: a GPU server need not have the plugins that they are for.
 "$python" -m pytest -q -W ignore -c /dev/null --rootdir . -m gpu tests/test_gpu.py || status=1
-"$python" -m benchmarks --rows 'gpu-*' --out benchmarks/results/table-gpu.json || status=1
-"$python" -m benchmarks.price --device cuda || status=1
+out=${OUT:-benchmarks/results}
+"$python" -m benchmarks --rows 'gpu-*' --peers none --out "$out/table-gpu.json" || status=1
+"$python" -m benchmarks.price --device cuda | tee "$out/price-cuda.txt" || status=1
 exit $status

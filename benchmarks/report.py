@@ -2,7 +2,8 @@
 
     python -m benchmarks.report
 
-Reads `benchmarks/results/table.json` and rewrites what stands between the README's two marks.
+Reads `benchmarks/results/table.json` and, of the rows that need a GPU, `table-gpu.json`, and
+rewrites what stands between the README's two marks.
 """
 
 from __future__ import annotations
@@ -14,32 +15,40 @@ from typing import Any
 from .expectations import EXPECTATIONS
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "table.json"
+RESULTS = HERE / "results"
 README = HERE / "README.md"
 BEGIN, END = "<!-- table -->", "<!-- end of the table -->"
 
 
 def main() -> None:
     """Rewrite the table."""
-    measured = json.loads(RESULTS.read_text()) if RESULTS.exists() else None
+    measured = [
+        json.loads((RESULTS / name).read_text())
+        for name in ("table.json", "table-gpu.json")
+        if (RESULTS / name).exists()
+    ]
     before, _, rest = README.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    README.write_text(f"{before}{BEGIN}\n{table(measured)}\n{END}{after}")
+    README.write_text(f"{before}{BEGIN}\n{table(*measured)}\n{END}{after}")
 
 
-def table(measured: dict[str, Any] | None) -> str:
+def table(*measured: dict[str, Any]) -> str:
     """The table in Markdown, with where it was measured.
 
     Args:
-        measured: What `python -m benchmarks` wrote; None if nothing was measured yet.
+        measured: What `python -m benchmarks` wrote, on each machine; of a row that was measured on
+            several, the last one's.
     """
     lines = [
         "| row | case / against | floor | predicted | measured | to reach |",
         "|---|---|---|---|---|---|",
     ]
     found: dict[str, list[dict[str, Any]]] = {}
-    for line in measured["rows"] if measured else []:
-        found.setdefault(line["row"], []).append(line)
+    for machine in measured:
+        on_it: dict[str, list[dict[str, Any]]] = {}
+        for line in machine["rows"]:
+            on_it.setdefault(line["row"], []).append(line)
+        found |= on_it
     for name, (floor, predicted) in EXPECTATIONS.items():
         nothing = {"case": "", "against": "", "value": None, "note": "not measured", "reach": None}
         for place, line in enumerate(found.get(name) or [nothing]):
@@ -49,12 +58,13 @@ def table(measured: dict[str, Any] | None) -> str:
             lines.append(
                 f"| {first[0]} | {case} | {first[1]} | {first[2]} | {told(line)} | {goal} |"
             )
-    if measured:
-        versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    for machine in measured:
+        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+        rows = ", ".join(f"`{row}`" for row in dict.fromkeys(one["row"] for one in machine["rows"]))
         lines.append("")
         lines.append(
-            f"Measured on: {measured['device']}; {measured['processor']}, "
-            f"{measured['threads']} threads; {versions}; load {measured['load'][0]:.1f} before."
+            f"{machine['device']}; {machine['processor']}, {machine['threads']} threads; "
+            f"{versions}: {rows}."
         )
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -62,9 +62,9 @@ def together(norms: list[Tensor], device: torch.device) -> Tensor:
     return torch.stack(norms).double()
 
 
-def l2(norms: Iterable[float]) -> float:
+def l2(norms: Sequence[float]) -> float:
     """The L2 norm of several tensors together, from the norm of each."""
-    return math.hypot(*norms)
+    return norms[0] if len(norms) == 1 else math.hypot(*norms)  # most layers have one tensor
 
 
 def norm64(tensor: Tensor) -> float:

@@ -327,13 +327,13 @@ class Probe:
             reach = "updated"
         elif arrival is not None or "passed" in inside:
             reach = "passed"
-        moved = l2(update[position] for position in received)
-        stood = l2(weight[position] for position in received)
+        moved = l2([update[position] for position in received])
+        stood = l2([weight[position] for position in received])
         ratio = moved / stood if stood else (math.inf if moved else 0.0)
         return LayerMeasurement(
             reach=reach,
-            grad_norm=l2(gradient[position] for position in received) if received else None,
-            weight_norm=l2(weight[position] for position in positions),
+            grad_norm=l2([gradient[position] for position in received]) if received else None,
+            weight_norm=l2([weight[position] for position in positions]),
             update_ratio=ratio if received else None,
             nonfinite=sum(of.nonfinite.get(position, 0) for position in received)
             if of.nonfinite

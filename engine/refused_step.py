@@ -94,7 +94,9 @@ class Hand:
         modules = [stack.owners[owner].module for owner in sorted(moving)]
         modules += [part.module for part in stack.parts if part.owner is None]
         return cls(
-            buffers=_copied([b for m in modules for b in m._buffers.values() if b is not None]),
+            buffers=_copied(
+                [b for m in modules for b in m._buffers.values() if b is not None], trainer.spare
+            ),
             optimizer_state=dict(trainer.optimizer.torch.state),
             cpu_random=torch.get_rng_state(),
             device_random=torch.cuda.get_rng_state(trainer.device) if cuda else None,
@@ -119,9 +121,13 @@ class Hand:
         trainer.applied = self.applied
 
 
-def _copied(tensors: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Each with a copy; a kernel for each type, for a model has hundreds of buffers."""
-    pairs = [(tensor, torch.empty_like(tensor)) for tensor in tensors]
+def _copied(tensors: list[Tensor], spare: dict[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Each with a copy in its spare tensor, which is made if there is none; a kernel for each
+    type, for a model has hundreds of buffers."""
+    for tensor in tensors:
+        if tensor not in spare:
+            spare[tensor] = torch.empty_like(tensor)
+    pairs = [(tensor, spare[tensor]) for tensor in tensors]
     for dtype in {tensor.dtype for tensor in tensors}:
         alike = [pair for pair in pairs if pair[0].dtype == dtype]
         torch._foreach_copy_([copy for _, copy in alike], [tensor for tensor, _ in alike])

@@ -97,6 +97,8 @@ class Trainer:
         self.batches = batches
         self.device = device
         self.probe = Probe(stack)
+        self.spare: dict[Tensor, Tensor] = {}
+        """For each buffer that a step has changed, a tensor to keep it in during the next one."""
         self.captured: CapturedSteps | None = None
         """Where steps may be replayed from CUDA graphs; None takes all of them eagerly."""
         self.recipe = recipe

@@ -301,7 +301,8 @@ def test_a_model_that_cannot_be_captured_is_run_eagerly_and_says_why() -> None:
     assert trainer.captured is not None and "cannot be captured" in trainer.captured.why
 
 
-def test_a_run_is_captured_and_a_single_step_is_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["full", "feature-extraction"])
+def test_a_run_is_captured_and_a_single_step_is_not(strategy: str, tmp_path: Path) -> None:
     driven = Driven(
         data=str(draw_images(tmp_path / "images")),
         weights="none",
@@ -309,11 +310,15 @@ def test_a_run_is_captured_and_a_single_step_is_not(tmp_path: Path) -> None:
         batch_size=8,
         run_dir=str(tmp_path / "run"),
         memory_format="channels-last",
+        strategy=strategy,
+        epochs=4,
     )
-    driven.do(Train, steps=12)
+    driven.do(Train)
     driven.do(Step)
     how = [step.captured for step in driven.all(StepTaken)]
     assert how[0] is False and how[-1] is False and sum(how) > 6
     assert all(step.memory_used for step in driven.all(StepTaken))
+    cached = {step.cached_rows > 0 for step in driven.all(StepTaken) if step.captured}
+    assert cached == ({False} if strategy == "full" else {True})
     journal = (tmp_path / "run" / "journal.jsonl").read_text()
     assert journal.count('"captured":true') == sum(how)
