@@ -27,8 +27,7 @@ EXPECTATIONS = {
         "as above", "1.19 gradviz, 1.84 wandb.watch, 2.39 TensorBoard (full, in an earlier run)"
     ),
     "gpu-probe": Expectation(
-        "a plain step is bound by launching its kernels: replayed from a graph it takes 0.62 to 0.90 "
-        "of itself",
+        "a plain step is bound by launching its kernels: from a graph it takes 0.62 to 0.90",
         "1.02 at 32 × 224 px",
     ),
     "gpu-run-cadence": Expectation("as above", "1.01"),

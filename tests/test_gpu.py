@@ -319,6 +319,7 @@ def test_a_run_is_captured_and_a_single_step_is_not(strategy: str, tmp_path: Pat
     assert how[0] is False and how[-1] is False and sum(how) > 6
     assert all(step.memory_used for step in driven.all(StepTaken))
     cached = {step.cached_rows > 0 for step in driven.all(StepTaken) if step.captured}
-    assert cached == ({False} if strategy == "full" else {True})
+    # In the first epoch the cache is filled: the layers below were executed then.
+    assert cached == ({False} if strategy == "full" else {False, True})
     journal = (tmp_path / "run" / "journal.jsonl").read_text()
     assert journal.count('"captured":true') == sum(how)
