@@ -184,6 +184,12 @@ def with_dropout(run: Path, folder: Path) -> None:
     driven.session.close()
 
 
+def channels_last(run: Path, folder: Path) -> None:
+    driven = session(run, folder, strategy="full", memory_format="channels-last")
+    driven.do(Train, steps=3)
+    driven.session.close()
+
+
 KINDS: dict[str, Callable[[Path, Path], None]] = {
     **{name: of_history(name) for name in HISTORIES},
     "labels": labels_file,
@@ -194,6 +200,7 @@ KINDS: dict[str, Callable[[Path, Path], None]] = {
     "rough": rough_folder,
     "resumed": gone_on_with,
     "dropout": with_dropout,
+    "channels-last": channels_last,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..protocol import Cycle, Recipe
+from ..protocol import Cycle, MemoryFormat, Recipe
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,7 @@ class RunFacts:
     date: str
     device: str
     """cpu, cuda or mps."""
+    memory_format: MemoryFormat
     deterministic: bool
     seed: int
     classes: tuple[str, ...]

@@ -35,7 +35,9 @@ def model_lines(needs: Needs) -> Lines:
         "",
         "torch.manual_seed(SEED)  # the new head does not depend on how the rest came to be",
         f"{head} = nn.Linear({head}.in_features, len(CLASSES))",
-        "model.to(DEVICE)",
+        "model.to(DEVICE, memory_format=torch.channels_last)"
+        if facts.memory_format == "channels-last"
+        else "model.to(DEVICE)",
     ]
     if needs.calibrates:
         lines += [

@@ -121,6 +121,7 @@ def _write(
         version=about.get("tl_tui", __version__),
         date=time.strftime("%d %B %Y", time.localtime((path / "config.json").stat().st_mtime)),
         device=about["device"].split()[0].split(":")[0],
+        memory_format=config.memory_format,
         deterministic=about["deterministic"],
         seed=config.seed,
         classes=folder.classes,

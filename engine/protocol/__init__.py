@@ -20,6 +20,7 @@ from .answers import (
 )
 from .choices import (
     Augmentation,
+    MemoryFormat,
     ModelFormat,
     Optimizer,
     PlanName,
@@ -237,6 +238,7 @@ __all__ = [
     "AnsweringProgressed",
     "DataEvaluated",
     "ImagesPredicted",
+    "MemoryFormat",
     "ModelExported",
     "ModelFileChecked",
     "PredictedImage",
