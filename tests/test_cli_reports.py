@@ -453,7 +453,8 @@ def test_every_choice_reaches_the_engine(train: Train, tmp_path: Path) -> None:
         "--config run.toml --plan lp-ft --plan-epochs 2 --lr-schedule one-cycle --warmup 0.2 "
         "--optimizer adamw --lr-pretrained 0.01 --lr-decay 0.9 --weight-decay 0.02 "
         "--augmentation light --precision bf16 --steps 40 --no-balance --json "
-        "--feature-cache half --feature-cache-gib 0.5"
+        "--feature-cache half --feature-cache-gib 0.5 --execution eager "
+        "--memory-format channels-last"
     )
     done = train(RUN, *options.replace("run.toml", str(file)).split())
     assert (done.returncode, done.stderr) == (1, "")
@@ -481,6 +482,8 @@ def test_every_choice_reaches_the_engine(train: Train, tmp_path: Path) -> None:
         "precision": "bf16",
         "seed": 0,
         "probe_every": 7,
+        "execution": "eager",
+        "memory_format": "channels-last",
         "feature_cache": "half",
         "feature_cache_gib": 0.5,
         "checkpoint_seconds": 0.0,
