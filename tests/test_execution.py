@@ -60,4 +60,4 @@ def test_channels_last_is_the_same_training(options: dict, tmp_path: Path) -> No
     assert again.session.run is not None
     weight = again.session.run.trainer.model.get_parameter("layer1.0.conv1.weight")
     assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
-    assert again.last(StepTaken).step == 6
+    assert again.last(StepTaken).step == 5
