@@ -75,7 +75,8 @@ def told(line: dict[str, Any]) -> str:
         return line["note"]
     mark = {True: "", False: " **above**", None: ""}[line.get("reached")]
     unit = "" if line["unit"] == "×" else f" {line['unit']}"
-    return f"{line['value']:.3g}{unit} ({line['low']:.3g} to {line['high']:.3g}){mark}"
+    spread = "" if line["low"] is None else f" ({line['low']:.3g} to {line['high']:.3g})"
+    return f"{line['value']:.3g}{unit}{spread}{mark}"
 
 
 if __name__ == "__main__":

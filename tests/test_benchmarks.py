@@ -62,6 +62,24 @@ def test_a_table_is_gone_on_with_on_the_same_machine(tmp_path: Path) -> None:
     assert measured_before(out, head, set()) == []
 
 
+def test_the_report_takes_each_row_from_where_it_was_measured(tmp_path: Path) -> None:
+    def machine(device: str, *rows: tuple[str, Reading]) -> dict:
+        lines = [{"row": name, **reading.described()} for name, reading in rows]
+        head = {"device": device, "processor": "p", "threads": 1, "versions": {"torch": "2"}}
+        return {**head, "rows": lines}
+
+    absent = Reading("a step", "plain", note="not measured: no CUDA device here")
+    whole = Reading("a step", "plain", value=0.7, low=0.6, high=0.8, reach=1.02)
+    alone = Reading("a loss", "uncached", value=2.0, unit="of it", reach=1.0)
+    text = table(
+        machine("no GPU", ("gpu-probe", absent), ("idle", alone)),
+        machine("H", ("gpu-probe", whole)),
+    )
+    assert "0.7 (0.6 to 0.8) |" in text and "no CUDA device" not in text
+    assert "2 of it **above**" in text
+    assert "no GPU; p, 1 threads; torch 2: `gpu-probe`, `idle`." in text
+
+
 def test_every_row_has_a_floor_and_a_prediction_and_none_is_unknown() -> None:
     done = benchmarks("--list")
     names = [line.split()[0] for line in done.stdout.splitlines()]
