@@ -109,7 +109,8 @@ def peers(bench: Bench) -> Iterator[Reading]:
         mine: list[tuple[float, float]] = []
         try:
             for _ in range(bench.count(40)):
-                mine += interleaved(ours.watched, ours.bare, 1, warm=0)
+                # A pair ahead, for what comes first after another program finds cold caches.
+                mine += interleaved(ours.watched, ours.bare, 2, warm=1)
                 for name, peer in list(open_peers.items()):
                     answer = peer.ask()
                     found[name].append((answer["with"], answer["bare"]))
