@@ -551,6 +551,15 @@ def test_the_loss_line_leaves_out_what_is_not_there():
     assert "step 4" in drawn(state, 44)[1] and "batch" not in drawn(state, 44)[1]
 
 
+def test_a_replayed_step_says_so_where_there_is_room():
+    state = state_of(RESNET18, TAUGHT, step=4, captured=True)
+    assert drawn(state)[1].endswith("step 4 · 9.8 ms captured ")
+    lines = {width: drawn(state, width)[1] for width in range(40, 100)}
+    assert all("step 4" in line and len(line) <= width for width, line in lines.items())
+    assert "captured" not in drawn(state_of(RESNET18, TAUGHT, step=4))[1]
+    assert {"captured" in line for line in lines.values()} == {False, True}
+
+
 def test_a_loss_that_is_not_finite_fits():
     for loss, said in ((math.nan, "loss nan"), (math.inf, "loss inf"), (36000.0, "loss 3.6e+04")):
         assert f"   {said}  batch" in drawn(state_of(RESNET18, TAUGHT, loss=loss))[1]
