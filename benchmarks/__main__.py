@@ -93,7 +93,7 @@ def measured_before(out: Path, head: dict, again: set[str]) -> list[dict]:
     except (OSError, ValueError):
         return []
     same = ("device", "processor", "threads", "python", "versions")
-    if any(before.get(name) != head[name] for name in same):
+    if not isinstance(before, dict) or any(before.get(name) != head[name] for name in same):
         return []
     return [line for line in before["rows"] if line["row"] not in again]
 
@@ -103,6 +103,7 @@ def in_order(lines: list[dict]) -> list[dict]:
     from .table import ROWS
 
     names = [row.name for row in ROWS]
+    lines = [line for line in lines if line["row"] in names]  # a row may have gone since
     return sorted(lines, key=lambda line: names.index(line["row"]))
 
 

@@ -84,15 +84,10 @@ def last_stage(bench: Bench) -> Iterator[Reading]:
     loop = Textbook(images / "train", "last-stage", BATCH, SIZE)
     part = TrainedPart(len(loop.batches), BATCH, SIZE, classes=2)
     case = f"last stage, resnet18, {SIZE} px, from cached features"
-
-    def epoch() -> float:
-        seconds: float = ours.ask()["seconds"]
-        return seconds
-
     try:
-        pairs = interleaved(epoch, part.epoch, bench.count(12, 1))
+        pairs = interleaved(ours.seconds, part.epoch, bench.count(12, 1))
         yield ratio(pairs, case, "the trained part alone", reach=1.05)
-        pairs = interleaved(epoch, loop.epoch, bench.count(3, 1), warm=0)
+        pairs = interleaved(ours.seconds, loop.epoch, bench.count(3, 1), warm=0)
         yield ratio(pairs, case, "the same loop uncached")
     finally:
         ours.close()
@@ -114,12 +109,7 @@ def others(bench: Bench) -> Iterator[Reading]:
                 yield Reading(case, against, note=f"not measured: {reason}")
                 continue
             try:
-
-                def epoch(peer: Peer = peer) -> float:
-                    seconds: float = peer.ask()["seconds"]
-                    return seconds
-
-                pairs = interleaved(ours.epoch, epoch, bench.count(4, 1), warm=0)
+                pairs = interleaved(ours.epoch, peer.seconds, bench.count(4, 1), warm=0)
             finally:
                 peer.close()
             yield ratio(pairs, case, against)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one call: the tests marked `gpu`, then the GPU benchmarks.
 # Run from the repository's root with a Python whose torch works: PYTHON=python3 benchmarks/gpu.sh
-set -u
+set -uo pipefail
 python=${PYTHON:-python3}
 "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' ||
   { echo "no CUDA GPU that this torch can use; nothing was run"; exit 2; }

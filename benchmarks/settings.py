@@ -51,13 +51,8 @@ def cpu(bench: Bench) -> Iterator[Reading]:
         arguments = [bench.fresh("best"), images, strategy, batch, size]
         ours = Peer.as_an_engine(bench, "benchmarks.peers.own_epochs", *map(str, arguments))
         theirs = Textbook(images / "train", strategy, batch, size)
-
-        def epoch(ours: Peer = ours) -> float:
-            seconds: float = ours.ask()["seconds"]
-            return seconds
-
         try:
-            pairs = interleaved(epoch, theirs.epoch, bench.count(5, 1), warm=1)
+            pairs = interleaved(ours.seconds, theirs.epoch, bench.count(5, 1), warm=1)
         finally:
             ours.close()
         case = f"resnet18, {batch} × {size} px, {strategy}, {files}, second epoch on"

@@ -119,7 +119,8 @@ class CapturedSteps:
             for parameter in parameters:
                 parameter.grad = None
             torch.cuda.synchronize(self.device)
-            self.why = f"they cannot be captured: {str(error).strip().splitlines()[0]}"
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            self.why = f"they cannot be captured: {said[0]}"
             return None
         self._pool = graph.pool()
         known = self._graphs[key] = _Graph(

@@ -1,6 +1,6 @@
 """Errands: what is done with a finished run, beside any session; one at a time, a unit at a time.
 
-Imports no torch; the room of each errand does, when it is begun.
+This module imports no torch; the room of each errand does, when it is begun.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ def begin(command: Errand) -> Iterator[AnyEvent | None]:
     Raises:
         Problem: at any unit; what was asked for cannot be done.
     """
-    if not isinstance(command, ExportScript):  # which needs no torch
-        torch_import.finish()  # two threads that import it meet it half imported
+    torch_import.finish()  # each needs it, and two threads that import it meet it half imported
     match command:  # the imports are part of the first unit
         case Predict():
             from .predicting import predict

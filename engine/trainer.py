@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,8 @@ from .refused_step import (
     ran_out_of_memory,
 )
 from .stack import Cut, Stack
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,9 @@ class Trainer:
             self._updating = True
             self.optimizer.step(only_if_finite=passes.numbers if gated else None)
         mark("end")
-        readings = self._readings(passes.norms) if measured else None
+        readings = None
+        if measured:
+            readings = self._if_memory_allows(lambda: self.probe.readings(passes.norms))
         if gated:  # here it waits for the device, for the one transfer of a step
             both = passes.numbers if readings is None else torch.cat([passes.numbers, readings])
             values = both.tolist()
@@ -221,7 +226,9 @@ class Trainer:
                 readings = None
         else:
             values = [] if readings is None else readings.tolist()
-        measurement = None if readings is None else self._measurement(values)
+        measurement = None
+        if readings is not None:
+            measurement = self._if_memory_allows(lambda: self.probe.measure(values))
         self._updating = False
         return StepResult(
             batch=batch,
@@ -301,19 +308,12 @@ class Trainer:
         self.optimizer.step()
         return False
 
-    def _readings(self, norms: Mapping[Tensor, Tensor]) -> Tensor | None:
-        """What the probe reads off the step; None if there is no memory for it, for then the step
-        was taken all the same, and counts as one that was not measured."""
+    @staticmethod
+    def _if_memory_allows(look: Callable[[], T]) -> T | None:
+        """What the probe reads off a step that was taken; without memory for it the step counts as
+        one that was not measured."""
         try:
-            return self.probe.readings(norms)
-        except Exception as error:
-            if not ran_out_of_memory(error):
-                raise
-            return None
-
-    def _measurement(self, values: list[float]) -> Measurement | None:
-        try:
-            return self.probe.measure(values)
+            return look()
         except Exception as error:
             if not ran_out_of_memory(error):
                 raise

@@ -57,7 +57,10 @@ def test_a_table_is_gone_on_with_on_the_same_machine(tmp_path: Path) -> None:
     kept = measured_before(out, {**head, "load": [0.2]}, {"probe", "input"})
     assert kept == lines[:1]
     assert [line["row"] for line in in_order(lines)] == ["probe", "idle"]
+    assert in_order([{"row": "of old"}, *lines]) == in_order(lines)
     assert measured_before(out, {**head, "device": "another"}, set()) == []
+    out.write_text("[]")
+    assert measured_before(out, head, set()) == []
     out.write_text("{")
     assert measured_before(out, head, set()) == []
 

@@ -98,6 +98,10 @@ class Peer:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def seconds(self) -> float:
+        """Have it take a turn; how long that was."""
+        return float(self.ask()["seconds"])
+
     def close(self) -> None:
         """End it."""
         self.process.kill()
