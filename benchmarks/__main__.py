@@ -24,7 +24,7 @@ from pathlib import Path
 
 import platformdirs
 
-from .rows import Bench, Reading, Row
+from benchmarks.table.row import Bench, Reading, Row
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -100,7 +100,7 @@ def measured_before(out: Path, head: dict, again: set[str]) -> list[dict]:
 
 def in_order(lines: list[dict]) -> list[dict]:
     """As the table has its rows."""
-    from .table import ROWS
+    from benchmarks.table.all_rows import ROWS
 
     names = [row.name for row in ROWS]
     lines = [line for line in lines if line["row"] in names]  # a row may have gone since
@@ -113,7 +113,7 @@ def chosen(patterns: str) -> list[Row]:
     Raises:
         ValueError: a pattern stands for none.
     """
-    from .table import ROWS  # torch comes with it
+    from benchmarks.table.all_rows import ROWS
 
     wanted = [word.strip() for word in patterns.split(",") if word.strip()]
     for pattern in wanted:

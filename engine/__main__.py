@@ -8,19 +8,19 @@ import sys
 def main(arguments: list[str]) -> int:
     """Run one of the processes that import torch. Returns the exit code."""
     if arguments[:1] == ["serve"]:
-        from .server import main as serve
+        from engine.server.server import main as serve
 
         return serve(arguments[1:])
     if arguments[:1] == ["--stdio"]:
-        from .relay import main as relay
+        from tl_tui.connect.stdio_relay import main as relay
 
         return relay(arguments[1:])
     if arguments == ["doctor"]:
-        from .doctor import main as look
+        from engine.hardware.doctor import main as look
 
         return look()
     if arguments[:1] == ["fetch"]:
-        from .fetch import main as fetch
+        from engine.model.weights_download import main as fetch
 
         return fetch(arguments[1:])
     print(

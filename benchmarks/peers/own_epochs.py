@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from benchmarks.harness.measured_run import Running
 from benchmarks.peers.turns import take_turns
-from benchmarks.running import Running
 
 
 def main() -> None:

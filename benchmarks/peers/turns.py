@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.rows import Bench
+    from benchmarks.table.row import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
 TURN_S = 600
@@ -37,7 +37,7 @@ class Peer:
         Raises:
             NotHad: there is no such environment, or the program does not come to its first turn.
         """
-        from benchmarks.environments import NotHad, python_with
+        from benchmarks.harness.peer_environments import NotHad, python_with
 
         if bench.peers is None:
             raise NotHad("the peers were left out (--peers none).")
@@ -55,7 +55,7 @@ class Peer:
         Raises:
             RuntimeError: it does not come to its first turn.
         """
-        from engine.host_allocator import environment
+        from tl_tui.connect.malloc_env import environment
 
         command = [sys.executable, "-m", module, *arguments]
         return cls._running(bench, module, command, environment(os.environ))

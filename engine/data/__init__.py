@@ -1,17 +1,17 @@
 """The images of a run: listing, splits, decoding, augmentation, batches in a seeded order."""
 
-from .augmentation import Augmentation
-from .batches import Batch, Decoder, TrainBatches
-from .decoding import Transform, UnreadableImage, read_rgb
-from .image_folder import (
+from engine.data.augmentation import Augmentation
+from engine.data.batches import Batch, Decoder, TrainBatches
+from engine.data.decoding import Transform, UnreadableImage, read_rgb
+from engine.data.image_folder import (
     LabelledImages,
     images_below,
     list_folder,
     list_labelled,
     open_folder,
 )
-from .samples import DataProblem, ImageFolder, Sample, printable
-from .splits import folds, yardstick_of
+from engine.data.samples import DataProblem, ImageFolder, Sample, printable
+from engine.data.splits import folds, yardstick_of
 
 __all__ = [
     "Augmentation",

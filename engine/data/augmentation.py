@@ -27,7 +27,7 @@ from torch import Tensor
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.v2 import functional as F
 
-from .decoding import normalised
+from engine.data.decoding import normalised
 
 Draw = Callable[[float, float], float]
 """A number between two, evenly distributed."""

@@ -16,14 +16,14 @@ from torch import Tensor
 from torchvision.transforms import functional
 from torchvision.transforms._presets import ImageClassification
 
-from ..refused_step import ran_out_of_memory
-from .augmentation import Augmentation, mixed
-from .decoded import DecodedImages
-from .decoding import Transform, UnreadableImage, normalised, read_rgb, without_far_ends
-from .samples import DataProblem, Sample, printable
+from engine.data.augmentation import Augmentation, mixed
+from engine.data.decoded_images import DecodedImages
+from engine.data.decoding import Transform, UnreadableImage, normalised, read_rgb, without_far_ends
+from engine.data.samples import DataProblem, Sample, printable
+from engine.training.step_errors import ran_out_of_memory
 
 if TYPE_CHECKING:
-    from ..stack import Cut
+    from engine.model.layer_stack import Cut
 
 
 @dataclass(frozen=True)

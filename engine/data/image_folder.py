@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
-from . import labels_file
-from .decoding import image_endings
-from .samples import DataProblem, ImageFolder, Sample, printable
-from .splits import stratified
+from engine.data import labels_file
+from engine.data.decoding import image_endings
+from engine.data.samples import DataProblem, ImageFolder, Sample, printable
+from engine.data.splits import stratified
 
 VALIDATION_NAMES = ("val", "valid", "validation")
 """A folder `test` is left for later: what is chosen by looking at it is no test any more."""

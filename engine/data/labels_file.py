@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..problem import Problem
-from .samples import printable
+from engine.data.samples import printable
+from tl_tui.common.errors import Problem
 
 SPLITS = {name: "val" for name in ("val", "valid", "validation")} | {"train": "train", "": ""}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..problem import Problem
+from tl_tui.common.errors import Problem
 
 
 class DataProblem(Problem):

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from operator import itemgetter
 
-from .samples import DataProblem, ImageFolder, Sample, printable
+from engine.data.samples import DataProblem, ImageFolder, Sample, printable
 
 VALIDATION_SHARE = 0.2
 YARDSTICK = 64

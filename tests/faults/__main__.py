@@ -10,11 +10,18 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from tests.faults import content, numbers, processes, screen, storage, strangers  # noqa: F401
-from tests.faults.register import FAULTS, Place, at_least_one
-from tests.faults.rows import Row, done, table
+from tests.faults import (  # noqa: F401
+    hostile_clients,
+    image_content,
+    not_finite,
+    processes,
+    screen_faults,
+    storage,
+)
+from tests.faults.fault_rows import Row, done, table
+from tests.faults.fault_table import FAULTS, Place, at_least_one
 from tests.faults.training import reference
-from tests.sessions import draw_images
+from tests.support.driven_session import draw_images
 
 
 def main() -> int:

@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import server
-from engine.protocol import AnyCommand, AnyEvent, Audit, Confirmed, StepTaken
-from engine.session import Session
+from engine.server import server
+from engine.server.dispatch import Session
+from tl_tui.protocol.commands import AnyCommand, Audit
+from tl_tui.protocol.events import AnyEvent, Confirmed, StepTaken
 
 
 class BrokenSession(Session):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.register import Place, fault
+from tests.faults.fault_table import Place, fault
 from tests.faults.training import (
     STEPS,
     Training,

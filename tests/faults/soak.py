@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.register import Place, at_least_one
+from tests.faults.fault_table import Place, at_least_one
 from tests.faults.training import SMALL
-from tests.sessions import draw_images
-from tests.terminal import ROOT, Terminal
+from tests.support.driven_session import draw_images
+from tests.support.pseudo_terminal import ROOT, Terminal
 
 SAMPLES = 20
 """How often the processes are looked at."""
@@ -117,7 +117,7 @@ def soak(
     Raises:
         AssertionError: no step was taken for so long, or the app or its engine ended.
     """
-    command = [sys.executable, str(ROOT / "tl_tui.py"), str(place.images), *SMALL[:-2]]
+    command = [sys.executable, str(ROOT / "tl_tui/__main__.py"), str(place.images), *SMALL[:-2]]
     with Terminal(command, columns=100, rows=30, env=place.environment) as terminal:
         terminal.wait_for(r"fc +train")
         (engine,) = terminal.children()

@@ -9,10 +9,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from engine import checkpoint
-from engine.checkpoint import CheckpointProblem
-from engine.run_folder import read_run
-from tests.faults.register import Place, Skipped, fault
+from engine.training import checkpoint
+from engine.training.checkpoint import CheckpointProblem
+from tests.faults.fault_table import Place, Skipped, fault
 from tests.faults.training import (
     checkpoints_are_whole,
     gone_on_to_the_end,
@@ -22,6 +21,7 @@ from tests.faults.training import (
     resume,
     train,
 )
+from tl_tui.runs.run_reader import read_run
 
 
 @fault("disk full under way (tmpfs)", full=10)

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import content, numbers, processes, screen, storage, strangers  # noqa: F401
-from tests.faults.register import FAULTS, Fault, Place, Skipped
-from tests.sessions import draw_images
+from tests.faults import (  # noqa: F401
+    hostile_clients,
+    image_content,
+    not_finite,
+    processes,
+    screen_faults,
+    storage,
+)
+from tests.faults.fault_table import FAULTS, Fault, Place, Skipped
+from tests.support.driven_session import draw_images
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.register import SOON, Place
+from tests.faults.fault_table import SOON, Place
 from tests.faults.soak import growth, soak
-from tests.sessions import draw_images
+from tests.support.driven_session import draw_images
 
 
 @pytest.mark.timeout(1200)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine import checkpoint
-from engine.run_folder import read_run
-from tests.faults.register import Place, wait_until
-from tests.terminal import ROOT
+from engine.training import checkpoint
+from tests.faults.fault_table import Place, wait_until
+from tests.support.pseudo_terminal import ROOT
+from tl_tui.runs.run_reader import read_run
 
 STEPS = 12
 """Of a whole run: 24 images in batches of 8, 4 epochs."""
@@ -76,7 +76,7 @@ def resume(place: Place, run: Path, *options: str) -> Iterator[Training]:
 
 def _started(place: Place, run: Path, *arguments: str) -> Iterator[Training]:
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "tl_tui.py"), *arguments, "--json"],
+        [sys.executable, str(ROOT / "tl_tui/__main__.py"), *arguments, "--json"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

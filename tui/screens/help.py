@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tui.bindings import KEYS
-from tui.screens.page import Page
-from tui.theme import Glyphs, Palette
-from tui.widgets.painted_lines import Line, line, wrapped
+from tui.drawing.lines import Line, line, wrapped
+from tui.drawing.theme import Glyphs, Palette
+from tui.keys import KEYS
+from tui.screens.text_page import Page
 
 LESSON: tuple[tuple[str, str], ...] = (
     (

@@ -9,15 +9,15 @@ from typing import Literal
 from rich.segment import Segment
 from textual.strip import Strip
 
-from engine.protocol import ImagesShown, Thumbnail
-from engine.scores import share_words
-from tui.picture_grid import Grid, grid_of, large_grid
-from tui.screens.whole import Body, Drawing, WholeScreen, body, named
-from tui.state import RunState
-from tui.theme import Glyphs, Palette
-from tui.thumbnail import cells_of, is_pixels, pixel_style
-from tui.visible import padded, shortened, visible
-from tui.widgets.painted_lines import Line, Piece, justified, line, line_width, wrapped
+from tl_tui.common.metrics import share_words
+from tl_tui.protocol.results import ImagesShown, Thumbnail
+from tui.drawing.lines import Line, Piece, justified, line, line_width, wrapped
+from tui.drawing.picture_grid import Grid, grid_of, large_grid
+from tui.drawing.sanitize import padded, shortened, visible
+from tui.drawing.theme import Glyphs, Palette
+from tui.drawing.thumbnail import cells_of, is_pixels, pixel_style
+from tui.screens.full_screen import Body, Drawing, WholeScreen, body, named
+from tui.state.run_state import RunState
 
 What = Literal["batch", "wrong"]
 TITLES: dict[What, str] = {"batch": "coming batch", "wrong": "most wrong"}

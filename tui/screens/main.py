@@ -7,20 +7,20 @@ from textual.layout import Layout
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tui.places import LEAST_HEIGHT, LEAST_WIDTH, PlacesLayout, Wish, places
-from tui.stack_view import Target
-from tui.state import RunState
-from tui.theme import Glyphs, Palette
+from tui.drawing.lines import Line, PaintedLines, line, wrapped
+from tui.drawing.main_layout import LEAST_HEIGHT, LEAST_WIDTH, PlacesLayout, Wish, places
+from tui.drawing.theme import Glyphs, Palette
+from tui.stack.stack import LayerStack
+from tui.state.cursor import Target
+from tui.state.run_state import RunState
 from tui.widgets.caption_line import CaptionLine
-from tui.widgets.curves import AccuracyCurve, LossCurve
 from tui.widgets.footer import Footer
 from tui.widgets.frame import Frame
 from tui.widgets.inspector import Inspector
 from tui.widgets.legend import Legend, RunLine
 from tui.widgets.loading import Loading
-from tui.widgets.painted_lines import Line, PaintedLines, line, wrapped
+from tui.widgets.loss_and_accuracy import AccuracyCurve, LossCurve
 from tui.widgets.price_panel import PricePanel
-from tui.widgets.stack import LayerStack
 from tui.widgets.strategy_line import StrategyLine
 from tui.widgets.title_line import TitleLine, WarningLine
 

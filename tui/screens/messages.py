@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.screens.page import Page
-from tui.theme import Glyphs, Palette
-from tui.widgets.painted_lines import Line, line, wrapped
+from tui.drawing.lines import Line, line, wrapped
+from tui.drawing.theme import Glyphs, Palette
+from tui.screens.text_page import Page
 
 
 class Messages(Page):

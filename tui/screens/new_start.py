@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tui.screens.question import Answer, Question
-from tui.state import RunState
-from tui.theme import Glyphs, Palette
+from tui.drawing.theme import Glyphs, Palette
+from tui.screens.choice_dialog import Answer, Question
+from tui.state.run_state import RunState
 
 
 class NewStart(Question):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.progress import epoch_words
-from tui.screens.question import Answer, Question
-from tui.state import RunState
-from tui.theme import Glyphs, Palette
+from tui.drawing.theme import Glyphs, Palette
+from tui.screens.choice_dialog import Answer, Question
+from tui.state.run_state import RunState
+from tui.text.progress import epoch_words
 
 KEPT_MINUTES = 30
-"""How long an engine without a screen and without work stays (`engine.server.IDLE_S`)."""
+"""How long an engine without a screen and without work stays (`engine.server.server.IDLE_S`)."""
 
 
 class LeaveQuestion(Question):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.protocol import Recipe
-from tui.recipe_fields import FIELDS, Field, note, shown, turned, typed, words_of
-from tui.schedule_curve import schedule_curve
-from tui.screens.whole import Body, WholeScreen, body
-from tui.state import RunState
-from tui.theme import Glyphs, Palette
-from tui.visible import padded
-from tui.widgets.painted_lines import Line, Piece, line
+from tl_tui.protocol.config import Recipe
+from tui.drawing.lines import Line, Piece, line
+from tui.drawing.sanitize import padded
+from tui.drawing.schedule_curve import schedule_curve
+from tui.drawing.theme import Glyphs, Palette
+from tui.screens.full_screen import Body, WholeScreen, body
+from tui.state.run_state import RunState
+from tui.text.recipe_fields import FIELDS, Field, note, shown, turned, typed, words_of
 
 LABEL, VALUE = 26, 12
 """Cells of the first two columns."""

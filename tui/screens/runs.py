@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.run_folder import Run, RunProblem, StartHistory, list_runs
-from tui.decimation import Decimation
-from tui.plot import Scale, Series, plot, short
-from tui.run_words import best_words, data_of, size_words, when_words
-from tui.screens.whole import Body, WholeScreen
-from tui.state import RunState
-from tui.theme import Glyphs, Palette
-from tui.visible import padded, visible
-from tui.widgets.painted_lines import Line, Piece, line, wrapped
+from tl_tui.runs.run_reader import Run, RunProblem, StartHistory, list_runs
+from tui.drawing.decimation import Decimation
+from tui.drawing.lines import Line, Piece, line, wrapped
+from tui.drawing.plot import Scale, Series, plot, short
+from tui.drawing.sanitize import padded, visible
+from tui.drawing.theme import Glyphs, Palette
+from tui.screens.full_screen import Body, WholeScreen
+from tui.state.run_state import RunState
+from tui.text.runs import best_words, data_of, size_words, when_words
 
 LEAST_PLOT = 5
 """Lines that a plot needs."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tui.price import duration, price_of
-from tui.screens.question import Answer, Question
-from tui.state import STRATEGY_KEYS, Mask, RunState
-from tui.theme import Glyphs, Palette
+from tui.drawing.theme import Glyphs, Palette
+from tui.screens.choice_dialog import Answer, Question
+from tui.state.run_state import STRATEGY_KEYS, Mask, RunState
+from tui.text.price import duration, price_of
 from tui.widgets.strategy_line import amount
 
 WHAT_FOR = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tui.caption import caption
-from tui.state import RunState
+from tui.drawing.lines import Line, PaintedLines, line, wrapped
+from tui.state.run_state import RunState
+from tui.text.caption import caption
 from tui.widgets.loading import checklist_line
-from tui.widgets.painted_lines import Line, PaintedLines, line, wrapped
 
 
 class CaptionLine(PaintedLines):

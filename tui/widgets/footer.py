@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tui.bindings import key_of
-from tui.price import toggle_words
-from tui.stack_view import Target, target_owners
-from tui.state import RunState
-from tui.widgets.painted_lines import Line, PaintedLines, Piece, line_width
+from tui.drawing.lines import Line, PaintedLines, Piece, line_width
+from tui.keys import key_of
+from tui.state.cursor import Target, target_owners
+from tui.state.run_state import RunState
+from tui.text.price import toggle_words
 
 LEFT = (
     "freeze_or_train",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui.state import RunState
-from tui.widgets.painted_lines import Line, PaintedLines, fitted
+from tui.drawing.lines import Line, PaintedLines, fitted
+from tui.state.run_state import RunState
 
 
 class Frame(PaintedLines):

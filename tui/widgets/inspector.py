@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tui.inspection import Inspection, inspect
-from tui.price import toggle_words
-from tui.stack_view import Target
-from tui.state import RunState
-from tui.widgets.painted_lines import Line, PaintedLines, fitted, line, wrapped
+from tui.drawing.lines import Line, PaintedLines, fitted, line, wrapped
+from tui.state.cursor import Target
+from tui.state.run_state import RunState
+from tui.text.layer_details import Inspection, inspect
+from tui.text.price import toggle_words
 from tui.widgets.strategy_line import amount
 
 FRAMED_LINES = 10

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from engine.protocol import CheckpointSaved
-from engine.scores import interval
-from tui.progress import epoch_words, schedule_words
-from tui.state import RunState
-from tui.widgets.painted_lines import Line, PaintedLines, Piece, justified, line_width
+from tl_tui.common.metrics import interval
+from tl_tui.protocol.events import CheckpointSaved
+from tui.drawing.lines import Line, PaintedLines, Piece, justified, line_width
+from tui.state.run_state import RunState
+from tui.text.progress import epoch_words, schedule_words
 
 
 class Legend(PaintedLines):

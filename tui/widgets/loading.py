@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tui.state import RunState
-from tui.widgets.painted_lines import Line, PaintedLines, fitted, line, wrapped
+from tui.drawing.lines import Line, PaintedLines, fitted, line, wrapped
+from tui.state.run_state import RunState
 
 STAGES = ("torch", "data", "weights", "calibration", "warm-up")
 DOING = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tui.choices import after_toggle
-from tui.price import Price, differences, duration, price_of, share, size, toggle_words
-from tui.stack_view import Target, target_name
-from tui.state import RunState
-from tui.widgets.painted_lines import Line, PaintedLines, fitted, line
+from tui.drawing.lines import Line, PaintedLines, fitted, line
+from tui.state.cursor import Target, target_name
+from tui.state.mask_edits import after_toggle
+from tui.state.run_state import RunState
+from tui.text.price import Price, differences, duration, price_of, share, size, toggle_words
 from tui.widgets.strategy_line import amount
 
 

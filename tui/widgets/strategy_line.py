@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui.state import STRATEGY_KEYS, RunState
-from tui.widgets.painted_lines import Line, PaintedLines, Piece, justified, line_width
+from tui.drawing.lines import Line, PaintedLines, Piece, justified, line_width
+from tui.state.run_state import STRATEGY_KEYS, RunState
 
 
 class StrategyLine(PaintedLines):

@@ -5,18 +5,11 @@ from __future__ import annotations
 import re
 import time
 
-from tui.company import company_words
-from tui.progress import progress_words
-from tui.slurm import time_words
-from tui.state import RunState
-from tui.widgets.painted_lines import (
-    Line,
-    PaintedLines,
-    Piece,
-    fitted,
-    justified,
-    line_width,
-)
+from tl_tui.connect.slurm import time_words
+from tui.drawing.lines import Line, PaintedLines, Piece, fitted, justified, line_width
+from tui.state.run_state import RunState
+from tui.text.progress import progress_words
+from tui.text.viewers import company_words
 
 
 class TitleLine(PaintedLines):

@@ -1,0 +1,161 @@
+"""A real run (`r`) in this process, step by step, and the textbook loop over the same images."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+from torchvision import transforms as T
+
+from benchmarks.harness.paired_steps import torch_batch
+from benchmarks.studies.probe_cost import OneBatch
+from engine.server.dispatch import Session
+from tl_tui.protocol.commands import Open, Train
+from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.events import AnyEvent, StepTaken
+from tl_tui.protocol.framing import encode
+from tl_tui.protocol.session import SessionOpened
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Running:
+    """A session that trains: journal and messages included, validations not timed."""
+
+    def __init__(self, folder: Path, **config: Any) -> None:
+        """
+        Args:
+            folder: The run's directory.
+            config: Fields of `RunConfig`.
+        """
+        self.losses: list[float] = []
+        self._stepped = False
+        self.session = Session(self._heard)
+        asked = RunConfig(weights="none", run_dir=str(folder), **config)
+        self.session.handle(Open(id=1, config=asked))
+        while self.session.run is None and self.session.work():
+            pass
+        if self.session.run is None:
+            raise RuntimeError("the session did not open")
+        self.run = self.session.run
+        self.per_epoch = self.run.course.batches_per_epoch
+
+    def _heard(self, event: AnyEvent) -> None:
+        if not isinstance(event, SessionOpened):
+            encode(event)  # what a client costs the engine
+        if isinstance(event, StepTaken):
+            self.losses.append(event.loss)
+            self._stepped = True
+
+    def in_memory(self) -> Running:
+        """Train on one batch that is there already, and never come to the end of an epoch."""
+        opened = self.run.opened.event
+        one = OneBatch(opened.batch_size, opened.image_size)
+        one.batch = torch_batch(one, len(opened.classes), self.run.trainer.device)
+        one.position = 1
+        self.run.trainer.batches = one  # type: ignore[assignment]
+        return self
+
+    def steps(self, count: int) -> float:
+        """Seconds of so many steps: of the units of work in which one was taken."""
+        if self.run.course.train_to is None:
+            self.session.handle(Train(id=2, steps=10**7))
+        seconds, taken = 0.0, 0
+        while taken < count:
+            self._stepped = False
+            began = time.perf_counter()
+            if not self.session.work():
+                raise RuntimeError("the run has ended")
+            if self._stepped:
+                seconds += time.perf_counter() - began
+                taken += 1
+        return seconds
+
+    def epoch(self) -> float:
+        """Seconds of the steps of an epoch."""
+        return self.steps(self.per_epoch)
+
+    def close(self) -> None:
+        self.run.record.close()
+        self.run.opened.decoder.close()
+
+
+class Textbook:
+    """The loop of PyTorch's transfer-learning tutorial: ImageFolder, a DataLoader as it comes."""
+
+    def __init__(
+        self, folder: Path, strategy: str, batch: int, size: int, *, in_memory: bool = False
+    ) -> None:
+        """
+        Args:
+            folder: Images in folders by class.
+            strategy: feature-extraction, last-stage or full.
+            batch: Images a step.
+            size: Their side in pixels.
+            in_memory: Batches that were decoded before; the loop alone is timed.
+        """
+        made = T.Compose([T.Resize(size), T.CenterCrop(size), T.ToTensor(), T.Normalize(MEAN, STD)])
+        images = torchvision.datasets.ImageFolder(str(folder), made)
+        self.batches: Any = torch.utils.data.DataLoader(images, batch_size=batch, shuffle=True)
+        if in_memory:
+            self.batches = list(self.batches)
+        torch.manual_seed(0)
+        self.model = torchvision.models.resnet18(num_classes=len(images.classes))
+        if strategy != "full":
+            self.model.requires_grad_(False)
+            self.model.fc.requires_grad_(True)
+        if strategy == "last-stage":
+            self.model.layer4.requires_grad_(True)
+        self.optimizer = momentum_sgd(self.model)
+
+    def epoch(self) -> float:
+        """Seconds of an epoch."""
+        self.model.train()
+        began = time.perf_counter()
+        train_on(self.model, self.optimizer, self.batches)
+        return time.perf_counter() - began
+
+
+class TrainedPart:
+    """The trained part alone (the last stage and the head), on activations in memory."""
+
+    def __init__(self, batches: int, batch: int, size: int, classes: int) -> None:
+        whole = torchvision.models.resnet18(num_classes=classes)
+        self.model = nn.Sequential(whole.layer4, whole.avgpool, nn.Flatten(), whole.fc)
+        self.optimizer = momentum_sgd(self.model)
+        side = -(-size // 16)
+        self.batches = [
+            (torch.rand(batch, 256, side, side), torch.randint(0, classes, (batch,)))
+            for _ in range(batches)
+        ]
+
+    def epoch(self) -> float:
+        """Seconds of as many steps as an epoch has."""
+        self.model.train()
+        began = time.perf_counter()
+        train_on(self.model, self.optimizer, self.batches)
+        return time.perf_counter() - began
+
+
+def train_on(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Any) -> float:
+    """An epoch as a textbook has it; the mean loss."""
+    total, count = 0.0, 0
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(labels)
+        count += len(labels)
+    return total / count
+
+
+def momentum_sgd(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        [p for p in model.parameters() if p.requires_grad], lr=1e-3, momentum=0.9
+    )

@@ -1,0 +1,117 @@
+"""One model twice: as the engine trains it, and as plain PyTorch does, from the same weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+
+from benchmarks.studies.probe_cost import OneBatch
+from engine.model import freezing
+from engine.model.layer_stack import Stack
+from engine.training.cuda_graphs import CapturedSteps
+from engine.training.trainer import Trainer
+from tl_tui.protocol.config import Precision, Recipe
+
+CLASSES = 2
+RATE = 1e-4
+
+
+class Twins:
+    """The same step, the engine's and plain PyTorch's, on one batch in memory.
+
+    What is frozen is frozen in both (`requires_grad`, BatchNorms in eval mode), and both read the
+    loss at the end of a step, as PyTorch's own tutorial does.
+    """
+
+    def __init__(
+        self,
+        arch: str,
+        batch: int,
+        size: int,
+        strategy: str,
+        device: str = "cpu",
+        classes: int = CLASSES,
+        precision: Precision = "fp32",
+        model: Callable[[], nn.Module] | None = None,
+        *,
+        captured: bool = False,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        """
+        Args:
+            arch: torchvision's name of the model.
+            batch: Images a step.
+            size: Their side in pixels.
+            strategy: What trains.
+            device: Where.
+            classes: Of the head.
+            precision: Of the engine's step; the plain one is in fp32.
+            model: Makes the model, in place of `arch`.
+            captured: The engine replays its steps from CUDA graphs.
+            memory_format: Of the engine's weights; the plain ones are contiguous.
+        """
+        self.device = torch.device(device)
+
+        def make(layout: torch.memory_format) -> Stack:
+            torch.manual_seed(0)
+            made = model() if model else torchvision.models.get_model(arch, num_classes=classes)
+            made = made.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+            return Stack(made, torch.zeros(1, 3, size, size, device=device))
+
+        stack, plain = make(memory_format), make(torch.contiguous_format)
+        self.mask = freezing.strategies(stack)[strategy]
+        one = OneBatch(batch, size)
+        one.batch = torch_batch(one, classes, self.device)
+        recipe = Recipe(lr_head=RATE, lr_pretrained=RATE, weight_decay=1e-4, precision=precision)
+        self.trainer = Trainer(stack, one, self.device, recipe)  # type: ignore[arg-type]
+        self.captured = captured
+        if captured:
+            self.trainer.captured = CapturedSteps(self.trainer.probe, self.device)
+        self.images, self.labels = one.batch.images, one.batch.labels
+        freezing.set_requires_grad(plain, self.mask)
+        freezing.set_modes(plain, self.mask, {})
+        self.plain = plain.model
+        self.optimizer = torch.optim.SGD(
+            [p for p in self.plain.parameters() if p.requires_grad],
+            lr=RATE,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+
+    def watched(self) -> float:
+        """Seconds of one step of the engine with the whole probe."""
+        return self.timed(
+            lambda: self.trainer.step(self.mask, {}, measured=True, replayed=self.captured)
+        )
+
+    def bare(self) -> float:
+        """Seconds of one plain step without instruments."""
+        return self.timed(self.plain_step)
+
+    def plain_step(self) -> float:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(self.plain(self.images), self.labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def timed(self, step: Callable[[], object]) -> float:
+        """Seconds of a call, waiting for the device."""
+        began = time.perf_counter()
+        step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - began
+
+
+def torch_batch(one: OneBatch, classes: int, device: torch.device):
+    """The batch with its images where the step runs, and labels of every class."""
+    from dataclasses import replace
+
+    labels = torch.randint(0, classes, one.batch.labels.shape)
+    return replace(one.batch, images=one.batch.images.to(device), labels=labels.to(device))

@@ -1,0 +1,80 @@
+"""Thirty presses of `t` on the demo, from the demo backbone: does the head visibly learn?
+
+    python -m benchmarks.studies.demo_first_steps [--seeds 5] [--lr 0.01 0.003]
+
+Feature extraction through the engine's own session on the CPU, with the defaults; `--lr` tries
+other rates of the head beside the default. Prints a table and writes
+`benchmarks/results/demo_presses.json`: the mean loss of the first five steps and of the last five,
+the median step in seconds, and the accuracy on `val/` after them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+from engine.server.dispatch import Session
+from tl_tui.protocol.commands import Open, Train
+from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.events import AnyEvent, StepTaken, Validated
+from tl_tui.protocol.session import SessionOpened
+
+RESULTS = Path(__file__).parents[1] / "results"
+PRESSES = 30
+
+
+def run(seed: int, lr: float | None, run_dir: Path) -> dict[str, object]:
+    """One seed at one rate of the head; None is the default."""
+    events: list[AnyEvent] = []
+    session = Session(events.append)
+    config = RunConfig(
+        weights="demo",
+        device="cpu",
+        seed=seed,
+        lr=lr,
+        feature_cache="off",  # `t` runs the whole model
+        run_dir=str(run_dir),
+    )
+    session.handle(Open(id=0, config=config))
+    while session.work():
+        pass
+    session.handle(Train(id=1, steps=PRESSES))
+    while session.work():
+        pass
+    session.close()
+    opened = next(event for event in events if isinstance(event, SessionOpened))
+    steps = [event for event in events if isinstance(event, StepTaken)]
+    validated = next(event for event in events if isinstance(event, Validated))
+    losses = [step.loss for step in steps]
+    return {
+        "seed": seed,
+        "lr_head": opened.recipe.lr_head,
+        "strategy": opened.strategy,
+        "image_size": opened.image_size,
+        "loss_1_to_5": round(statistics.mean(losses[:5]), 4),
+        "loss_26_to_30": round(statistics.mean(losses[-5:]), 4),
+        "median_step_s": round(statistics.median(step.seconds for step in steps), 3),
+        "val_accuracy": round(100 * validated.correct / validated.total, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--lr", type=float, nargs="*", default=[])
+    arguments = parser.parse_args()
+    runs = []
+    for lr in (None, *arguments.lr):
+        for seed in range(arguments.seeds):
+            with tempfile.TemporaryDirectory() as folder:
+                runs.append(run(seed, lr, Path(folder) / "run"))
+            print(runs[-1], flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "demo_presses.json").write_text(json.dumps(runs, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

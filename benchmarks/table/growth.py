@@ -1,0 +1,271 @@
+"""What grows with the size of things: the screen's frame and the engine's step, at both ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+from torch import nn
+
+from benchmarks.harness.paired_steps import Twins
+from benchmarks.harness.watched_program import Watched
+from benchmarks.studies.many_files import draw
+from benchmarks.table.row import Bench, Reading, Row, interleaved, quartiles, ratio
+from tests.support.replayed_session import Replay
+from tests.support.stack_messages import bottleneck_stack, opened, resnet18_stack, step_taken
+from tl_tui.protocol.events import AnyEvent, HistoryTold, StartTold, TrainEnded
+from tl_tui.protocol.layers import OwnerInfo, RowInfo, StackInfo, StageInfo
+
+FLAT = 1.25
+"""What "flat" is read as: the large end costs at most a quarter more."""
+PER_STAGE = 20
+BURST = 200
+"""Steps that come at once."""
+
+
+def made_up_stack(rows: int) -> StackInfo:
+    """A chain of so many layers with one owner each, in stages of twenty; the last is the head."""
+    owners, infos, stages = [], [], []
+    for number in range(rows):
+        head = number == rows - 1
+        name = "fc" if head else f"layer{number // PER_STAGE}.{number % PER_STAGE}"
+        stage = name.partition(".")[0]
+        first = number
+        if stages and stages[-1].name == stage:
+            first = stages.pop().first_row
+        stages.append(
+            StageInfo(
+                name=stage,
+                first_row=first,
+                end_row=number + 1,
+                role="parts",
+                params=36864 * (number + 1 - first),
+                output_shape=(64, 8, 8),
+            )
+        )
+        owners.append(
+            OwnerInfo(
+                name=name,
+                kind="Linear" if head else "Conv2d",
+                detail="64 → 64, 3×3",
+                params=36864,
+                row=number,
+                parents=(number - 1,) if number else (),
+                norm=False,
+            )
+        )
+        infos.append(
+            RowInfo(
+                name=name,
+                kind=owners[-1].kind,
+                detail="64 → 64, 3×3",
+                params=36864,
+                role="parts",
+                stage=len(stages) - 1,
+                first_owner=number,
+                end_owner=number + 1,
+                output_shape=(64, 8, 8),
+                cut=not head,
+                head=head,
+            )
+        )
+    return StackInfo(rows=tuple(infos), owners=tuple(owners), stages=tuple(stages), traced=True)
+
+
+def chain(layers: int) -> nn.Module:
+    """A chain of so many small convolutions, and a head."""
+    body: list[nn.Module] = [nn.Conv2d(3, 8, 3, padding=1, stride=4)]
+    for _ in range(layers - 2):
+        body.append(nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()))
+    return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+
+
+# --- the screen ---------------------------------------------------------------------------------
+
+
+def shown(folder: Path, events: Sequence[AnyEvent], train: Sequence[AnyEvent] = ()) -> Watched:
+    """The screen on an engine that says these events when it is asked to open, and to train."""
+    folder.mkdir(parents=True)
+    file = folder / "events"
+    file.write_bytes(msgspec.msgpack.encode(Replay(at_open=list(events), at_train=list(train))))
+    command = [sys.executable, "-m", "tests.support.replayed_session", "open"]
+    return Watched(command, folder, TL_TUI_TEST_EVENTS=str(file))
+
+
+def moves(
+    bench: Bench, what: str, ends: Sequence[tuple[str, Sequence[AnyEvent]]]
+) -> Iterator[Reading]:
+    """A cursor move at every size, in turn: milliseconds and bytes, against the small end."""
+    with ExitStack() as stack:
+        screens = []
+        for number, (_, events) in enumerate(ends):
+            screen = stack.enter_context(shown(bench.folder("growth") / f"{what}-{number}", events))
+            screens.append(screen)
+        for screen in screens:
+            screen.wait_until(lambda screen=screen: screen.cursor() is not None, "the stack")
+            screen.wait_for("Press t|step")
+            screen.settle(1.0)
+        times: list[list[float]] = [[] for _ in ends]
+        sizes: list[list[float]] = [[] for _ in ends]
+        for number in range(bench.count(40)):
+            for place, screen in enumerate(screens):
+                before = screen.bytes_read
+                times[place].append(screen.latency("up" if number % 2 else "down", screen.cursor))
+                screen.settle(0.3)
+                sizes[place].append(float(screen.bytes_read - before))
+    for place, (name, _) in enumerate(ends[1:], start=1):
+        against = f"the same with {ends[0][0]}"
+        pairs = list(zip(times[place], times[0], strict=True))
+        yield ratio(pairs, f"cursor move with {name}, time", against, reach=FLAT)
+        bytes_ = list(zip(sizes[place], sizes[0], strict=True))
+        yield ratio(bytes_, f"cursor move with {name}, bytes", against, reach=FLAT, of="bytes")
+
+
+def layers(bench: Bench) -> Iterator[Reading]:
+    """From ten layers to a thousand: a frame of the screen, and the price of watching a step."""
+    stacks = {
+        "resnet18": resnet18_stack(),
+        "resnet152": bottleneck_stack(),
+        "1,000 made-up layers": made_up_stack(1000),
+    }
+    ends = []
+    for name, stack in stacks.items():
+        session = opened(stack, range(len(stack.owners)))
+        ends.append((name, [session, step_taken(stack, session.wanted)]))
+    yield from moves(bench, "layers", ends)
+    few, many = 10, 100 if bench.quick else 1000
+    yield from watching(
+        bench,
+        f"watched / bare step of {many:,} layers",
+        f"the same of {few} layers",
+        Twins("", 4, 32, "full", model=lambda: chain(few)),
+        Twins("", 4, 32, "full", model=lambda: chain(many)),
+    )
+
+
+def history(bench: Bench) -> Iterator[Reading]:
+    """From ten steps to a hundred thousand: what the screen computes for the steps that come.
+
+    Both screens get the same burst of steps (`r`), in turn, and their processor time is read.
+    The journal's side is `benchmarks.studies.long_journal`.
+    """
+    stack, few, many = resnet18_stack(), 10, 1000 if bench.quick else 100_000
+    with ExitStack() as open_screens:
+        screens = []
+        for steps in (few, many):
+            session = opened(stack, step=steps)
+            losses = tuple((step, 0.3 + 0.5 / step) for step in range(1, steps + 1))
+            start = StartTold(start=0, weights="none", losses=losses, validations=())
+            burst: list[AnyEvent] = [
+                step_taken(stack, session.wanted, step=steps + number)
+                for number in range(1, BURST + 1)
+            ]
+            events = [session, HistoryTold(starts=(start,))]
+            burst.append(TrainEnded(start=0, step=steps + BURST, reason="done"))
+            folder = bench.folder("growth") / f"history-{steps}"
+            screens.append(open_screens.enter_context(shown(folder, events, burst)))
+        for screen in screens:
+            screen.wait_until(lambda screen=screen: screen.cursor() is not None, "the stack")
+            screen.settle(1.0)
+
+        def work(screen: Watched) -> float:
+            before = screen.processor_s()
+            screen.press("r")
+            screen.read(5.0)
+            screen.settle(1.0)
+            return screen.processor_s() - before
+
+        pairs = interleaved(
+            lambda: work(screens[1]), lambda: work(screens[0]), bench.count(10, 1), warm=1
+        )
+    yield ratio(
+        [(max(a, 0.01), max(b, 0.01)) for a, b in pairs],
+        f"processor time of {BURST} steps behind {many:,}",
+        f"the same behind {few}",
+        reach=FLAT,
+    )
+
+
+def classes(bench: Bench) -> Iterator[Reading]:
+    """From two classes to ten thousand: a frame of the screen, and the price of watching a step."""
+    many = 100 if bench.quick else 10_000
+    ends: list[tuple[str, Sequence[AnyEvent]]] = []
+    for count in (2, many):
+        names = tuple(f"class {number}" for number in range(count))
+        ends.append((f"{count:,} classes", [opened(classes=names, chance=1 / count)]))
+    yield from moves(bench, "classes", ends)
+    yield from watching(
+        bench,
+        f"watched / bare step with {many:,} classes",
+        "the same with 2 classes",
+        Twins("resnet18", 16, 64, "feature-extraction"),
+        Twins("resnet18", 16, 64, "feature-extraction", classes=many),
+    )
+
+
+# --- the engine ---------------------------------------------------------------------------------
+
+
+def watching(
+    bench: Bench, case: str, against: str, small: Twins, large: Twins
+) -> Iterator[Reading]:
+    """What watching multiplies a step by, at the large end against the small one."""
+
+    def factor(twins: Twins) -> Callable[[], float]:
+        def once() -> float:
+            pairs = interleaved(twins.watched, twins.bare, 2, warm=0)
+            return sum(one for one, _ in pairs) / sum(other for _, other in pairs)
+
+        return once
+
+    pairs = interleaved(factor(large), factor(small), bench.count(30))
+    yield ratio(pairs, case, against, reach=FLAT, of="watched / bare")
+
+
+def files(bench: Bench) -> Iterator[Reading]:
+    """From a thousand files to a million: seconds and bytes a file of the listing."""
+    few, many = (100, 400) if bench.quick else (1000, 1_000_000)
+    folders = {}
+    for count in (few, many):
+        folders[count] = bench.folder(f"files-{count}")
+        draw(folders[count], count)
+
+    def listed(count: int) -> dict[str, float]:
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.studies.many_files",
+            "--child",
+            str(folders[count]),
+        ]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        answer: dict[str, float] = json.loads(done.stdout)
+        return answer
+
+    found = [(listed(many), listed(few)) for _ in range(bench.count(3, 1))]
+    against = f"the same of {few:,} files"
+    seconds = [(1 / a["files_per_second"], 1 / b["files_per_second"]) for a, b in found]
+    yield ratio(seconds, f"listing {many:,} files: seconds a file", against, reach=FLAT)
+    low, middle, high = quartiles([one["longest_ms"] for one, _ in found])
+    yield Reading(
+        f"listing {many:,} files: longest time without looking at a command",
+        "nothing",
+        value=middle,
+        low=low,
+        high=high,
+        unit="ms",
+        count=len(found),
+    )
+
+
+ROWS = [
+    Row("growth-layers", "10 to 1,000 layers", "itself at the small end", layers),
+    Row("growth-history", "10 to 100,000 steps of history", "itself at the small end", history),
+    Row("growth-files", "1,000 to 1,000,000 files", "itself at the small end", files),
+    Row("growth-classes", "2 to 10,000 classes", "itself at the small end", classes),
+]

@@ -1,0 +1,166 @@
+"""Cross-validation: train and validate over K splits, each from the same start.
+
+Every image is validated exactly once. Where the mask leaves a frozen prefix and images are not
+augmented, that prefix is run once an image for all folds together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from engine.checks.evaluation import Evaluation
+from engine.data import TrainBatches, folds
+from engine.training.step_errors import StepRefused
+from tl_tui.common.errors import Problem
+from tl_tui.protocol.events import FoldProgressed, FoldsEnded, FoldValidated, StepNotApplied
+from tl_tui.protocol.layers import NormMode
+from tl_tui.settings import schedule
+
+if TYPE_CHECKING:
+    from engine.checks.validation import Skipped
+    from engine.data import ImageFolder
+    from engine.session.context import Opened
+    from engine.session.progress import Course
+    from engine.session.start_snapshots import Starts
+    from tl_tui.runs.journal_writer import Record
+
+
+class CrossValidation:
+    """Trains with the mask, recipe and BatchNorm modes that are wanted now."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        course: Course,
+        starts: Starts,
+        norm_modes: Mapping[int, NormMode],
+        count: int,
+    ) -> None:
+        """
+        Raises:
+            Problem: fewer than two folds, or more than there are images of a class.
+        """
+        self.parts = folds(opened.folder, count, opened.config.seed)
+        self.results: list[FoldValidated] = []
+        self.opened, self.starts = opened, starts
+        self.mask, self.norm_modes = course.wanted, dict(norm_modes)
+        self.steps = opened.config.steps
+        self.cached = opened.config.feature_cache != "off"
+
+    def run(
+        self, skipped: Skipped, record: Record
+    ) -> Iterator[FoldProgressed | FoldValidated | FoldsEnded | StepNotApplied | None]:
+        """A batch a unit; the result of each fold, and at last of all.
+
+        However it ends, model, optimizer, batches and random state are as before.
+
+        Raises:
+            Problem: not one validation image of a fold can be read.
+        """
+        parts, count = self.parts, len(self.parts)
+        trainer = self.opened.trainer
+        kept, batches = trainer.snapshot(), trainer.batches
+        results, done = self.results, False
+        refused: StepRefused | None = None
+        try:
+            for number, part in enumerate(parts, start=1):
+                yield from self._fold(part, number, count, skipped, results)
+                record.note("fold", **_fields(results[-1]))
+                yield results[-1]
+            done = True
+        except StepRefused as error:
+            refused, done = error, True
+        finally:
+            trainer.batches = batches
+            trainer.restore(kept)
+            if not done and results:
+                record.note("folds", **_fields(self.ended("paused")))
+        if refused is not None:
+            what = "ran out of memory" if refused.memory else f"went astray: {refused}"
+            sentence = f"A step of fold {len(results) + 1} {what}"
+            yield StepNotApplied(
+                id=0, start=0, step=0, sentence=f"{sentence.rstrip('.')}.", memory=refused.memory
+            )
+        ended = self.ended("failed" if refused is not None else "done")
+        record.note("folds", **_fields(ended))
+        yield ended
+
+    def _fold(
+        self,
+        part: ImageFolder,
+        number: int,
+        count: int,
+        skipped: Skipped,
+        results: list[FoldValidated],
+    ) -> Iterator[FoldProgressed | None]:
+        opened, trainer = self.opened, self.opened.trainer
+        recipe, began = trainer.recipe, time.monotonic()
+        ordered = TrainBatches(
+            part.train,
+            min(opened.event.batch_size, len(part.train)),
+            opened.config.seed,
+            opened.decoder,
+        )
+        ordered.configure(augmentation=recipe.augmentation, balance=recipe.balance)
+        trainer.batches = ordered
+        trainer.restore(self.starts.origin.snapshot)
+        steps = self.steps or recipe.epochs * ordered.batches_per_epoch
+        for step in range(steps):
+            factor = schedule.factor(recipe.schedule, step, steps, recipe.warmup)
+            result = trainer.step(
+                self.mask,
+                self.norm_modes,
+                measured=False,
+                lr_factor=factor,
+                cached=self.cached,
+                replayed=True,
+            )
+            skipped.tell(result.batch, "fold")
+            yield FoldProgressed(fold=number, folds=count, step=step + 1, steps=steps)
+        evaluation = Evaluation((0, steps, 0), recipe.epochs, len(part.classes))
+        for batch in trainer.held_out(part.val, opened.event.batch_size):
+            skipped.tell(batch, "fold")
+            if len(batch.labels):
+                answers = trainer.evaluate(batch)
+                evaluation.add(
+                    [sample.path for sample in batch.samples],
+                    batch.labels.tolist(),
+                    answers.predicted,
+                    answers.probability,
+                    answers.label_probability,
+                    answers.loss,
+                )
+            yield None
+        if not evaluation.total:
+            raise Problem(f"Not one validation image of fold {number} can be read.")
+        results.append(
+            FoldValidated(
+                fold=number,
+                folds=count,
+                correct=evaluation.correct,
+                total=evaluation.total,
+                loss=evaluation.loss / evaluation.total,
+                per_class=tuple((right, total) for right, total in evaluation.per_class),
+                steps=steps,
+                cached=cut.name if (cut := trainer.chosen.cut) is not None else "",
+                seconds=time.monotonic() - began,
+            )
+        )
+
+    def ended(self, reason: Literal["done", "paused", "failed"]) -> FoldsEnded:
+        """The folds so far, taken together."""
+        return FoldsEnded(
+            folds=len(self.parts),
+            correct=sum(result.correct for result in self.results),
+            total=sum(result.total for result in self.results),
+            accuracies=tuple(result.correct / result.total for result in self.results),
+            reason=reason,
+        )
+
+
+def _fields(event: Any) -> dict[str, Any]:
+    return msgspec.structs.asdict(event)

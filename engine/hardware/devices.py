@@ -1,0 +1,112 @@
+"""Which device to train on. CUDA is taken only after a kernel has really run on it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.hardware.doctor import unusable
+from tl_tui.common.errors import Problem
+from tl_tui.protocol.config import Precision
+
+
+class DeviceProblem(Problem):
+    """The device asked for cannot be used; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ChosenDevice:
+    device: torch.device
+    label: str
+    """Such as `cuda:0 NVIDIA H200` or `cpu`."""
+    warning: str = ""
+    """An NVIDIA GPU is there and torch cannot use it; shown all the time."""
+    memory_total: int | None = None
+
+    @property
+    def accelerator(self) -> bool:
+        return self.device.type != "cpu"
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """What the device computes in itself: fp32, and bf16 where it has instructions for it."""
+        if self.device.type == "cuda":
+            has = torch.cuda.is_bf16_supported(including_emulation=False)
+        elif self.device.type == "cpu":
+            has = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        else:
+            has = False
+        return ("fp32", "bf16") if has else ("fp32",)
+
+
+def choose_device(asked: str) -> ChosenDevice:
+    """The device for auto, cpu, cuda, cuda:N or mps.
+
+    auto takes the CUDA device with most free memory, else mps, else the CPU; with a warning if an
+    NVIDIA GPU is there that torch cannot use.
+
+    Raises:
+        DeviceProblem: no such device, or no kernel ran on it.
+    """
+    if asked == "cpu":
+        return ChosenDevice(torch.device("cpu"), "cpu")
+    if asked == "mps" or (asked == "auto" and _mps() and not torch.cuda.is_available()):
+        if not _mps():
+            raise DeviceProblem("--device mps: this torch has no Metal backend; use --device cpu.")
+        return ChosenDevice(torch.device("mps"), "mps")
+    if asked == "auto":
+        try:
+            return _cuda(None)
+        except DeviceProblem as problem:
+            warning = str(problem) if nvidia_driver() is not None else ""
+            return ChosenDevice(torch.device("cpu"), "cpu", warning)
+    if match := re.fullmatch(r"cuda(?::(\d+))?", asked):
+        return _cuda(int(match[1]) if match[1] else None)
+    raise DeviceProblem(f"--device {asked}: choose auto, cpu, cuda, cuda:N or mps.")
+
+
+def _mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def _cuda(index: int | None) -> ChosenDevice:
+    if not torch.cuda.is_available():
+        raise DeviceProblem(_why_no_cuda())
+    count = torch.cuda.device_count()
+    if index is not None and index >= count:
+        raise DeviceProblem(f"--device cuda:{index}: there are {count} (cuda:0 to {count - 1}).")
+    candidates = range(count) if index is None else [index]
+    try:
+        best = max(candidates, key=lambda number: torch.cuda.mem_get_info(number)[0])
+        device = torch.device("cuda", best)
+        if float(torch.ones(8, device=device).sum()) != 8.0:
+            raise RuntimeError("a sum of eight ones came out wrong")
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise DeviceProblem(
+            f"CUDA is there but no kernel runs on it ({reason}); see `tl-tui doctor`, "
+            "or insist on --device cpu."
+        ) from error
+    name = torch.cuda.get_device_name(best)
+    total = torch.cuda.get_device_properties(best).total_memory
+    return ChosenDevice(device, f"cuda:{best} {name}", memory_total=total)
+
+
+def nvidia_driver() -> str | None:
+    """The NVIDIA driver's version if its kernel module is loaded, usable by torch or not."""
+    version = Path("/proc/driver/nvidia/version")
+    try:
+        match = re.search(r"(\d{3}\.\d+(?:\.\d+)?)", version.read_text())
+    except OSError:
+        return None
+    return match[1] if match else "unknown"
+
+
+def _why_no_cuda() -> str:
+    driver = nvidia_driver()
+    if driver is None:
+        return "--device cuda: no NVIDIA GPU is to be seen here; use --device cpu."
+    return f"{unusable(driver, torch.version.cuda, torch.__version__)} --device cpu insists."

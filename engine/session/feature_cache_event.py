@@ -1,0 +1,51 @@
+"""What is told of the feature cache: where it stands, how full it is, why it is not used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.training.trainer import Trainer
+from tl_tui.protocol.events import AnyEvent, FeaturesCached
+from tl_tui.runs.journal_writer import Record
+
+
+class FeatureTelling:
+    """Tells after steps of a run; the journal has the changes, not the filling."""
+
+    def __init__(self, trainer: Trainer, record: Record, emit: Callable[[AnyEvent], None]) -> None:
+        self.trainer, self.record, self.emit = trainer, record, emit
+        self._told: FeaturesCached | None = None
+
+    def tell(self, *, whole: bool) -> None:
+        """Tell what changed since the last time.
+
+        Args:
+            whole: How full it is too, and not only where it stands.
+        """
+        features, chosen = self.trainer.features, self.trainer.chosen
+        if features is None:
+            return
+        told, cut = self._told, chosen.cut
+        name, why = cut.name if cut else "", chosen.why
+        if cut and (failure := features.failure_at(cut)):
+            why = f"no more can be kept: {failure}"
+        moved = told is None or (told.cut, told.why) != (name, why)
+        if not moved and not whole:
+            return
+        memory, file = features.bytes_at(cut) if cut else (0, 0)
+        event = FeaturesCached(
+            rows=features.rows_below(cut),
+            cut=name,
+            images=features.images_at(cut) if cut else 0,
+            total=features.images,
+            memory=memory,
+            file=file,
+            hits=features.hits,
+            misses=features.misses,
+            why=why,
+        )
+        if moved:
+            self.record.note("features", cut=name, rows=event.rows, why=why)
+        if moved or told is None or (event.images, event.hits) != (told.images, told.hits):
+            self.emit(event)
+        self._told = event

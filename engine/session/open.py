@@ -1,0 +1,372 @@
+"""Opening a session, stage by stage: device, data, weights, calibration, warm-up.
+
+A generator, so that the engine can look at its commands between two stages. Everything that can
+be wrong with what the user asked for is found here, before anything is trained.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import torch
+import torchvision
+from torch import Tensor, nn
+
+import demo_data
+from engine.data import DataProblem, Decoder, ImageFolder, TrainBatches, list_folder
+from engine.hardware import memory_limit
+from engine.hardware.devices import ChosenDevice, choose_device
+from engine.model import freezing, torchvision_models
+from engine.model.batchnorm_calibration import calibrate
+from engine.model.layer_stack import Stack
+from engine.model.torchvision_models import ModelProblem, Weights
+from engine.session.context import Opened, assemble
+from engine.training.cuda_graphs import CapturedSteps
+from engine.training.feature_cache import FeatureCache
+from engine.training.feature_store import room
+from engine.training.trainer import Trainer
+from engine.training.warm_up import warm_up
+from tl_tui.common.errors import Problem
+from tl_tui.protocol.config import Recipe, RunConfig
+from tl_tui.protocol.events import AnyEvent, LoadingProgressed, LoadingStage
+from tl_tui.protocol.session import Plan
+from tl_tui.runs.journal_writer import check_run_dir, default_run_dir
+from tl_tui.settings.defaults import defaults
+from tl_tui.settings.plan import lay_out, least_epochs
+from tl_tui.settings.recipe import check_recipe, recipe_of
+
+CALIBRATION_IMAGES = 128
+"""Training images from which random weights' BatchNorm statistics are estimated, at most."""
+DECODED_SHARE = 8
+"""Of the free memory an eighth may hold decoded images."""
+DEMO_NAME = "hot dog"
+
+
+def torch_versions() -> str:
+    """Such as `torch 2.14.1, torchvision 0.29.2`."""
+    return f"torch {torch.__version__}, torchvision {torchvision.__version__}"
+
+
+class _Stage:
+    """Tells the beginning and the end of one stage, with how long it took."""
+
+    def __init__(self, stage: LoadingStage, emit: Callable[[AnyEvent], None]) -> None:
+        self.stage = stage
+        self.emit = emit
+        self.began = time.perf_counter()
+        self.going_on("")
+
+    def going_on(self, detail: str) -> None:
+        self._tell(False, detail)
+
+    def done(self, detail: str) -> None:
+        self._tell(True, detail)
+
+    def _tell(self, done: bool, detail: str) -> None:
+        self.emit(
+            LoadingProgressed(
+                stage=self.stage,
+                done=done,
+                detail=detail,
+                seconds=time.perf_counter() - self.began,
+            )
+        )
+
+
+def open_session(
+    config: RunConfig, emit: Callable[[AnyEvent], None], *, goes_on: bool = False
+) -> Iterator[Opened | None]:
+    """Open a session; yields None between stages and at last the session.
+
+    Args:
+        config: What was asked for.
+        emit: Takes every event, in order.
+        goes_on: The run directory holds this run already, and it goes on.
+
+    Raises:
+        Problem: what was asked for cannot be had; its text is the sentence for the user.
+    """
+    _check_numbers(config)
+    torchvision_models.check_arch(config.arch)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+    device = choose_device(config.device)
+    run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config.arch)
+    if not goes_on:
+        check_run_dir(run_dir)
+    yield None
+
+    stage = _Stage("data", emit)
+    demo = config.data is None and config.labels is None
+    labels = Path(config.labels) if config.labels else None
+    given = Path(config.data) if config.data is not None else labels.parent if labels else None
+    listing = list_folder(
+        demo_data.images_dir() if given is None else given,
+        labels=labels,
+        name=DEMO_NAME if demo else None,
+        seed=config.seed,
+    )
+    for found in listing:
+        if isinstance(found, ImageFolder):
+            folder = found
+        else:
+            stage.going_on(f"{found:,} images")
+            yield None
+    stage.done(f"{len(folder.train)} + {len(folder.val)} images, {len(folder.classes)} classes")
+    yield None
+
+    stage = _Stage("weights", emit)
+    weights = torchvision_models.choose_weights(
+        config.arch, config.weights, embedded_demo=demo, progress=stage.going_on
+    )
+    table = defaults(pretrained=weights.pretrained, accelerator=device.accelerator)
+    recipe = recipe_of(config, table)
+    check_recipe(recipe)
+    if recipe.precision not in device.precisions:
+        raise Problem(
+            f"--precision {recipe.precision}: {device.label} does not have it; leave it out."
+        )
+    asked_size = config.image_size or (None if weights.transforms else table.image_size)
+    if torchvision_models.fixed_image_size(config.arch) and (
+        weights.pretrained or not config.image_size
+    ):
+        asked_size = None  # its positions were learnt for one size
+    captures = _captures(config, device)
+    make_transform, image_size = torchvision_models.transform_for(weights, asked_size)
+    if config.image_size and image_size != config.image_size:
+        raise ModelProblem(
+            f"--image-size {config.image_size}: {config.arch} takes {image_size} only, "
+            "with these weights; leave the option out."
+        )
+    batch_size = config.batch_size or min(table.batch_size, len(folder.train))
+    if batch_size > len(folder.train):
+        raise DataProblem(
+            f"--batch-size {batch_size}: there are only {len(folder.train)} training images; "
+            f"use at most {len(folder.train)}."
+        )
+    built = torchvision_models.build(
+        config.arch,
+        weights,
+        num_classes=len(folder.classes),
+        image_size=image_size,
+        seed=config.seed,
+    )
+    model = built.model.to(device.device)
+    if config.memory_format == "channels-last":
+        model.to(memory_format=torch.channels_last)
+    stack = _find_stack(config.arch, model, built.head, image_size, device)
+    wanted, strategy = _initial_mask(stack, config, table.strategy)
+    from_top = freezing.from_top(stack)
+    if config.plan is not None and config.epochs is None:
+        least = least_epochs(config.plan, from_top, config.plan_epochs)
+        recipe = msgspec.structs.replace(recipe, epochs=max(recipe.epochs, least))
+    stage.done(weights.label)
+    yield None
+
+    preset = make_transform()
+    decoder = Decoder(
+        preset,
+        threads=min(8, (os.cpu_count() or 2) + 2),
+        keep=memory_limit.memory().free // DECODED_SHARE,
+    )
+    notes: list[str] = []
+    if weights.why:
+        notes.append(f"Starting from {_start(weights)}: {weights.why}.")
+    calibrated = any(owner.keeps_statistics for owner in stack.owners)
+    if calibrated and not weights.pretrained and not config.describe_only:
+        stage = _Stage("calibration", emit)
+        images = _calibration_images(folder, decoder, batch_size, config.seed, device)
+        seen = calibrate(model, images)
+        sentence = f"BatchNorm statistics estimated from {seen} training images"
+        stage.done(sentence)
+        notes.append(f"{sentence}, because the weights are random.")
+        yield None
+    if _v2_as_features(weights, strategy):
+        notes.append(
+            "These V2 weights make weaker fixed features than V1 (vision#8382); "
+            "for feature extraction try --weights IMAGENET1K_V1."
+        )
+
+    notes += _never_validated(folder)
+    batches = TrainBatches(folder.train, batch_size, config.seed, decoder)
+    if not config.describe_only:
+        stage = _Stage("warm-up", emit)
+        yield None
+        shape = (batch_size, 3, image_size, image_size)
+        stage.done(warm_up(model, stack, wanted, device, shape))
+        yield None
+
+    torch.manual_seed(config.seed)  # dropout draws from here on, however the model came to be
+    features = FeatureCache(
+        stack,
+        decoder,
+        device.device,
+        images=len(folder.train) + len(folder.val),
+        image_size=image_size,
+        memory=partial(room, device.device, config.feature_cache_gib),
+        folder=run_dir / "features",
+        half=config.feature_cache == "half",
+    )
+    trainer = Trainer(stack, batches, device.device, recipe, features)
+    if captures:
+        trainer.captured = CapturedSteps(trainer.probe, device.device)
+    trainer.set_recipe(recipe)
+    plan = _plan(config, from_top, recipe, batches.batches_per_epoch)
+    if plan is not None:
+        wanted, strategy = frozenset(plan.phases[0].trainable), None
+    yield assemble(
+        config=config,
+        device=device,
+        folder=folder,
+        weights=weights,
+        stack=stack,
+        trainer=trainer,
+        decoder=decoder,
+        preset=preset,
+        from_top=from_top,
+        plan=plan,
+        wanted=wanted,
+        strategy=strategy,
+        image_size=image_size,
+        run_dir=run_dir,
+        notes=notes,
+    )
+
+
+def _captures(config: RunConfig, device: ChosenDevice) -> bool:
+    """Whether steps of a run are replayed from CUDA graphs."""
+    cuda = device.device.type == "cuda"
+    if config.execution == "captured" and not cuda:
+        raise Problem(
+            f"--execution captured: CUDA graphs need a CUDA device, and this is {device.label}; "
+            "leave it out."
+        )
+    return cuda and config.execution != "eager"
+
+
+def _check_numbers(config: RunConfig) -> None:
+    least = {
+        "--batch-size": (config.batch_size, 2),
+        "--image-size": (config.image_size, 32),
+        "--probe-every": (config.probe_every, 1),
+        "--checkpoint-every": (config.checkpoint_every, 1),
+        "--seed": (config.seed, 0),
+    }
+    for option, (value, minimum) in least.items():
+        if value is not None and value < minimum:
+            raise Problem(f"{option} {value}: the least is {minimum}.")
+    for name, number in (
+        ("--checkpoint-seconds", config.checkpoint_seconds),
+        ("--feature-cache-gib", config.feature_cache_gib or 0.0),
+    ):
+        if not 0 <= number < math.inf:
+            raise Problem(f"{name} {number}: it must be a number from 0 on.")
+    if config.lr is not None and not config.lr >= 0:
+        raise Problem(f"--lr {config.lr}: it must be a number from 0 on.")
+
+
+def _find_stack(
+    arch: str, model: nn.Module, head: nn.Linear, image_size: int, device: ChosenDevice
+) -> Stack:
+    try:
+        example = torch.zeros(1, 3, image_size, image_size, device=device.device)
+        return Stack(model, example, head)
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+            raise ModelProblem(
+                f"--image-size {image_size}: images of this size need more memory than there is; "
+                "use a smaller one."
+            ) from error
+        least = _least_size(arch)
+        raise ModelProblem(
+            f"--image-size {image_size}: {arch} cannot take images of this size; "
+            f"use {f'at least {least}' if least and least > image_size else 'another one'}."
+        ) from error
+
+
+def _least_size(arch: str) -> int | None:
+    """The smallest side that torchvision states for a model's weights."""
+    sizes = [e.meta.get("min_size") for e in torchvision.models.get_model_weights(arch)]
+    known = [max(size) for size in sizes if size]
+    return min(known) if known else None
+
+
+def _initial_mask(
+    stack: Stack, config: RunConfig, default_strategy: str
+) -> tuple[freezing.Mask, str | None]:
+    named = freezing.strategies(stack)
+    if config.trainable is not None:
+        if not any(config.trainable):
+            raise Problem("--trainable: it names nothing; name layers, such as layer4,fc.")
+        return freezing.select(stack, config.trainable), None
+    strategy = config.strategy or default_strategy
+    if strategy not in named:
+        raise Problem(f"--strategy {strategy}: choose one of {', '.join(named)}.")
+    return named[strategy], strategy
+
+
+def _plan(
+    config: RunConfig,
+    from_top: list[tuple[str, freezing.Mask]],
+    recipe: Recipe,
+    batches_per_epoch: int,
+) -> Plan | None:
+    if config.plan is None:
+        return None
+    plan = lay_out(
+        config.plan,
+        from_top,
+        epochs=recipe.epochs,
+        phase_epochs=config.plan_epochs,
+        batches_per_epoch=batches_per_epoch,
+        after_step=0,
+    )
+    last = plan.phases[-1]
+    if config.steps is not None and config.steps <= last.after_step:
+        raise Problem(
+            f"--steps {config.steps}: the plan {plan.name} would never come to {last.name}, which "
+            f"begins after step {last.after_step}; give it more steps, or say --epochs instead."
+        )
+    return plan
+
+
+def _calibration_images(
+    folder: ImageFolder, decoder: Decoder, batch_size: int, seed: int, device: ChosenDevice
+) -> Iterator[Tensor]:
+    """The first training batches of an order of their own; the run's cursor is not moved."""
+    batches = TrainBatches(folder.train, batch_size, seed, decoder)
+    count = max(1, min(CALIBRATION_IMAGES, len(folder.train)) // batch_size)
+    for _ in range(count):
+        yield batches.take().images.to(device.device)
+
+
+def _never_validated(folder: ImageFolder) -> list[str]:
+    """That some classes have no validation image, if so."""
+    validated = {sample.label for sample in folder.val}
+    without = [name for label, name in enumerate(folder.classes) if label not in validated]
+    if not without:
+        return []
+    names = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
+    return [f"No validation image of {names}: nothing will say how well that is told."]
+
+
+def _start(weights: Weights) -> str:
+    if not weights.pretrained:
+        return "random weights"
+    return f"the {weights.label}, which is no substitute for ImageNet weights"
+
+
+def _v2_as_features(weights: Weights, strategy: str | None) -> bool:
+    return (
+        strategy == "feature-extraction"
+        and weights.entry is not None
+        and weights.entry.name == "IMAGENET1K_V2"
+    )

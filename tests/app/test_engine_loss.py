@@ -1,0 +1,207 @@
+"""What the app keeps over a dead engine, over the opening, and what it insists on being read."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.support.app_pilot import (
+    ready,
+    screen_lines,
+    screen_text,
+    steps_taken,
+    wait_until,
+    workbench,
+)
+from tests.support.scripted_engine import ScriptedEngine
+from tests.support.stack_messages import opened, owners_named, resnet18_stack
+from tl_tui.protocol.commands import Open, SetMask, SetNormMode, SetRate, Train, UndoStartOver
+from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.events import (
+    FoldProgressed,
+    FoldsEnded,
+    ImageSkipped,
+    NormModeChanged,
+    RecipeChanged,
+    Refused,
+)
+from tl_tui.protocol.session import Plan, PlanPhase
+from tui.app.config_from_state import reopening
+from tui.state.run_state import RunState, StartOverEntry
+
+FC = frozenset(owners_named(resnet18_stack(), "fc"))
+NORM = owners_named(resnet18_stack(), "layer4.1.bn2")[0]
+
+
+@pytest.fixture(autouse=True)
+def own_directories(tmp_path, monkeypatch):
+    """Nothing is remembered from one test to the next."""
+    for name in ("CONFIG", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+
+
+async def test_r_during_the_opening_is_kept():
+    engine = ScriptedEngine(opens=False, hold=True)
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_until(pilot, lambda: engine.starts)
+        await pilot.press("r")
+        await wait_until(pilot, lambda: "Training is noted" in screen_text(app))
+        await pilot.press("r", "r")
+        assert not engine.sent(Train)
+        engine.open_now()
+        await ready(pilot)
+        await wait_until(pilot, lambda: len(engine.sent(Train)) == 1)
+
+
+async def test_r_twice_during_the_opening_is_taken_back():
+    engine = ScriptedEngine(opens=False, hold=True)
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_until(pilot, lambda: engine.starts)
+        await pilot.press("r", "r")
+        engine.open_now()
+        await ready(pilot)
+        await pilot.press("t")
+        engine.release()
+        await steps_taken(pilot, 1)
+    assert not engine.sent(Train)
+
+
+async def test_another_engine_gets_the_choices_and_says_what_is_lost():
+    engine = ScriptedEngine(hold=True)
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press("t")
+        engine.release()
+        await steps_taken(pilot, 1)
+        recipe = msgspec.structs.replace(engine.session.recipe, lr_head=0.5, weight_decay=0.25)
+        by_hand = [0.5 if row == 3 else rate for row, rate in enumerate(engine.session.rates)]
+        engine.emit(RecipeChanged(recipe=recipe, rates=tuple(by_hand)))
+        engine.emit(NormModeChanged(owners=(NORM,), mode="train"))
+        await wait_until(pilot, lambda: app.run_state.norm_modes)
+        engine.die()
+        await wait_until(pilot, lambda: engine.reason in screen_text(app))
+        await pilot.press("R")
+        await ready(pilot)
+        await wait_until(pilot, lambda: "step 1 died with" in screen_text(app))
+        assert "no checkpoint" in screen_text(app) and "(Esc: read)" in screen_text(app)
+        config = engine.sent(Open)[1].config
+        assert (config.lr, config.weight_decay) == (0.5, 0.25)
+        told = [(command.rows, command.rate) for command in engine.sent(SetRate)]
+        assert ((3,), 0.5) in told
+        assert [(c.owners, c.mode) for c in engine.sent(SetNormMode)] == [((NORM,), "train")]
+
+
+def test_another_engine_writes_beside_the_run_directory_that_was_named(tmp_path):
+    state = RunState()
+    state.apply(opened())
+    config = RunConfig(run_dir=f"{tmp_path}/run")
+    (tmp_path / "run").mkdir()
+    assert reopening(config, state).run_dir == f"{tmp_path}/run-2"
+    (tmp_path / "run-2").mkdir()
+    assert reopening(config, state).run_dir == f"{tmp_path}/run-3"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_cross_validation_shows_on_the_main_screen(size):
+    engine = ScriptedEngine()
+    app = workbench(engine)
+    async with app.run_test(size=size) as pilot:
+        await ready(pilot)
+        engine.emit(FoldProgressed(fold=2, folds=5, step=3, steps=16))
+        await wait_until(pilot, lambda: "fold 2 of 5 · step 3 of 16" in screen_lines(app)[0])
+        await pilot.press("colon", *"cross", "enter")
+        await wait_until(pilot, lambda: "0 of 5 folds" in screen_text(app))
+        await pilot.press("escape")
+        engine.emit(FoldsEnded(folds=5, correct=3, total=4, accuracies=(0.75,), reason="paused"))
+        await wait_until(pilot, lambda: "fold 2" not in screen_lines(app)[0])
+
+
+async def test_a_class_that_cannot_be_read_is_told_until_it_was_read():
+    engine = ScriptedEngine()
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        lost = "Not one training image of hot dog can be read."
+        engine.emit(ImageSkipped(path="a.jpg", reason="empty", total=3, lost_class=lost))
+        await wait_until(pilot, lambda: lost in screen_text(app))
+        await pilot.press("down")
+        assert f"(Esc: read) {lost}" in screen_text(app)
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: lost not in screen_text(app))
+
+
+async def test_a_second_enter_in_the_palette_is_let_go():
+    app = workbench(ScriptedEngine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press("colon", *"find a")
+        await pilot.press("enter", "enter", "enter")
+        await wait_until(pilot, lambda: type(app.screen).__name__ in ("Find", "MainScreen"))
+        await pilot.press("escape", "j")
+    assert not app._exception
+
+
+async def test_keys_work_behind_the_palette():
+    """However it was left: by Escape, or by Enter on an action."""
+    app = workbench(ScriptedEngine())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press("colon", "escape", "t")
+        await steps_taken(pilot, 1)
+        await pilot.press("colon", *"take one")
+        await wait_until(pilot, lambda: len(app.screen_stack) == 2)
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: len(app.screen_stack) == 1)
+        await pilot.press("t")
+        await steps_taken(pilot, 2)
+
+
+async def test_a_start_over_can_be_taken_back_before_it_is_answered():
+    engine = ScriptedEngine()
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press("t")
+        await steps_taken(pilot, 1)
+        await pilot.press("0", "u")
+        await wait_until(pilot, lambda: engine.sent(UndoStartOver))
+        await wait_until(pilot, lambda: app.run_state.step == 1)
+        assert not [e for e in app.run_state.undo_list if isinstance(e, StartOverEntry)]
+
+
+async def test_a_start_over_that_is_refused_is_not_told_as_done():
+    engine = ScriptedEngine()
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press("t")
+        await steps_taken(pilot, 1)
+        engine.send = lambda command: engine.emit(Refused(id=command.id, reason="Not now."))  # type: ignore[method-assign]
+        await pilot.press("0")
+        await wait_until(pilot, lambda: "Not now." in screen_text(app))
+        assert "Started over" not in screen_text(app)
+
+
+async def test_last_times_plan_is_not_this_starts_and_a_strategy_chosen_on_it_counts(tmp_path):
+    plan = Plan(
+        name="lp-ft",
+        phases=(PlanPhase(name="head", trainable=tuple(FC), after_step=0, steps=8, epoch=1),),
+    )
+    first = workbench(ScriptedEngine(opened(plan=plan)))
+    async with first.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+    full = tuple(range(len(resnet18_stack().owners)))
+    engine = ScriptedEngine(opened(wanted=full, strategy="full"), opens=False)
+    app = workbench(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_until(pilot, lambda: app.run_state.provisional)
+        assert "plan" not in screen_lines(app)[1]
+        await pilot.press("1")
+        engine.open_now()
+        await ready(pilot)
+        assert app.run_state.wanted == FC
+        await wait_until(pilot, lambda: engine.sent(SetMask))
+        assert frozenset(engine.sent(SetMask)[-1].trainable) == FC

@@ -1,0 +1,179 @@
+"""The recipe as a list: what keys make of it, what is wrong with a number, and the schedule."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from tests.support.app_pilot import ready, screen_lines, screen_text, wait_until, workbench
+from tests.support.scripted_engine import ScriptedEngine
+from tests.support.stack_messages import opened
+from tl_tui.protocol.commands import SetRecipe
+from tl_tui.protocol.config import Recipe
+from tl_tui.protocol.events import RecipeChanged
+from tl_tui.settings.recipe import check_recipe
+from tui.drawing.schedule_curve import schedule_curve
+from tui.text.recipe_fields import FIELDS, Field, shown, turned, typed
+
+SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
+RECIPE = Recipe(lr_head=1e-2, lr_pretrained=1e-3, weight_decay=1e-4)
+ROWS = {field.name: number for number, field in enumerate(FIELDS)}
+
+
+@pytest.fixture(autouse=True)
+def own_directories(tmp_path, monkeypatch):
+    for name in ("CONFIG", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+
+
+def down_to(name: str) -> list[str]:
+    return ["down"] * ROWS[name]
+
+
+class TestFields:
+    def test_every_choice_of_a_recipe_is_in_the_list(self):
+        assert [field.name for field in FIELDS] == list(Recipe.__struct_fields__)
+
+    @given(st.lists(st.tuples(st.sampled_from(FIELDS), st.sampled_from([-1, 1])), max_size=60))
+    def test_whatever_is_turned_can_be_trained_with(self, turns):
+        recipe = RECIPE
+        for field, steps in turns:
+            recipe = turned(field, recipe, steps, ("fp32", "bf16"))
+            check_recipe(recipe)
+
+    @given(
+        st.sampled_from([f for f in FIELDS if not f.words]), st.text("0123456789.e+-", max_size=12)
+    )
+    def test_what_is_taken_can_be_trained_with_and_the_rest_is_a_sentence(self, field, text):
+        found = typed(field, RECIPE, text)
+        if isinstance(found, str):
+            assert found.startswith(("a number from", "a whole number from"))
+        else:
+            check_recipe(found)
+            assert getattr(found, field.name) == float(text)
+
+    @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+    def test_right_and_left_are_opposites(self, field: Field):
+        there = turned(field, RECIPE, 1, ("fp32", "bf16"))
+        steps = -1 if there != RECIPE else 1
+        other = turned(field, RECIPE, -steps if there != RECIPE else -1, ("fp32", "bf16"))
+        assert other != RECIPE
+        assert shown(field, turned(field, there, steps, ("fp32", "bf16"))) == shown(field, RECIPE)
+
+    def test_a_precision_that_the_device_lacks_is_not_offered(self):
+        field = FIELDS[ROWS["precision"]]
+        assert turned(field, RECIPE, 1, ("fp32",)) == RECIPE
+        assert turned(field, RECIPE, 1, ("fp32", "bf16")).precision == "bf16"
+
+
+class TestScheduleCurve:
+    @given(
+        st.sampled_from(["constant", "cosine", "one-cycle"]),
+        st.integers(1, 10**7),
+        st.floats(0, 0.9),
+        st.integers(40, 200),
+        st.integers(3, 30),
+    )
+    def test_fits_whatever_the_horizon(self, schedule, steps, warmup, width, height):
+        recipe = msgspec.structs.replace(RECIPE, schedule=schedule, warmup=warmup)
+        lines = schedule_curve(recipe, steps, steps // 2, width, height, plain=False)
+        assert len(lines) == height
+        assert all(cell_len("".join(text for text, _ in one)) <= width for one in lines)
+
+    def test_cosine_falls_and_constant_does_not(self):
+        def drawn(schedule):
+            recipe = msgspec.structs.replace(RECIPE, schedule=schedule)
+            lines = schedule_curve(recipe, 80, None, 60, 8, plain=True)
+            return ["".join(text for text, _ in one)[9:] for one in lines[:-1]]
+
+        constant, cosine = drawn("constant"), drawn("cosine")
+        assert "'" in constant[0] and not any(one.strip() for one in constant[1:])
+        assert cosine[0].startswith("'") and cosine[-1].rstrip().endswith(".")
+        assert all(one.strip() for one in cosine)
+
+
+class TestScreen:
+    @pytest.mark.parametrize("size", SIZES)
+    async def test_every_choice_is_reached_at_every_size(self, size):
+        app = workbench(ScriptedEngine())
+        async with app.run_test(size=size) as pilot:
+            await ready(pilot)
+            await pilot.press("o")
+            for field in FIELDS:
+                row = next(one for one in screen_lines(app) if one.startswith(" ▸ "))
+                assert field.label[:10] in row
+                assert all(cell_len(one) == size[0] for one in screen_lines(app))
+                await pilot.press("down")
+
+    async def test_enter_trains_with_what_was_changed(self):
+        engine = ScriptedEngine()
+        app = workbench(engine)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await ready(pilot)
+            await pilot.press("o", "right", "down", "right")
+            assert "2 to apply" in screen_lines(app)[0] and "began as sgd" in screen_text(app)
+            assert not engine.sent(SetRecipe)
+            await pilot.press(*["down"] * (ROWS["epochs"] - 1), *"25", "enter")
+            await wait_until(pilot, lambda: app.screen is app.main)
+            (sent,) = engine.sent(SetRecipe)
+            began = engine.session.recipe
+            assert sent.recipe == msgspec.structs.replace(
+                began, optimizer="adamw", lr_head=0.02, epochs=25
+            )
+            await wait_until(pilot, lambda: app.run_state.training.recipe == sent.recipe)
+            await pilot.press("o")
+            assert "began as 0.01" in screen_text(app)
+
+    async def test_escape_leaves_everything_as_it_was(self):
+        engine = ScriptedEngine()
+        app = workbench(engine)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await ready(pilot)
+            await pilot.press("o", "right", "escape")
+            await wait_until(pilot, lambda: app.screen is app.main)
+            assert not engine.sent(SetRecipe)
+
+    async def test_enter_without_a_change_sends_nothing(self):
+        engine = ScriptedEngine()
+        app = workbench(engine)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await ready(pilot)
+            await pilot.press("o", "right", "left", "enter")
+            await wait_until(pilot, lambda: app.screen is app.main)
+            assert not engine.sent(SetRecipe)
+
+    @pytest.mark.parametrize("size", [(80, 24), (40, 12)])
+    async def test_a_bad_number_is_told_in_place_and_not_applied(self, size):
+        engine = ScriptedEngine()
+        app = workbench(engine)
+        async with app.run_test(size=size) as pilot:
+            await ready(pilot)
+            await pilot.press("o", *down_to("warmup"), *"1.5", "up", "up", "enter")
+            assert "It must be a number from 0 to 0.9." in screen_text(app)
+            assert app.screen is not app.main and not engine.sent(SetRecipe)
+            await pilot.press(*["backspace"] * 3, *"0.2", "enter")
+            await wait_until(pilot, lambda: app.screen is app.main)
+            assert engine.sent(SetRecipe)[-1].recipe.warmup == 0.2
+
+    async def test_a_recipe_that_changes_elsewhere_is_shown_unless_this_one_was(self):
+        engine = ScriptedEngine()
+        app = workbench(engine)
+        other = msgspec.structs.replace(engine.session.recipe, epochs=33)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await ready(pilot)
+            await pilot.press("o")
+            engine.emit(RecipeChanged(recipe=other, rates=engine.session.rates))
+            await wait_until(pilot, lambda: "264 steps" in screen_text(app))
+            assert "to apply" not in screen_lines(app)[0]
+
+    async def test_ascii_alone(self):
+        app = workbench(ScriptedEngine(opened(precisions=("fp32", "bf16"))), unicode=False)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await ready(pilot)
+            await pilot.press("o", *down_to("schedule"), "right", "right")
+            assert "[one-cycle]" in screen_text(app)
+            assert "".join(screen_lines(app)).isascii()
+            assert all(len(one) == 80 for one in screen_lines(app))

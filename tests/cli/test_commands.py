@@ -1,0 +1,598 @@
+"""The command line from outside: what it prints, what it refuses, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from tests.support.driven_session import draw_images
+from tests.support.pseudo_terminal import Terminal
+from tl_tui import __version__
+from tui.cli.main import COMMANDS
+
+thorough = pytest.mark.thorough
+
+ROOT = Path(__file__).resolve().parents[2]
+TL_TUI = [sys.executable, str(ROOT / "tl_tui/__main__.py")]
+SMALL = ["--weights", "none", "--image-size", "32", "--batch-size", "4", "--device", "cpu"]
+LIMIT = 120
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images") / "squares")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Nothing of the user's own: state, caches, sockets."""
+    return os.environ | {
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "TORCH_HOME": str(tmp_path / "torch"),
+        "TL_TUI_TMPDIR": str(tmp_path),
+        "OMP_NUM_THREADS": "1",  # small tensors: threads that wait for each other cost more
+    }
+
+
+def run(
+    *arguments: str | Path, env: dict[str, str], cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TL_TUI, *map(str, arguments)],
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+
+
+def strict(text: str) -> list[Any]:
+    """Every line as strict JSON."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+# --- saying what it is --------------------------------------------------------------------------
+
+
+def test_version(environment: dict[str, str]) -> None:
+    assert run("--version", env=environment).stdout == f"tl-tui {__version__}\n"
+
+
+def test_help_teaches(environment: dict[str, str]) -> None:
+    told = run("--help", env=environment).stdout
+    for word in (
+        "layers",
+        "train",
+        "predict",
+        "evaluate",
+        "export",
+        "doctor",
+        "fetch",
+        "--data",
+        "--trainable",
+        "Examples",
+        "space",
+    ):
+        assert word in told
+
+
+@pytest.mark.parametrize("command", [*COMMANDS])
+def test_each_command_has_help(command: str, environment: dict[str, str]) -> None:
+    told = run(command, "--help", env=environment)
+    assert told.returncode == 0
+    assert f"tl-tui {command}" in told.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str, environment: dict[str, str]) -> None:
+    assert "_TL_TUI_COMPLETE" in run("completion", shell, env=environment).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("tl-tui tr", "train"), ("tl-tui --ar", "--arch"), ("tl-tui train --st", "--steps")],
+)
+def test_completion(words: str, offered: str, environment: dict[str, str]) -> None:
+    asked = {
+        "_TL_TUI_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    assert f"plain,{offered}" in run(env=environment | asked).stdout.splitlines()
+
+
+# --- refusing -----------------------------------------------------------------------------------
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence on standard error."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    (sentence,) = done.stderr.splitlines()
+    assert re.fullmatch(r"tl-tui: .*[.?)].*", sentence)
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["lyers"], "did you mean tl-tui layers?"),
+        (["--arhc", "resnet18"], "'--arch'"),
+        (["--arch", "resnet18", "train"], "write the command first: tl-tui train"),
+        (["train", "--data", "nowhere"], "--data nowhere: there is no such folder"),
+        (["train", "--data", "file"], "--data file is a file"),
+        (["train", "--run-dir", "file"], "--run-dir file is a file"),
+        (["train", "--batch-size", "1"], "'--batch-size'"),
+        (["train", "--steps", "0"], "'--steps'"),
+        (["train", "--lr", "nan"], "--lr nan"),
+        (["train", "--lr", "-1"], "--lr -1.0"),
+        (["train", "--strategy", "lats-stage"], "'last-stage'"),
+        (["layers", ".", "--data", "."], "given twice"),
+        ([], "needs a terminal"),
+        (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
+        (["engine"], "a folder named engine is ./engine"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_wrong_at_once(
+    arguments: list[str], told: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    done = run(*arguments, env=environment, cwd=tmp_path)
+    if arguments == ["engine"]:
+        assert (done.returncode, done.stdout) == (2, "")
+        assert told in done.stderr
+    else:
+        assert told in refused(done)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--arch", "resnet81"], "did you mean"),
+        pytest.param(["--trainable", "layer9"], "layer", marks=thorough),
+        pytest.param(["--batch-size", "400"], "only 24 training images", marks=thorough),
+        pytest.param(["--device", "tpu"], "choose auto, cpu, cuda, cuda:N or mps", marks=thorough),
+        pytest.param(["--weights", "demo", "--arch", "resnet34"], "is a resnet18", marks=thorough),
+        (["--weights", "cut.pth"], "truncated"),
+        pytest.param(["--weights", "IMAGENET1K_V9"], "did you mean IMAGENET", marks=thorough),
+        pytest.param(["--data", "empty"], "no class folders", marks=thorough),
+        pytest.param(["--data", "single"], "only one class", marks=thorough),
+        (["--run-dir", "file/run"], "is a file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_the_engine_finds_wrong(
+    arguments: list[str],
+    told: str,
+    environment: dict[str, str],
+    tmp_path: Path,
+    images: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "cut.pth").write_bytes(b"PK\3\4 and no more")
+    (tmp_path / "empty").mkdir()
+    draw_images(tmp_path / "single", train=2, val=1)
+    for folder in (tmp_path / "single").glob("*/light"):
+        for image in folder.iterdir():
+            image.unlink()
+        folder.rmdir()
+    given = {"--data": str(images), "--weights": "none", "--device": "cpu", "--image-size": "32"}
+    given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
+    words = [word for pair in given.items() for word in pair]
+    done = run("train", "--json", *words, env=environment, cwd=tmp_path)
+    assert told in refused(done)
+    assert not list((tmp_path / f"tl-tui-{os.getuid()}").glob("*.sock"))
+
+
+def test_weights_that_are_not_here_stop_a_run_on_own_data(
+    environment: dict[str, str], tmp_path: Path, images: Path
+) -> None:
+    """Refused connections stand in for a machine without internet."""
+    nowhere = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    done = run("train", images, "--device", "cpu", env=environment | nowhere)
+    sentence = refused(done)
+    assert "resnet18-f37072fd.pth" in sentence
+    assert str(tmp_path / "torch" / "hub" / "checkpoints") in sentence
+    assert "--weights none" in sentence
+
+
+# --- layers -------------------------------------------------------------------------------------
+
+
+def test_layers_json(environment: dict[str, str], images: Path) -> None:
+    done = run(
+        "layers", images, *SMALL, "--json", "--trainable", "layer2.0.conv1,fc", env=environment
+    )
+    (stack,) = strict(done.stdout)
+    layers = {layer["name"]: layer for layer in stack["layers"]}
+    assert list(layers)[:2] == ["conv1", "layer1.0"] and list(layers)[-1] == "fc"
+    assert layers["fc"] == {
+        "name": "fc",
+        "kind": "Linear",
+        "params": 512 * 2 + 2,
+        "trainable": True,
+        "trainable_params": 512 * 2 + 2,
+        "role": "classes",
+    }
+    assert layers["conv1"]["trainable"] is False
+    assert layers["layer2.0"]["trainable"] == "partial"
+    assert layers["layer2.0"]["trainable_params"] == 64 * 128 * 3 * 3
+    assert stack["params"] == sum(layer["params"] for layer in stack["layers"])
+
+
+def test_layers_as_a_table(environment: dict[str, str], images: Path, tmp_path: Path) -> None:
+    done = run("layers", images, *SMALL, "--strategy", "last-stage", env=environment)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["layer4.1", "BasicBlock", "4,720,640", "train", "4,720,640", "objects"] in lines
+    assert ["layer3.1", "BasicBlock", "1,180,672", "frozen", "0", "parts"] in lines
+    assert not (tmp_path / "state").exists()  # only looked
+
+
+# --- train --------------------------------------------------------------------------------------
+
+
+def of(lines: list[Any], event: str) -> list[Any]:
+    return [line for line in lines if line["event"] == event]
+
+
+def test_train_json(environment: dict[str, str], images: Path, tmp_path: Path) -> None:
+    done = run(
+        *("train", images, *SMALL, "--json", "--steps", "3", "--strategy", "last-stage"),
+        *("--run-dir", tmp_path / "run"),
+        env=environment,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = strict(done.stdout)
+    assert lines[0]["event"] == "opened"
+    assert lines[0]["run_dir"] == str(tmp_path / "run")
+    assert of(lines, "began") == [{"event": "began", "step": 0, "to_step": 3}]
+    steps = of(lines, "step")
+    assert [step["step"] for step in steps] == [1, 2, 3]
+    for step in steps:
+        assert set(step) == {
+            *("event", "step", "epoch", "loss", "correct", "batch", "seconds", "lr_factor"),
+            "layers",
+        }
+        assert (step["epoch"], step["lr_factor"]) == (1, 1.0)
+        reach = {layer["name"]: layer["reach"] for layer in step["layers"]}
+        assert {name for name in reach if reach[name] == "updated"} == {
+            "layer4.0",
+            "layer4.1",
+            "fc",
+        }
+        assert set(reach.values()) == {"updated", "unreached"}
+        conv1 = step["layers"][0]
+        assert (conv1["name"], conv1["grad_norm"], conv1["nonfinite"]) == ("conv1", None, 0)
+    (validation,) = of(lines, "validation")
+    assert (validation["step"], validation["epoch"], validation["total"]) == (3, 1, 12)
+    assert (validation["chance"], validation["majority"]) == (0.5, 0.5)
+    assert validation["majority_class"] in ("dark", "light")
+    shares = validation["per_class"]
+    assert list(shares) == ["dark", "light"]
+    assert validation["accuracy"] == pytest.approx(sum(shares.values()) / 2)
+    low, high = validation["interval"]
+    assert 0 <= low <= validation["accuracy"] <= high <= 1
+    assert (validation["best"], validation["skipped_images"]) == (True, 0)
+    for saved in of(lines, "checkpoint"):
+        assert (saved["step"], saved["failure"]) == (3, None)
+        assert Path(saved["path"]).is_file()
+    assert {saved["name"] for saved in of(lines, "checkpoint")} == {"best", "last"}
+    assert lines[-1] == {"event": "ended", "step": 3, "reason": "done"}
+    assert {"config.json", "journal.jsonl", "engine.log", "checkpoints"} == {
+        path.name for path in (tmp_path / "run").iterdir()
+    }
+
+
+def test_train_from_a_file_along_a_plan(
+    environment: dict[str, str], images: Path, tmp_path: Path
+) -> None:
+    """Every part of a longer run: plan, schedule, optimizer, changes to images, TensorBoard."""
+    file = tmp_path / "job.toml"
+    file.write_text(
+        f'data = {json.dumps(str(images))}\nrun-dir = "out"\nweights = "none"\n'
+        'image-size = 32\nbatch-size = 4\ndevice = "cpu"\nplan = "lp-ft"\nplan-epochs = 1\n'
+        'epochs = 9\noptimizer = "adamw"\nlr = 1e-3\nlr-schedule = "one-cycle"\n'
+        'augmentation = "light"\nbalance = true\ntensorboard = true\n'
+    )
+    done = run("train", "--config", file, "--epochs", "2", "--json", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = strict(done.stdout)
+    assert lines[0]["recipe"]["optimizer"] == "adamw" and lines[0]["recipe"]["balance"] is True
+    head, full = lines[0]["plan"]["phases"]
+    assert (head["trainable"], head["steps"], full["after_step"]) == (["fc"], 6, 6)
+    steps = of(lines, "step")
+    assert [step["epoch"] for step in steps] == [1] * 6 + [2] * 6
+    learnt = [
+        {row["name"] for row in step["layers"] if row["reach"] == "updated"} for step in steps
+    ]
+    assert learnt[:6] == [{"fc"}] * 6 and all(len(names) == 10 for names in learnt[6:])
+    factors = [step["lr_factor"] for step in steps]
+    assert factors[0] == pytest.approx(1 / 25) and max(factors) > 0.9
+    assert factors[:6] == factors[6:]  # a cycle for each phase
+    assert [line["epoch"] for line in of(lines, "validation")] == [1, 2]
+    (mask,) = [line for line in of(lines, "mask") if line["why"] == "plan lp-ft: full"]
+    assert len(mask["trainable"]) == 10
+    assert list((tmp_path / "out" / "tensorboard" / "start-0").glob("*.tfevents.*"))
+    assert (tmp_path / "out" / "checkpoints").is_dir()
+
+
+def test_labels_from_a_file_and_an_image_that_cannot_be_read(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    folder = draw_images(tmp_path / "pictures")
+    rows = ["path,label"]
+    for image in sorted(folder.glob("train/*/*.png")):
+        name = "[bold]Käse" if image.parent.name == "dark" else "zwei\x1b[31m"
+        rows.append(f"{image.relative_to(folder)},{name}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "train" / "dark" / "003.png").write_bytes(b"\x89PNG and no more")
+    words = ("train", folder, *SMALL, "--labels", tmp_path / "labels.csv", "--epochs", "1")
+    done = run(*words, "--json", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = strict(done.stdout)
+    (validation,) = of(lines, "validation")
+    assert len(validation["per_class"]) == 2 and "[bold]Käse" in validation["per_class"]
+    (skipped,) = of(lines, "image_skipped")
+    assert skipped["path"].endswith("003.png") and validation["skipped_images"] == 1
+    done = run(*words, env=environment)
+    assert done.returncode == 0 and "\x1b" not in done.stdout
+    assert "1 image is left out." in done.stdout and "  [bold]Käse" in done.stdout
+
+
+def test_folds(environment: dict[str, str], images: Path) -> None:
+    done = run(
+        *("train", images, *SMALL, "--folds", "3", "--epochs", "1", "--json"), env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = strict(done.stdout)
+    folds, (whole,) = of(lines, "fold"), of(lines, "folds")
+    assert [fold["fold"] for fold in folds] == [1, 2, 3]
+    assert sum(fold["total"] for fold in folds) == whole["total"] == 36  # every image once
+    assert whole["accuracies"] == [fold["accuracy"] for fold in folds]
+    assert [line["event"] for line in lines[-2:]] == ["folds", "ended"]
+
+
+def test_too_many_folds_is_one_sentence(environment: dict[str, str], images: Path) -> None:
+    done = run("train", images, *SMALL, "--folds", "400", env=environment)
+    assert done.returncode == 2
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith("tl-tui: ") and "400" in sentence
+
+
+def test_unmeasured_steps_have_no_layers(environment: dict[str, str], images: Path) -> None:
+    done = run(
+        *("train", images, *SMALL, "--json", "--steps", "3", "--probe-every", "2"),
+        env=environment,
+    )
+    steps = [line for line in strict(done.stdout) if line["event"] == "step"]
+    assert ["layers" in step for step in steps] == [True, False, True]
+
+
+def test_not_finite_is_strict_json(environment: dict[str, str], images: Path) -> None:
+    done = run(
+        *("train", images, *SMALL, "--json", "--steps", "3", "--lr", "1e18"),
+        *("--strategy", "full"),
+        env=environment,
+    )
+    assert done.returncode == 1
+    lines = strict(done.stdout)
+    (refused,) = [line for line in lines if line["event"] == "step_not_applied"]
+    assert refused["loss"] in ("nan", "inf") and refused["resume"].startswith("tl-tui resume ")
+    assert [line["event"] for line in lines[-2:]] == ["checkpoint", "ended"]
+    assert lines[-1]["reason"] == "failed"
+
+
+def test_train_in_plain_lines_ends_with_the_caption(
+    environment: dict[str, str], images: Path
+) -> None:
+    done = run(
+        *("train", images, *SMALL, "--steps", "2", "--probe-every", "1"),
+        *("--trainable", "layer2,fc"),
+        env=environment,
+    )
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    measured = [line for line in lines if line.startswith("epoch ")]
+    assert len(measured) == 2
+    assert measured[0].startswith("epoch 1/1 step 1/2  loss ")
+    assert "3 updated, 4 passed, 3 unreached" in measured[-1]
+    told = r"Epoch 1, validation: \d+ of 12, \S+ \(\S+ to \S+\); chance .50, majority .50 \(dark\)"
+    assert re.search(told, done.stdout)
+    assert re.search(r"^Step 2 taught .*layer2", done.stdout, re.MULTILINE)
+    assert re.search(r"^  dark +\d of 6, ", done.stdout, re.MULTILINE)
+    assert re.search(r"^Last checkpoint, after step 2: /", done.stdout, re.MULTILINE)
+
+
+def test_train_on_a_terminal_has_a_progress_bar(environment: dict[str, str], images: Path) -> None:
+    command = [*TL_TUI, "train", str(images), *SMALL, "--steps", "4", "--strategy", "last-stage"]
+    mine = {name: environment[name] for name in ("XDG_STATE_HOME", "TL_TUI_TMPDIR")}
+    with Terminal(command, env=mine) as terminal:
+        assert terminal.wait_exit() == 0
+        bar = terminal.line(r"epoch 1/1 step 4/4")
+        assert "━" in bar and "loss " in bar
+        assert "chance .50, majority .50" in " ".join(terminal.text.split())
+        assert re.search(r"Step 4 taught .*layer4", terminal.text)
+        raw = bytes(terminal.raw)
+        assert raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l") > 0  # the cursor is back
+
+
+def test_layers_on_a_terminal_without_unicode(environment: dict[str, str], images: Path) -> None:
+    command = [*TL_TUI, "layers", str(images), *SMALL]
+    mine = {"TL_TUI_TMPDIR": environment["TL_TUI_TMPDIR"], "TERM": "linux"}
+    with Terminal(command, rows=40, env=mine) as terminal:
+        assert terminal.wait_exit() == 0
+        assert re.search(r"fc +\| Linear", terminal.text)
+        assert terminal.text.isascii()
+
+
+# --- ending -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def training(environment: dict[str, str], images: Path) -> Iterator[subprocess.Popen[str]]:
+    """A long run that has taken its first step."""
+    process = subprocess.Popen(
+        [*TL_TUI, "train", str(images), *SMALL, "--json", "--steps", "100000"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"] == "step":
+            break
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def engine_of(process: subprocess.Popen[str]) -> int:
+    """The process id of the engine that a command has started."""
+    (pid,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(pid)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 75),
+        pytest.param(signal.SIGUSR1, 75, marks=thorough),
+    ],
+)
+def test_a_signal_ends_it_and_the_engine(
+    number: signal.Signals, code: int, training: subprocess.Popen[str]
+) -> None:
+    engine = os.pidfd_open(engine_of(training))
+    training.send_signal(number)
+    output, errors = training.communicate(timeout=LIMIT)
+    assert (training.returncode, errors) == (code, "")
+    lines = strict(output)
+    last = of(lines, "checkpoint")[-1]
+    assert last["name"] == "last" and Path(last["path"]).is_file()
+    assert lines[-1] == {"event": "ended", "step": last["step"], "reason": "stopped"}
+    assert select.select([engine], [], [], 0)[0]  # it has ended already
+    os.close(engine)
+
+
+def test_a_killed_command_leaves_no_engine(training: subprocess.Popen[str]) -> None:
+    engine = os.pidfd_open(engine_of(training))
+    training.kill()
+    assert select.select([engine], [], [], LIMIT)[0]
+    os.close(engine)
+
+
+def test_a_killed_engine_is_told(training: subprocess.Popen[str]) -> None:
+    os.kill(engine_of(training), signal.SIGKILL)
+    output, errors = training.communicate(timeout=LIMIT)
+    assert training.returncode == 1
+    strict(output)
+    assert "killed (SIGKILL)" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_closed_pipe_ends_it_quietly(training: subprocess.Popen[str]) -> None:
+    assert training.stdout is not None and training.stderr is not None
+    engine = os.pidfd_open(engine_of(training))
+    training.stdout.close()
+    assert training.wait(LIMIT) == 141
+    assert training.stderr.read() == ""
+    assert select.select([engine], [], [], 0)[0]
+    os.close(engine)
+
+
+# --- whatever else is called engine -------------------------------------------------------------
+
+
+def test_a_users_own_modules_are_no_obstacle(
+    environment: dict[str, str], images: Path, tmp_path: Path
+) -> None:
+    """`engine.py` beside the images and on PYTHONPATH is common; nothing of it may run."""
+    hostile = tmp_path / "hostile"
+    hostile.mkdir()
+    for name in ("engine", "tui", "demo_data"):
+        (hostile / f"{name}.py").write_text(f"raise SystemExit('the wrong {name}')\n")
+    done = run(
+        *("train", images, *SMALL, "--json", "--steps", "1"),
+        env=environment | {"PYTHONPATH": str(hostile)},
+        cwd=hostile,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line["event"] for line in strict(done.stdout)][-1] == "ended"
+
+
+def test_a_folder_named_like_a_command(environment: dict[str, str], tmp_path: Path) -> None:
+    draw_images(tmp_path / "layers", train=4, val=2)
+    done = run("layers", "./layers", *SMALL, "--json", env=environment, cwd=tmp_path)
+    assert strict(done.stdout)[0]["data"] == "layers"
+    assert "needs a terminal" in refused(run("./layers", env=environment, cwd=tmp_path))
+
+
+# --- doctor -------------------------------------------------------------------------------------
+
+
+def test_doctor_json(environment: dict[str, str], tmp_path: Path) -> None:
+    cache = tmp_path / "torch" / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    (cache / "resnet18-f37072fd.pth").write_bytes(b"not what its name says")
+    done = run("doctor", "--json", env=environment | {"CUDA_VISIBLE_DEVICES": ""})
+    (found,) = strict(done.stdout)
+    assert found["torchvision"]["fits"] is True
+    assert found["weights"]["files"] == [
+        {
+            "arch": "resnet18",
+            "entry": "IMAGENET1K_V1",
+            "file": "resnet18-f37072fd.pth",
+            "whole": False,
+        }
+    ]
+    assert any("damaged" in problem for problem in found["problems"])
+    assert done.returncode == 2
+    assert found["terminal"]["is_terminal"] is False
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("raise ImportError('libcudart.so.13: cannot open shared object file')", "libcudart.so.13"),
+        ("import os; os.abort()", "ends with signal 6"),
+    ],
+    ids=["raises", "crashes"],
+)
+def test_a_broken_torch_is_a_finding(
+    broken: str, told: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "torch.py").write_text(broken + "\n")
+    done = run("doctor", env=environment | {"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+    assert told in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("option", ["--steps", "--seed", "--batch-size", "--image-size"])
+def test_a_number_beyond_the_wire_is_refused_in_a_sentence(
+    option: str, environment: dict[str, str]
+) -> None:
+    done = run("train", option, "99999999999999999999", env=environment)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert option in done.stderr

@@ -1,0 +1,276 @@
+"""`tl-tui export --model`: files that need no tl-tui, and say the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from engine.export.model import onnx
+from tests.cli.test_commands import environment, refused, run
+from tests.support.driven_session import draw_images
+from tests.support.trained_runs import done, plain_input, plain_model, trained
+from tl_tui.protocol.commands import ExportModel
+from tl_tui.protocol.inference import ModelExported, ModelFileChecked
+
+__all__ = ["environment"]
+
+pytestmark = pytest.mark.xdist_group("export_model")  # its runs are trained once
+
+ONNX = not onnx.missing()
+needs_onnx = pytest.mark.skipif(not ONNX, reason=onnx.missing() or "all is there")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images") / "squares")
+
+
+@pytest.fixture(scope="module")
+def a_run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
+    return trained(images, tmp_path_factory.mktemp("runs") / "squares")
+
+
+@pytest.fixture(scope="module")
+def exported(a_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "model"
+    checked, ended = told_of(a_run, folder)
+    assert [file.name for file in checked][:2] == ["model.safetensors", "model.pth"]
+    assert [file.name for file in checked[2:]] == ["model.onnx"] * ONNX
+    for file in checked:
+        assert file.what == "12 validation images of squares"
+        assert file.bytes == (folder / file.name).stat().st_size
+        assert file.difference <= 1e-4 * max(1, file.largest)
+    assert checked[0].difference == checked[1].difference == 0
+    assert sorted(path.name for path in folder.iterdir()) == list(ended.files)
+    assert list(folder.parent.iterdir()) == [folder]  # nothing half written beside it
+    return folder
+
+
+def told_of(
+    a_run: Path, folder: Path, **fields: Any
+) -> tuple[list[ModelFileChecked], ModelExported]:
+    told, failure = done(ExportModel, run=str(a_run), folder=str(folder), **fields)
+    assert not failure
+    *checked, ended = told
+    assert isinstance(ended, ModelExported)
+    return [event for event in checked if isinstance(event, ModelFileChecked)], ended
+
+
+def failure_of(a_run: Path, folder: Path, **fields: Any) -> str:
+    told, failure = done(ExportModel, run=str(a_run), folder=str(folder), **fields)
+    assert not any(isinstance(event, ModelExported) for event in told)
+    return failure
+
+
+def in_plain_python(program: str, folder: Path) -> Any:
+    """What a program prints as JSON, in a fresh interpreter that cannot find tl-tui."""
+    ended = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {paths()!r}\n{program}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def paths() -> list[str]:
+    """Where installed packages and Python itself are; not the checkout."""
+    root = str(Path(__file__).resolve().parents[2])
+    return [path for path in sys.path if path and path != root]
+
+
+def snippets(folder: Path) -> dict[str, str]:
+    """The programs in README.txt by the first word of the line before each."""
+    text = (folder / "README.txt").read_text()
+    found = {}
+    for heading, code in re.findall(r"^(\S.*):\n\n((?:    .*\n)+)", text, re.MULTILINE):
+        found[re.split(r"[ ,]", heading)[0]] = re.sub(r"^    ", "", code, flags=re.MULTILINE)
+    return found
+
+
+def test_the_readmes_own_lines_give_the_models_outputs(
+    exported: Path, a_run: Path, images: Path
+) -> None:
+    """Each way to load it, and the preprocessing, as a stranger would type them."""
+    model, about = plain_model(a_run)
+    image = images / "val" / "light" / "003.png"
+    with torch.no_grad():
+        expected = model(plain_input(image, about["transform"])[None])[0]
+    programs = snippets(exported)
+    whole = ["said = {}", programs["An"].replace('"a.jpg"', repr(str(image)))]
+    for name in ("model.safetensors", "model.pth"):
+        assert len(programs[name].splitlines()) <= 8
+        whole += [programs[name], f"said['{name}'] = model(image[None])[0].tolist()"]
+    if ONNX:
+        whole += ["images = image[None].numpy()", programs["model.onnx"]]
+        whole.append("said['model.onnx'] = logits[0].tolist()")
+    said = in_plain_python("\n".join([*whole, "print(json.dumps(said))"]), exported)
+    assert len(said) == 2 + ONNX
+    for outputs in said.values():
+        torch.testing.assert_close(torch.tensor(outputs), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_what_is_told_beside_the_weights(exported: Path, a_run: Path) -> None:
+    _, saved = plain_model(a_run)
+    about = json.loads((exported / "model.json").read_text())
+    assert (about["arch"], about["classes"]) == ("resnet18", ["dark", "light"])
+    assert about["image_size"] == 32 and about["input"]["shape"] == ["batch", 3, 32, 32]
+    assert {key: about["preprocessing"][key] for key in saved["transform"]} == saved["transform"]
+    with safe_open(exported / "model.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert json.loads(metadata["classes"]) == about["classes"]
+    assert json.loads(metadata["preprocessing"]) == about["preprocessing"]
+    kinds = {value.dtype for value in tensors.values() if value.is_floating_point()}
+    assert kinds == {torch.float32}
+    assert all(value.is_contiguous() for value in tensors.values())
+    plain = torch.load(exported / "model.pth", weights_only=True)
+    assert {name: value.shape for name, value in plain.items()} == {
+        name: value.shape for name, value in tensors.items()
+    }
+
+
+@needs_onnx
+def test_onnx_takes_any_batch_and_describes_itself(exported: Path, a_run: Path) -> None:
+    import onnxruntime
+
+    model, _ = plain_model(a_run)
+    session = onnxruntime.InferenceSession(exported / "model.onnx")
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["classes"]) == ["dark", "light"]
+    assert json.loads(about["preprocessing"])["crop_size"] == 32
+    for count in (1, 3, 8):
+        images = np.random.default_rng(count).normal(size=(count, 3, 32, 32)).astype(np.float32)
+        (said,) = session.run(["logits"], {"images": images})
+        with torch.no_grad():
+            expected = model(torch.from_numpy(images))
+        torch.testing.assert_close(torch.from_numpy(said), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_folder_that_holds_something(a_run: Path, tmp_path: Path) -> None:
+    """Refused; with force what is of a model is replaced and all else stays."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.onnx").write_text("of another model")
+    (folder / "notes.txt").write_text("mine")
+    assert "holds files already" in failure_of(a_run, folder)
+    _, ended = told_of(a_run, folder, formats=("pth",), force=True)
+    assert ended.files == ("README.txt", "model.json", "model.pth")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *ended.files[:2],
+        "model.pth",
+        "notes.txt",
+    ]
+    about = json.loads((folder / "model.json").read_text())
+    assert list(about["files"]) == ["model.pth"]
+    assert "safetensors" not in (folder / "README.txt").read_text().replace("and safetensors", "")
+    (tmp_path / "file").touch()
+    assert "is a file" in failure_of(a_run, tmp_path / "file")
+    assert "cannot be written" in failure_of(a_run, tmp_path / "file" / "model")
+
+
+def test_without_the_runs_images_it_is_compared_on_noise(tmp_path: Path, images: Path) -> None:
+    """And says so."""
+    shutil.copytree(images, tmp_path / "squares")
+    a_run = trained(tmp_path / "squares", tmp_path / "run", steps=1, arch="mobilenet_v3_small")
+    (broken,) = list((tmp_path / "squares" / "val" / "dark").glob("000.png"))
+    broken.write_bytes(b"no image")
+    checked, _ = told_of(a_run, tmp_path / "a", formats=("safetensors",), checkpoint="last")
+    assert checked[0].what == "11 validation images of squares"
+    shutil.rmtree(tmp_path / "squares")
+    checked, _ = told_of(a_run, tmp_path / "b", formats=("safetensors",), checkpoint="last")
+    assert checked[0].what == (
+        "16 images of seeded noise, because its images are not there any more"
+    )
+
+
+def test_what_a_killed_engine_left_behind_goes(a_run: Path, tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    ended.wait()
+    left, running = (tmp_path / f".model.{pid}.part" for pid in (ended.pid, os.getppid()))
+    left.mkdir()
+    running.mkdir()
+    told_of(a_run, tmp_path / "model", formats=("pth",))
+    assert sorted(tmp_path.iterdir()) == [running, tmp_path / "model"]
+
+
+def test_a_full_disk(a_run: Path, tmp_path: Path) -> None:
+    """The folder that was there stays whole."""
+    folder = tmp_path / "model"
+    told_of(a_run, folder, formats=("pth",))
+    before = (folder / "model.pth").read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limit[1]))
+    try:
+        for name in ("pth", "safetensors"):
+            told = failure_of(a_run, folder, formats=(name,), force=True)
+            assert "cannot be written" in told and "make room" in told
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (folder / "model.pth").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_file_that_says_something_else_is_not_exported(
+    a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = torch.load
+    monkeypatch.setattr(torch, "load", lambda file, **options: _spoilt(true(file, **options)))
+    told = failure_of(a_run, tmp_path / "model", formats=("pth",))
+    assert "model.pth gives other outputs than the run's model (by up to 1, on 12" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def _spoilt(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return state | {"fc.bias": state["fc.bias"] + 1}
+
+
+def test_without_the_extra(a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx, "PACKAGES", ("onnx_that_is_not_there",))
+    told = failure_of(a_run, tmp_path / "a", formats=("onnx",))
+    assert told.startswith("--format onnx: ") and "pip install 'tl-tui[onnx]'" in told
+    _, ended = told_of(a_run, tmp_path / "b")
+    assert "model.onnx" not in ended.files and "model.onnx is left out" in ended.notes[0]
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def test_the_command(a_run: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    common = ["export", a_run, "--model", tmp_path / "model"]
+    ended = run(*common, "--format", "safetensors,pth", env=environment)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    assert re.search(
+        r"^model\.safetensors, \d+\.\d MB: loaded again, the same outputs on 12", lines[0]
+    )
+    assert lines[-1].endswith(f": {tmp_path / 'model'}")
+    assert "holds files already" in refused(run(*common, env=environment))
+    assert "choose from safetensors" in refused(run(*common, "--format", "gguf", env=environment))
+
+
+def test_an_image_of_another_shape_is_prepared_alike(exported: Path, tmp_path: Path) -> None:
+    """The README's preprocessing is the engine's own, on a wide photograph as well."""
+    from engine.data import read_rgb
+    from engine.jobs.load import preset_of
+
+    about = json.loads((exported / "model.json").read_text())
+    pixels = np.random.default_rng(0).integers(0, 256, (53, 120, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    own = preset_of(about["preprocessing"])(read_rgb(tmp_path / "wide.png"))
+    assert torch.equal(own, plain_input(tmp_path / "wide.png", about["preprocessing"]))

@@ -1,0 +1,72 @@
+"""The screen reaches no torch and the engine no screen: by the import graph, and in fact.
+
+Static analysis cannot see a deferred import, a fresh interpreter cannot see what it did not run.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def loaded_after(code: str) -> set[str]:
+    """The top-level modules in a fresh interpreter after some code."""
+    program = f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_contracts_hold() -> None:
+    """Those of `[tool.importlinter]` in pyproject.toml."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 kept, 0 broken" in done.stdout
+
+
+def _modules(package: str) -> list[str]:
+    return [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in sorted((ROOT / package).rglob("*.py"))
+    ]
+
+
+def test_no_module_of_the_screen_loads_torch() -> None:
+    imports = "; ".join(f"import {name}" for name in _modules("tui"))
+    loaded = loaded_after(imports)
+    assert {"textual", "tui"} <= loaded
+    assert not loaded & {"torch", "torchvision", "safetensors"}
+
+
+def test_no_module_of_the_engine_loads_the_screen() -> None:
+    imports = "; ".join(f"import {name}" for name in _modules("engine"))
+    loaded = loaded_after(imports)
+    assert {"torch", "engine"} <= loaded
+    assert not loaded & {"textual", "rich", "click", "tui"}
+
+
+@pytest.mark.parametrize(
+    "module", ["client", "protocol", "prediction", "strict_json", "record", "session", "server"]
+)
+def test_the_socket_answers_before_torch(module: str) -> None:
+    """What runs before the first stage of opening needs no torch."""
+    assert "torch" not in loaded_after(f"import engine.{module}")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["train", "--help"]])
+def test_the_command_line_starts_light(arguments: list[str]) -> None:
+    code = f"from tui.cli.main import main; assert main({arguments!r}) == 0"
+    assert not loaded_after(code) & {"textual", "rich", "torch", "asyncio", "numpy"}

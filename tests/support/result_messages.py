@@ -1,0 +1,108 @@
+"""What an engine finds out beside the steps, made up for tests: results, pictures, a range test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from tl_tui.protocol.events import FoldsEnded, FoldValidated, RangeTested
+from tl_tui.protocol.results import Comparison, ImagesShown, ResultsShown, Thumbnail, WrongImage
+
+
+def results(
+    matrix: Sequence[Sequence[int]] = ((36, 4), (6, 34)),
+    *,
+    step: int = 0,
+    paths: Sequence[str] = (),
+    comparisons: Sequence[Comparison] = (),
+    **changes: Any,
+) -> ResultsShown:
+    """Results from a confusion matrix [class][predicted class]; wrong images by these paths."""
+    per_class = tuple((row[label], sum(row)) for label, row in enumerate(matrix))
+    fields: dict[str, Any] = {
+        "start": 0,
+        "step": step,
+        "epoch": 1,
+        "correct": sum(right for right, _ in per_class),
+        "total": sum(total for _, total in per_class),
+        "loss": 0.341,
+        "per_class": per_class,
+        "confusion": tuple(
+            (label, said, images)
+            for label, row in enumerate(matrix)
+            for said, images in enumerate(row)
+            if images
+        ),
+        "most_wrong": tuple(
+            WrongImage(path, 0, 1, 0.99 - number / 100, 0.01) for number, path in enumerate(paths)
+        ),
+        "comparisons": tuple(comparisons),
+        "stale": False,
+    }
+    return ResultsShown(**(fields | changes))
+
+
+def thumbnail(number: int = 0, side: int = 8, **changes: Any) -> Thumbnail:
+    """A picture whose upper half is red and whose lower half is blue."""
+    half = side * (side // 2)
+    fields: dict[str, Any] = {
+        "path": f"val/hot dog/{number:04}.jpg",
+        "label": 0,
+        "predicted": 1,
+        "probability": 0.87,
+        "width": side,
+        "height": side,
+        "pixels": b"\xff\x00\x00" * half + b"\x00\x00\xff" * (side * side - half),
+    }
+    return Thumbnail(**(fields | changes))
+
+
+def images(
+    what: Literal["batch", "wrong"] = "batch", count: int = 6, side: int = 8, **changes: Any
+) -> ImagesShown:
+    """So many pictures."""
+    fields: dict[str, Any] = {
+        "what": what,
+        "step": 0,
+        "images": tuple(thumbnail(number, side) for number in range(count)),
+        "total": 32 if what == "batch" else 10,
+    }
+    return ImagesShown(**(fields | changes))
+
+
+def range_tested(steps: int = 80, **changes: Any) -> RangeTested:
+    """A curve that falls to its lowest at 0.2 and explodes behind it."""
+    points = []
+    for number in range(steps):
+        rate = 1e-5 * 1e6 ** (number / 79)
+        fall = 0.4 / (1 + math.exp(-3 * (math.log10(rate) + 2.5)))
+        points.append((rate, 0.7 - fall + (rate / 1.2) ** 2))
+    return RangeTested(**({"points": tuple(points), "done": False} | changes))
+
+
+def fold(number: int, folds: int = 5, correct: int = 13, **changes: Any) -> FoldValidated:
+    """One split of sixteen images in two classes."""
+    fields: dict[str, Any] = {
+        "fold": number,
+        "folds": folds,
+        "correct": correct,
+        "total": 16,
+        "loss": 0.4,
+        "per_class": ((8, 8), (correct - 8, 8)),
+        "steps": 80,
+        "cached": "layer4",
+        "seconds": 12.0,
+    }
+    return FoldValidated(**(fields | changes))
+
+
+def folds_ended(corrects: Sequence[int], **changes: Any) -> FoldsEnded:
+    fields: dict[str, Any] = {
+        "folds": len(corrects),
+        "correct": sum(corrects),
+        "total": 16 * len(corrects),
+        "accuracies": tuple(one / 16 for one in corrects),
+        "reason": "done",
+    }
+    return FoldsEnded(**(fields | changes))

@@ -1,0 +1,345 @@
+"""Messages for tests: the stacks of real ResNets, and steps taken on them.
+
+ResNet-18's structure follows torchvision's rule for it, with its real parameter counts; the 52 rows
+of `bottleneck_stack` are ResNet-152's blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tl_tui.common.gradient_reach import combine, predict_owners
+from tl_tui.protocol.config import Recipe
+from tl_tui.protocol.events import LayerMeasurement, PriceMeasured, SavedTensors, StepTaken
+from tl_tui.protocol.layers import OwnerInfo, Reach, RowInfo, StackInfo, StageInfo
+from tl_tui.protocol.session import Cycle, SessionOpened
+
+ROLES = ("textures", "patterns", "parts", "objects")
+
+
+@dataclass
+class _Builder:
+    """Collects owners, rows and stages in execution order."""
+
+    owners: list[OwnerInfo] = field(default_factory=list)
+    rows: list[RowInfo] = field(default_factory=list)
+    stages: list[StageInfo] = field(default_factory=list)
+
+    def conv(
+        self, name: str, inp: int, out: int, size: int, stride: int, above: tuple[int, ...]
+    ) -> int:
+        detail = f"{inp} → {out}, {size}×{size}" + (f", stride {stride}" if stride > 1 else "")
+        return self._owner(name, "Conv2d", detail, inp * out * size * size, above)
+
+    def norm(self, name: str, channels: int, above: int) -> int:
+        return self._owner(name, "BatchNorm2d", str(channels), 2 * channels, (above,))
+
+    def linear(self, name: str, inp: int, out: int, above: tuple[int, ...]) -> int:
+        return self._owner(name, "Linear", f"{inp} → {out}", inp * out + out, above)
+
+    def _owner(self, name: str, kind: str, detail: str, params: int, above: tuple[int, ...]) -> int:
+        self.owners.append(
+            OwnerInfo(
+                name=name,
+                kind=kind,
+                detail=detail,
+                params=params,
+                row=len(self.rows),
+                parents=above,
+                norm=kind == "BatchNorm2d",
+            )
+        )
+        return len(self.owners) - 1
+
+    def row(self, name: str, kind: str, detail: str, role: str, shape: tuple[int, ...]) -> None:
+        """End a row: the owners since the last one are its own."""
+        first = self.rows[-1].end_owner if self.rows else 0
+        stage = name.partition(".")[0]
+        params = sum(owner.params for owner in self.owners[first:])
+        if self.stages and self.stages[-1].name == stage:
+            before = self.stages.pop()
+            start, total = before.first_row, before.params + params
+        else:
+            start, total = len(self.rows), params
+        self.rows.append(
+            RowInfo(
+                name=name,
+                kind=kind,
+                detail=detail,
+                params=params,
+                role=role,
+                stage=len(self.stages),
+                first_owner=first,
+                end_owner=len(self.owners),
+                output_shape=shape,
+                cut=name != "fc",
+                head=name == "fc",
+            )
+        )
+        self.stages.append(
+            StageInfo(
+                name=stage,
+                first_row=start,
+                end_row=len(self.rows),
+                role=role,
+                params=total,
+                output_shape=shape,
+            )
+        )
+
+    def stack(self) -> StackInfo:
+        return StackInfo(
+            rows=tuple(self.rows),
+            owners=tuple(self.owners),
+            stages=tuple(self.stages),
+            traced=True,
+        )
+
+
+def _resnet(blocks: Sequence[int], bottleneck: bool, classes: int, side: int) -> StackInfo:
+    build = _Builder()
+    side //= 2
+    build.norm("bn1", 64, build.conv("conv1", 3, 64, 7, 2, ()))
+    outs: tuple[int, ...] = (1,)
+    side //= 2
+    build.row("conv1", "Conv2d", "3 → 64, 7×7, stride 2", "edges", (64, side, side))
+    channels = 64
+    for number, count in enumerate(blocks):
+        width = 64 * 2**number
+        out = width * 4 if bottleneck else width
+        for block in range(count):
+            name = f"layer{number + 1}.{block}"
+            stride = 2 if block == 0 and number > 0 else 1
+            side //= stride
+            kernels = (
+                [(channels, width, 1, 1), (width, width, 3, stride), (width, out, 1, 1)]
+                if bottleneck
+                else [(channels, out, 3, stride), (out, out, 3, 1)]
+            )
+            above = outs
+            for place, (inp, to, size, step) in enumerate(kernels, start=1):
+                conv = build.conv(f"{name}.conv{place}", inp, to, size, step, above)
+                above = (build.norm(f"{name}.bn{place}", to, conv),)
+            if stride > 1 or channels != out:
+                conv = build.conv(f"{name}.downsample.0", channels, out, 1, stride, outs)
+                above += (build.norm(f"{name}.downsample.1", out, conv),)
+            detail = f"{channels} → {out}" + (", stride 2" if stride > 1 else "")
+            kind = "Bottleneck" if bottleneck else "BasicBlock"
+            build.row(name, kind, detail, ROLES[number], (out, side, side))
+            outs, channels = above, out
+    build.linear("fc", channels, classes, outs)
+    build.row("fc", "Linear", f"{channels} → {classes}", "classes", (classes,))
+    return build.stack()
+
+
+def resnet18_stack() -> StackInfo:
+    """ResNet-18 at 224 px with a head for two classes: 10 rows, 11,177,538 parameters."""
+    return _resnet((2, 2, 2, 2), bottleneck=False, classes=2, side=224)
+
+
+def bottleneck_stack() -> StackInfo:
+    """ResNet-152: 52 rows."""
+    return _resnet((3, 8, 36, 3), bottleneck=True, classes=2, side=224)
+
+
+def owners_named(stack: StackInfo, *names: str) -> tuple[int, ...]:
+    """The owners of these modules, rows or stages; raises if a name fits none."""
+    found: list[int] = []
+    for name in names:
+        row = next((row for row in stack.rows if row.name == name), None)
+        owners = (
+            list(range(row.first_owner, row.end_owner))
+            if row
+            else [
+                index
+                for index, owner in enumerate(stack.owners)
+                if owner.name == name or owner.name.startswith(name + ".")
+            ]
+        )
+        assert owners, f"no layer is named {name}"
+        found += owners
+    return tuple(sorted(set(found)))
+
+
+def opened(
+    stack: StackInfo | None = None, trainable: Collection[int] | None = None, **changes: Any
+) -> SessionOpened:
+    """A session that is ready; feature extraction unless owners are given."""
+    stack = resnet18_stack() if stack is None else stack
+    rows, stages = stack.rows, stack.stages
+
+    def from_stage(back: int) -> tuple[int, ...]:
+        return tuple(range(rows[stages[-back].first_row].first_owner, len(stack.owners)))
+
+    strategies = {
+        "feature-extraction": from_stage(1),
+        "last-stage": from_stage(min(2, len(stages))),
+        "last-two-stages": from_stage(min(3, len(stages))),
+        "full": tuple(range(len(stack.owners))),
+        "bn-only": tuple(i for i, o in enumerate(stack.owners) if o.norm or rows[o.row].head),
+    }
+    wanted = strategies["feature-extraction"] if trainable is None else tuple(sorted(trainable))
+    fields: dict[str, Any] = {
+        "arch": "resnet18" if len(rows) == 10 else "resnet152",
+        "weights": "ImageNet V1",
+        "weights_why": "",
+        "pretrained": True,
+        "data": "hot dog",
+        "classes": ("hot dog", "not hot dog"),
+        "train_images": 240,
+        "val_images": 80,
+        "chance": 0.5,
+        "majority_class": 0,
+        "majority": 40,
+        "yardstick": 64,
+        "device": "cpu",
+        "device_warning": "",
+        "memory_total": None,
+        "image_size": 224,
+        "batch_size": 32,
+        "recipe": Recipe(lr_head=1e-2, lr_pretrained=1e-3, weight_decay=1e-4),
+        "rates": tuple(1e-2 if row.head else 1e-3 for row in stack.rows),
+        "batches_per_epoch": 8,
+        "cycle": Cycle(after_step=0, steps=80),
+        "plan": None,
+        "precisions": ("fp32",),
+        "seed": 0,
+        "run_dir": "runs/test",
+        "stack": stack,
+        "strategies": strategies,
+        "strategy": "feature-extraction" if trainable is None else None,
+        "wanted": wanted,
+        "norm_modes": {},
+        "start": 0,
+        "step": 0,
+        "skipped_images": 0,
+        "notes": (),
+    }
+    return SessionOpened(**(fields | changes))
+
+
+def from_top(stack: StackInfo) -> list[tuple[str, tuple[int, ...]]]:
+    """Masks that grow from the head to everything, a stage at a time, with what each adds."""
+    every = len(stack.owners)
+    first = [stack.rows[stage.first_row].first_owner for stage in stack.stages]
+    names = ["head", *(stage.name for stage in reversed(stack.stages[:-1]))]
+    return [
+        (name, tuple(range(begin, every)))
+        for name, begin in zip(names, reversed(first), strict=True)
+    ]
+
+
+def priced(stack: StackInfo) -> PriceMeasured:
+    """A price in which every owner costs the same: 0.1 ms each way and a megabyte kept."""
+    count = len(stack.owners)
+    each = (0.1,) * count
+    return PriceMeasured(
+        batch=32,
+        forward_ms=each,
+        pass_ms=each,
+        learn_ms=each,
+        fixed_ms=1.0,
+        saved=tuple(
+            SavedTensors(at=owner, bytes=1_000_000, reached=(owner,), learning=(owner,))
+            for owner in range(count)
+        ),
+        gradient_bytes=tuple(4 * owner.params for owner in stack.owners),
+        state_bytes=tuple(4 * owner.params for owner in stack.owners),
+        forward_bytes=(1_000_000,) * count,
+        beside_bytes=(1_000_000,) * count,
+        backward_bytes=(1_000_000,) * count,
+        kept_share=0.0,
+        gradient_share=1.0,
+        fixed_bytes=20_000_000,
+        measured_ms=1.0 + 0.3 * count,
+    )
+
+
+def measured(
+    reach: Reach,
+    grad_norm: float | None = None,
+    update_ratio: float | None = None,
+    arrival_ms: float | None = None,
+    nonfinite: int = 0,
+) -> LayerMeasurement:
+    """One measurement, its weight norm 10."""
+    return LayerMeasurement(reach, grad_norm, 10.0, update_ratio, nonfinite, arrival_ms)
+
+
+def step_taken(
+    stack: StackInfo,
+    trainable: Collection[int],
+    *,
+    step: int = 1,
+    norms: Mapping[str, float] | None = None,
+    arrivals: Mapping[str, float] | None = None,
+    rows: Mapping[str, LayerMeasurement] | None = None,
+    owners: Mapping[str, LayerMeasurement] | None = None,
+    backward_ms: float | None = 5.0,
+    **changes: Any,
+) -> StepTaken:
+    """A measured step: by default the gradient does what the graph says of this mask.
+
+    Args:
+        stack: The stack.
+        trainable: The applied mask.
+        step: Its number.
+        norms: Gradient norms of rows (0.1 else); a row's norm is spread evenly over its owners.
+        arrivals: Arrival times of rows in ms; else evenly from the loss down.
+        rows: Measurements of rows that replace the ones made here (a row's owners follow it).
+        owners: Measurements of owners that replace the ones made here.
+        backward_ms: How long backward took.
+        changes: Other fields of the step.
+    """
+    trainable = frozenset(trainable)
+    reach = predict_owners([owner.parents for owner in stack.owners], trainable)
+    by_row: list[LayerMeasurement] = []
+    by_owner: list[LayerMeasurement] = []
+    count = len(stack.rows)
+    for place, row in enumerate(stack.rows):
+        mine = range(row.first_owner, row.end_owner)
+        learning = [owner for owner in mine if owner in trainable]
+        norm = (norms or {}).get(row.name, 0.1)
+        arrival = (arrivals or {}).get(
+            row.name, (backward_ms or 5.0) * (count - place) / (count + 1)
+        )
+        given = (rows or {}).get(row.name)
+        for owner in mine:
+            name = stack.owners[owner].name
+            one = reach[owner]
+            made = measured(
+                one,
+                norm / math.sqrt(len(learning)) if one == "updated" else None,
+                5e-5 if one == "updated" else None,
+                None if one == "unreached" else arrival,
+            )
+            by_owner.append((owners or {}).get(name) or given or made)
+        total = combine(reach[owner] for owner in mine)
+        by_row.append(
+            given
+            or measured(
+                total,
+                norm if total == "updated" else None,
+                5e-5 if total == "updated" else None,
+                None if total == "unreached" else arrival,
+            )
+        )
+    fields: dict[str, Any] = {
+        "start": 0,
+        "step": step,
+        "epoch": 1,
+        "loss": 0.431,
+        "correct": 27,
+        "batch": 32,
+        "seconds": 0.0098,
+        "mask": tuple(sorted(trainable)),
+        "forward_ms": 3.0,
+        "backward_ms": backward_ms,
+        "update_ms": 0.5,
+        "rows": tuple(by_row),
+        "owners": tuple(by_owner),
+    }
+    return StepTaken(**(fields | changes))

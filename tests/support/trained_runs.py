@@ -1,0 +1,73 @@
+"""A small run on drawn squares that is done, for what is done with runs afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from safetensors import safe_open
+from torch import nn
+
+from engine.server.dispatch import Session
+from tests.support.driven_session import Driven
+from tl_tui.common import json_codec
+from tl_tui.protocol.commands import Errand, Train
+from tl_tui.protocol.events import AnyEvent, ErrandEnded
+
+SMALL: dict[str, Any] = {
+    "arch": "resnet18",
+    "weights": "none",
+    "image_size": 32,
+    "batch_size": 8,
+    "device": "cpu",
+}
+
+
+def trained(data: Path, run: Path, *, steps: int = 3, **config: Any) -> Path:
+    """A run of a few steps in this process; its directory."""
+    driven = Driven(data=str(data), run_dir=str(run), **SMALL | config)
+    driven.do(Train, steps=steps)
+    driven.session.close()
+    return run
+
+
+def done(kind: type[Errand], **fields: Any) -> tuple[list[AnyEvent], str]:
+    """What an errand told, without the answer to the command and its end; and why it failed."""
+    events: list[AnyEvent] = []
+    session = Session(events.append)
+    session.handle(kind(id=1, **fields))
+    while session.work():
+        pass
+    session.close()
+    assert isinstance(events[-1], ErrandEnded)
+    return events[1:-1], events[-1].failure
+
+
+def plain_model(run: Path, checkpoint: str = "best") -> tuple[nn.Module, dict[str, Any]]:
+    """The model by torchvision and safetensors alone, and what the checkpoint says."""
+    with safe_open(run / "checkpoints" / f"{checkpoint}.safetensors", framework="pt") as file:
+        about = json_codec.loads(file.metadata()["tl-tui"])
+        names = [name for name in file.keys() if name.startswith("model/")]  # noqa: SIM118
+        state = {name.removeprefix("model/"): file.get_tensor(name) for name in names}
+    model = torchvision.models.get_model(about["arch"], num_classes=len(about["classes"]))
+    model.load_state_dict(state)
+    return model.eval(), about
+
+
+def plain_input(path: Path, transform: dict[str, Any]) -> torch.Tensor:
+    """An image as torchvision's own transforms make it an input [3, size, size]."""
+    from PIL import Image
+    from torchvision import transforms as T
+
+    made = T.Compose(
+        [
+            T.Resize(transform["resize_size"], T.InterpolationMode(transform["interpolation"])),
+            T.CenterCrop(transform["crop_size"]),
+            T.ToTensor(),
+            T.Normalize(transform["mean"], transform["std"]),
+        ]
+    )
+    tensor: torch.Tensor = made(Image.open(path).convert("RGB"))
+    return tensor

@@ -1,0 +1,250 @@
+"""Leaving and coming back: real engines, real pseudo-terminals, a screen that goes in every way."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.driven_session import draw_images
+from tests.support.pseudo_terminal import PATIENCE, ROOT, Terminal
+from tl_tui.connect.discovery import running_engines
+
+Opener = Callable[..., Terminal]
+TL_TUI = [sys.executable, str(ROOT / "tl_tui/__main__.py")]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images") / "squares", train=24, val=8)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """A home of the test's own; whatever engine is left in it afterwards is ended."""
+    homes = {
+        name: str(tmp_path / name)
+        for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+    } | {"TL_TUI_TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    monkeypatch.setenv("TL_TUI_TMPDIR", str(tmp_path))
+    yield homes
+    for engine in engines():
+        os.kill(engine, signal.SIGKILL)
+
+
+@pytest.fixture
+def tl_tui(home: dict[str, str], images: Path) -> Iterator[Opener]:
+    opened: list[Terminal] = []
+
+    def open_terminal(*words: str, columns: int = 80, rows: int = 24) -> Terminal:
+        small = [str(images), "--image-size", "32", "--batch-size", "8", "--weights", "none"]
+        command = [*TL_TUI, *(words if words[:1] == ("attach",) else [*small, *words])]
+        opened.append(Terminal(command, columns=columns, rows=rows, env=home))
+        return opened[-1]
+
+    yield open_terminal
+    for terminal in opened:
+        terminal.close()
+
+
+def engines() -> list[int]:
+    return [one.greeted.pid for one in running_engines()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        about = Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return "Z" not in about.rpartition(")")[2].split()[0]
+
+
+def ready(terminal: Terminal) -> Terminal:
+    terminal.wait_for(r"Press t|BatchNorm statistics")
+    terminal.wait_for("fc +train")
+    return terminal
+
+
+def step(terminal: Terminal, number: int) -> None:
+    terminal.press("t")
+    terminal.wait_for(rf"step {number} [·-] \d")
+
+
+def run_command(home: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TL_TUI, *words],
+        env=os.environ | home,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def steps_taken() -> int:
+    (one,) = running_engines()
+    return one.greeted.step
+
+
+def test_left_running_it_goes_on_and_a_screen_comes_back_to_the_same(tl_tui: Opener) -> None:
+    terminal = ready(tl_tui("--epochs", "10000"))
+    terminal.press("2")
+    terminal.wait_for(r"\[2 last stage\]")
+    step(terminal, 1)
+    step(terminal, 2)
+    terminal.press("r")
+    terminal.wait_for(r"epoch \d+ of")
+    terminal.press("q")
+    terminal.wait_for(r"d let it go on")
+    terminal.press("d")
+    assert terminal.wait_exit() == 0 and terminal.restored
+    (engine,) = engines()
+    left = steps_taken()
+    name = re.search(r"tl-tui attach (\S+) +comes back", terminal.text)
+    assert name is not None, terminal.text
+
+    back = tl_tui("attach", columns=120, rows=40)  # there is but one
+    back.wait_for(r"fc +(▸ +)?train +updated")
+    back.wait_for(r"epoch \d+ of 10,?000")
+    assert "[2 last stage]" in back.text
+    back.wait_until(lambda: steps_taken() > left + 10, "more steps")
+    back.wait_for("now +0?\\.\\d\\d")  # the curve has its legend
+    assert engines() == [engine]
+    back.press("r")
+    back.wait_for("Paused after step")
+    back.press("4")
+    back.wait_for(r"\[4 full\]")
+    taken = steps_taken()
+    back.press("t")
+    back.wait_until(lambda: steps_taken() == taken + 1, "the step")
+    back.press("q")
+    back.wait_for("d keep it open")
+    back.press("q")
+    assert back.wait_exit() == 0
+    assert not alive(engine)
+
+
+def test_a_terminal_that_is_closed_leaves_the_run_going(tl_tui: Opener) -> None:
+    """As an emulator's window, or a line that drops: the pseudo-terminal is gone."""
+    terminal = ready(tl_tui("--epochs", "10000"))
+    terminal.press("r")
+    terminal.wait_for(r"step 3\b|step [4-9]|step \d\d")
+    (engine,) = engines()
+    terminal.hang_up()
+    assert terminal.process.wait(PATIENCE) == 75
+    before = steps_taken()
+    back = tl_tui("attach")
+    back.wait_until(lambda: steps_taken() > before, "more steps")
+    back.wait_for(r"fc +train")
+    assert engines() == [engine]
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.thorough)]
+)
+def test_a_screen_that_dies_leaves_the_run_as_was_chosen(
+    tl_tui: Opener, number: signal.Signals
+) -> None:
+    terminal = ready(tl_tui("--epochs", "10000"))
+    terminal.press(":")
+    terminal.wait_for("Search|search")
+    terminal.press("drops pause")
+    terminal.wait_for("When the line drops: pause")
+    terminal.press("enter")
+    terminal.wait_for("the run will pause; remembered")
+    terminal.press("r")
+    terminal.wait_for(r"step [3-9]|step \d\d")
+    os.kill(terminal.process.pid, number)
+    terminal.process.wait(PATIENCE)
+    back = tl_tui("attach")
+    back.wait_for("fc +train")
+    (one,) = running_engines()
+    back.wait_until(lambda: not running_engines()[0].greeted.training, "the pause")
+    taken = steps_taken()
+    assert taken >= 3 and one.greeted.step <= taken
+    step(back, taken + 1)
+
+
+def test_two_screens_one_steers(tl_tui: Opener) -> None:
+    first = ready(tl_tui())
+    step(first, 1)
+    second = tl_tui("attach", columns=120, rows=40)
+    second.wait_for("watching, W steers")
+    first.wait_for("2 screens")
+    second.wait_for(r"fc +(▸ +)?train +updated")
+
+    # What the first one does the second one sees; its own keys are refused.
+    first.press("4")
+    first.wait_for(r"\[4 full\]")
+    second.wait_for(r"\[4 full\]")
+    second.press("1")
+    second.wait_for("Another screen steers this run; this one only watches")
+    second.wait_for(r"\[4 full\]")
+    second.press("t")
+    second.settle()
+    assert steps_taken() == 1
+
+    # It takes over, and the first one only watches.
+    second.press("W")
+    second.wait_for("This screen steers")
+    first.wait_for("watching, W steers")
+    second.press("1")
+    first.wait_for(r"\[1 head\]")
+    second.press("t")
+    first.wait_for(r"step 2 · ")
+
+    # The one that steers leaves without a question: the run stays with the other one.
+    second.press("q")
+    assert second.wait_exit() == 0
+    assert "stays with its other screen" in second.text
+    first.wait_for("This screen steers and is alone now")
+    step(first, 3)
+
+
+def test_stop_ends_a_run_from_a_script(tl_tui: Opener, home: dict[str, str]) -> None:
+    terminal = ready(tl_tui("--epochs", "10000"))
+    terminal.press("r")
+    terminal.wait_for(r"step [3-9]|step \d\d")
+    os.kill(terminal.process.pid, signal.SIGHUP)
+    assert terminal.wait_exit() == 75
+    (engine,) = running_engines()
+    stopped = run_command(home, "stop", engine.name[:15])
+    assert stopped.returncode == 0, stopped.stderr
+    assert f"{engine.name} has ended; tl-tui resume {engine.name} goes on." in stopped.stdout
+    assert running_engines() == []
+    assert (Path(engine.greeted.run_dir) / "checkpoints" / "last.safetensors").exists()
+    again = run_command(home, "stop", engine.name)
+    assert again.returncode == 2
+    assert f"tl-tui resume {engine.name} --screen goes on" in again.stderr
+
+
+def test_several_are_a_list(tl_tui: Opener) -> None:
+    for strategy in ("full", "last-stage"):
+        terminal = ready(tl_tui("--strategy", strategy))
+        step(terminal, 1)
+        os.kill(terminal.process.pid, signal.SIGHUP)
+        assert terminal.wait_exit() == 75
+    assert len(engines()) == 2, "both answer"
+    chooser = tl_tui("attach")
+    chooser.wait_for("Runs that go on")
+    assert len(re.findall(r"resnet18 · squares · 1 step · waits", chooser.text)) == 2
+    chooser.press("2")
+    chooser.wait_for(r"fc +train")
+    assert "[4 full]" in chooser.text, "the older of the two"
+
+
+def test_without_a_run_attach_says_what_to_do(home: dict[str, str], tl_tui: Opener) -> None:
+    terminal = tl_tui("attach")
+    assert terminal.wait_exit() == 2
+    assert "No run goes on here" in terminal.text
+    piped = run_command(home, "attach")
+    assert piped.returncode == 2 and "needs a terminal" in piped.stderr
+    unknown = run_command(home, "stop", "20200101")
+    assert unknown.returncode == 2 and "no run 20200101" in unknown.stderr

@@ -1,0 +1,225 @@
+"""From a folder of real photographs to a validated checkpoint: headless, and on the screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from safetensors import safe_open
+from torchvision.transforms._presets import ImageClassification
+
+from tests.support.photographs import faces_or_not
+from tests.support.pseudo_terminal import ROOT, Terminal
+
+SMALL = ["--weights", "none", "--image-size", "32"]
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return faces_or_not(tmp_path_factory.mktemp("photographs") / "faces")
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    homes = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+    return {name: str(tmp_path / name) for name in homes} | {
+        "TL_TUI_TMPDIR": str(tmp_path),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def train(photographs: Path, tmp_path: Path, *options: str) -> list[dict[str, Any]]:
+    """The lines of `tl-tui train --json` on the photographs."""
+    command = [sys.executable, str(ROOT / "tl_tui/__main__.py"), "train", str(photographs), *SMALL]
+    done = subprocess.run(
+        [*command, "--json", "--run-dir", str(tmp_path / "run"), *options],
+        env=os.environ | environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def right_by_hand(checkpoint: Path, photographs: Path, journal: Path) -> int:
+    """How many of the run's validation images plain torchvision gets right with a checkpoint."""
+    with safe_open(checkpoint, framework="pt") as file:
+        about = json.loads(file.metadata()["tl-tui"])
+        state = {
+            name.removeprefix("model/"): file.get_tensor(name)
+            for name in file.keys()  # noqa: SIM118
+            if name.startswith("model/")
+        }
+    model = torchvision.models.get_model(about["arch"], num_classes=len(about["classes"]))
+    model.load_state_dict(state)
+    model.eval()
+    words = about["transform"]
+    transform = ImageClassification(
+        crop_size=words["crop_size"],
+        resize_size=words["resize_size"],
+        mean=tuple(words["mean"]),
+        std=tuple(words["std"]),
+    )
+    config = json.loads((journal.parent / "config.json").read_text())
+    assert config["classes"] == about["classes"]
+    from engine.data import open_folder
+
+    right = 0
+    for path, label in open_folder(photographs).val:
+        with Image.open(path) as image:
+            pixels = transform(image.convert("RGB"))
+        with torch.no_grad():
+            right += int(model(pixels[None]).argmax()) == label
+    return right
+
+
+def test_headless_from_photographs_to_a_checkpoint_that_holds_what_was_said(
+    photographs: Path, tmp_path: Path
+) -> None:
+    lines = train(
+        photographs, tmp_path, "--epochs", "4", "--augmentation", "light",
+        "--lr-schedule", "one-cycle", "--optimizer", "adamw", "--balance",
+    )  # fmt: skip
+    validations = [line for line in lines if line["event"] == "validation"]
+    assert [line["epoch"] for line in validations] == [1, 2, 3, 4]
+    best = [line for line in validations if line["best"]][-1]
+    assert set(best["per_class"]) == {"face", "no face"}
+    assert best["total"] == 40 and best["skipped_images"] == 0
+    low, high = best["interval"]
+    assert 0.5 < low <= best["accuracy"] <= high, "better than chance, for certain"
+    assert best["majority"] == best["chance"] == 0.5
+    run = tmp_path / "run"
+    best_file = run / "checkpoints" / "best.safetensors"
+    assert right_by_hand(best_file, photographs, run / "journal.jsonl") == best["correct"]
+    factors = [line["lr_factor"] for line in lines if line["event"] == "step"]
+    assert factors[0] < max(factors) > factors[-1]
+
+
+@pytest.mark.thorough
+def test_folds_over_photographs(photographs: Path, tmp_path: Path) -> None:
+    lines = train(
+        photographs, tmp_path, "--folds", "4", "--steps", "6", "--strategy", "feature-extraction"
+    )
+    folds = [line for line in lines if line["event"] == "fold"]
+    assert [fold["total"] for fold in folds] == [50] * 4
+    (total,) = [line for line in lines if line["event"] == "folds"]
+    assert total["total"] == 200
+    assert total["correct"] == sum(fold["correct"] for fold in folds)
+
+
+# --- on the screen ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def screen(tmp_path: Path, photographs: Path) -> Iterator[Any]:
+    opened: list[Terminal] = []
+
+    def open_terminal(*options: str, data: Path = photographs, size=(120, 40)) -> Terminal:  # type: ignore[no-untyped-def]
+        terminal = Terminal(
+            [sys.executable, str(ROOT / "tl_tui/__main__.py"), str(data), *SMALL, *options],
+            columns=size[0],
+            rows=size[1],
+            env=environment(tmp_path),
+        )
+        opened.append(terminal)
+        return terminal
+
+    yield open_terminal
+    for terminal in opened:
+        terminal.close()
+
+
+def test_r_trains_to_a_result_that_can_be_looked_at(screen, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    run = tmp_path / "run"
+    terminal = screen("--epochs", "2", "--run-dir", str(run))
+    terminal.wait_for("Press t")
+    terminal.press("r")
+    terminal.wait_for(r"epoch \d of 2")
+    terminal.wait_for(r"2 epochs done")
+    terminal.wait_for(r"\d+ of 40")
+    terminal.press("e")
+    terminal.wait_for(r"\[summary\]")
+    terminal.wait_for(r"\d+ of 40, .* \(")
+    terminal.press("tab")
+    terminal.wait_for("no face")
+    terminal.press("escape")
+    terminal.wait_for("gradient flow")
+    terminal.press("v")
+    terminal.wait_for(r"\.png")
+    terminal.press("escape")
+    terminal.wait_for("gradient flow")
+    assert (run / "checkpoints" / "best.safetensors").exists()
+    terminal.press("q")
+    terminal.wait_for(r"Leave\?")
+    terminal.press("q")
+    assert terminal.wait_exit() == 0
+    assert terminal.restored
+
+
+@pytest.mark.thorough
+def test_weights_survive_leaving_in_mid_run(screen, photographs: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    run = tmp_path / "run"
+    terminal = screen("--run-dir", str(run), "--epochs", "50")
+    terminal.wait_for("Press t")
+    terminal.press("r")
+    terminal.wait_for(r"step [2-9]")
+    terminal.press("ctrl+c", "ctrl+c")
+    terminal.wait_exit()
+    with safe_open(run / "checkpoints" / "last.safetensors", framework="pt") as file:
+        about = json.loads(file.metadata()["tl-tui"])
+    lines = (run / "journal.jsonl").read_text().splitlines()
+    steps = [line for line in map(json.loads, lines) if line["event"] == "step"]
+    assert about["step"] == steps[-1]["step"] >= 2
+
+
+FILES = 20_000
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty thousand tiny made-up images, half dark, half light."""
+    root = tmp_path_factory.mktemp("many")
+    for name, level in (("dark", 40), ("light", 220)):
+        (root / name).mkdir()
+        image = root / f"{name}.png"
+        Image.new("RGB", (8, 8), (level, level, level)).save(image)
+        pixels = image.read_bytes()
+        image.unlink()
+        for number in range(FILES // 2):
+            (root / name / f"{number:05}.png").write_bytes(pixels)
+    return root
+
+
+@pytest.mark.thorough
+def test_twenty_thousand_files_list_and_train_and_no_key_is_missed(screen, many: Path) -> None:  # type: ignore[no-untyped-def]
+    terminal = screen("--strategy", "feature-extraction", data=many)
+    # While they are listed: help opens at once and goes again.
+    terminal.wait_for("torch")
+    terminal.press("?")
+    terminal.wait_for("(?i)keys")
+    terminal.press("escape")
+    terminal.wait_for("Press t")
+    terminal.wait_for(r"16,?000")
+    terminal.press("r")
+    terminal.wait_for(r"step \d")
+    # While they train: seven times down and as many toggles, each of which must be seen.
+    for _ in range(7):
+        terminal.press("down", "space")
+    terminal.wait_until(
+        lambda: terminal.text.count("→ train") + terminal.text.count(" train ") >= 8,
+        "seven thawed layers and the head",
+    )
+    terminal.press("u", "u", "u", "u", "u", "u", "u")
+    terminal.wait_for(r"layer4.1 +(▸ +)?(→ )?frozen")
+    terminal.press("r")
+    terminal.wait_for("(?i)paused")

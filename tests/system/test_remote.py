@@ -1,0 +1,158 @@
+"""The screen here, the engine over there: a real sshd on loopback, slow, noisy, and cut."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.driven_session import draw_images
+from tests.support.pseudo_terminal import ROOT, Terminal
+from tests.support.ssh_server import WHY_NOT, SshServer
+from tl_tui.connect.discovery import running_engines
+
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+
+REMOTE = f"{sys.executable} {ROOT / 'tl_tui/__main__.py'}"
+DELAY_S = 0.1
+"""Each way: a line of 200 ms."""
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images") / "squares", train=24, val=8)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
+    there = tmp_path / "there"
+    (there / "ssh").mkdir(parents=True)
+    homes = {
+        name: str(there / name) for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+    }
+    sockets = {"TL_TUI_TMPDIR": str(there), "OMP_NUM_THREADS": "1"}
+    monkeypatch.setenv("TL_TUI_TMPDIR", str(there))
+    server = SshServer(there / "ssh", homes | sockets, delay=DELAY_S)
+    yield server
+    for one in running_engines():
+        os.kill(one.greeted.pid, signal.SIGKILL)
+    server.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path, server: SshServer) -> dict[str, str]:
+    """The environment of the screen: nothing of it is shared with the server's."""
+    homes = {
+        name: str(tmp_path / "here" / name)
+        for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+    }
+    return homes | {"TL_TUI_TMPDIR": str(tmp_path / "here"), "PATH": server.path}
+
+
+def tl_tui(here: dict[str, str], *words: str, columns: int = 80, rows: int = 24) -> Terminal:
+    command = [sys.executable, str(ROOT / "tl_tui/__main__.py"), *words]
+    return Terminal(command, columns=columns, rows=rows, env=here)
+
+
+def steps_taken() -> int:
+    (one,) = running_engines()
+    return one.greeted.step
+
+
+def test_a_run_on_a_server_from_the_first_question_to_its_end(
+    server: SshServer, here: dict[str, str], images: Path
+) -> None:
+    small = [str(images), "--image-size", "32", "--batch-size", "8", "--weights", "none"]
+    small += ["--epochs", "10000"]
+    host = ["--host", server.HOST]
+    with tl_tui(here, *host, "--remote-command", REMOTE, *small) as terminal:
+        # ssh asks before the screen is taken; what the start-up files print is skipped.
+        terminal.wait_for(r"continue connecting \(yes/no")
+        assert b"\x1b[?1049h" not in terminal.raw
+        terminal.press("yes", "enter")
+        terminal.wait_for(r"Press t|BatchNorm statistics")
+        terminal.wait_for("fc +train")
+        assert "Welcome to gpu1" not in terminal.text and "start-up file" not in terminal.text
+        (engine,) = [one.greeted.pid for one in running_engines()]
+
+        # A key shows although nothing at all comes through.
+        server.line.stall()
+        terminal.press("2")
+        terminal.wait_for(r"\[2 last stage\]")
+        assert "→ train" in terminal.text or "train" in terminal.line("layer4.1 ")
+        server.line.flow()
+        terminal.press("t")
+        terminal.wait_for(r"step 1 · \d")
+        terminal.wait_for(r"layer4.1 +train +updated")
+
+        # The line is cut in mid-run: the run goes on, and so does the screen, without a question.
+        terminal.press("r")
+        terminal.wait_for(r"epoch \d+ of")
+        server.line.refuses = True
+        before = server.line.connections
+        server.line.cut()
+        terminal.wait_for("line cut")
+        taken = steps_taken()
+        terminal.press("down", "down", "space")
+        terminal.wait_for(r"layer4.0 +(▸ +)?→ frozen")
+        terminal.wait_until(lambda: steps_taken() > taken, "steps without a line")
+        terminal.wait_until(lambda: server.line.connections > before, "an attempt")
+        server.line.refuses = False
+        terminal.wait_gone("line cut")
+        terminal.wait_for(r"epoch \d+ of")
+        assert [one.greeted.pid for one in running_engines()] == [engine]
+        terminal.wait_until(lambda: running_engines()[0].greeted.screens == 1, "no stale relay")
+        terminal.wait_for(r"layer4.0 +(▸ +)?frozen")  # it was chosen in between, and is done
+        assert "[by hand]" in terminal.text
+
+        # Left running, and the screen comes back, with the command it remembered.
+        terminal.press("q")
+        terminal.wait_for("d let it go on")
+        terminal.press("d")
+        assert terminal.wait_exit() == 0 and terminal.restored
+        assert f"tl-tui attach --host {server.HOST}" in terminal.text
+    with tl_tui(here, "attach", *host, columns=120, rows=40) as back:
+        back.wait_for(r"layer4.1 ▸ +train +updated")
+        back.wait_for(r"epoch \d+ of 10,?000")
+        back.press("q")
+        back.wait_for("d let it go on")
+        back.press("q")
+        assert back.wait_exit() == 0
+        back.wait_until(lambda: running_engines() == [], "the engine's end")
+
+
+def test_what_stands_in_the_way_is_said_before_the_screen(
+    server: SshServer, here: dict[str, str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other-version"
+    other.write_text('#!/bin/sh\necho\necho \'tl-tui-relay:{"protocol": 99, "version": "9.9"}\'\n')
+    other.chmod(0o755)
+    with tl_tui(here, "--host", server.HOST, "--remote-command", "no-tl-tui-here") as terminal:
+        terminal.wait_for("continue connecting")
+        terminal.press("yes", "enter")
+        assert terminal.wait_exit() == 2
+        assert "does not find no-tl-tui-here there" in terminal.text.replace("\n", "")
+    with tl_tui(
+        here, "--host", server.HOST, "--remote-command", str(other), columns=200
+    ) as terminal:
+        assert terminal.wait_exit() == 2
+        text = " ".join(terminal.text.split())
+        assert "gpu1 has tl-tui 9.9 (protocol 99), here is" in text
+        assert "install the same version on both sides" in text
+    with tl_tui(
+        here, "attach", "--host", server.HOST, "--remote-command", REMOTE, columns=200
+    ) as terminal:
+        assert terminal.wait_exit() == 2
+        assert "gpu1: No run goes on there" in " ".join(terminal.text.split())
+    server.line.refuses = True
+    with tl_tui(here, "stop", "--host", server.HOST, "a-run", columns=200) as terminal:
+        assert terminal.wait_exit() == 2
+        assert "ssh does not reach gpu1" in terminal.text
+    with tl_tui(here, "--host", server.HOST) as terminal:
+        assert terminal.wait_exit() == 2
+        assert "ssh does not reach gpu1" in terminal.text
+        assert b"\x1b[?1049h" not in terminal.raw

@@ -1,0 +1,118 @@
+"""Labels files: a CSV that names every image and its class, and all the ways in which it lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.data import ImageFolder, open_folder
+from tests.support.driven_session import Driven, made
+from tl_tui.common.errors import Problem
+
+
+def labelled(tmp_path: Path, text: str, encoding: str = "utf-8") -> ImageFolder:
+    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+    return open_folder(tmp_path / "images", labels=tmp_path / "labels.csv")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    made(tmp_path / "images", *(f"{n}.png" for n in range(10)), "deep/er.png")
+    return tmp_path
+
+
+def lines(*rows: str) -> str:
+    return "\n".join(("path,label", *rows)) + "\n"
+
+
+def test_a_labels_file_is_split(pictures: Path) -> None:
+    text = lines(*(f"{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(10)), "deep/er.png,cat")
+    folder = labelled(pictures, text, "utf-8-sig")
+    assert folder.classes == ("cat", "dog")
+    assert len(folder.train) == 9 and len(folder.val) == 2
+    assert {Path(s.path).name for s in folder.train + folder.val if s.label == 0} == {
+        "1.png", "3.png", "5.png", "7.png", "9.png", "er.png",
+    }  # fmt: skip
+
+
+def test_a_labels_file_may_say_what_is_for_validation(pictures: Path) -> None:
+    text = "Split, Label ,path\n" + "".join(
+        f"{'val' if n > 7 else 'train'},{n % 2},{n}.png\n" for n in range(10)
+    )
+    folder = labelled(pictures, text)
+    assert [Path(s.path).name for s in folder.val] == ["8.png", "9.png"]
+    assert folder.classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "must name the columns path and label; path is missing"),
+        ("path label\n0.png cat\n", "path is missing (it reads path label)"),
+        ("path;label\n0.png;cat\n1.png\n", "line 3: the label is missing"),
+        ("path\n0.png\n", "label is missing"),
+        (lines("0.png,cat", "11.png,dog"), "line 3: there is no image 11.png"),
+        (lines("0.png,cat", "1.png,"), "line 3: the label is missing"),
+        (lines("0.png,cat", ",dog"), "line 3: the path is missing"),
+        (lines("0.png,cat", "1.png,dog", "0.png,dog"), "line 4: 0.png is there already (line 2)"),
+        (lines("0.png,cat", "1.png,cat"), "only one class (cat)"),
+        (lines(), "no images"),
+        (lines("0.png,cat", "1.png,dog"), "too few images to keep any for validation"),
+        ("path,label,split\n0.png,cat,test\n", "line 2: the split is test"),
+    ],
+)
+def test_a_labels_file_that_lies_is_refused_with_its_line(
+    pictures: Path, text: str, words: str
+) -> None:
+    with pytest.raises(Problem) as caught:
+        labelled(pictures, text)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("divided", [";", "\t"])
+def test_a_labels_file_of_a_spreadsheet(divided: str, pictures: Path) -> None:
+    text = lines(*(f'"{n}.png",{"a, b" if n % 2 else "c"}' for n in range(10)))
+    text = text.replace(",c", f"{divided}c").replace(",a", f"{divided}a")
+    folder = labelled(pictures, text.replace("path,label", f"path{divided}label"))
+    assert folder.classes == ("a, b", "c") and len(folder.train) == 8
+
+
+def test_paths_may_be_relative_to_the_labels_file_or_absolute(pictures: Path) -> None:
+    rows = [f"images/{n}.png,cat" for n in range(5)]
+    rows += [f"{pictures}/images/{n}.png,dog" for n in range(5, 10)]
+    folder = labelled(pictures, lines(*rows))
+    assert {s.path for s in folder.train + folder.val} == {
+        f"{pictures}/images/{n}.png" for n in range(10)
+    }
+
+
+def test_an_image_that_is_named_twice_in_other_words(pictures: Path) -> None:
+    with pytest.raises(Problem, match="is there already"):
+        labelled(pictures, lines("0.png,cat", "deep/../0.png,dog"))
+
+
+@pytest.mark.parametrize("content", [b"path,label\n\xff\xfe,cat\n", b"\x00\x01\x02"])
+def test_a_labels_file_that_is_no_text(pictures: Path, content: bytes) -> None:
+    (pictures / "labels.csv").write_bytes(content)
+    with pytest.raises(Problem, match="labels.csv"):
+        open_folder(pictures / "images", labels=pictures / "labels.csv")
+
+
+def test_a_labels_file_that_is_not_there_or_a_folder(pictures: Path) -> None:
+    with pytest.raises(Problem, match="there is no such file"):
+        open_folder(pictures / "images", labels=pictures / "labels.csv")
+    (pictures / "labels.csv").mkdir()
+    with pytest.raises(Problem, match="it is no file"):
+        open_folder(pictures / "images", labels=pictures / "labels.csv")
+
+
+def test_without_a_folder_its_own_is_taken(pictures: Path) -> None:
+    rows = lines(*(f"images/{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(10)))
+    (pictures / "labels.csv").write_text(rows)
+    driven = Driven(
+        labels=str(pictures / "labels.csv"), weights="none", image_size=32, batch_size=4,
+        run_dir=str(pictures / "run"),
+    )  # fmt: skip
+    assert driven.opened.classes == ("cat", "dog")
+    assert driven.opened.train_images + driven.opened.val_images == 10

@@ -1,0 +1,138 @@
+"""Which weights a run keeps, and that the best and the left ones are not lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.training import checkpoint
+from tests.support.driven_session import Driven, draw_images
+from tl_tui.protocol.commands import (
+    Evaluate,
+    RestoreLayer,
+    SaveCheckpoint,
+    ShowResults,
+    StartOver,
+    Step,
+    Train,
+    UndoRestoreLayer,
+)
+from tl_tui.protocol.events import CheckpointSaved, LayerRestored, Validated
+from tl_tui.protocol.results import ResultsShown
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def driven(folder: Path, tmp_path: Path) -> Driven:
+    return Driven(
+        data=str(folder),
+        weights="none",
+        image_size=32,
+        batch_size=8,
+        run_dir=str(tmp_path / "run"),
+    )
+
+
+def saved(driven: Driven, name: str) -> list[CheckpointSaved]:
+    return [event for event in driven.all(CheckpointSaved) if event.name == name]
+
+
+def whole(driven: Driven) -> list[Validated]:
+    return [event for event in driven.all(Validated) if not event.yardstick]
+
+
+def test_an_evaluation_by_hand_shows_its_results_and_keeps_the_best(driven: Driven) -> None:
+    driven.do(Evaluate)
+    assert driven.last(ResultsShown).step == 0
+    assert not driven.all(CheckpointSaved), "nothing was trained"
+    driven.do(Step)
+    driven.do(Evaluate)
+    assert driven.last(ResultsShown).step == 1 and not driven.last(ResultsShown).stale
+    kept = [event.step for event in saved(driven, "best")]
+    assert kept == [event.step for event in whole(driven)[1:] if event.best]
+
+
+def test_the_best_weights_are_kept_whatever_look_found_them(driven: Driven) -> None:
+    driven.do(Step)
+    driven.do(ShowResults)
+    assert whole(driven)[-1].best
+    assert [event.step for event in saved(driven, "best")] == [1]
+
+
+def test_a_result_is_not_compared_with_itself(driven: Driven) -> None:
+    driven.do(Step)
+    driven.do(Evaluate)
+    driven.do(Evaluate)
+    assert driven.last(ResultsShown).comparisons == ()
+    row = driven.opened.stack.rows[-1]
+    driven.do(RestoreLayer, owners=tuple(range(row.first_owner, row.end_owner)))
+    driven.do(Evaluate)
+    assert len(driven.last(ResultsShown).comparisons) == 1, "other weights at the same step"
+    driven.do(UndoRestoreLayer)
+    assert driven.last(LayerRestored).undone
+    assert driven.last(LayerRestored).owners == tuple(range(row.first_owner, row.end_owner))
+
+
+def test_best_weights_that_could_not_be_written_are_written_later(
+    driven: Driven, tmp_path: Path
+) -> None:
+    driven.do(Step)
+    driven.do(Evaluate)  # the first one is the best so far, and the run has its folder
+    best = whole(driven)[-1]
+    assert best.best
+    folder = tmp_path / "run" / "checkpoints"
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    folder.write_text("in the way")
+    while not (driven.last(Validated).best and driven.last(Validated).step > 1):
+        driven.do(Step)
+        driven.do(Evaluate)
+        assert driven.last(Validated).step < 40, "it learns nothing"
+    best = driven.last(Validated)
+    assert saved(driven, "last")[-1].failure and not saved(driven, "best")[-1].step == best.step
+    trained = {n: t.clone() for n, t in driven.session.run.trainer.model.state_dict().items()}  # type: ignore[union-attr]
+    driven.do(Step)
+    folder.unlink()
+    driven.do(SaveCheckpoint)
+    assert saved(driven, "best")[-1].step == best.step and not saved(driven, "best")[-1].failure
+    read = checkpoint.read(folder / "best.safetensors")
+    assert read.about["step"] == best.step and read.about["best"]["correct"] == best.correct
+    assert all((read.snapshot.tensors[name] == t).all() for name, t in trained.items())
+    assert checkpoint.read(folder / "last.safetensors").about["step"] == best.step + 1
+
+
+def test_a_new_start_keeps_the_weights_it_leaves(driven: Driven, tmp_path: Path) -> None:
+    """Also from a session that began with the same random weights."""
+    driven.do(Train, steps=2)
+    driven.do(StartOver, weights="same", keep=True)
+    driven.do(Train, steps=1)
+    read = checkpoint.read(tmp_path / "run" / "checkpoints" / "start-0.safetensors")
+    assert (read.about["start"], read.about["step"]) == (0, 2)
+    driven.do(StartOver)
+    assert not (tmp_path / "run" / "checkpoints" / "start-1.safetensors").exists()
+
+
+def test_short_epochs_share_a_checkpoint_and_lose_no_best_weights(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Within the interval only memory has the best weights; the end writes them."""
+    driven = Driven(
+        data=str(folder),
+        weights="none",
+        image_size=32,
+        batch_size=8,
+        checkpoint_seconds=3600.0,
+        run_dir=str(tmp_path / "run"),
+    )
+    driven.do(Train, steps=15)  # five epochs
+    assert [event.step for event in saved(driven, "last")] == [3, 15]
+    best = [event.step for event in whole(driven) if event.best][-1]
+    assert saved(driven, "best")[-1].step == best
+    found = checkpoint.read(tmp_path / "run" / "checkpoints" / "best.safetensors")
+    assert found.about["step"] == best

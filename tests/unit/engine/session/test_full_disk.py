@@ -1,0 +1,63 @@
+"""Disks that are full: a run directory on them, and a checkpoint that finds no room."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.training import checkpoint
+from tests.support.driven_session import Driven, draw_images
+from tl_tui.protocol.commands import Train
+from tl_tui.protocol.events import CheckpointSaved, Refused, StepTaken, TrainEnded
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 MB of its own: a checkpoint of ResNet-18 with a head that trains fits once."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def session(tmp_path: Path, run: Path) -> Driven:
+    folder = tmp_path / "images"
+    return Driven(
+        data=str(folder if folder.exists() else draw_images(folder)),
+        weights="none",
+        image_size=32,
+        batch_size=8,
+        strategy="feature-extraction",
+        run_dir=str(run),
+    )
+
+
+def test_a_checkpoint_without_room_leaves_the_one_before_whole(disk: Path, tmp_path: Path) -> None:
+    driven = session(tmp_path, disk / "run")
+    driven.do(Train, steps=2)
+    first = [event for event in driven.all(CheckpointSaved) if event.name == "last"]
+    assert not first[-1].failure
+    driven.do(Train, steps=4)
+    last = [event for event in driven.all(CheckpointSaved) if event.name == "last"][-1]
+    assert "No space left" in last.failure and "still there" in last.failure
+    assert driven.last(StepTaken).step == 4 and driven.last(TrainEnded).reason == "done"
+    kept = checkpoint.read(disk / "run" / "checkpoints" / "last.safetensors")
+    assert kept.about["step"] == 2
+    assert not list((disk / "run" / "checkpoints").glob("*.part"))
+
+
+def test_a_full_disk_is_told_before_anything_is_trained(disk: Path, tmp_path: Path) -> None:
+    with open(disk / "filler", "wb", buffering=0) as filler, pytest.raises(OSError):
+        while True:
+            filler.write(bytes(4096))
+    driven = session(tmp_path, disk / "run")
+    driven.do(Train, steps=1)
+    sentence = driven.last(Refused).reason
+    assert "No space left" in sentence and "name another folder" in sentence
+    assert not driven.all(StepTaken)

@@ -1,0 +1,332 @@
+"""A run that goes on from a checkpoint is, to the bit, the run that was never interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from engine.model import freezing
+from tests.support.driven_session import Driven, draw_images
+from tl_tui.protocol.commands import (
+    SetMask,
+    SetNormMode,
+    SetRate,
+    SetRecipe,
+    StartOver,
+    Step,
+    Train,
+)
+from tl_tui.protocol.events import CheckpointSaved, HistoryTold, OpenFailed, StepTaken, Validated
+from tl_tui.runs.run_reader import read_run
+
+EPOCH = 3
+"""Steps: 24 images in batches of 8."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images"))
+
+
+def weights(driven: Driven) -> dict[str, torch.Tensor]:
+    assert driven.session.run is not None
+    return {n: t.clone() for n, t in driven.session.run.trainer.model.state_dict().items()}
+
+
+def losses(driven: Driven) -> list[float]:
+    return [step.loss for step in driven.all(StepTaken)]
+
+
+def train_to(step: int) -> Callable[[Driven], None]:
+    return lambda driven: driven.do(Train, steps=step) and None
+
+
+def masks(driven: Driven) -> list[Callable[[Driven], None]]:
+    """Layers are frozen and thawed; a rate and a BatchNorm's mode are set by hand."""
+    named = driven.opened.strategies
+    norm = next(i for i, o in enumerate(driven.opened.stack.owners) if o.name == "layer1.0.bn1")
+    return [
+        train_to(2),
+        lambda d: d.do(SetMask, trainable=named["full"], strategy="full") and None,
+        train_to(3),
+        lambda d: d.do(SetRate, rows=(0, 4), rate=0.02) and None,
+        lambda d: d.do(SetNormMode, owners=(norm,), mode="eval") and None,
+        train_to(5),
+        lambda d: d.do(SetMask, trainable=named["last-stage"], strategy="last-stage") and None,
+        train_to(7),
+    ]
+
+
+def plan(driven: Driven) -> list[Callable[[Driven], None]]:
+    """A plan over epochs, along a cosine with warm-up."""
+    return [train_to(2), train_to(EPOCH), train_to(EPOCH + 2), train_to(3 * EPOCH)]
+
+
+def other_starts(driven: Driven) -> list[Callable[[Driven], None]]:
+    """Augmented and balanced; started over, and with another recipe."""
+    recipe = msgspec.structs.replace(driven.opened.recipe, lr_head=0.05, weight_decay=0.01)
+    return [
+        train_to(2),
+        lambda d: d.do(StartOver) and None,
+        train_to(1),
+        lambda d: d.do(SetRecipe, recipe=recipe) and None,
+        train_to(EPOCH + 1),
+        lambda d: d.do(Step) and None,
+    ]
+
+
+HISTORIES: dict[str, tuple[dict, Callable]] = {
+    "masks": ({"strategy": "feature-extraction", "probe_every": 2}, masks),
+    "plan": (
+        {
+            "plan": "gradual",
+            "epochs": 7,
+            "lr_schedule": "cosine",
+            "warmup": 0.2,
+            "optimizer": "adamw",
+        },
+        plan,
+    ),
+    "starts": ({"augmentation": "standard", "balance": True, "strategy": "full"}, other_starts),
+}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_from_every_checkpoint_it_is_the_run_that_never_stopped(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thorough: bool
+) -> None:
+    options, history = HISTORIES[name]
+
+    def opened(run: str) -> Driven:
+        return Driven(
+            data=str(folder),
+            weights="none",
+            image_size=32,
+            batch_size=8,
+            run_dir=str(tmp_path / run),
+            **options,
+        )
+
+    whole = opened("whole")
+    actions = history(whole)
+    for action in actions:
+        action(whole)
+    expected, final = losses(whole), weights(whole)
+    whole.session.close()
+    every = range(1, len(actions))
+    for stop in every if thorough else (every[0], every[-1]):
+        first = opened(f"stopped-{stop}")
+        for action in actions[:stop]:
+            action(first)
+        first.session.close()
+        monkeypatch.setattr(os, "cpu_count", partial(int, stop))  # other threads that decode
+        second = Driven.resumed(tmp_path / f"stopped-{stop}")
+        for action in actions[stop:]:
+            action(second)
+        assert losses(first) + losses(second) == expected, f"stopped after action {stop}"
+        assert not freezing.changed_tensors(weights(second), final)
+        second.session.close()
+        read = read_run(tmp_path / f"stopped-{stop}")
+        one = read_run(tmp_path / "whole")
+        assert [s.losses for s in read.starts] == [s.losses for s in one.starts]
+        assert read.torn == 0
+
+
+def session(folder: Path, run: Path, **options) -> Driven:
+    return Driven(
+        **{
+            "data": str(folder),
+            "weights": "none",
+            "image_size": 32,
+            "batch_size": 8,
+            "run_dir": str(run),
+            **options,
+        }
+    )
+
+
+def test_a_screen_is_told_the_curves_so_far(folder: Path, tmp_path: Path) -> None:
+    driven = session(folder, tmp_path / "run", epochs=2)
+    driven.do(Train, steps=2)
+    driven.do(StartOver)
+    driven.do(Train)
+    driven.session.close()
+    again = Driven.resumed(tmp_path / "run")
+    first, second = again.last(HistoryTold).starts
+    assert [step for step, _ in first.losses] == [1, 2]
+    assert [loss for _, loss in second.losses] == losses(driven)[2:]
+    told = [v.correct for v in driven.all(Validated) if not v.yardstick and v.start == 1]
+    assert [correct for _, correct, _, _ in second.validations] == told
+    assert (again.opened.start, again.opened.step) == (1, 2 * EPOCH)
+    assert f"Goes on after step {2 * EPOCH}" in again.opened.notes[0]
+
+
+def test_what_was_cut_off_is_taken_again_from_the_last_checkpoint(
+    folder: Path, tmp_path: Path
+) -> None:
+    driven = session(folder, tmp_path / "run", epochs=2)
+    driven.send(Train)
+    while len(driven.all(StepTaken)) < EPOCH + 2:
+        driven.session.work()
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "run", cut)
+    with open(cut / "journal.jsonl", "ab") as journal:
+        journal.write(b'{"event":"step","time":17')  # the machine went down here
+    assert read_run(cut).state == "cut off"
+    driven.do(Train)
+    again = Driven.resumed(cut)
+    assert again.opened.step == EPOCH
+    again.do(Train)
+    assert losses(again) == losses(driven)[EPOCH:]
+    again.session.close()
+    driven.session.close()
+    read, whole = read_run(cut), read_run(tmp_path / "run")
+    assert read.starts[0].losses == whole.starts[0].losses
+    assert read.torn == 1 and read.state == "done"
+
+
+def test_another_mask_says_what_is_kept_and_what_is_dropped(folder: Path, tmp_path: Path) -> None:
+    driven = session(folder, tmp_path / "run", strategy="last-stage")
+    driven.do(Train, steps=2)
+    driven.session.close()
+    again = Driven.resumed(tmp_path / "run", trainable=("fc", "layer1"))
+    said = " ".join(again.opened.notes)
+    assert "kept for 2 of the 14 tensors that train, made anew for the others" in said
+    assert "dropped for layer4.0.bn1.bias" in said
+    again.do(Step)
+    stack = again.opened.stack
+    names = {stack.rows[stack.owners[owner].row].name for owner in again.last(StepTaken).mask}
+    assert names == {"layer1.0", "layer1.1", "fc"}
+
+
+def test_more_epochs_are_a_longer_schedule(folder: Path, tmp_path: Path) -> None:
+    driven = session(folder, tmp_path / "run", epochs=1, lr_schedule="cosine")
+    driven.do(Train)
+    driven.session.close()
+    again = Driven.resumed(tmp_path / "run", epochs=3)
+    assert again.opened.cycle.steps == 3 * EPOCH
+    again.do(Train)
+    assert again.last(StepTaken).step == 3 * EPOCH
+
+
+def test_epochs_are_of_the_whole_run_also_when_a_cycle_began_in_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    driven = session(folder, tmp_path / "run", epochs=2, strategy="feature-extraction")
+    driven.do(Train, steps=4)
+    driven.do(SetMask, trainable=driven.opened.strategies["full"], strategy="full")
+    driven.do(Train, steps=5)  # its cycle began after step 4
+    driven.session.close()
+    again = Driven.resumed(tmp_path / "run", epochs=3)
+    cycle = again.opened.cycle
+    assert (cycle.after_step, cycle.after_step + cycle.steps) == (4, 3 * EPOCH)
+    again.do(Train)
+    assert again.last(StepTaken).step == 3 * EPOCH
+
+
+def test_a_plan_keeps_its_epochs(folder: Path, tmp_path: Path) -> None:
+    driven = session(folder, tmp_path / "run", plan="lp-ft", epochs=2)
+    driven.do(Train, steps=2)
+    driven.session.close()
+    refused = Driven.resumed(tmp_path / "run", epochs=4).last(OpenFailed).sentence
+    assert "follows the plan lp-ft" in refused
+    again = Driven.resumed(tmp_path / "run", epochs=4, strategy="full")
+    assert again.opened.plan is None and again.opened.step == 2
+
+
+def test_where_it_is_saved_is_told_again(folder: Path, tmp_path: Path) -> None:
+    driven = session(folder, tmp_path / "run")
+    driven.do(Train, steps=2)
+    driven.session.close()
+    again = Driven.resumed(tmp_path / "run")
+    told = again.last(CheckpointSaved)
+    assert (told.name, told.start, told.step, told.failure) == ("last", 0, 2, "")
+    assert Path(told.path).exists()
+    refused = Driven.resumed(tmp_path / "run", strategy="upper")
+    assert "open in another engine" in refused.last(OpenFailed).sentence
+    again.session.close()
+    refused = Driven.resumed(tmp_path / "run", strategy="upper")
+    assert "choose one of" in refused.last(OpenFailed).sentence
+    assert Driven.resumed(tmp_path / "run").opened.step == 2, "the refusal left no lock behind"
+
+
+def test_a_checkpoints_weights_begin_another_run(folder: Path, tmp_path: Path) -> None:
+    driven = session(folder, tmp_path / "run")
+    driven.do(Train, steps=2)
+    trained = weights(driven)
+    driven.session.close()
+    file = tmp_path / "run" / "checkpoints" / "last.safetensors"
+    other = session(folder, tmp_path / "other", weights=str(file))
+    assert other.opened.pretrained
+    for name, tensor in weights(other).items():
+        assert name.startswith("fc.") or torch.equal(tensor, trained[name]), name
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda run, folder: shutil.rmtree(run), "There is no run"),
+        (lambda run, folder: (run / "config.json").write_text("{"), "is damaged"),
+        (
+            lambda run, folder: _change(run / "config.json", format=99),
+            "written by a later tl-tui (format 99",
+        ),
+        (lambda run, folder: _change(run / "config.json", format=1), "--weights"),
+        (lambda run, folder: shutil.rmtree(run / "checkpoints"), "ended before it had saved any"),
+        (
+            lambda run, folder: (run / "checkpoints" / "last.safetensors").write_bytes(b"x" * 99),
+            "cannot be read as a checkpoint",
+        ),
+        (
+            lambda run, folder: (folder / "train" / "dark").rename(folder / "train" / "night"),
+            "has the classes",
+        ),
+    ],
+)
+def test_what_cannot_go_on_is_told_in_a_sentence(spoil, words: str, tmp_path: Path) -> None:
+    folder = draw_images(tmp_path / "images")
+    driven = session(folder, tmp_path / "run")
+    driven.do(Train, steps=1)
+    driven.session.close()
+    if "classes" in words:
+        (folder / "val" / "dark").rename(folder / "val" / "night")
+    spoil(tmp_path / "run", folder)
+    again = Driven.resumed(tmp_path / "run")
+    assert words in again.last(OpenFailed).sentence
+    assert again.session.run is None
+
+
+def test_a_run_that_another_engine_writes_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    driven = session(folder, tmp_path / "run")
+    driven.do(Train, steps=1)
+    assert read_run(tmp_path / "run").state == "running"
+    assert "open in another engine" in Driven.resumed(tmp_path / "run").last(OpenFailed).sentence
+    driven.session.close()
+    assert read_run(tmp_path / "run").state == "done"
+
+
+def test_images_that_changed_are_told(tmp_path: Path) -> None:
+    folder = draw_images(tmp_path / "images")
+    driven = session(folder, tmp_path / "run")
+    driven.do(Train, steps=1)
+    driven.session.close()
+    next((folder / "train" / "dark").iterdir()).unlink()
+    again = Driven.resumed(tmp_path / "run")
+    assert "24 + 12 then, 23 + 12 now" in " ".join(again.opened.notes)
+    again.session.close()
+    shutil.move(folder, tmp_path / "moved")
+    assert "there is no such" in Driven.resumed(tmp_path / "run").last(OpenFailed).sentence.lower()
+    moved = Driven.resumed(tmp_path / "run", data=str(tmp_path / "moved"))
+    assert moved.opened.step == 1
+
+
+def _change(file: Path, **fields: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))

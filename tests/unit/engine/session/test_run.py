@@ -1,0 +1,504 @@
+"""A run's life: epochs, checkpoints, starts beside each other, and looks that leave no trace."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from engine.model import freezing
+from engine.training import checkpoint
+from tests.support.driven_session import Driven, draw_images
+from tl_tui.protocol.commands import (
+    BeginCycle,
+    Evaluate,
+    Pause,
+    RestoreLayer,
+    SetMask,
+    SetRate,
+    SetRecipe,
+    ShowImages,
+    ShowResults,
+    StartOver,
+    Step,
+    Train,
+    UndoRestoreLayer,
+    UndoStartOver,
+)
+from tl_tui.protocol.commands import TestRange as RangeTest
+from tl_tui.protocol.events import (
+    CheckpointSaved,
+    CycleBegan,
+    LayerRestored,
+    MaskPlanned,
+    MovedMeasured,
+    OpenFailed,
+    RangeTested,
+    RecipeChanged,
+    Refused,
+    StartedOver,
+    StepTaken,
+    TrainBegan,
+    TrainEnded,
+    Validated,
+)
+from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.settings.schedule import factor
+
+EPOCH = 3
+"""Steps: 24 images in batches of 8."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(5)
+    file = tmp_path_factory.mktemp("weights") / "backbone.pth"
+    torch.save(torchvision.models.resnet18().state_dict(), file)
+    return file
+
+
+@pytest.fixture
+def options(folder: Path, tmp_path: Path) -> dict:
+    return {
+        "data": str(folder),
+        "weights": "none",
+        "image_size": 32,
+        "batch_size": 8,
+        "run_dir": str(tmp_path / "run"),
+    }
+
+
+def trainer_of(driven: Driven):  # type: ignore[no-untyped-def]
+    assert driven.session.run is not None
+    return driven.session.run.trainer
+
+
+def weights(driven: Driven) -> dict[str, torch.Tensor]:
+    return {name: t.clone() for name, t in trainer_of(driven).model.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and not freezing.changed_tensors(one, other)
+
+
+def losses(driven: Driven) -> list[float]:
+    return [step.loss for step in driven.all(StepTaken)]
+
+
+# --- training -----------------------------------------------------------------------------------
+
+
+def test_it_trains_to_the_horizon_and_validates_every_epoch(options: dict) -> None:
+    driven = Driven(**options, epochs=2)
+    events = driven.do(Train)
+    assert driven.last(TrainBegan).to_step == 2 * EPOCH
+    whole = [event for event in events if isinstance(event, Validated) and not event.yardstick]
+    assert [(event.step, event.epoch) for event in whole] == [(3, 1), (6, 2)]
+    for event in whole:
+        assert sum(right for right, _ in event.per_class) == event.correct
+        assert sum(total for _, total in event.per_class) == event.total == 12
+    assert driven.last(TrainEnded).reason == "done"
+    driven.do(Train)
+    assert driven.last(TrainBegan).to_step == 4 * EPOCH, "behind the end, as long again"
+
+
+def test_checkpoints_come_as_often_as_asked_for(options: dict) -> None:
+    driven = Driven(**options, epochs=2, checkpoint_every=2)
+    driven.do(Train)
+    saved = [event.step for event in driven.all(CheckpointSaved) if event.name == "last"]
+    assert saved == [2, 3, 4, 6]
+
+
+def test_the_rate_follows_the_schedule_and_stays_at_its_floor(options: dict) -> None:
+    driven = Driven(**options, epochs=2, lr_schedule="cosine", warmup=0.2)
+    driven.do(Train)
+    driven.do(Step)
+    expected = [factor("cosine", done, 6, 0.2) for done in range(7)]
+    assert [step.lr_factor for step in driven.all(StepTaken)] == pytest.approx(expected)
+    driven.do(BeginCycle)
+    assert driven.last(CycleBegan).cycle.after_step == 7
+    driven.do(Step)
+    assert driven.last(StepTaken).lr_factor == pytest.approx(expected[0])
+
+
+def test_a_strategy_begins_a_new_cycle_and_a_toggle_by_hand_does_not(options: dict) -> None:
+    driven = Driven(**options, epochs=2, lr_schedule="cosine")
+    driven.do(Train, steps=2)
+    driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
+    driven.do(Step)
+    assert not driven.all(CycleBegan)
+    stage = driven.opened.strategies["last-stage"]
+    driven.do(SetMask, trainable=stage, strategy="last-stage")
+    assert not driven.all(CycleBegan), "looking costs nothing"
+    driven.do(Step)
+    assert driven.last(CycleBegan).cycle.after_step == 3
+    assert driven.last(StepTaken).lr_factor == 1.0
+
+
+def test_pausing_and_going_on_changes_nothing(options: dict, tmp_path: Path) -> None:
+    straight = Driven(**options, epochs=2, optimizer="adamw")
+    straight.do(Train)
+    broken = Driven(**options | {"run_dir": str(tmp_path / "other")}, epochs=2, optimizer="adamw")
+    broken.send(Train)
+    while len(broken.all(StepTaken)) < 4:
+        broken.session.work()
+    broken.do(Pause)
+    assert broken.last(TrainEnded).reason == "paused"
+    assert broken.last(CheckpointSaved).step == 4
+    broken.do(Train)
+    assert losses(broken) == losses(straight)
+    assert same(weights(broken), weights(straight))
+
+
+def test_a_rate_by_hand_and_another_recipe(options: dict) -> None:
+    driven = Driven(**options)
+    before = weights(driven)
+    driven.do(SetRate, rows=(0, 1), rate=0.0)
+    assert driven.last(RecipeChanged).rates[:3] == (0.0, 0.0, 0.003)
+    driven.do(Step)
+    after = weights(driven)
+    still = [name for name in before if name.startswith(("conv1.", "layer1.0.conv"))]
+    assert all(torch.equal(before[name], after[name]) for name in still)
+    assert not torch.equal(before["layer1.1.conv1.weight"], after["layer1.1.conv1.weight"])
+    recipe = driven.opened.recipe
+    changed = type(recipe)(lr_head=0.5, lr_pretrained=0.25, optimizer="adamw", weight_decay=0.0)
+    driven.do(SetRecipe, recipe=changed)
+    assert driven.last(RecipeChanged).rates == (0.25,) * 9 + (0.5,)
+    driven.do(Step)
+    assert set(trainer_of(driven).optimizer.state()["fc.weight"]) >= {"exp_avg", "exp_avg_sq"}
+
+
+@pytest.mark.parametrize(
+    ("command", "fields", "words"),
+    [
+        (SetRate, {"rows": (99,), "rate": 0.1}, "does not have"),
+        (SetRate, {"rows": (0,), "rate": math.nan}, "from 0 on"),
+        (SetMask, {"trainable": (9999,)}, "does not have"),
+        (RestoreLayer, {"owners": (9999,)}, "does not have"),
+        (UndoRestoreLayer, {}, "nothing to take back"),
+        (UndoStartOver, {}, "no start over"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(options, command, fields, words) -> None:
+    driven = Driven(**options)
+    driven.do(command, **fields)
+    assert words in driven.last(Refused).reason
+
+
+def test_side_work_with_the_model_to_itself_waits_for_a_pause(options: dict) -> None:
+    driven = Driven(**options)
+    driven.send(Train, steps=5)
+    driven.send(RangeTest)
+    assert "pause it" in driven.last(Refused).reason
+    driven.send(StartOver, weights="none")
+    assert len(driven.all(Refused)) == 2
+
+
+def test_a_plan_that_is_interrupted_keeps_its_horizon(options: dict) -> None:
+    driven = Driven(**options, plan="gradual", epochs=6, lr_schedule="cosine")
+    driven.do(Train, steps=1)
+    driven.do(SetMask, trainable=driven.opened.strategies["full"])
+    assert driven.last(CycleBegan).cycle.steps == 6 * EPOCH
+    driven.send(Train)
+    assert driven.last(TrainBegan).to_step == 6 * EPOCH
+
+
+def test_a_thawed_layer_is_measured_before_its_turn(options: dict) -> None:
+    driven = Driven(**options, strategy="feature-extraction", probe_every=10)
+    driven.do(Train, steps=3)
+    driven.do(SetMask, trainable=driven.opened.strategies["last-stage"])
+    driven.do(Train, steps=6)
+    measured = [step.step for step in driven.all(StepTaken) if step.rows]
+    assert measured == [1, 3, 4, 6], "the last one before an end is measured too"
+
+
+def test_adamw_has_a_rate_of_its_own(options: dict) -> None:
+    assert Driven(**options, optimizer="adamw").opened.recipe.lr_head == 0.001
+    assert Driven(**options, optimizer="adamw", lr=0.5).opened.recipe.lr_head == 0.5
+
+
+def test_mixed_precision_where_the_device_has_it(options: dict, tmp_path: Path) -> None:
+    plain = Driven(**options)
+    mixed = Driven(**options | {"run_dir": str(tmp_path / "bf16"), "precision": "bf16"})
+    if "bf16" not in plain.opened.precisions:
+        assert "--precision bf16: cpu does not have it" in mixed.last(OpenFailed).sentence
+        return
+    for driven in (plain, mixed):
+        driven.do(Train, steps=3)
+    assert losses(mixed)[0] == pytest.approx(losses(plain)[0], rel=0.05)
+    assert losses(mixed) != losses(plain)
+    assert all(p.dtype == torch.float32 for p in trainer_of(mixed).model.parameters())
+
+
+def test_a_pause_at_an_epochs_last_step_does_not_cost_its_validation(options: dict) -> None:
+    driven = Driven(**options, epochs=2)
+    driven.send(Train)
+    while len(driven.all(StepTaken)) < EPOCH:
+        driven.session.work()
+    driven.do(Pause)
+    driven.do(Train)
+    whole = [event.step for event in driven.all(Validated) if not event.yardstick]
+    assert whole == [EPOCH, 2 * EPOCH]
+
+
+def test_a_journal_that_cannot_be_written_does_not_end_the_run(options: dict) -> None:
+    driven = Driven(**options)
+    driven.do(Step)
+    journal = driven.session.run.record._journal  # type: ignore[union-attr]
+    full = open("/dev/full", "a", buffering=1)
+    driven.session.run.record._journal = full  # type: ignore[union-attr]
+    driven.do(Train, steps=4)
+    told = [event.failure for event in driven.all(CheckpointSaved) if event.name == "journal"]
+    assert len(told) == 1 and "journal.jsonl cannot be written" in told[0]
+    assert driven.last(TrainEnded).reason == "done"
+    driven.session.close()
+    journal.close()  # type: ignore[union-attr]
+
+
+# --- checkpoints --------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_holds_everything_a_step_changes(options: dict) -> None:
+    driven = Driven(**options, optimizer="adamw", strategy="last-stage", epochs=1)
+    driven.do(Train)
+    folder = Path(options["run_dir"]) / "checkpoints"
+    found = checkpoint.read(folder / "last.safetensors")
+    now = trainer_of(driven).snapshot()
+    assert same(found.snapshot.tensors, now.tensors)
+    assert found.snapshot.optimizer == "adamw"
+    assert found.snapshot.optimizer_state.keys() == now.optimizer_state.keys()
+    for name, state in now.optimizer_state.items():
+        assert same(found.snapshot.optimizer_state[name], state)
+    assert torch.equal(found.snapshot.cpu_random, now.cpu_random)
+    assert found.snapshot.position == now.position == EPOCH
+    assert found.snapshot.applied == now.applied
+    about = found.about
+    assert about["classes"] == ["dark", "light"]
+    assert about["trainable"] == ["layer4.0", "layer4.1", "fc"]
+    assert about["transform"]["crop_size"] == 32 and len(about["transform"]["mean"]) == 3
+    assert about["step"] == EPOCH and about["recipe"]["optimizer"] == "adamw"
+    assert (folder / "best.safetensors").samefile(folder / "last.safetensors")
+
+
+def test_weights_are_saved_when_the_engine_ends(options: dict) -> None:
+    driven = Driven(**options)
+    driven.do(Step)
+    last = Path(options["run_dir"]) / "checkpoints" / "last.safetensors"
+    assert not last.exists()
+    now = weights(driven)
+    driven.session.close()
+    assert same(checkpoint.read(last).snapshot.tensors, now)
+
+
+def test_a_failure_to_save_is_told_and_the_one_before_survives(options: dict) -> None:
+    driven = Driven(**options, epochs=1)
+    driven.do(Train)
+    folder = Path(options["run_dir"]) / "checkpoints"
+    before = (folder / "last.safetensors").read_bytes()
+    (folder / "last.safetensors.part").mkdir()
+    driven.do(Train, steps=EPOCH + 1)
+    assert "cannot be written" in driven.last(CheckpointSaved).failure
+    assert driven.last(TrainEnded).reason == "done"
+    assert (folder / "last.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("length", [0, 7, 5000, -1])
+def test_a_damaged_checkpoint_is_refused_in_a_sentence(
+    options: dict, tmp_path: Path, length: int
+) -> None:
+    driven = Driven(**options)
+    driven.do(Step)
+    driven.session.close()
+    last = Path(options["run_dir"]) / "checkpoints" / "last.safetensors"
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(last.read_bytes()[:length])
+    with pytest.raises(checkpoint.CheckpointProblem, match="cannot be read"):
+        checkpoint.read(damaged)
+
+
+def test_channels_last_weights_keep_their_memory_format(tmp_path: Path, options: dict) -> None:
+    driven = Driven(**options)
+    trainer = trainer_of(driven)
+    trainer.model.to(memory_format=torch.channels_last)
+    snapshot = trainer.snapshot()
+    path = tmp_path / "checkpoint.safetensors"
+    checkpoint.write(path, snapshot, {})
+    back = checkpoint.read(path).snapshot
+    assert same(back.tensors, snapshot.tensors)
+    weight = back.tensors["layer1.0.conv1.weight"]
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+
+
+# --- starts -------------------------------------------------------------------------------------
+
+
+def test_a_start_from_scratch_beside_this_one(
+    options: dict, backbone: Path, tmp_path: Path
+) -> None:
+    driven = Driven(**options | {"weights": str(backbone)})
+    first = weights(driven)
+    driven.do(Train, steps=2)
+    trained = weights(driven)
+    driven.do(StartOver, weights="none", keep=True)
+    started = driven.last(StartedOver)
+    assert (started.weights, started.pretrained, started.start) == ("random", False, 1)
+    assert driven.last(MaskPlanned).trainable == driven.opened.strategies["full"]
+    plain = Driven(**options | {"run_dir": str(tmp_path / "plain")})
+    assert same(weights(driven), weights(plain)), "as a session of its own would begin"
+    assert driven.last(RecipeChanged).rates == plain.opened.rates
+    saved = checkpoint.read(Path(options["run_dir"]) / "checkpoints" / "start-0.safetensors")
+    assert same(saved.snapshot.tensors, trained), "the running weights are not lost"
+    driven.do(UndoStartOver)
+    assert same(weights(driven), trained)
+    assert driven.last(RecipeChanged).rates == driven.opened.rates
+    driven.do(StartOver, weights="none", keep=True)
+    driven.do(Train, steps=2)
+    plain.do(Train, steps=2)
+    assert losses(driven)[-2:] == losses(plain)
+    driven.do(StartOver)
+    assert driven.last(StartedOver).weights == "random"
+    driven.do(StartOver, weights="first")
+    assert same(weights(driven), first)
+
+
+def test_a_layer_returns_to_its_first_weights_and_back(options: dict) -> None:
+    driven = Driven(**options)
+    first = weights(driven)
+    driven.do(Train, steps=3)
+    trained = weights(driven)
+    row = driven.opened.stack.rows[4]
+    owners = tuple(range(row.first_owner, row.end_owner))
+    driven.do(RestoreLayer, owners=owners)
+    returned = weights(driven)
+    for name in returned:
+        inside = name.startswith(f"{row.name}.")
+        assert torch.equal(returned[name], (first if inside else trained)[name]), name
+    assert driven.last(MovedMeasured).rows[4] == 0.0
+    driven.do(UndoRestoreLayer)
+    assert same(weights(driven), trained)
+    assert [event.undone for event in driven.all(LayerRestored)] == [False, True]
+    driven.do(RestoreLayer, owners=owners)
+    driven.do(Step)
+    driven.do(UndoRestoreLayer)
+    assert isinstance(driven.last(Refused), Refused), "after a step it is too late"
+
+
+# --- looks --------------------------------------------------------------------------------------
+
+
+def test_how_far_layers_moved_is_what_plain_arithmetic_says(options: dict) -> None:
+    driven = Driven(**options, strategy="last-stage")
+    first = weights(driven)
+    driven.do(Step)
+    now, moved = weights(driven), driven.last(MovedMeasured)
+    rows = driven.opened.stack.rows
+    for row, distance in zip(rows, moved.rows, strict=True):
+        names = [
+            name
+            for name, _ in trainer_of(driven).model.named_parameters()
+            if name.startswith(f"{row.name}.")
+        ]
+        if row.name == "conv1":
+            names += ["bn1.weight", "bn1.bias"]
+        apart = math.hypot(*(float((now[n] - first[n]).double().norm()) for n in names))
+        whole = math.hypot(*(float(first[n].double().norm()) for n in names))
+        assert distance == pytest.approx(apart / whole, rel=1e-5)
+        assert (distance > 0) == (row.name in ("layer4.0", "layer4.1", "fc"))
+
+
+def test_a_range_test_leaves_no_trace(options: dict, tmp_path: Path) -> None:
+    plain = Driven(**options)
+    plain.do(Train, steps=3)
+    tested = Driven(**options | {"run_dir": str(tmp_path / "other")})
+    tested.do(Train, steps=1)
+    before = weights(tested)
+    tested.do(RangeTest)
+    assert same(weights(tested), before)
+    result = tested.last(RangeTested)
+    assert result.done and len(result.points) > 5
+    rates = [rate for rate, _ in result.points]
+    assert rates == sorted(rates) and result.why
+    tested.do(Train, steps=3)
+    assert losses(tested) == losses(plain)
+
+
+def test_a_step_ends_a_range_test(options: dict, tmp_path: Path) -> None:
+    plain = Driven(**options)
+    plain.do(Step)
+    tested = Driven(**options | {"run_dir": str(tmp_path / "other")})
+    tested.send(RangeTest)
+    for _ in range(4):
+        tested.session.work()
+    assert tested.all(RangeTested)
+    tested.do(Step)
+    assert losses(tested) == losses(plain)
+    assert tested.last(RangeTested).done and tested.last(RangeTested).proposal is None
+
+
+def test_results_are_of_every_image(options: dict) -> None:
+    driven = Driven(**options)
+    driven.do(ShowResults)
+    results = driven.last(ResultsShown)
+    assert results.total == 12 and not results.stale
+    assert sum(count for _, _, count in results.confusion) == 12
+    right = sum(count for label, said, count in results.confusion if label == said)
+    assert right == results.correct
+    assert len(results.most_wrong) == 12 - right
+    sure = [image.probability for image in results.most_wrong]
+    assert sure == sorted(sure, reverse=True)
+    assert all(image.predicted != image.label for image in results.most_wrong)
+    driven.do(Train, steps=8)
+    driven.do(StartOver)
+    driven.do(Step)
+    driven.do(ShowResults)
+    assert driven.last(ResultsShown).stale
+    driven.do(Evaluate)
+    driven.do(ShowResults)
+    compared = driven.last(ResultsShown)
+    assert not compared.stale
+    (comparison,) = compared.comparisons
+    assert comparison.other == "start 0, step 8"
+    assert comparison.only_this - comparison.only_other == compared.correct - (
+        comparison.other_correct
+    )
+
+
+def test_pictures_are_what_the_model_gets(options: dict) -> None:
+    driven = Driven(**options)
+    position = trainer_of(driven).batches.position
+    driven.do(ShowImages, what="batch", side=16, most=5)
+    shown = driven.last(ImagesShown)
+    assert (shown.what, len(shown.images), shown.total) == ("batch", 5, 8)
+    assert trainer_of(driven).batches.position == position
+    for image in shown.images:
+        assert len(image.pixels) == 3 * image.width * image.height
+        assert max(image.width, image.height) == 16
+        middle = 3 * (8 * image.width + image.width // 2)
+        level = sum(image.pixels[middle : middle + 3]) / 3
+        assert (level > 180) == (image.label == 1), "a dark square, or a bright one"
+        assert 0 <= (image.probability or 0) <= 1 and image.predicted in (0, 1)
+    driven.do(ShowImages, what="wrong")
+    wrong = driven.last(ImagesShown)
+    assert wrong.total == len(wrong.images)
+    assert all(image.predicted != image.label for image in wrong.images)
+
+
+def test_the_journal_tells_the_whole_run(options: dict) -> None:
+    driven = Driven(**options, epochs=1)
+    driven.do(Train)
+    driven.do(SetRate, rows=(0,), rate=0.1)
+    driven.do(StartOver, weights="none", keep=True)
+    driven.session.close()
+    text = (Path(options["run_dir"]) / "journal.jsonl").read_text()
+    events = [json.loads(line)["event"] for line in text.splitlines()]
+    for kind in ("train", "mask", "step", "validated", "checkpoint", "recipe", "start_over"):
+        assert kind in events

@@ -1,0 +1,117 @@
+"""What is wanted of the coming steps: plans that go on, rates that stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.support.driven_session import Driven, draw_images
+from tl_tui.protocol.commands import Pause, SetMask, SetRate, SetRecipe, Step, Train
+from tl_tui.protocol.events import (
+    CycleBegan,
+    MaskPlanned,
+    PlanChanged,
+    RecipeChanged,
+    StepTaken,
+    Validated,
+)
+
+EPOCH = 3
+"""Steps: 24 images in batches of 8."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def options(folder: Path, tmp_path: Path) -> dict:
+    return {
+        "data": str(folder),
+        "weights": "none",
+        "image_size": 32,
+        "batch_size": 8,
+        "run_dir": str(tmp_path / "run"),
+    }
+
+
+def losses(driven: Driven) -> list[float]:
+    return [step.loss for step in driven.all(StepTaken)]
+
+
+def test_a_phase_begins_after_the_epoch_before_it_was_validated(options: dict) -> None:
+    driven = Driven(**options, plan="gradual", epochs=7)
+    driven.do(Train, steps=2 * EPOCH)
+    told = [
+        "phase" if isinstance(event, MaskPlanned) else "validation"
+        for event in driven.events
+        if isinstance(event, MaskPlanned) or (isinstance(event, Validated) and not event.yardstick)
+    ]
+    assert told == ["validation", "phase", "validation", "phase"]
+    assert [event.why for event in driven.all(MaskPlanned)] == [
+        "plan gradual: layer4",
+        "plan gradual: layer3",
+    ]
+
+
+def test_a_pause_before_that_validation_does_not_lose_the_phase(
+    options: dict, tmp_path: Path
+) -> None:
+    whole = Driven(**options, plan="gradual", epochs=7)
+    whole.do(Train, steps=2 * EPOCH)
+    for number, further in enumerate((Train, Step)):
+        paused = Driven(
+            **options | {"run_dir": str(tmp_path / f"{number}")}, plan="gradual", epochs=7
+        )
+        paused.send(Train)
+        while len(paused.all(StepTaken)) < EPOCH:
+            paused.session.work()
+        if further is Train:
+            paused.do(Pause)
+            assert [event.why for event in paused.all(MaskPlanned)] == ["plan gradual: layer4"]
+            paused.do(Train, steps=2 * EPOCH)
+        else:
+            paused.send(Step)
+            while len(paused.all(StepTaken)) < 2 * EPOCH:
+                paused.session.work()
+        assert losses(paused) == losses(whole)
+        assert [s.mask for s in paused.all(StepTaken)] == [s.mask for s in whole.all(StepTaken)]
+
+
+def test_a_plan_goes_on_if_an_interruption_is_taken_back_before_a_step(
+    options: dict, tmp_path: Path
+) -> None:
+    plain = Driven(**options, plan="gradual", epochs=7, lr_schedule="cosine")
+    plain.do(Train, steps=2 * EPOCH)
+    driven = Driven(
+        **options | {"run_dir": str(tmp_path / "other")},
+        plan="gradual",
+        epochs=7,
+        lr_schedule="cosine",
+    )
+    driven.do(Train, steps=1)
+    head, full = driven.opened.wanted, driven.opened.strategies["full"]
+    driven.do(SetMask, trainable=full)
+    assert driven.last(PlanChanged).plan is None
+    driven.do(SetMask, trainable=head)
+    assert driven.last(PlanChanged).plan == driven.opened.plan
+    assert driven.last(CycleBegan).cycle == driven.opened.cycle
+    driven.do(Train, steps=2 * EPOCH)
+    assert losses(driven) == losses(plain)
+    driven.do(SetMask, trainable=full)
+    driven.do(Step)
+    driven.do(SetMask, trainable=head)
+    assert driven.last(PlanChanged).plan is None, "a step was taken without it"
+
+
+def test_rates_by_hand_stay_if_the_recipes_rates_do(options: dict) -> None:
+    driven = Driven(**options)
+    recipe = driven.opened.recipe
+    driven.do(SetRate, rows=(0,), rate=0.5)
+    driven.do(SetRecipe, recipe=msgspec.structs.replace(recipe, weight_decay=0.0))
+    assert driven.last(RecipeChanged).rates[0] == 0.5
+    driven.do(SetRecipe, recipe=msgspec.structs.replace(recipe, lr_head=0.2, lr_pretrained=0.1))
+    assert set(driven.last(RecipeChanged).rates) == {0.1, 0.2}

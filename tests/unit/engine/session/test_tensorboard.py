@@ -1,0 +1,143 @@
+"""TensorBoard files: what was written is what a reader finds."""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import masked_crc32c
+
+from engine.session.tensorboard import TensorBoard, TensorBoardMissing, require
+from tests.support.stack_messages import measured, opened, step_taken
+from tl_tui.protocol.events import RecipeChanged, Validated
+
+SESSION = opened()
+
+
+def scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """What the event files in a folder hold, by tag and step; the frames are TFRecord's."""
+    found: dict[str, dict[int, float]] = {}
+    for file in sorted(folder.iterdir()):
+        assert ".tfevents." in file.name  # what TensorBoard looks for
+        data = file.read_bytes()
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            body = data[12 : 12 + length]
+            assert struct.unpack("<I", data[8:12]) == (masked_crc32c(data[:8]),)
+            assert struct.unpack("<I", data[12 + length : 16 + length]) == (masked_crc32c(body),)
+            event = Event.FromString(body)
+            for value in event.summary.value:
+                found.setdefault(value.tag, {})[event.step] = value.simple_value
+            data = data[16 + length :]
+    return found
+
+
+def validated(step: int, *, yardstick: bool = False, start: int = 0) -> Validated:
+    return Validated(
+        start=start,
+        step=step,
+        correct=70,
+        total=80,
+        loss=0.25,
+        yardstick=yardstick,
+        per_class=() if yardstick else ((40, 40), (30, 40)),
+    )
+
+
+def test_steps_and_validations(tmp_path: Path) -> None:
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
+    one = step_taken(SESSION.stack, SESSION.wanted, step=1, lr_factor=0.5, loss=0.75)
+    board.step(one)
+    doubled = tuple(2 * rate for rate in SESSION.rates)
+    board.heard(RecipeChanged(recipe=SESSION.recipe, rates=doubled))
+    board.heard(step_taken(SESSION.stack, SESSION.wanted, step=2))
+    board.heard(validated(2))
+    board.heard(validated(2, yardstick=True))
+    board.close()
+    found = scalars(tmp_path / "tensorboard" / "start-0")
+    assert found["loss/train"][1] == 0.75
+    assert found["accuracy/train"][1] == pytest.approx(27 / 32)
+    assert found["lr/factor"] == {1: 0.5, 2: 1.0}
+    assert found["lr/fc"] == pytest.approx({1: 0.005, 2: 0.02})
+    assert found["lr/conv1"] == pytest.approx({1: 0.0005, 2: 0.002})
+    assert found["grad_norm/fc"][1] == pytest.approx(one.rows[-1].grad_norm)
+    assert "grad_norm/conv1" not in found  # it received none
+    assert found["weight_norm/conv1"][1] == 10.0
+    assert found["update_ratio/fc"][1] == pytest.approx(5e-5)
+    assert found["loss/validation"] == {2: 0.25}
+    assert found["accuracy/validation"] == found["accuracy/validation_balanced"] == {2: 0.875}
+    assert found["accuracy/yardstick"] == {2: 0.875}
+
+
+def test_unmeasured_steps_have_scalars_alone(tmp_path: Path) -> None:
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
+    step = step_taken(SESSION.stack, SESSION.wanted, step=3)
+    board.step(msgspec.structs.replace(step, rows=(), owners=()))
+    board.close()
+    found = scalars(tmp_path / "tensorboard" / "start-0")
+    assert set(found) == {"loss/train", "accuracy/train", "lr/factor"}
+
+
+def test_not_finite_stays_so(tmp_path: Path) -> None:
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
+    broken = measured("updated", math.inf, math.nan)
+    board.step(step_taken(SESSION.stack, SESSION.wanted, loss=math.nan, rows={"fc": broken}))
+    board.close()
+    found = scalars(tmp_path / "tensorboard" / "start-0")
+    assert math.isnan(found["loss/train"][1])
+    assert found["grad_norm/fc"][1] == math.inf
+    assert math.isnan(found["update_ratio/fc"][1])
+
+
+def test_every_start_has_its_own_curves(tmp_path: Path) -> None:
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
+    for start, loss in ((0, 0.9), (1, 0.8), (0, 0.7)):  # the second start was taken back
+        step = 2 if loss == 0.7 else 1
+        board.step(step_taken(SESSION.stack, SESSION.wanted, start=start, step=step, loss=loss))
+    board.close()
+    folder = tmp_path / "tensorboard"
+    assert scalars(folder / "start-0")["loss/train"] == pytest.approx({1: 0.9, 2: 0.7})
+    assert scalars(folder / "start-1")["loss/train"] == pytest.approx({1: 0.8})
+
+
+def test_a_validation_is_on_the_disk_at_once(tmp_path: Path) -> None:
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
+    board.validated(validated(7))
+    assert scalars(tmp_path / "tensorboard" / "start-0")["loss/validation"] == {7: 0.25}
+    board.close()
+
+
+def test_a_folder_that_cannot_be_written_ends_the_files_and_not_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tensorboard").write_text("a file in its place")
+    board = TensorBoard(opened(run_dir=str(tmp_path)))
+    board.step(step_taken(SESSION.stack, SESSION.wanted))
+    board.step(step_taken(SESSION.stack, SESSION.wanted))
+    board.validated(validated(1))
+    board.close()
+    assert "cannot be written" in board.failure
+    assert capsys.readouterr().out.count("TensorBoard files end here") == 1
+
+
+def test_without_the_package_it_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)  # as if it were not there
+    with pytest.raises(TensorBoardMissing, match="pip install tensorboardX, or leave"):
+        require()
+
+
+def test_a_package_that_does_not_load_is_told_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboardX"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "tensorboardX").mkdir()
+    (tmp_path / "tensorboardX" / "__init__.py").write_text("raise TypeError('protobuf is old')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(TensorBoardMissing, match=r"does not load \(protobuf is old\)"):
+        TensorBoard(opened(run_dir=str(tmp_path)))

@@ -1,0 +1,64 @@
+"""How steps are executed: what can be asked for. CUDA graphs themselves are in `test_gpu.py`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.driven_session import Driven, draw_images
+from tl_tui.protocol.commands import Step, Train
+from tl_tui.protocol.events import OpenFailed, StepTaken
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict:
+    return {
+        "data": str(draw_images(tmp_path / "images")),
+        "weights": "none",
+        "device": "cpu",
+        "image_size": 64,
+        "batch_size": 8,
+    }
+
+
+def losses(driven: Driven) -> list[float]:
+    return [step.loss for step in driven.all(StepTaken)]
+
+
+def test_cuda_graphs_need_a_cuda_device(options: dict, tmp_path: Path) -> None:
+    driven = Driven(**options, execution="captured", run_dir=str(tmp_path / "run"))
+    sentence = driven.last(OpenFailed).sentence
+    assert "--execution captured" in sentence and "cpu" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("execution", ["auto", "eager"])
+def test_a_cpu_launches_every_kernel(execution: str, options: dict, tmp_path: Path) -> None:
+    driven = Driven(**options, execution=execution, run_dir=str(tmp_path / "run"))
+    driven.do(Train, steps=3)
+    assert not any(step.captured for step in driven.all(StepTaken))
+    driven.session.close()
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["execution"] == "eager"
+
+
+def test_channels_last_is_the_same_training(options: dict, tmp_path: Path) -> None:
+    options |= {"lr": 1e-5, "lr_pretrained": 1e-5}  # with random weights rounding grows quickly
+    runs = {}
+    for layout in ("contiguous", "channels-last"):
+        place = str(tmp_path / layout)
+        driven = Driven(**options, memory_format=layout, strategy="full", run_dir=place)
+        driven.do(Step)
+        driven.do(Train, steps=4)
+        runs[layout] = driven
+        driven.session.close()
+    assert losses(runs["channels-last"]) == pytest.approx(losses(runs["contiguous"]), rel=1e-3)
+    # It goes on in the format that it was trained in.
+    again = Driven.resumed(tmp_path / "channels-last")
+    again.do(Step)
+    assert again.session.run is not None
+    weight = again.session.run.trainer.model.get_parameter("layer1.0.conv1.weight")
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+    assert again.last(StepTaken).step == 5

@@ -1,0 +1,425 @@
+"""The feature cache: cached equals uncached, whatever is toggled, trained or put back between."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import msgspec
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from torch import Tensor, nn
+from torchvision.transforms._presets import ImageClassification
+
+from engine.data import Decoder, Sample, TrainBatches
+from engine.model.layer_stack import Stack
+from engine.training.feature_cache import FeatureCache, cut_of
+from engine.training.trainer import Trainer
+from tests.support.driven_session import Driven, draw_images
+from tl_tui.protocol.commands import (
+    RestoreLayer,
+    SetMask,
+    SetRecipe,
+    StartOver,
+    Step,
+    Train,
+    UndoStartOver,
+)
+from tl_tui.protocol.config import Recipe
+from tl_tui.protocol.events import FeaturesCached, StepTaken, Validated
+
+thorough = pytest.mark.thorough
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(lr_head=0.05, lr_pretrained=0.02, weight_decay=1e-4, optimizer="sgd")
+
+
+class Small(nn.Module):
+    """A residual net with BatchNorm and dropout, quick enough to be trained thousands of times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 6, 3, 2, 1, bias=False), nn.BatchNorm2d(6)
+        self.layer1 = nn.Sequential(Block(6), Block(6))
+        self.layer2 = nn.Sequential(nn.Conv2d(6, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(True))
+        self.dropout = nn.Dropout(0.3)
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer2(self.layer1(torch.relu(self.bn1(self.conv1(x)))))
+        return self.fc(self.dropout(x.mean((2, 3))))
+
+
+class Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(width, width, 3, 1, 1), nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn(self.conv(x))
+        out += x
+        return self.relu(out)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sample, ...]:
+    folder = draw_images(tmp_path_factory.mktemp("images"), train=7, val=0, size=24)
+    paths = sorted(folder.glob("train/*/*.png"))
+    return tuple(Sample(str(path), int(path.parent.name == "light")) for path in paths)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder(ImageClassification(crop_size=24, resize_size=24), threads=1)
+    yield decoder
+    decoder.close()
+
+
+def trainer(samples: tuple[Sample, ...], decoder: Decoder, **cache: Any) -> Trainer:
+    torch.manual_seed(3)
+    stack = Stack(Small(), torch.zeros(1, 3, 24, 24))
+    given = {"memory": lambda: 1 << 30, "folder": Path("nowhere"), "image_size": 24} | cache
+    features = FeatureCache(stack, decoder, CPU, images=len(samples), **given)
+    return Trainer(stack, TrainBatches(samples, 4, 0, decoder), CPU, RECIPE, features)
+
+
+def open_below(folder: Path) -> list[Path]:
+    """Files of this process that were below a folder and have no name any more."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if os.readlink(link).startswith(f"{folder}/"):
+                found.append(link)
+    return found
+
+
+def cut_off(file: Path) -> None:
+    with file.open("r+b") as opened:
+        opened.truncate(0)
+
+
+OWNERS = 9
+NORMS = (1, 3, 5, 7)
+masks = st.one_of(
+    # Mostly what leaves a prefix: only there the cache has anything to get wrong.
+    st.sampled_from([8, 8, 8, 6, 6, 4, 2, 0]).map(lambda lowest: frozenset(range(lowest, OWNERS))),
+    st.frozensets(st.integers(0, OWNERS - 1)),
+)
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("train"), masks, st.integers(2, 6)),
+        st.tuples(st.just("train"), masks, st.integers(2, 6)),
+        st.tuples(st.just("eager"), masks, st.just(1)),
+        st.tuples(st.just("write"), st.integers(0, OWNERS - 1), st.just(0)),
+        st.tuples(st.just("drift"), st.sampled_from(NORMS), st.just(0)),
+        st.tuples(st.just("back"), st.just(0), st.just(0)),
+        st.tuples(st.just("evaluate"), st.just(0), st.just(0)),
+    ),
+    max_size=8,
+)
+rooms = st.sampled_from([1 << 30, 4000, 0])
+"""All in memory; a part of it in a file; nothing but the file."""
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(sequence=actions, room=rooms)
+def test_cached_is_uncached(
+    samples: tuple[Sample, ...],
+    decoder: Decoder,
+    tmp_path: Path,
+    sequence: list[tuple],
+    room: int,
+) -> None:
+    """Losses, weights and answers of any sequence of masks, steps, resets and evaluations.
+
+    Every sequence begins and ends with an epoch of the head alone, so that whatever it did to the
+    layers below, something was kept before and is asked for after.
+    """
+    epoch_of_the_head = ("train", frozenset({OWNERS - 1}), 4)
+    sequence = [epoch_of_the_head, *sequence, epoch_of_the_head, ("evaluate", 0, 0)]
+    plain = trainer(samples, decoder)
+    cached = trainer(samples, decoder, memory=lambda: room, folder=tmp_path / "features")
+    assert len(plain.stack.owners) == OWNERS
+    started = plain.snapshot(), cached.snapshot()
+    drifting: dict[int, Any] = {}
+    for action, what, steps in sequence:
+        if action in ("train", "eager"):
+            for _ in range(steps):
+                torch.manual_seed(7)  # dropout above the cut draws the same for both
+                one = plain.step(what, drifting, measured=True)
+                torch.manual_seed(7)
+                two = cached.step(what, drifting, measured=True, cached=action == "train")
+                assert two.loss == pytest.approx(one.loss, rel=1e-4, abs=1e-6)
+                assert one.batch.samples == two.batch.samples
+                assert one.measurement and two.measurement
+                for row, other in zip(one.measurement.rows, two.measurement.rows, strict=True):
+                    assert row.reach == other.reach
+                    seen, kept = row.grad_norm, other.grad_norm
+                    assert (seen is None) == (kept is None)
+                    assert (seen or 0.0) == pytest.approx(kept or 0.0, rel=1e-3, abs=1e-5)
+        elif action == "write":  # another program's hand, or a layer that is put back
+            for each in (plain, cached):
+                with torch.no_grad():
+                    for parameter in each.stack.owners[what].parameters:
+                        parameter.mul_(0.9)
+        elif action == "drift":
+            assert plain.stack.owners[what].keeps_statistics
+            drifting = {} if what in drifting else {what: "train"}
+        elif action == "back":
+            plain.restore(started[0])
+            cached.restore(started[1])
+        else:
+            for images, kept in zip(
+                plain.held_out(samples, 5), cached.held_out(samples, 5), strict=True
+            ):
+                answers, others = plain.evaluate(images), cached.evaluate(kept)
+                assert answers.loss == pytest.approx(others.loss, rel=1e-4, abs=1e-6)
+    for name, tensor in plain.model.state_dict().items():
+        torch.testing.assert_close(
+            tensor, cached.model.state_dict()[name], rtol=1e-3, atol=1e-5, msg=name
+        )
+    assert cached.features is not None
+    cached.features.close()
+    assert not list(tmp_path.glob("features/*"))
+
+
+def test_each_image_runs_through_the_prefix_once(
+    samples: tuple[Sample, ...], decoder: Decoder
+) -> None:
+    one = trainer(samples, decoder)
+    features = one.features
+    assert features is not None
+    runs = 0
+
+    def count(*_: object) -> None:
+        nonlocal runs
+        runs += 1
+
+    one.model.conv1.register_forward_hook(count)
+    head = frozenset({OWNERS - 1})
+    for _ in range(4):  # an epoch of 14 images has four batches
+        one.step(head, {}, measured=False, cached=True)
+    assert runs == 4 and (features.hits, features.misses) == (0, 14)
+    for _ in range(8):
+        result = one.step(head, {}, measured=False, cached=True)
+        assert result.cached_rows == 4
+    assert runs == 4 and (features.hits, features.misses) == (28, 14)
+    above_layer1 = frozenset(range(OWNERS - 3, OWNERS))
+    for _ in range(4):  # lower: the images are run again, as far as layer1
+        one.step(above_layer1, {}, measured=False, cached=True)
+    assert runs == 8
+    for _ in range(4):  # and the head's activations are made from what layer2 has become
+        one.step(head, {}, measured=False, cached=True)
+    assert runs == 8
+
+
+def test_toggling_there_and_back_finds_it_again(
+    samples: tuple[Sample, ...], decoder: Decoder
+) -> None:
+    one = trainer(samples, decoder)
+    features = one.features
+    assert features is not None
+    head, more = frozenset({OWNERS - 1}), frozenset({OWNERS - 2, OWNERS - 1})
+    start = one.snapshot()
+    for _ in range(4):
+        one.step(head, {}, measured=False, cached=True)
+    one.restore(start)  # a start over does not touch what was frozen
+    assert features.misses == 14
+    one.step(head, {}, measured=False, cached=True)
+    one.apply(more, {})
+    one.step(head, {}, measured=False)  # `t` is eager, and changes nothing below the head
+    one.step(head, {}, measured=False, cached=True)
+    assert features.misses == 14
+
+
+@pytest.mark.parametrize(
+    ("arch", "strategy"),
+    [
+        ("resnet18", "feature-extraction"),
+        pytest.param("resnet18", "last-stage", marks=thorough),
+        pytest.param("resnet18", "last-two-stages", marks=thorough),
+        pytest.param("mobilenet_v3_small", "feature-extraction", marks=thorough),
+        ("mobilenet_v3_small", "last-stage"),  # with dropout above the cut
+        pytest.param("densenet121", "feature-extraction", marks=thorough),
+    ],
+)
+def test_a_run_from_the_cut_is_the_run(tmp_path: Path, arch: str, strategy: str) -> None:
+    """Losses and validations of torchvision's models, with toggles, resets and starts over."""
+    folder = draw_images(tmp_path / "images")
+    told = []
+    for choice in ("off", "on"):
+        driven = Driven(
+            data=str(folder),
+            weights="none",
+            arch=arch,
+            strategy=strategy,
+            image_size=64,
+            batch_size=8,
+            feature_cache=choice,
+            run_dir=str(tmp_path / choice),
+        )
+        torch.manual_seed(7)
+        driven.do(Train, steps=4)
+        wanted = driven.opened.strategies[strategy]
+        driven.do(Step)
+        driven.do(RestoreLayer, owners=(0,))
+        driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
+        driven.do(Train, steps=8)
+        driven.do(SetMask, trainable=wanted)
+        driven.do(StartOver)
+        driven.do(UndoStartOver)
+        driven.do(Train, steps=15)
+        told.append(driven)
+        driven.session.close()
+    off, on = told
+    assert on.last(FeaturesCached).rows > 0 and on.last(FeaturesCached).hits > 0
+    assert on.last(StepTaken).cached_rows == on.last(FeaturesCached).rows
+    assert off.last(StepTaken).cached_rows == 0
+    for one, two in zip(off.all(StepTaken), on.all(StepTaken), strict=True):
+        assert one.loss == pytest.approx(two.loss, rel=1e-4)
+    for seen, kept in zip(off.all(Validated), on.all(Validated), strict=True):
+        assert seen.loss == pytest.approx(kept.loss, rel=1e-4) and seen.correct == kept.correct
+
+
+def test_it_says_why_it_stays_off(tmp_path: Path) -> None:
+    folder = draw_images(tmp_path / "images")
+    driven = Driven(
+        data=str(folder),
+        weights="none",
+        image_size=64,
+        batch_size=8,
+        strategy="full",
+        run_dir=str(tmp_path / "run"),
+    )
+
+    def after(count: int) -> FeaturesCached:
+        driven.do(Train, steps=count)
+        return driven.last(FeaturesCached)
+
+    assert after(1).why == "nothing below is frozen"
+    owners, stack = driven.opened.stack.owners, driven.opened.stack
+    above = stack.rows[1].first_owner
+    driven.do(SetMask, trainable=tuple(range(above, len(owners))))
+    assert "it would not pay: 16,384 numbers for an image of 12,288" in after(2).why
+    driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
+    told = after(3)
+    assert (told.why, told.rows, told.cut) == ("", 9, "flatten")
+    recipe = driven.opened.recipe
+    driven.do(SetRecipe, recipe=msgspec.structs.replace(recipe, augmentation="light"))
+    assert after(4).why == "augmentation light makes every image anew"
+    assert driven.last(StepTaken).cached_rows == 0
+
+
+def test_a_lost_file_is_made_again(
+    samples: tuple[Sample, ...], decoder: Decoder, tmp_path: Path
+) -> None:
+    one = trainer(samples, decoder, memory=lambda: 0, folder=tmp_path)
+    features = one.features
+    assert features is not None
+    head = frozenset({OWNERS - 1})
+    for _ in range(4):
+        one.step(head, {}, measured=False, cached=True)
+    assert not list(tmp_path.iterdir()), "nothing is left if the process is killed"
+    (file,) = open_below(tmp_path)
+    assert file.stat().st_size == 14 * 8 * 4
+    cut_off(file)
+    plain = trainer(samples, decoder)
+    for _ in range(4):
+        plain.step(head, {}, measured=False)
+    for _ in range(4):
+        again = one.step(head, {}, measured=False, cached=True)
+        assert again.loss == pytest.approx(plain.step(head, {}, measured=False).loss, rel=1e-5)
+    cut = cut_of(one.stack, head)
+    assert cut is not None and "could not be read any more" in features.failure_at(cut)
+
+
+def test_a_lost_file_below_is_no_start_for_another_cut(
+    samples: tuple[Sample, ...], decoder: Decoder, tmp_path: Path
+) -> None:
+    one = trainer(samples, decoder, memory=lambda: 0, folder=tmp_path)
+    plain = trainer(samples, decoder)
+    above_layer1, head = frozenset(range(OWNERS - 3, OWNERS)), frozenset({OWNERS - 1})
+    lost = 0
+    for mask in (above_layer1, head):
+        for _ in range(4):
+            torch.manual_seed(7)
+            expected = plain.step(mask, {}, measured=False).loss
+            torch.manual_seed(7)
+            loss = one.step(mask, {}, measured=False, cached=True).loss
+            assert loss == pytest.approx(expected, rel=1e-4)
+        for file in open_below(tmp_path):
+            cut_off(file)
+            lost += 1
+    assert lost
+
+
+def test_a_row_that_a_cut_divides_is_executed() -> None:
+    stack = Stack(Small(), torch.zeros(1, 3, 24, 24))
+    reading = Decoder(ImageClassification(crop_size=24, resize_size=24), threads=1)
+    features = FeatureCache(
+        stack, reading, CPU, images=1, image_size=24, memory=lambda: 0, folder=Path("nowhere")
+    )
+    below = {cut.name: features.rows_below(cut) for cut in stack.cuts}
+    assert below["conv1"] == 0, "its BatchNorm, of the same row, is above"
+    assert below["bn1"] == 1
+    reading.close()
+
+
+def test_no_room_is_said_and_the_run_goes_on(
+    samples: tuple[Sample, ...], decoder: Decoder, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    one = trainer(samples, decoder, memory=lambda: 5 * 32, folder=tmp_path / "taken")
+    features = one.features
+    assert features is not None
+    head = frozenset({OWNERS - 1})
+    for _ in range(8):
+        assert one.step(head, {}, measured=False, cached=True).loss > 0
+    cut = cut_of(one.stack, head)
+    assert cut is not None and features.images_at(cut) == 5
+    assert "taken" in features.failure_at(cut)
+    assert features.hits > 0
+
+
+def test_cached_batches_pass_over_what_cannot_be_read_as_others_do(
+    samples: tuple[Sample, ...], decoder: Decoder
+) -> None:
+    """A batch of nothing would have a loss of nothing, NaN, and make every weight so."""
+    order = TrainBatches(samples, 4, 0, decoder).samples_at(0)
+    gone = {sample.path for sample in order[:-1]}
+    broken = tuple(s._replace(path="nowhere") if s.path in gone else s for s in samples)
+    plain, cached = trainer(broken, decoder), trainer(broken, decoder)
+    head = frozenset({OWNERS - 1})
+    for _ in range(8):  # a batch is passed over in the first epoch
+        one = plain.step(head, {}, measured=False)
+        two = cached.step(head, {}, measured=False, cached=True)
+        assert one.batch.samples == two.batch.samples and len(one.batch.samples) > 1
+        assert one.batch.skipped == two.batch.skipped and one.batch.epoch == two.batch.epoch
+        assert plain.batches.position == cached.batches.position > 1
+        assert one.loss == pytest.approx(two.loss, rel=1e-5)
+
+
+def test_half_precision_is_a_choice_and_close(
+    samples: tuple[Sample, ...], decoder: Decoder, tmp_path: Path
+) -> None:
+    plain = trainer(samples, decoder)
+    half = trainer(samples, decoder, half=True, folder=tmp_path)
+    head = frozenset({OWNERS - 1})
+    losses = []
+    for _ in range(8):
+        one = plain.step(head, {}, measured=False).loss
+        two = half.step(head, {}, measured=False, cached=True).loss
+        assert two == pytest.approx(one, rel=0.01)
+        losses.append((one, two))
+    assert any(one != two for one, two in losses)
+    cut = cut_of(half.stack, head)
+    assert cut is not None and half.features is not None
+    assert half.features.bytes_at(cut) == (14 * 8 * 2, 0)

@@ -1,0 +1,183 @@
+"""Run files: what is written is read again, and what cannot be read is told in one sentence."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tl_tui.protocol.config import (
+    Augmentation,
+    Execution,
+    FeatureCaching,
+    MemoryFormat,
+    Optimizer,
+    PlanName,
+    Precision,
+    RunConfig,
+    Schedule,
+)
+from tl_tui.settings.config_file import CHOICES, RunFileProblem, read, write
+
+texts = st.text(min_size=1).filter(lambda text: "/" not in text and "." not in text)
+"""What is no path."""
+paths = st.lists(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1).filter(
+        lambda part: part not in (".", "..")
+    ),
+    min_size=1,
+    max_size=3,
+).map("/".join)
+whole = st.integers(0, 2**63 - 1)
+numbers = st.floats()
+kinds: dict[str, st.SearchStrategy[Any]] = {
+    "data": paths | paths.map(lambda path: f"/{path}"),
+    "labels": paths,
+    "run_dir": paths | paths.map(lambda path: f"../{path}"),
+    "weights": texts | paths.map(lambda path: f"{path}.pth"),
+    "arch": texts,
+    "strategy": texts,
+    "device": texts,
+    "trainable": st.lists(texts).map(tuple),
+    "plan": st.sampled_from(get_args(PlanName)),
+    "optimizer": st.sampled_from(get_args(Optimizer)),
+    "lr_schedule": st.sampled_from(get_args(Schedule)),
+    "augmentation": st.sampled_from(get_args(Augmentation)),
+    "precision": st.sampled_from(get_args(Precision)),
+    **dict.fromkeys(("balance", "tensorboard", "deterministic"), st.booleans()),
+    **dict.fromkeys(("plan_epochs", "batch_size", "image_size", "epochs", "steps", "folds"), whole),
+    **dict.fromkeys(("seed", "probe_every", "checkpoint_every"), whole),
+    "execution": st.sampled_from(get_args(Execution)),
+    "memory_format": st.sampled_from(get_args(MemoryFormat)),
+    "feature_cache": st.sampled_from(get_args(FeatureCaching)),
+    **dict.fromkeys(("feature_cache_gib", "checkpoint_seconds"), numbers),
+    **dict.fromkeys(
+        ("lr", "lr_pretrained", "lr_decay", "momentum", "weight_decay", "warmup"), numbers
+    ),
+}
+configs = st.fixed_dictionaries({}, optional=kinds).map(lambda fields: RunConfig(**fields))
+
+
+def located(config: RunConfig) -> dict[str, Any]:
+    """A configuration with its paths made absolute, as plain fields that can be compared."""
+    fields = {field: getattr(config, field) for field in CHOICES}
+    for field in ("data", "labels", "run_dir", "weights"):
+        value = fields[field]
+        if value and (field != "weights" or value.endswith(".pth")):
+            fields[field] = str(Path(value).absolute())
+    return fields
+
+
+def test_every_choice_is_covered() -> None:
+    assert set(kinds) == set(CHOICES) == set(RunConfig.__struct_fields__) - {"describe_only"}
+
+
+@given(configs)
+@example(RunConfig(data="~/images", arch='quote " and \\ and \x7f', lr=float("nan")))
+def test_what_is_written_is_read_again(config: RunConfig) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write(config, Path(folder, "run.toml"))
+        again = RunConfig(**read(Path(folder, "run.toml")))
+    assert repr(located(again)) == repr(located(config))  # repr, for NaN is no NaN
+
+
+def test_paths_are_relative_to_the_files_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "job").mkdir()
+    monkeypatch.chdir(tmp_path)
+    file = Path("job", "run.toml")
+    config = RunConfig(data="job/flowers", labels="elsewhere.csv", weights="job/mine.pth")
+    write(config, file)
+    text = file.read_text()
+    assert 'data = "flowers"' in text and 'weights = "mine.pth"' in text
+    assert f'labels = "{tmp_path}/elsewhere.csv"' in text
+    monkeypatch.chdir("/")
+    found = read(tmp_path / file)
+    assert found == {
+        "data": str(tmp_path / "job" / "flowers"),
+        "labels": str(tmp_path / "elsewhere.csv"),
+        "weights": str(tmp_path / "job" / "mine.pth"),
+    }
+
+
+def test_a_home_folder_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    (tmp_path / "run.toml").write_text('data = "~/flowers"\nrun-dir = "../~/x"')
+    found = read(tmp_path / "run.toml")
+    assert found["data"] == "/home/me/flowers"
+    assert found["run_dir"] == f"{tmp_path}/../~/x"
+
+
+def test_weights_by_name_are_no_path(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('weights = "IMAGENET1K_V1"')
+    assert read(tmp_path / "run.toml") == {"weights": "IMAGENET1K_V1"}
+
+
+def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("lr = 1\n")
+    found = read(tmp_path / "run.toml")["lr"]
+    assert (found, type(found)) == (1.0, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("epoch = 3", "there is no key 'epoch'; did you mean epochs?"),
+        ("batch_size = 3", "did you mean batch-size?"),
+        ("LR = 3", "did you mean lr?"),
+        ("describe-only = true", "there is no key 'describe-only'"),
+        ("[train]\nepochs = 3", "it has the table [train]; write the keys without tables"),
+        ("zzz = 1", "the keys are those of data, labels, arch"),
+        ('epochs = "ten"', "epochs = 'ten': it must be a whole number."),
+        ("epochs = 3.5", "epochs = 3.5: it must be a whole number."),
+        ("epochs = true", "epochs = true: it must be a whole number."),
+        ('lr = "high"', "lr = 'high': it must be a number."),
+        ("balance = 1", "balance = 1: it must be true or false."),
+        ("data = 1", "data = 1: it must be text in quotes."),
+        ("weights = 1", "weights = 1: it must be text in quotes."),
+        ('trainable = "fc"', 'it must be a list of names, such as ["layer2", "fc"].'),
+        ("trainable = [1]", "it must be a list of names"),
+        ("arch = 2020-01-01", "it must be text in quotes."),
+        ('optimizer = "adam"', "one of sgd, adamw; did you mean adamw?"),
+        ('lr-schedule = "cosin"', "one of constant, cosine, one-cycle; did you mean cosine?"),
+        ('plan = "zzz"', "one of lp-ft, gradual; choose one."),
+        ("lr 0.1", "it is not TOML:"),
+        ("lr = 1\nlr = 2", "it is not TOML:"),
+        ("data = " + "[" * 5000, "it is not TOML:"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_is_wrong_is_one_sentence(text: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(text)
+    with pytest.raises(RunFileProblem) as refusal:
+        read(file)
+    sentence = str(refusal.value)
+    assert sentence.startswith(f"{file}: ") and told in sentence and "\n" not in sentence
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "latin.toml").write_bytes('data = "Blüte"'.encode("latin-1"))
+    for file, told in (
+        (tmp_path / "nowhere.toml", "No such file"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "latin.toml", "not UTF-8"),
+    ):
+        with pytest.raises(RunFileProblem, match=told):
+            read(file)
+
+
+def test_files_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(RunFileProblem, match="cannot be written"):
+        write(RunConfig(), tmp_path / "no folder" / "run.toml")
+    file = tmp_path / "run.toml"
+    write(RunConfig(seed=1), file)
+    with pytest.raises(RunFileProblem, match="not UTF-8"):
+        write(RunConfig(data=os.fsdecode(b"bl\xfcte")), file)
+    assert read(file) == {"seed": 1}  # what was there is still there

@@ -1,0 +1,61 @@
+"""The predicted reach follows the graph's edges and nothing else."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tl_tui.common.gradient_reach import combine, predict_owners
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[list[list[int]], set[int]]:
+    """A graph in execution order, and a mask."""
+    count = draw(st.integers(1, 12))
+    parents = [
+        sorted(draw(st.sets(st.integers(0, owner - 1)))) if owner else [] for owner in range(count)
+    ]
+    return parents, draw(st.sets(st.integers(0, count - 1)))
+
+
+def ancestors(parents: list[list[int]], owner: int) -> set[int]:
+    found: set[int] = set()
+    waiting = [owner]
+    while waiting:
+        for parent in parents[waiting.pop()]:
+            if parent not in found:
+                found.add(parent)
+                waiting.append(parent)
+    return found
+
+
+@given(graphs())
+def test_backward_visits_what_has_a_trainable_ancestor(
+    graph: tuple[list[list[int]], set[int]],
+) -> None:
+    parents, trainable = graph
+    for owner, reach in enumerate(predict_owners(parents, trainable)):
+        if owner in trainable:
+            assert reach == "updated"
+        elif ancestors(parents, owner) & trainable:
+            assert reach == "passed"
+        else:
+            assert reach == "unreached"
+
+
+def test_a_branch_beside_the_trainable_one_is_not_reached() -> None:
+    """A downsampling block: input, conv1, conv2, the shortcut, the sum's successor."""
+    parents = [[], [0], [1], [0], [2, 3]]
+    assert predict_owners(parents, {1}) == [
+        "unreached",
+        "updated",
+        "passed",
+        "unreached",  # executed after conv1, and yet
+        "passed",
+    ]
+
+
+def test_a_row_has_the_strongest_reach_of_its_owners() -> None:
+    assert combine(["passed", "updated", "unreached"]) == "updated"
+    assert combine(["unreached", "passed"]) == "passed"
+    assert combine([]) == "unreached"

@@ -1,0 +1,46 @@
+"""The console script `tl-tui`.
+
+A user's working directory or PYTHONPATH often holds an `engine.py` of its own. So this script loads
+the project's packages by their path before anything else can take their names. It leaves the import
+path as it is.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _claim(*names: str) -> None:
+    """Put this project's own packages into `sys.modules`."""
+    for name in names:
+        folder = os.path.join(_ROOT, name)
+        spec = importlib.util.spec_from_file_location(
+            name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+        )
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+
+
+def main() -> None:
+    """Run the command line; `tl-tui engine ...` is the engine's process, started by the client."""
+    if "tl_tui" not in sys.modules:
+        _claim("tl_tui")
+    if sys.argv[1:2] == ["engine"]:
+        _claim("engine", "demo_data")
+        from engine.__main__ import main as engine_main
+
+        sys.exit(engine_main(sys.argv[2:]))
+    _claim("tui")
+    from tui.cli.main import main as command_line
+
+    sys.exit(command_line(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

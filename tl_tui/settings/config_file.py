@@ -1,0 +1,185 @@
+"""Run files: a run's choices as TOML, its keys the names of the options without the dashes before.
+
+Paths in a run file (`data`, `labels`, `run-dir`, and `weights` if it is a file) are relative to
+the folder that the file is in, read and written alike: a file beside its images can be moved with
+them, and means the same wherever tl-tui is started. What is not said is left to the defaults.
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tl_tui.common.errors import Problem
+from tl_tui.protocol.config import RunConfig
+
+CHOICES = tuple(name for name in RunConfig.__struct_fields__ if name != "describe_only")
+"""The fields of `RunConfig` that a person chooses; each is an option and a key."""
+
+_PATHS = ("data", "labels", "run_dir")
+_WEIGHTS_FILES = (".pth", ".pt", ".safetensors", ".bin")
+_HEADER = "# tl-tui train --config FILE; paths are relative to this file's folder.\n"
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text in quotes",
+    bool: "true or false",
+    tuple: 'a list of names, such as ["layer2", "fc"]',
+}
+
+
+class RunFileProblem(Problem):
+    """A run file cannot be read or written; the text names it, what is wrong, and what to do."""
+
+
+def key_of(field: str) -> str:
+    """The key, and the option without its dashes, of a field of `RunConfig`."""
+    return field.replace("_", "-")
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The choices in a run file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Fields of `RunConfig` by name, only those that the file has; their types are right, paths
+        are absolute. Ranges are not looked at.
+
+    Raises:
+        RunFileProblem: it cannot be read, is not TOML, or has an unknown key or a wrong type.
+    """
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            found = tomllib.load(file)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunFileProblem(f"{path}: it cannot be read ({reason}); name a TOML file.") from error
+    except UnicodeDecodeError as error:
+        raise RunFileProblem(f"{path}: it is not UTF-8, and so not TOML.") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RunFileProblem(f"{path}: it is not TOML: {error}.") from error
+    folder = Path(path).absolute().parent
+    types = typing.get_type_hints(RunConfig)
+    fields: dict[str, Any] = {}
+    for key, value in found.items():
+        field = _field_of(path, key, value)
+        fields[field] = _converted(path, key, value, types[field])
+        if _is_path(field, fields[field]):
+            fields[field] = _from_folder(folder, fields[field])
+    return fields
+
+
+def write(config: RunConfig, path: str | Path) -> None:
+    """Write the choices that differ from the defaults; a file that is there is replaced.
+
+    `RunConfig(**read(path))` is `config` again, its paths made absolute.
+
+    Raises:
+        RunFileProblem: it cannot be written.
+    """
+    import tomli_w
+
+    folder = Path(path).absolute().parent
+    standard = RunConfig()
+    choices: dict[str, Any] = {}
+    for field in CHOICES:
+        value = getattr(config, field)
+        if value == getattr(standard, field):
+            continue
+        choices[key_of(field)] = _to_folder(folder, value) if _is_path(field, value) else value
+    try:
+        Path(path).write_bytes((_HEADER + tomli_w.dumps(choices)).encode())
+    except UnicodeEncodeError as error:
+        raise RunFileProblem(
+            f"{path}: a name in it is not UTF-8, which TOML cannot hold; rename that file."
+        ) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunFileProblem(
+            f"{path}: it cannot be written ({reason}); name another file."
+        ) from error
+
+
+def _field_of(path: str | Path, key: str, value: Any) -> str:
+    keys = [key_of(field) for field in CHOICES]
+    if key in keys:
+        return key.replace("-", "_")
+    if isinstance(value, dict):
+        raise RunFileProblem(f"{path}: it has the table [{key}]; write the keys without tables.")
+    near = difflib.get_close_matches(key.replace("_", "-").lower(), keys, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"the keys are those of {', '.join(keys)}."
+    raise RunFileProblem(f"{path}: there is no key {key!r}; {hint}")
+
+
+def _converted(path: str | Path, key: str, value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        wrong = f"{path}: {key} = {_shown(value)}: it must be"
+        names = _names_in(kind)
+        if not names:
+            raise RunFileProblem(f"{wrong} {_words(kind)}.") from error
+        near = difflib.get_close_matches(str(value), names, n=1)
+        hint = f"did you mean {near[0]}?" if near else "choose one."
+        raise RunFileProblem(f"{wrong} one of {', '.join(names)}; {hint}") from error
+
+
+def _shown(value: Any) -> str:
+    """A value much as the file has it, and not too long for a sentence."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _members(kind: Any) -> list[Any]:
+    """What a type may be, `None` aside."""
+    return [part for part in typing.get_args(kind) or (kind,) if part is not type(None)]
+
+
+def _names_in(kind: Any) -> list[str]:
+    """The names of a `Literal`, also within a union; else none."""
+    if typing.get_origin(kind) is typing.Literal:
+        return list(typing.get_args(kind))
+    return [
+        name
+        for part in _members(kind)
+        if typing.get_origin(part) is typing.Literal
+        for name in typing.get_args(part)
+    ]
+
+
+def _words(kind: Any) -> str:
+    part = kind if kind in _WORDS else _members(kind)[0]
+    return _WORDS[typing.get_origin(part) or part]
+
+
+def _is_path(field: str, value: Any) -> bool:
+    """Weights are a file if they have a folder or a weights file's ending; else a name."""
+    if field == "weights":
+        return "/" in value or Path(value).suffix in _WEIGHTS_FILES
+    return field in _PATHS and value is not None
+
+
+def _from_folder(folder: Path, value: str) -> str:
+    path = Path(value)
+    if path.parts[:1] == ("~",):
+        path = path.expanduser()
+    return str(folder / path)
+
+
+def _to_folder(folder: Path, value: str) -> str:
+    """Relative to the file's folder if it lies within; else absolute."""
+    path = Path(value).absolute()
+    if ".." in path.parts or not path.is_relative_to(folder):
+        return str(path)
+    inside = path.relative_to(folder)
+    return str(path if inside.parts[:1] == ("~",) else inside)

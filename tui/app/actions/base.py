@@ -1,0 +1,105 @@
+"""What every group of the app's actions stands on: state, engine, screen, and words to the user.
+
+The actions themselves are grouped by what they are about, each group a class on this one:
+`choice_actions` (what trains), `training_actions` (how it trains), `finding_actions` (what comes
+of it). `app.WorkbenchApp` puts them together and binds the keys.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from textual.app import App
+
+from tl_tui.connect.engine_link import EngineLink
+from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.events import AnyEvent
+from tui.app.engine_session import Dialogue
+from tui.app.messages import Notices
+from tui.drawing.theme import ASCII, PALETTES, UNICODE, Glyphs, Palette
+from tui.drawing.throttle import Pace
+from tui.screens.main import MainScreen
+from tui.state.cursor import Target
+from tui.state.run_state import RunState
+
+FRAME = 1 / 30
+"""Seconds between two repaints for events, at least."""
+
+
+class Terminal(Protocol):
+    """What the app has to know of the terminal."""
+
+    @property
+    def monochrome(self) -> bool: ...
+
+    @property
+    def unicode(self) -> bool: ...
+
+
+class Workbench(App[None]):
+    """The state, and the ways to the engine and to the user. It knows no keys.
+
+    For a group of actions: `run_state` is what is known, `dialogue.send` tells the engine,
+    `notices.answer` says at once what a key did and `notices.tell` when its turn comes, `look` is
+    for screens that are pushed, `need_engine` and `need_stack` say themselves what is missing, and
+    `repaint` shows a wish in the same frame. Events have changed `run_state` when `heard` is told.
+    """
+
+    terminal: Terminal
+
+    def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
+        """
+        Args:
+            link: The engine; already being started, so that the first frame waits for nothing.
+            config: What to open.
+            unicode: The terminal has more characters than ASCII.
+        """
+        super().__init__()
+        self.link, self.config = link, config
+        self.run_state = RunState()
+        self.dialogue = Dialogue(link, config, self.run_state, self.heard)
+        self.glyphs: Glyphs = UNICODE if unicode else ASCII
+        self.main = MainScreen()
+        self.notices = Notices(self, self.main.say)
+        self._paint = Pace(self, FRAME, self._show)
+
+    @property
+    def look(self) -> tuple[Palette, Glyphs]:
+        """Colours and characters, for screens that are pushed."""
+        return PALETTES.get(self.theme, PALETTES["terminal"]), self.glyphs
+
+    def need_stack(self) -> Target | None:
+        """The cursor's target; without a stack yet, says so."""
+        target = self.main.target(self.run_state)
+        if target is None:
+            self.notices.answer("There is no model yet; it is still being loaded.")
+        return target
+
+    def need_engine(self) -> bool:
+        """Whether the engine can be asked for something now; if not, says why."""
+        if self.run_state.phase == "ready":
+            return True
+        gone = self.run_state.phase == "dead"
+        self.notices.answer(
+            "The engine is gone; R starts it again."
+            if gone
+            else self.run_state.cut or "The engine is not ready yet."
+        )
+        return False
+
+    def repaint(self, *, now: bool = True) -> None:
+        """Show the state: at once for what a key changed, else at the pace of the screen."""
+        if now:
+            self._paint.now()
+        else:
+            self._paint.soon()
+
+    def heard(self, event: AnyEvent | None) -> None:
+        """An event came, and `run_state` has it; None when the engine is gone.
+
+        A group of actions that waits for an event extends this and calls `super().heard(event)`.
+        """
+        self.repaint(now=False)
+
+    def _show(self) -> None:
+        self.main.show(self.run_state)

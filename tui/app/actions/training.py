@@ -1,0 +1,193 @@
+"""How it trains: steps and runs, rates and the schedule, starting over, and what is proved."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from tl_tui.protocol.commands import BeginCycle
+from tl_tui.protocol.events import AnyEvent, CheckpointSaved, StartedOver, TrainEnded
+from tui.app.actions.base import Workbench
+from tui.app.config_from_state import present_choices
+from tui.stack.table_spans import rate_words
+from tui.state.cursor import Target, target_name
+from tui.state.layer_status import target_rows
+from tui.text.progress import ended_sentence, epoch_words, schedule_words
+
+LEAST_RATE, MOST_RATE = 1e-8, 10.0
+"""Where [ and ] end."""
+
+
+class TrainingActions(Workbench):
+    """Actions that train."""
+
+    def heard(self, event: AnyEvent | None) -> None:
+        match event:
+            case StartedOver() if not self.dialogue.start_beside:
+                self.notices.answer(
+                    "Started over: weights, optimizer and batches are as at the start. u takes it "
+                    "back until the next step."
+                )
+            case StartedOver():
+                self.notices.answer(
+                    "A new start: the one before stays as a curve and as a checkpoint; u takes it "
+                    "back until the next step."
+                )
+            case TrainEnded():
+                self.notices.answer(ended_sentence(self.run_state, event))
+            case CheckpointSaved(failure=failure) if failure:
+                self.notices.insist(
+                    failure
+                    if event.name == "journal"
+                    else f"The checkpoint {event.name} could not be saved: {failure}"
+                )
+        super().heard(event)
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def action_step(self) -> None:
+        if self.run_state.phase == "dead":
+            self.need_engine()
+        elif self.dialogue.running:
+            self.notices.answer("It is training; r pauses it, then t takes one step at a time.")
+        elif not self.dialogue.step():
+            self.notices.answer("The step is noted: it runs as soon as the engine is ready.")
+        self.repaint(now=False)
+
+    def action_run(self) -> None:
+        if self.run_state.phase in ("starting", "asking"):
+            self._run_when_ready()
+            return
+        if not self.need_engine():
+            return
+        if self.dialogue.running:
+            again = not self.dialogue.pause()
+            self.notices.answer(
+                "It pauses as soon as what is running is done."
+                if again
+                else f"Pausing after this step, {epoch_words(self.run_state)}."
+            )
+        else:
+            self.notices.done()
+            self.dialogue.train()
+        self.repaint()
+
+    def _run_when_ready(self) -> None:
+        if self.dialogue.train_waits:
+            self.dialogue.train_waits = False
+            self.notices.answer("It does not run when the engine is ready; r notes it again.")
+        else:
+            self.dialogue.train()
+            self.notices.answer("Training is noted: it begins as soon as the engine is ready.")
+
+    def action_start_over(self) -> None:
+        if not self.need_engine():
+            return
+        if self.dialogue.running:
+            self.notices.answer("It is training; r pauses it, then 0 starts over.")
+        elif not self.run_state.step:
+            self.notices.answer("This is the start already.")
+        else:
+            self.dialogue.start_over()
+
+    def action_accept(self) -> None:
+        """Take what was proposed in place of a step that ran out of memory."""
+        proposed = self.run_state.proposed()
+        if proposed is None:
+            self.notices.answer("Nothing is proposed that could be accepted.")
+            return
+        self.notices.understood()
+        self.run_state.not_applied = None
+        if isinstance(proposed, int):
+            chosen = present_choices(self.dialogue.config, self.run_state)
+            self.dialogue.change_to(msgspec.structs.replace(chosen, batch_size=proposed))
+            self.notices.answer(f"It is opened again with batches of {proposed}.")
+            self.run_worker(self.link.close(), exit_on_error=True)
+        elif self.run_state.wish(frozenset(proposed), "the mask that should fit"):
+            self.dialogue.mask(self.run_state.strategy_of(frozenset(proposed)))
+            self.notices.answer("The mask that should fit; t or r goes on, u takes it back.")
+        self.repaint()
+
+    def action_audit(self) -> None:
+        if self.need_engine():
+            self.dialogue.audit()
+            self.notices.answer("Auditing: a step on a copy, every frozen tensor compared.")
+
+    # --- rates and the schedule -----------------------------------------------------------------
+
+    def action_rate(self, steps: int) -> None:
+        """Take the base rates of the cursor's rows so many steps of 1, 2, 5 up or down."""
+        if (target := self.need_stack()) and self.need_engine():
+            training = self.run_state.training
+            wanted = {
+                row: stepped(training.rates[row], steps, training.recipe_rate(row))
+                for row in self._rows_of(target)
+            }
+            self._set_rates(target, wanted)
+
+    def action_hold_still(self) -> None:
+        if (target := self.need_stack()) and self.need_engine():
+            self._set_rates(target, dict.fromkeys(self._rows_of(target), 0.0))
+
+    def action_recipe_rate(self) -> None:
+        if (target := self.need_stack()) and self.need_engine():
+            recipe_rate = self.run_state.training.recipe_rate
+            self._set_rates(target, {row: recipe_rate(row) for row in self._rows_of(target)})
+
+    def _rows_of(self, target: Target) -> range:
+        assert self.run_state.stack is not None
+        return target_rows(self.run_state.stack, target)
+
+    def _set_rates(self, target: Target, wanted: dict[int, float]) -> None:
+        state, stack = self.run_state, self.run_state.stack
+        assert stack is not None
+        for rate in sorted(set(wanted.values())):
+            self.dialogue.rate([row for row, its in wanted.items() if its == rate], rate)
+        if target.kind == "owner":
+            target = Target("row", stack.owners[target.index].row)
+        low, high = min(wanted.values()), max(wanted.values())
+        span = rate_words(low) if low == high else f"{rate_words(low)} to {rate_words(high)}"
+        said = f"{target_name(stack, target)} learns at {span}"
+        if not high:
+            said = f"{target_name(stack, target)} is held still: it gets its gradient and stays"
+        elif where := schedule_words(state):
+            said += f" {where}" if where.startswith("×") else f", {where}"
+        owners = [owner for row in wanted for owner in state.row_owners(row)]
+        if not any(owner in state.wanted for owner in owners):
+            said += ", once it is thawed"
+        self.main.show_rates()
+        self.notices.answer(f"{said}.")
+        self.repaint()
+
+    def action_begin_cycle(self) -> None:
+        if self.need_engine():
+            recipe = self.run_state.training.recipe
+            self.dialogue.send(BeginCycle)
+            schedule = recipe.schedule if recipe else ""
+            rate = "; the rates stay constant" if schedule == "constant" else ""
+            self.notices.answer(f"A new cycle of the schedule begins with the next step{rate}.")
+
+
+def stepped(rate: float, steps: int, from_zero: float) -> float:
+    """A rate so many steps up or down the series 1, 2, 5 of each power of ten.
+
+    Args:
+        rate: Where to begin, 0 or more.
+        steps: How many steps; negative is down.
+        from_zero: What the first step up from 0 gives.
+    """
+    if not rate:
+        return from_zero if steps > 0 else 0.0
+    for _ in range(abs(steps)):
+        series = [
+            float(f"{digit}e{power}")
+            for power in (math.floor(math.log10(rate)) + shift for shift in (-1, 0, 1))
+            for digit in (1, 2, 5)
+        ]
+        near = 1e-6 * rate
+        if steps > 0:
+            rate = next(one for one in series if one > rate + near)
+        else:
+            rate = next(one for one in reversed(series) if one < rate - near)
+    return min(MOST_RATE, max(LEAST_RATE, rate))

@@ -1,0 +1,110 @@
+"""`tl-tui evaluate`: a run's model held against labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import click
+
+from tl_tui.common.errors import Problem
+from tl_tui.protocol.commands import EvaluateData
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.inference import (
+    AnsweringBegan,
+    AnsweringProgressed,
+    DataEvaluated,
+    UnreadableFile,
+)
+from tui.cli import exit_codes
+from tui.cli.click_sections import Option, SectionedCommand
+from tui.cli.options.inference import RUN, a_text, answering_options
+
+if TYPE_CHECKING:
+    from tl_tui.connect.client import Connection
+
+
+@click.command(
+    "evaluate",
+    cls=SectionedCommand,
+    examples=(
+        ("images that the run has never seen", "tl-tui evaluate 20260801 --data flowers/test"),
+        ("the accuracy alone", "tl-tui evaluate RUN --data new/ --json | jq .accuracy"),
+    ),
+)
+@RUN
+@click.option(
+    "--data",
+    cls=Option,
+    section="Images",
+    metavar="DIR",
+    callback=a_text,
+    help="Image folder: DIR/CLASS/, named as the run's classes, or these in DIR/val/ or DIR/test/.",
+)
+@click.option(
+    "--labels",
+    cls=Option,
+    section="Images",
+    metavar="FILE.csv",
+    callback=a_text,
+    help="Classes from a file instead of folders; only its rows of split val, if it has any.",
+)
+@click.option(
+    "--json", "as_json", cls=Option, section="Output", is_flag=True, help="One JSON object."
+)
+@answering_options
+def command(
+    run: str,
+    data: str | None,
+    labels: str | None,
+    as_json: bool,
+    checkpoint: str,
+    device: str,
+    batch_size: int,
+) -> int:
+    """Hold the model of a run (its name, or the beginning of it) against labelled images:
+    accuracy, by class, which class is taken for which, and the most wrong images.
+
+    Files that cannot be read are named on standard error; the exit code is then 1."""
+    from tui.cli import headless
+    from tui.cli.output.evaluation import print_json, print_report
+    from tui.cli.output.progress_bar import AnsweringBar
+
+    if data is None and labels is None:
+        raise Problem("--data is missing: name a folder that holds a folder a class.")
+    asked = EvaluateData(
+        id=1,
+        run=run,
+        data=data,
+        labels=labels,
+        checkpoint=checkpoint,
+        device=device,
+        batch_size=batch_size,
+    )
+
+    async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
+        began: AnsweringBegan | None = None
+        result: DataEvaluated | None = None
+        unreadable: list[UnreadableFile] = []
+        done = 0
+        with AnsweringBar() as bar:
+            async for event in headless.errand(connection, events, asked):
+                match event:
+                    case AnsweringBegan():
+                        began = event
+                        bar.began(event.images)
+                    case AnsweringProgressed():
+                        bar.left_out(event.unreadable)
+                        unreadable += event.unreadable
+                        bar.advanced(event.done - done)
+                        done = event.done
+                    case DataEvaluated():
+                        result = event
+        assert began is not None and result is not None
+        if as_json:
+            print_json(began, result, unreadable)
+        else:
+            print_report(began, result, len(unreadable))
+        return exit_codes.FAILED if unreadable else exit_codes.DONE
+
+    return headless.run(task)

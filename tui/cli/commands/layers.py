@@ -1,0 +1,114 @@
+"""`tl-tui layers`: the layer stack, without training."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.layers import RowInfo
+from tl_tui.protocol.session import SessionOpened
+from tui.cli.click_sections import Option, SectionedCommand
+from tui.cli.options import run_options
+
+if TYPE_CHECKING:
+    from tl_tui.connect.client import Connection
+
+
+@click.command(
+    "layers",
+    cls=SectionedCommand,
+    examples=(
+        ("what does feature extraction leave to train?", "tl-tui layers"),
+        ("only layer2 and the head", "tl-tui layers --trainable layer2,fc"),
+        ("for a program", "tl-tui layers --arch resnet50 --weights none --json"),
+    ),
+)
+@run_options
+@click.option(
+    "--json", "as_json", cls=Option, section="Output", is_flag=True, help="One JSON object."
+)
+def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
+    """Print the layer stack, input first: each layer's parameters, what trains, its role."""
+    from tui.cli import headless
+
+    config = msgspec.structs.replace(config, describe_only=True)
+
+    async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
+        session = await headless.open_session(connection, events, config)
+        if as_json:
+            from tl_tui.common import json_codec
+
+            print(json_codec.dumps(described(session)), flush=True)
+        else:
+            _print_table(session)
+        return 0
+
+    return headless.run(task)
+
+
+def described(session: SessionOpened) -> dict[str, Any]:
+    """The stack as `layers --json` writes it."""
+    layers = [_layer(session, row) for row in session.stack.rows]
+    return {
+        "arch": session.arch,
+        "weights": session.weights,
+        "weights_why": session.weights_why,
+        "data": session.data,
+        "classes": session.classes,
+        "strategy": session.strategy,
+        "params": sum(layer["params"] for layer in layers),
+        "trainable_params": sum(layer["trainable_params"] for layer in layers),
+        "layers": layers,
+    }
+
+
+def _layer(session: SessionOpened, row: RowInfo) -> dict[str, Any]:
+    owners = range(row.first_owner, row.end_owner)
+    trainable = [owner for owner in owners if owner in session.wanted]
+    partial = 0 < len(trainable) < len(owners)
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "params": row.params,
+        "trainable": "partial" if partial else bool(trainable),
+        "trainable_params": sum(session.stack.owners[owner].params for owner in trainable),
+        "role": row.role,
+    }
+
+
+def _print_table(session: SessionOpened) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from tui.cli.printing import console
+
+    whole = described(session)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+    total, trains = whole["params"], whole["trainable_params"]
+    table.add_column("layer", f"{len(whole['layers'])} layers")
+    table.add_column("kind")
+    table.add_column("params", f"{total:,}", justify="right")
+    table.add_column("state", f"{trains / total:.1%} trains")
+    table.add_column("trainable", f"{trains:,}", justify="right")
+    table.add_column("role")
+    words = {True: ("train", "green"), False: ("frozen", "bright_blue"), "partial": ("part", "")}
+    for layer in whole["layers"]:
+        state, colour = words[layer["trainable"]]
+        table.add_row(
+            Text(layer["name"], style=colour),
+            layer["kind"],
+            f"{layer['params']:,}",
+            Text(state, style=colour),
+            f"{layer['trainable_params']:,}",
+            layer["role"],
+        )
+    out = console()
+    strategy = session.strategy or "by hand"
+    out.print(f"{session.arch}, {session.weights} weights, strategy {strategy}; input first")
+    out.print(table)

@@ -1,0 +1,233 @@
+"""One strict JSON object a line, and nothing else; for programs."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from typing import Any
+
+import msgspec
+
+from tl_tui.common import json_codec
+from tl_tui.common.metrics import balanced_accuracy, interval
+from tl_tui.protocol.events import (
+    AnyEvent,
+    CheckpointSaved,
+    CycleBegan,
+    FoldsEnded,
+    FoldValidated,
+    ImageSkipped,
+    MaskPlanned,
+    PlanChanged,
+    StepNotApplied,
+    StepTaken,
+    TrainBegan,
+    TrainEnded,
+    Validated,
+)
+from tl_tui.protocol.session import Plan, SessionOpened
+from tl_tui.runs.step_line import step_fields
+from tui.app.config_from_state import mask_names
+from tui.cli import exit_codes
+from tui.cli.output.train.run_summary import Story
+from tui.cli.output.train.sentences import majority_share, resume_line
+
+
+class JsonLines:
+    """Accuracies are from 0 to 1; numbers that are not finite are strings (`strict_json`)."""
+
+    def __init__(self) -> None:
+        self._story: Story | None = None
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+
+    def opened(self, session: SessionOpened) -> None:
+        self._story = Story(session)
+        owners = session.stack.owners
+        self._line(
+            "opened",
+            arch=session.arch,
+            weights=session.weights,
+            weights_why=session.weights_why,
+            data=session.data,
+            classes=session.classes,
+            train_images=session.train_images,
+            val_images=session.val_images,
+            device=session.device,
+            image_size=session.image_size,
+            batch_size=session.batch_size,
+            batches_per_epoch=session.batches_per_epoch,
+            recipe=msgspec.structs.asdict(session.recipe),
+            plan=self._plan(session.plan),
+            seed=session.seed,
+            strategy=session.strategy,
+            params=sum(owner.params for owner in owners),
+            trainable_params=sum(owners[owner].params for owner in session.wanted),
+            run_dir=session.run_dir,
+            notes=session.notes,
+        )
+
+    def heard(self, event: AnyEvent) -> None:
+        assert self._story is not None
+        self._story.note(event)
+        match event:
+            case TrainBegan():
+                self._line("began", step=event.step, to_step=event.to_step)
+            case StepTaken():
+                self._stepped(event)
+            case StepNotApplied():
+                self._not_applied(event)
+            case ImageSkipped():
+                self._line(
+                    "image_skipped",
+                    path=event.path,
+                    reason=event.reason,
+                    total=event.total,
+                    lost_class=event.lost_class or None,
+                )
+            case Validated(yardstick=False):
+                self._validated(event)
+            case CheckpointSaved():
+                self._line(
+                    "checkpoint",
+                    name=event.name,
+                    step=event.step,
+                    path=event.path,
+                    failure=event.failure or None,
+                )
+            case PlanChanged():
+                plan = self._plan(event.plan)
+                self._line("plan", **(plan or {"name": None, "phases": []}), why=event.why)
+            case MaskPlanned():
+                names = mask_names(self._story.session.stack, event.trainable)
+                self._line("mask", trainable=names, why=event.why)
+            case CycleBegan():
+                cycle = event.cycle
+                self._line("cycle", after_step=cycle.after_step, steps=cycle.steps, why=event.why)
+            case FoldValidated():
+                self._fold(event)
+            case FoldsEnded():
+                self._folds(event)
+            case TrainEnded(reason="done" | "failed"):
+                self._line("ended", step=event.step, reason=event.reason)
+
+    def left(self, code: int | None) -> None:
+        if self._story is not None and code is not None and not self._story.ended:
+            reason = "failed" if code == exit_codes.FAILED else "stopped"
+            self._line("ended", step=self._story.steps, reason=reason)
+
+    def _stepped(self, step: StepTaken) -> None:
+        assert self._story is not None
+        fields = step_fields(self._story.session.stack.rows, step)
+        layers = {"layers": fields.pop("layers")} if "layers" in fields else {}
+        fields = {**fields, "epoch": step.epoch, "lr_factor": step.lr_factor}
+        self._line("step", **fields, **layers)
+
+    def _not_applied(self, event: StepNotApplied) -> None:
+        rows = self._session.stack.rows
+        fits = event.trainable
+        self._line(
+            "step_not_applied",
+            step=event.step,
+            why=event.sentence,
+            memory=event.memory,
+            loss=event.loss,
+            layer=None if event.row is None else rows[event.row].name,
+            needed=event.needed,
+            available=event.available,
+            fits_trainable=None if fits is None else mask_names(self._session.stack, fits),
+            fits_batch_size=event.batch_size,
+            resume=resume_line(self._session, event) if event.step else None,
+        )
+
+    def _validated(self, result: Validated) -> None:
+        assert self._story is not None
+        session = self._story.session
+        self._line(
+            "validation",
+            epoch=result.epoch,
+            step=result.step,
+            loss=result.loss,
+            **_accuracy(result.correct, result.total),
+            balanced_accuracy=balanced_accuracy(result.per_class) if result.per_class else None,
+            chance=1 / len(session.classes),
+            majority=majority_share(session, result),
+            majority_class=session.classes[session.majority_class],
+            per_class=self._per_class(result.per_class),
+            best=result.best,
+            skipped_images=result.skipped_images,
+        )
+
+    def _fold(self, fold: FoldValidated) -> None:
+        self._line(
+            "fold",
+            fold=fold.fold,
+            folds=fold.folds,
+            loss=fold.loss,
+            **_accuracy(fold.correct, fold.total),
+            balanced_accuracy=balanced_accuracy(fold.per_class) if fold.per_class else None,
+            per_class=self._per_class(fold.per_class),
+            chance=1 / len(self._session.classes),
+            steps=fold.steps,
+            seconds=round(fold.seconds, 3),
+            cached=fold.cached or None,
+        )
+
+    def _folds(self, ended: FoldsEnded) -> None:
+        shares = ended.accuracies
+        self._line(
+            "folds",
+            folds=ended.folds,
+            accuracies=shares,
+            mean=statistics.fmean(shares) if shares else None,
+            spread=statistics.stdev(shares) if len(shares) > 1 else None,
+            **_accuracy(ended.correct, ended.total),
+            reason=ended.reason,
+        )
+        if ended.reason != "paused":
+            self._line("ended", step=self._steps(), reason=ended.reason)
+
+    def _steps(self) -> int:
+        assert self._story is not None
+        return self._story.steps
+
+    @property
+    def _session(self) -> SessionOpened:
+        assert self._story is not None
+        return self._story.session
+
+    def _per_class(self, counts: tuple[tuple[int, int], ...]) -> dict[str, float | None]:
+        """By name; null for a class without images."""
+        assert self._story is not None
+        return {
+            name: correct / total if total else None
+            for name, (correct, total) in zip(self._story.session.classes, counts, strict=False)
+        }
+
+    def _plan(self, plan: Plan | None) -> dict[str, Any] | None:
+        if plan is None:
+            return None
+        assert self._story is not None
+        stack = self._story.session.stack
+        phases = [
+            {
+                "name": phase.name,
+                "epoch": phase.epoch,
+                "after_step": phase.after_step,
+                "steps": phase.steps,
+                "trainable": mask_names(stack, phase.trainable),
+            }
+            for phase in plan.phases
+        ]
+        return {"name": plan.name, "phases": phases}
+
+    def _line(self, event: str, **fields: Any) -> None:
+        print(json_codec.dumps({"event": event, **fields}), flush=True)
+
+
+def _accuracy(correct: int, total: int) -> dict[str, Any]:
+    return {
+        "accuracy": correct / total if total else None,
+        "correct": correct,
+        "total": total,
+        "interval": interval(correct, total),
+    }

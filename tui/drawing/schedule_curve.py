@@ -1,0 +1,49 @@
+"""A learning-rate schedule over its horizon, drawn before it happens."""
+
+from __future__ import annotations
+
+from tl_tui.protocol.config import Recipe
+from tl_tui.settings.schedule import factor
+from tui.drawing.lines import Line, line
+from tui.drawing.plot import Canvas, Scale, Series, trace
+
+AXIS = 9
+"""Cells left of the curve."""
+
+
+def schedule_curve(
+    recipe: Recipe, steps: int, done: int | None, width: int, height: int, *, plain: bool
+) -> list[Line]:
+    """The head's rate from the first step of the cycle to the last.
+
+    Args:
+        recipe: Its schedule, warm-up and the head's base rate.
+        steps: The horizon.
+        done: Steps of the cycle that were taken, to mark where it stands; None marks nothing.
+        width: Cells, scale included.
+        height: Lines, the steps' included; at least 3.
+        plain: Draw in ASCII.
+    """
+    columns, rows = max(1, width - AXIS - 2), height - 1
+    canvas = Canvas(columns, rows, plain=plain)
+    dots = canvas.dots[0]
+    points = []
+    for x in range(dots):
+        step = round(x / max(1, dots - 1) * max(0, steps - 1))
+        share = factor(recipe.schedule, step, steps, recipe.warmup)
+        points.append((1 + x, share))
+    trace(canvas, Series(points, 0, "", ""), dots, Scale(0.0, 1.0))
+    lines: list[Line] = []
+    for row in range(rows):
+        label = f"{recipe.lr_head:.3g}" if row == 0 else "0" if row == rows - 1 else ""
+        lines.append(((f"{label:>{AXIS - 1}} ", "dim"), *canvas.line(row)))
+    left, right = "step 1", f"{steps:,}"
+    axis = left + " " * max(1, columns - len(left) - len(right)) + right
+    if done is not None and 0 <= done < steps:
+        here = f" now {done:,} "
+        start = min(max(len(left) + 1, round(done / steps * columns) - len(here) // 2), columns)
+        if start + len(here) < columns - len(right):
+            before, after = axis[:start], axis[start + len(here) :]
+            lead = (" " * AXIS + before, "dim")
+            return [*lines, line(lead, (here, "strong"), (after, "dim"))]
+    return [*lines, line((" " * AXIS + axis, "dim"))]

@@ -1,0 +1,88 @@
+"""A question with a few answers, each with its key; also up, down and Enter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.app import ComposeResult
+
+from tui.drawing.lines import Line, line, wrapped
+from tui.drawing.theme import Glyphs, Palette
+from tui.screens.dialog import Dialog
+from tui.state.run_state import RunState
+from tui.widgets.dialog_box import Box
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: its keys (as Textual names them; the first is shown), its words, its value."""
+
+    keys: tuple[str, ...]
+    text: str
+    value: str
+
+
+class Question(Dialog[str | None]):
+    """Dismissed with the value of the answer, or None for Escape."""
+
+    def __init__(
+        self,
+        title: str,
+        sentence: str,
+        answers: Sequence[Answer],
+        look: tuple[Palette, Glyphs],
+        cursor: int = 0,
+    ) -> None:
+        super().__init__()
+        self.question_title = title
+        self.sentence = sentence
+        self.answers = list(answers)
+        self.look = look
+        self.cursor = cursor
+
+    def compose(self) -> ComposeResult:
+        yield Box(self.question_title)
+
+    def on_mount(self) -> None:
+        box = self.query_one(Box)
+        box.state = RunState()
+        box.dress(*self.look)
+        self._arrange()
+
+    def on_resize(self) -> None:
+        self._arrange()
+
+    def _arrange(self) -> None:
+        box = self.query_one(Box)
+        width = min(76, self.app.size.width - 2)
+        content: list[Line] = [line(text) for text in wrapped(self.sentence, width - 4, 12)]
+        if content:
+            content.append(())
+        for index, answer in enumerate(self.answers):
+            mark = "▸ " if index == self.cursor else "  "
+            content.append(line(mark, (answer.keys[0], "chosen"), f" {answer.text}"))
+        box.styles.width, box.styles.height = width, min(len(content) + 2, self.app.size.height)
+        box.fill(content)
+
+    def on_key(self, event: events.Key) -> None:
+        event.stop()
+        found = next((a for a in self.answers if event.key in a.keys), None)
+        if found:
+            self.dismiss(found.value)
+        elif event.key == "escape":
+            self.dismiss(None)
+        elif event.key == "enter":
+            self.dismiss(self.answers[self.cursor].value)
+        elif event.key in ("up", "k", "down", "j"):
+            step = -1 if event.key in ("up", "k") else 1
+            self.cursor = (self.cursor + step) % len(self.answers)
+            self._arrange()
+
+    def on_click(self, event: events.Click) -> None:
+        box = self.query_one(Box)
+        first = box.region.y + box.region.height - 1 - len(self.answers)
+        index = event.screen_y - first
+        if 0 <= index < len(self.answers):
+            self.dismiss(self.answers[index].value)

@@ -1,0 +1,150 @@
+"""What the training came to: accuracy with its interval, confusion, classes, most wrong, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tl_tui.common.metrics import accuracy_words, balanced_accuracy, share_words
+from tl_tui.protocol.results import ResultsShown
+from tui.drawing.lines import Line, Piece, justified, line, line_width, wrapped
+from tui.drawing.theme import Glyphs, Palette
+from tui.screens.full_screen import Body, WholeScreen, body
+from tui.screens.results.classes import Classes
+from tui.screens.results.confusion import Confusion
+from tui.screens.results.curves import Curves
+from tui.screens.results.interval_line import interval_line
+from tui.screens.results.most_wrong import MostWrong
+from tui.screens.results.section import Section
+from tui.screens.results.summary import Summary
+from tui.state.run_state import RunState
+
+
+class ResultsScreen(WholeScreen):
+    """The last evaluation of all validation images; newer ones replace it while it is open."""
+
+    name_shown = "results"
+
+    def __init__(
+        self,
+        state: RunState,
+        look: tuple[Palette, Glyphs],
+        *,
+        evaluate: Callable[[], bool],
+        pictures: Callable[[], None],
+    ) -> None:
+        """
+        Args:
+            state: What is known.
+            look: Colours and characters.
+            evaluate: Has the engine evaluate now; False if it cannot, which it has said.
+            pictures: Shows the most wrong images.
+        """
+        self.sections: list[Section] = [Summary(), Confusion(), Classes(), MostWrong(), Curves()]
+        self.section = 0
+        self._taken: ResultsShown | None = None
+        self._offsets = [0] * len(self.sections)
+        self._evaluate, self._pictures = evaluate, pictures
+        super().__init__(state, look)
+
+    # --- what it says ---------------------------------------------------------------------------
+
+    def aside(self, state: RunState) -> str:
+        results = state.findings.results
+        if results is None:
+            return ""
+        start = f"start {results.start} · " if results.start else ""
+        return f"{start}step {results.step:,} · epoch {results.epoch:,}"
+
+    def heading(self, state: RunState, width: int) -> list[Line]:
+        results = state.findings.results
+        lines = [self._tabs(width)]
+        if results is None:
+            return [*lines, ()]
+        lines.append(self._headline(results, state, width))
+        if state.session is not None and results.total:
+            chance = 1 / max(1, len(state.session.classes))
+            majority = max(total for _, total in results.per_class) / results.total
+            marks = [("m", majority), ("c", chance)]
+            both = "c chance and majority" if majority == chance else "c chance, m majority"
+            legend: Line = ((f"  {both:<21}", "dim"),) if width >= 70 else ()
+            bar = width - 3 - line_width(legend)
+            drawn = interval_line(results.correct, results.total, bar, self.glyphs, marks)
+            lines.append((("  ", "text"), *drawn, *legend))
+        return [*lines, ()]
+
+    def _tabs(self, width: int) -> Line:
+        pieces: list[Piece] = [(" ", "text")]
+        for number, section in enumerate(self.sections):
+            on = number == self.section
+            if width < 60 and not on:
+                continue
+            pieces.append(
+                (f"[{section.title}]", "chosen") if on else (f" {section.title} ", "text")
+            )
+            pieces.append((" ", "text"))
+        hint = f"{self.section + 1} of {len(self.sections)}, Tab " if width < 60 else "Tab "
+        return justified(pieces, [(hint, "dim")], width)
+
+    def _headline(self, results: ResultsShown, state: RunState, width: int) -> Line:
+        left: list[Piece] = [
+            ("  accuracy  " if width >= 60 else "  ", "text"),
+            (accuracy_words(results.correct, results.total), "strong"),
+        ]
+        balanced = f"   balanced {share_words(balanced_accuracy(results.per_class))}"
+        stale = stale_words(results, state)
+        right: list[Piece] = [(f"{stale} ", "alarm" if width >= 60 else "strong")] if stale else []
+        if line_width([*left, (balanced, "text"), *right]) + 1 <= width:
+            left.append((balanced, "text"))
+        return justified(left, right, width)
+
+    def content(self, state: RunState, width: int, height: int) -> Body:
+        results = state.findings.results
+        if results is None:
+            text = (
+                "Evaluating all validation images. This may take a while."
+                if state.phase == "ready"
+                else "There are no results yet, and no engine to evaluate with."
+            )
+            return body([line(f"  {part}") for part in wrapped(text, width - 4, 3)])
+        if results is not self._taken:
+            self._taken = results
+            for section in self.sections:
+                section.take(results, state, self.glyphs)
+        return self.sections[self.section].body(width, height)
+
+    def keys(self) -> list[tuple[str, str]]:
+        own = self.sections[self.section].keys
+        return [*own, ("E", "evaluate now"), ("Tab", "next")]
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    def pressed(self, key: str) -> bool:
+        turn = {"tab": 1, "right": 1, "l": 1, "shift+tab": -1, "left": -1, "h": -1}
+        if key in turn:
+            self._show_section((self.section + turn[key]) % len(self.sections))
+        elif key in ("E", "enter"):
+            if self._evaluate():
+                self.say("Evaluating all validation images with the weights as they are now.")
+        elif key == "v":
+            self._pictures()
+        elif self._taken is not None and self.sections[self.section].pressed(key):
+            self.redraw()
+        else:
+            return False
+        return True
+
+    def _show_section(self, number: int) -> None:
+        self._offsets[self.section] = self.offset_line
+        self.section = number
+        self.offset_line = self._offsets[number]
+        self.redraw()
+
+
+def stale_words(results: ResultsShown, state: RunState) -> str:
+    """How far the weights have gone on since; empty if they have not."""
+    if results.start != state.curves[-1].start:
+        return "of another start"
+    steps = state.step - results.step
+    if steps > 0:
+        return f"{steps:,} step{'' if steps == 1 else 's'} ago"
+    return "weights changed since" if results.stale else ""

@@ -1,0 +1,72 @@
+"""A question answered by typing a line; what is wrong with it is said in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Input, Static
+
+from tui.drawing.theme import Glyphs, Palette
+from tui.screens.dialog import Dialog
+
+
+class Ask(Dialog[str | None]):
+    """Dismissed with a line that passed the check, or None for Escape."""
+
+    DEFAULT_CSS = """
+    Ask { align: left bottom; }
+    Ask Vertical { height: auto; background: $background; color: $foreground; }
+    Ask Horizontal { height: 1; }
+    Ask Static { width: auto; }
+    Ask #ask-sentence { width: 100%; padding: 0 1; }
+    Ask #ask-label { text-style: reverse; }
+    Ask Input { width: 1fr; background: $background; color: $foreground; }
+    """
+    BINDINGS = [Binding("escape", "back", show=False)]
+
+    def __init__(
+        self,
+        label: str,
+        sentence: str,
+        value: str,
+        check: Callable[[str], str],
+        look: tuple[Palette, Glyphs],
+    ) -> None:
+        """
+        Args:
+            label: Stands before the line, such as `file`.
+            sentence: Stands above it.
+            value: What the line holds at first.
+            check: What is wrong with an answer, in a sentence; empty if nothing is.
+            look: Colours and characters.
+        """
+        super().__init__()
+        self.label, self.value, self.check = label, value, check
+        self.glyphs = look[1]
+        self.sentence = self.glyphs.text(sentence)
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(self.sentence, id="ask-sentence", markup=False)
+            with Horizontal():
+                yield Static(f" {self.label} ", id="ask-label", markup=False)
+                yield Input(self.value, compact=True, select_on_focus=False)
+
+    def on_input_changed(self) -> None:
+        self._say(self.sentence)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        wrong = self.check(event.value.strip())
+        if wrong:
+            self._say(self.glyphs.text(wrong))
+        else:
+            self.dismiss(event.value.strip())
+
+    def _say(self, sentence: str) -> None:
+        self.query_one("#ask-sentence", Static).update(sentence)
+
+    def action_back(self) -> None:
+        self.dismiss(None)

@@ -1,0 +1,63 @@
+"""A page of text to scroll through."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import ComposeResult
+
+from tui.drawing.lines import Line
+from tui.drawing.theme import Glyphs, Palette
+from tui.screens.dialog import Dialog
+from tui.state.run_state import RunState
+from tui.widgets.dialog_box import Box
+
+
+class Page(Dialog[None]):
+    """Closed by Escape, q, ? or Enter."""
+
+    def __init__(self, title: str, look: tuple[Palette, Glyphs]) -> None:
+        super().__init__()
+        self.page_title = title
+        self.look = look
+
+    def content(self, width: int) -> list[Line]:
+        """The page's lines for so many cells."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        yield Box(self.page_title)
+
+    def on_mount(self) -> None:
+        box = self.query_one(Box)
+        box.state = RunState()
+        box.dress(*self.look)
+        self._arrange()
+
+    def on_resize(self) -> None:
+        self._arrange()
+
+    def _arrange(self) -> None:
+        width = min(84, self.app.size.width)
+        content = self.content(width - 4)
+        box = self.query_one(Box)
+        box.styles.width = width
+        box.styles.height = min(len(content) + 2, self.app.size.height)
+        box.fill(content)
+        box.scroll_lines(0)
+
+    def on_key(self, event: events.Key) -> None:
+        event.stop()
+        box = self.query_one(Box)
+        page = max(1, box.size.height - 3)
+        jumps = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -page, "pagedown": page}
+        jumps |= {"space": page, "home": -(10**6), "g": -(10**6), "end": 10**6, "G": 10**6}
+        if event.key in jumps:
+            box.scroll_lines(jumps[event.key])
+        elif event.key in ("escape", "q", "question_mark", "enter"):
+            self.dismiss(None)
+
+    def on_mouse_scroll_down(self) -> None:
+        self.query_one(Box).scroll_lines(3)
+
+    def on_mouse_scroll_up(self) -> None:
+        self.query_one(Box).scroll_lines(-3)

@@ -1,0 +1,337 @@
+"""The table's cells: names, states and numbers, the loss above and the images below."""
+
+from __future__ import annotations
+
+import math
+
+from tl_tui.protocol.events import LayerMeasurement
+from tl_tui.protocol.session import SessionOpened
+from tui.drawing.spans import Spans, place
+from tui.drawing.theme import Glyphs
+from tui.stack.columns import (
+    BAR,
+    DECADES,
+    NAME,
+    NORM,
+    RATE,
+    RATIO,
+    REACH,
+    STATE,
+    Columns,
+    fit,
+    short_name,
+)
+from tui.stack.stack_lines import Line
+from tui.state.layer_status import VANISHED, Brick
+from tui.state.run_state import RunState
+from tui.text.feature_cache import cache_words
+
+Piece = tuple[int, str, str]
+"""Column, text, style."""
+
+NOT_EXECUTED = "not executed"
+"""In place of numbers, of a layer whose output was kept."""
+
+
+def table_spans(line: Line, columns: Columns, glyphs: Glyphs, state: RunState) -> Spans:
+    """One line of the table."""
+    if line.kind == "heading":
+        pieces = _heading(columns, glyphs)
+    elif state.session is None or line.kind == "blank":
+        pieces = []
+    elif line.kind == "loss":
+        pieces = _loss(columns, glyphs, state)
+    elif line.kind == "images":
+        pieces = _images(columns, glyphs, state)
+    elif line.kind == "wall":
+        pieces = _wall(line, columns, glyphs, state.session)
+    elif line.kind == "header":
+        pieces = _header(line, columns, glyphs, state.session)
+    else:
+        pieces = _layer(line, columns, glyphs, state.session)
+    return place(columns.table, pieces)
+
+
+def _heading(columns: Columns, glyphs: Glyphs) -> list[Piece]:
+    low, high = (f"1e{power}" for power in DECADES)
+    named = [
+        (0, "layer", 0),
+        (columns.state, "state", 0),
+        (columns.reach, "reach", 0),
+        (columns.bar, f"{low} log {high}", 0),
+        (columns.norm, glyphs.norm, NORM),
+        (columns.ratio, glyphs.ratio, RATIO),
+        (columns.rate, "lr", RATE),
+        (None if columns.role is None else columns.role + 2, "role", 0),
+    ]
+    return [(at, text.rjust(width), "dim") for at, text, width in named if at is not None]
+
+
+# --- a layer ------------------------------------------------------------------------------------
+
+
+def _layer(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+    brick = line.brick
+    assert brick is not None
+    quiet = "unreached" if brick.dim else "dim" if brick.stale else "text"
+    state, reach = _state(brick, glyphs), _reach(brick, glyphs)
+    state_style = "text" if brick.stale or not brick.dim else "unreached"
+    finding = brick.channel.kind in ("cut off", "vanished")
+    alarm = brick.channel.kind == "nonfinite" and not brick.stale
+    reach_style = "alarm" if alarm else "strong" if finding and not brick.stale else quiet
+    pieces = _name(line, columns, glyphs, session)
+    pieces.append((columns.state, state, state_style))
+    pieces.append((columns.reach, fit(reach, REACH, glyphs.ellipsis), reach_style))
+    measurement = brick.measurement
+    if measurement is not None:
+        norm, ratio = _numbers(brick, measurement, glyphs)
+        bar = _bar(measurement.grad_norm, glyphs) if brick.channel.kind == "updated" else ""
+        style = "dim" if brick.stale else "gradient"
+        number = "alarm" if alarm else quiet
+        if columns.bar is not None and bar:
+            pieces.append((columns.bar, bar, style))
+        if brick.channel.kind == "cached" and columns.norm is not None and columns.ratio:
+            width = columns.ratio + RATIO - columns.norm
+            pieces.append(_right(columns.norm, width, NOT_EXECUTED, quiet))
+        elif columns.norm is not None:
+            pieces.append(_right(columns.norm, NORM, norm, number))
+            if columns.ratio is not None:
+                pieces.append(_right(columns.ratio, RATIO, ratio, number))
+    if columns.rate is not None:
+        pieces += _rate(brick, columns.rate, glyphs, quiet)
+    if columns.role is not None:
+        pieces.append((columns.role, _bracket(line, glyphs), "dim"))
+        pieces.append((columns.role + 2, line.role, "unreached" if brick.dim else "text"))
+    return pieces
+
+
+def _right(column: int, width: int, text: str, style: str) -> Piece:
+    """A number at the right of its column: the blanks before it bear no style."""
+    return column + max(0, width - len(text)), text, style
+
+
+def _name(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+    brick, target, stack = line.brick, line.target, session.stack
+    assert brick is not None and target is not None
+    style = "frozen_name" if brick.wanted == "none" else "trainable_name"
+    if brick.dim:
+        style += "+unreached"
+    width = columns.name
+    if target.kind == "owner":
+        branch = glyphs.last_branch if line.last_part else glyphs.branch
+        name = fit(short_name(stack, target.index), width - 2, glyphs.ellipsis)
+        return [(0, branch, "dim"), (2, name, style)]
+    if target.kind == "stage":
+        name = fit(stack.stages[target.index].name, width - 2, glyphs.ellipsis)
+        return [(0, name, style), (len(name) + 1, glyphs.collapsed, "text")]
+    row = stack.rows[target.index]
+    if not columns.marks or row.end_owner - row.first_owner < 2:
+        return [(0, fit(row.name, width, glyphs.ellipsis), style)]
+    name = fit(row.name, width - 2, glyphs.ellipsis)
+    mark = glyphs.expanded if line.expanded else glyphs.collapsed
+    return [(0, name, style), (len(name) + 1, mark, "dim" if brick.dim else "text")]
+
+
+def _rate(brick: Brick, column: int, glyphs: Glyphs, quiet: str) -> list[Piece]:
+    """The rate; one set by hand has a mark before it, which may stand in the gap."""
+    if brick.wanted == "none" and not brick.by_hand:
+        return [_right(column, RATE, glyphs.no_gradient, quiet)]
+    words = rate_words(brick.rate)
+    style = quiet if brick.wanted == "none" else "text"
+    if not brick.by_hand:
+        return [_right(column, RATE, words, style)]
+    at = column + RATE - len(words)
+    return [(at - 1, glyphs.by_hand, "strong"), (at, words, "strong" if style == "text" else style)]
+
+
+def _state(brick: Brick, glyphs: Glyphs) -> str:
+    if brick.pending:
+        word = {"all": "train", "none": "frozen", "partial": brick.share}[brick.wanted]
+        text = f"{glyphs.pending} {word}"
+        return text if len(text) <= 8 else glyphs.pending + word
+    if brick.thaws_in is not None:
+        return f"{glyphs.pending} ep {brick.thaws_in}"[:STATE]
+    if brick.resting and brick.wanted == "all":
+        return "lr 0"
+    return {"all": "train", "none": "frozen", "partial": f"part {brick.share}"}[brick.wanted]
+
+
+def _reach(brick: Brick, glyphs: Glyphs) -> str:
+    measurement = brick.measurement
+    if measurement is None:
+        return ""
+    if brick.channel.kind in ("vanished", "cached"):
+        return brick.channel.kind
+    if brick.channel.kind == "nonfinite":
+        norm = measurement.grad_norm
+        word = "inf" if norm is not None and math.isinf(norm) else "nan"
+        count = f" ×{_short(measurement.nonfinite)}" if measurement.nonfinite else ""
+        return glyphs.text(word + count)
+    return measurement.reach
+
+
+def _short(count: int) -> str:
+    """A count in at most four letters: `12`, `4.7k`, `11M`."""
+    if count < 1000:
+        return str(count)
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= unit:
+            number = count / unit
+            return f"{number:.1f}{letter}" if number < 9.95 else f"{number:.0f}{letter}"
+    return str(count)
+
+
+def _numbers(brick: Brick, measurement: LayerMeasurement, glyphs: Glyphs) -> tuple[str, str]:
+    if brick.channel.kind in ("passed", "nonfinite") and measurement.grad_norm is None:
+        return glyphs.no_gradient, glyphs.no_gradient
+    if measurement.reach == "unreached":
+        return glyphs.unreached, glyphs.unreached
+    return number(measurement.grad_norm, glyphs), number(measurement.update_ratio, glyphs)
+
+
+def number(value: float | None, glyphs: Glyphs) -> str:
+    """A measured number in at most seven letters."""
+    if value is None:
+        return glyphs.no_gradient
+    if not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if value == 0:
+        return "0"
+    # Where nothing is left to resolve, digits would only pretend.
+    return f"{value:.0e}" if value < VANISHED else f"{value:.1e}"
+
+
+def _bar(norm: float | None, glyphs: Glyphs) -> str:
+    if norm is None or not math.isfinite(norm) or norm <= 0:
+        return ""
+    low, high = DECADES
+    share = (math.log10(norm) - low) / (high - low)
+    # Half cells, rounded down; anything measured has at least one.
+    halves = max(1, min(2 * BAR, int(share * 2 * BAR)))
+    return glyphs.bar * (halves // 2) + glyphs.bar_half * (halves % 2)
+
+
+def rate_words(value: float) -> str:
+    """A learning rate in at most six letters: `0`, `1e-3`, `3.7e-4`."""
+    if value == 0:
+        return "0"
+    digits, _, power = f"{value:.1e}".partition("e")
+    words = f"{digits.removesuffix('.0')}e{int(power)}"
+    return words if len(words) <= RATE else f"{float(digits):.0f}e{int(power)}"
+
+
+def _bracket(line: Line, glyphs: Glyphs) -> str:
+    return {
+        "": "",
+        "alone": glyphs.role_alone,
+        "first": glyphs.role_first,
+        "middle": glyphs.role_middle,
+        "last": glyphs.role_last,
+    }[line.bracket]
+
+
+# --- the other lines ----------------------------------------------------------------------------
+
+
+def _header(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+    assert line.target is not None
+    stage = session.stack.stages[line.target.index]
+    # A stage of one row (the stem) bears that row's name.
+    name = "stem" if stage.end_row - stage.first_row == 1 else stage.name
+    pieces = [(0, fit(name, columns.name, glyphs.ellipsis), "dim")]
+    pieces.append((columns.state, stage.role, "dim"))
+    if columns.bar is not None:
+        shape = glyphs.text(" × ".join(map(str, stage.output_shape)))
+        pieces.append((columns.bar, shape, "dim"))
+    if columns.rate is not None:
+        params = f"{stage.params / 1e6:.2f} M"
+        pieces.append(_right(columns.rate - 2, RATE + 2, params, "dim"))
+    return pieces
+
+
+def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
+    session, last = state.session, state.last
+    assert session is not None
+    if last is None:
+        return [(1, "loss", "strong"), (6, glyphs.no_gradient, "dim")]
+    value = f"{last.loss:.3f}" if math.isfinite(last.loss) else number(last.loss, glyphs)
+    if len(value) > 7:
+        value = f"{last.loss:.1e}"
+    style = "strong" if math.isfinite(last.loss) else "alarm"
+    busy = state.running or (state.busy is not None and "step" in state.busy.busy)
+    going = f" {glyphs.ellipsis}" if busy else ""
+    took = _duration(last.seconds)
+    left: list[tuple[str, str]] = [(f"batch {last.correct}/{last.batch}", "text")]
+    seen = state.validated
+    if seen is not None and seen.total:
+        # An evaluation of earlier weights stays until the next one, but steps back.
+        fresh = "text" if seen.step == last.step else "dim"
+        left.append((f"val {seen.correct}/{seen.total}", fresh))
+        guessed = round(session.chance * seen.total) if seen.yardstick else session.majority
+        left.append((f"(chance {guessed})", fresh))
+    right = [f"step {last.step}{going}", glyphs.text(f"· {took}")]
+    if last.captured:
+        right.append("captured")
+
+    at = 1 + len("loss ") + len(value)
+    room = columns.end
+    end = " ".join(right)
+    while len(right) > 1 and at + 2 + len(left[0][0]) + 2 + len(end) > room:
+        right.pop()
+        end = " ".join(right)
+    pieces: list[Piece] = [(1, "loss ", "strong"), (6, value, style)]
+    for text, how in left:
+        gap = 1 if text.startswith("(") else 2
+        if at + gap + len(text) + 2 + len(end) > room:
+            break
+        pieces.append((at + gap, text, how))
+        at += gap + len(text)
+    if at + 2 + len(end) <= room:
+        pieces.append((room - len(end), end, "text"))
+    return pieces
+
+
+def _duration(seconds: float) -> str:
+    """Such as `9.8 ms`, `388 ms` or `1.24 s`."""
+    if seconds >= 0.9995:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1000:.{1 if seconds < 0.09995 else 0}f} ms"
+
+
+def _images(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
+    session = state.session
+    assert session is not None
+    side = session.image_size
+    short = f"images  3 × {side} × {side}"
+    long = f"{short}, batch of {session.batch_size}"
+    if 1 + len(long) > columns.table:
+        long = short
+    for form in cache_words(state.training.features):
+        for text in (long, short):  # the loss's line has the batch as well
+            if len(text) + 3 + len(form) <= columns.end:
+                right = columns.end - len(form), glyphs.text(form), "dim"
+                return [(1, glyphs.text(text), "text"), right]
+    return [(1, glyphs.text(long), "text")]
+
+
+def _wall(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+    wall = line.wall
+    assert wall is not None
+    end = columns.end if columns.role is None else columns.role - 1
+    rule = glyphs.wall_dashed if wall.dashed else glyphs.wall
+    says = wall.says
+    if line.pinned:
+        arrow = glyphs.above if line.pinned == "above" else glyphs.below
+        if wall.row:
+            name = fit(session.stack.rows[wall.row].name, 2 * NAME, glyphs.ellipsis)
+            says = says.replace("here", f"below {name}")
+        says = f"{arrow} {says}"
+    forms = [*(f"{says} · {compared}" for compared in wall.compared), says]
+    says = next((form for form in forms if 1 + len(form) <= end), says)
+    text = fit(glyphs.text(says), end - 1, glyphs.ellipsis)
+    pieces = [(0, " ", "text"), (1, text, "gradient")]
+    if (fill := end - len(text) - 2) > 0:
+        pieces.append((len(text) + 2, rule * fill, "gradient"))
+    if columns.role is not None:
+        pieces.append((columns.role, _bracket(line, glyphs), "dim"))
+    return pieces

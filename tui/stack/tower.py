@@ -1,0 +1,48 @@
+"""The tower of bricks: the cursor's marker, the choice, and the gradient running through.
+
+Textual sends a changed row again from its widget's left edge. So the tower is two widgets that
+meet where the dots begin: three moving dots cost themselves alone, where beside the marker and
+the brick's edge they would cost twice that, and beside names and numbers three times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.widget import Widget
+
+from tui.drawing.span_lines import SpanLines
+from tui.drawing.spans import Spans, parted
+from tui.drawing.styles import Ink
+from tui.stack.columns import MARKER
+
+EDGE = 2
+"""Cells of a brick left of its dots."""
+
+
+class Tower(Widget):
+    """The narrow left part of the stack."""
+
+    DEFAULT_CSS = "Tower { height: 100%; layout: horizontal; }"
+
+    def __init__(self, ink: Ink) -> None:
+        super().__init__()
+        self._left, self._right = SpanLines(ink), SpanLines(ink)
+        self._left.styles.width = MARKER + EDGE
+        self._right.styles.width = "1fr"
+
+    def compose(self) -> ComposeResult:
+        yield self._left
+        yield self._right
+
+    def set_ink(self, ink: Ink) -> None:
+        """Draw everything in other colours."""
+        self._left.set_ink(ink)
+        self._right.set_ink(ink)
+
+    def set_lines(self, lines: Sequence[Spans]) -> None:
+        """Show these lines; only what differs from the last ones is painted."""
+        halves = [parted(line, MARKER + EDGE) for line in lines]
+        self._left.set_lines([left for left, _ in halves])
+        self._right.set_lines([right for _, right in halves])

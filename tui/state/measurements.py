@@ -1,0 +1,75 @@
+"""What was found out beside the steps: results, pictures, prices, tests.
+
+A part of `RunState`, which hands every event on to it.
+"""
+
+from __future__ import annotations
+
+from tl_tui.common.cost_model import PricePrediction
+from tl_tui.protocol.events import (
+    AnyEvent,
+    FoldProgressed,
+    FoldsEnded,
+    FoldValidated,
+    MovedMeasured,
+    PriceMeasured,
+    RangeTested,
+    StartedOver,
+    StartOverUndone,
+    Validated,
+)
+from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.protocol.session import SessionOpened
+
+
+class Findings:
+    """The last of each kind; None until there is one."""
+
+    def __init__(self) -> None:
+        self.validated: Validated | None = None
+        """The last evaluation of the whole validation set."""
+        self.best: Validated | None = None
+        self.results: ResultsShown | None = None
+        self.images: ImagesShown | None = None
+        self.range_test: RangeTested | None = None
+        self.price: PriceMeasured | None = None
+        self.predicted_prices: dict[frozenset[int], PricePrediction] = {}
+        """By mask, as far as they were asked for since the price was measured."""
+        self.moved: MovedMeasured | None = None
+        self.folds: list[FoldValidated] = []
+        self.fold: FoldProgressed | None = None
+        """Where a cross-validation stands; None while none runs."""
+        self.folds_ended: FoldsEnded | None = None
+
+    def apply(self, event: AnyEvent) -> None:
+        """Take one event in."""
+        match event:
+            case SessionOpened():
+                self.__init__()  # type: ignore[misc]
+            case Validated(yardstick=False):
+                self.validated = event
+                if event.best:
+                    self.best = event
+            case ResultsShown():
+                self.results = event
+            case ImagesShown():
+                self.images = event
+            case RangeTested():
+                self.range_test = event
+            case PriceMeasured():
+                self.price = event
+                self.predicted_prices.clear()
+            case MovedMeasured():
+                self.moved = event
+            case StartedOver() | StartOverUndone():
+                self.moved = None
+            case FoldProgressed():
+                if self.fold is None:
+                    self.folds, self.folds_ended = [], None
+                self.fold = event
+            case FoldValidated():
+                if event.fold == 1:
+                    self.folds, self.folds_ended = [], None
+                self.folds.append(event)
+            case FoldsEnded():
+                self.folds_ended, self.fold = event, None

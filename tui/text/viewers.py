@@ -1,0 +1,31 @@
+"""Two screens on one run, in words: which of them steers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tl_tui.protocol.events import Watched
+
+if TYPE_CHECKING:
+    from tui.state.run_state import RunState
+
+
+def company_sentence(before: Watched, now: Watched) -> str:
+    """What has changed, said once."""
+    if not now.steers:
+        return "Another screen steers this run, this one watches. W takes over."
+    if not before.steers:
+        alone = " and is alone now" if now.screens == 1 else ""
+        return f"This screen steers{alone}."
+    if now.screens > before.screens:
+        return "Another screen watches this run."
+    return "The other screen is gone." if now.screens == 1 else "One of the other screens is gone."
+
+
+def company_words(state: RunState) -> str:
+    """For the title; empty while this screen is the only one."""
+    if state.cut:
+        return "line cut"
+    if not state.watched.steers:
+        return "watching, W steers"
+    return f"{state.watched.screens} screens" if state.watched.screens > 1 else ""
