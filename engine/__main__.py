@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
 
         return relay(arguments[1:])
     if arguments == ["doctor"]:
-        from engine.hardware.doctor import main as look
+        from engine.jobs.doctor import main as look
 
         return look()
     if arguments[:1] == ["fetch"]:

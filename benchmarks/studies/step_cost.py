@@ -147,7 +147,7 @@ def measured_memory(case: Case, mask: str) -> dict[str, Any]:
 def predicted_and_timed(case: Case, masks: dict[str, list[int]]) -> dict[str, Any]:
     """What is predicted for the masks, and how long their steps really take."""
     from engine.checks.cost.measure import measure_price
-    from tl_tui.common.cost_model import predict, saved_bytes
+    from tl_tui.estimates.cost_model import predict, saved_bytes
 
     session = opened(case, "full")
     event, trainer, stack = session.event, session.trainer, session.stack

@@ -20,7 +20,7 @@ from engine.data.augmentation import Augmentation, mixed
 from engine.data.decoded_images import DecodedImages
 from engine.data.decoding import Transform, UnreadableImage, normalised, read_rgb, without_far_ends
 from engine.data.samples import DataProblem, Sample, printable
-from engine.training.step_errors import ran_out_of_memory
+from engine.hardware.memory_errors import ran_out_of_memory
 
 if TYPE_CHECKING:
     from engine.model.layer_stack import Cut

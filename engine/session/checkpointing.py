@@ -13,18 +13,18 @@ import torch
 import torchvision
 
 from engine.hardware import memory_limit
+from engine.hardware.memory_errors import ran_out_of_memory
 from engine.model import freezing
 from engine.training import checkpoint
-from engine.training.step_errors import ran_out_of_memory
 from tl_tui import __version__
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.events import AnyEvent, CheckpointSaved
 
 if TYPE_CHECKING:
-    from engine.checks.validation import Validation
     from engine.session.context import Opened
     from engine.session.settings import Steering
     from engine.session.start_snapshots import Starts
+    from engine.session.validation import Validation
     from engine.training.trainer import Snapshot
     from tl_tui.runs.journal_writer import Record
 

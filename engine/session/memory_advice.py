@@ -10,7 +10,7 @@ import torch
 from engine.hardware import memory_limit
 from engine.model.freezing import Mask
 from engine.session.context import Opened
-from tl_tui.common import cost_model
+from tl_tui.estimates import cost_model
 from tl_tui.protocol.events import PriceMeasured, SavedTensors
 
 MARGIN = 0.9

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from engine.checks.cross_validation import CrossValidation
 from engine.checks.lr_range_test import check_range_test, range_test
-from engine.checks.validation import Skipped, Validation
 from engine.hardware import memory_limit
 from engine.model import freezing
 from engine.session.background_tasks import SideWork
 from engine.session.checkpointing import Keeping
 from engine.session.context import Opened
+from engine.session.cross_validation import CrossValidation
 from engine.session.feature_cache_event import FeatureTelling
 from engine.session.progress import Course, Mask
 from engine.session.settings import Steering
@@ -28,6 +27,7 @@ from engine.session.start_snapshots import Starts
 from engine.session.step_cost import Pricing
 from engine.session.step_event import step_taken
 from engine.session.step_failure_event import not_applied
+from engine.session.validation import Skipped, Validation
 from engine.training.step_errors import StepRefused
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import (

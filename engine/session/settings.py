@@ -78,7 +78,7 @@ class Steering:
         mask, course = frozenset(command.trainable), self.course
         if mask != course.wanted and course.plan is not None:
             left = _LeftPlan(course.plan, course.cycle, course.wanted, course.here)
-            self.leave_plan("interrupted by hand")
+            self.leave_plan("interrupted by hand", interrupted=True)
             self._left = left
         course.wanted, self.strategy = mask, command.strategy
         left_plan = self._left
@@ -189,12 +189,12 @@ class Steering:
         self.emit(PlanChanged(plan=plan))
         self.enter_phase()
 
-    def leave_plan(self, why: str) -> None:
+    def leave_plan(self, why: str, *, interrupted: bool = False) -> None:
         """Follow the plan no further; the mask stays, and the horizon is what the plan's was."""
         plan, course = self.course.plan, self.course
         course.follow(None)
         self.record.note("plan", name=None, why=why)
-        self.emit(PlanChanged(plan=None, why=why))
+        self.emit(PlanChanged(plan=None, why=why, interrupted=interrupted))
         if plan is not None and course.reach_to(plans.end_of(plan)):
             self._tell_cycle(f"the horizon of the plan {plan.name}")
 

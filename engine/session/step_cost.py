@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from engine.hardware import memory_limit
 from engine.model.freezing import Mask
 from engine.session.context import Opened
-from tl_tui.common import cost_model
 from tl_tui.common.errors import Problem
+from tl_tui.estimates import cost_model
 from tl_tui.protocol.events import AnyEvent, PriceMeasured
 
 

@@ -22,7 +22,7 @@ from engine.data import Batch, Decoder, Sample
 from engine.model.freezing import Mask
 from engine.model.layer_stack import Cut, Stack
 from engine.training.feature_store import FeatureStore
-from tl_tui.common.gradient_reach import predict_owners
+from tl_tui.estimates.gradient_reach import predict_owners
 from tl_tui.protocol.layers import NormMode
 
 State = tuple[int, ...]

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.data import Batch, Sample, TrainBatches
+from engine.hardware.memory_errors import ran_out_of_memory
 from engine.model import freezing
 from engine.model.freezing import Mask
 from engine.model.layer_stack import Cut, Stack
@@ -26,14 +27,13 @@ from engine.training.feature_cache import Choice, FeatureCache
 from engine.training.forward_backward import Passes, run_passes
 from engine.training.optimizer import RowOptimizer, State
 from engine.training.probe import Measurement, Probe
+from engine.training.step_backup import StepBackup
 from engine.training.step_errors import (
     HalfUpdated,
-    Hand,
     NotFinite,
     OutOfMemory,
     first_gradient,
     first_in_forward,
-    ran_out_of_memory,
 )
 from tl_tui.protocol.config import Optimizer, Recipe
 from tl_tui.protocol.layers import NormMode
@@ -163,7 +163,7 @@ class Trainer:
         if cached and self.features is not None:
             self.chosen = self.features.choose(mask, norm_modes, self.recipe.augmentation)
         drifting = {owner for owner, mode in norm_modes.items() if mode == "train"}
-        before = Hand.of(self, mask | drifting)
+        before = StepBackup.of(self, mask | drifting)
         self._updating = False
         try:
             batch = self._take(self.chosen.cut)
@@ -329,7 +329,7 @@ class Trainer:
         peak: int = known["allocated_bytes"]["all"]["peak"]
         return peak
 
-    def _refused(self, error: Exception, before: Hand) -> Exception:
+    def _refused(self, error: Exception, before: StepBackup) -> Exception:
         """Put everything back after a step that failed; what is to be raised of it."""
         traceback.clear_frames(error.__traceback__)  # they hold activations
         if self._updating:

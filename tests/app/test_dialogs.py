@@ -15,9 +15,9 @@ from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import Audited, AuditFinding, StartedOver
 from tl_tui.settings import config_file
 from tui.app.config_from_state import caveat, present_choices
-from tui.app.messages import audit_sentence
 from tui.drawing.sanitize import padded, shortened, visible
 from tui.state.run_state import RunState
+from tui.text.notices import audit_sentence
 
 STACK = resnet18_stack()
 

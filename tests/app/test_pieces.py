@@ -20,13 +20,14 @@ from tl_tui.settings.preferences import (
     save_stack,
 )
 from tui.drawing.decimation import MOST_BUCKETS, Decimation
-from tui.drawing.lines import PaintedLines, clipped, fitted, line, line_width
+from tui.drawing.lines import clipped, fitted, line, line_width
 from tui.drawing.main_layout import Wish, places
 from tui.drawing.plot import Scale, Series, plot, short
 from tui.state.cursor import Target
 from tui.state.mask_undo import MOST_UNDO, Wishes
 from tui.state.run_state import RunState
 from tui.text.layer_details import inspect, number
+from tui.widgets.state_lines import StateLines
 from tui.widgets.title_line import short_reason
 
 STACK = resnet18_stack()
@@ -253,7 +254,7 @@ class TestLines:
     async def test_only_the_changed_cells_are_repainted(self):
         from textual.app import App
 
-        class Two(PaintedLines):
+        class Two(StateLines):
             words = ["one two", "three"]
 
             def lines(self, state):

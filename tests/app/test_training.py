@@ -20,7 +20,7 @@ from tests.support.app_pilot import (
 )
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened, owners_named, priced, resnet18_stack, step_taken
-from tl_tui.common import cost_model
+from tl_tui.estimates import cost_model
 from tl_tui.protocol.commands import (
     BeginCycle,
     MeasurePrice,
@@ -44,9 +44,9 @@ from tl_tui.protocol.events import (
     TrainBegan,
     Validated,
 )
-from tui.app.actions.training import stepped
+from tui.state.rate_ladder import next_rate
 from tui.state.run_state import RunState
-from tui.text.price import duration, share, size
+from tui.text.format import format_bytes, format_ms, percent_change
 from tui.text.progress import time_left
 
 STACK = resnet18_stack()
@@ -278,12 +278,12 @@ class TestRates:
 
     @given(st.floats(1e-8, 10), st.integers(1, 4))
     def test_a_step_up_is_taken_back_by_a_step_down(self, rate, steps):
-        up = stepped(rate, steps, 1.0)
-        down = stepped(up, -steps, 1.0)
+        up = next_rate(rate, steps, 1.0)
+        down = next_rate(up, -steps, 1.0)
         assert rate <= up <= 10 and 1e-8 <= down <= rate * (1 + 1e-9) or up == 10
         digit = up / 10 ** math.floor(math.log10(up) + 1e-9)
         assert min(abs(digit - one) for one in (1, 2, 5)) < 1e-6
-        assert stepped(0.0, 1, 0.03) == 0.03 and stepped(0.0, -1, 0.03) == 0.0
+        assert next_rate(0.0, 1, 0.03) == 0.03 and next_rate(0.0, -1, 0.03) == 0.0
 
 
 class TestPrice:
@@ -303,8 +303,8 @@ class TestPrice:
             now, then = self.predicted(FC), self.predicted(more)
             text = screen_text(app)
             for price in (now, then):
-                assert duration(price.step_ms) in text and size(price.peak_bytes) in text
-            assert share(now.step_ms, then.step_ms) in text and "+4.72 M" in text
+                assert format_ms(price.step_ms) in text and format_bytes(price.peak_bytes) in text
+            assert percent_change(now.step_ms, then.step_ms) in text and "+4.72 M" in text
             await pilot.press("t")
             await steps_taken(pilot, 1)
             await wait_until(pilot, lambda: "measured 9.8 ms in step 1" in screen_text(app))
@@ -312,7 +312,7 @@ class TestPrice:
             await wait_until(pilot, lambda: "price of the next step" in screen_text(app))
             text = screen_text(app)
             assert "u, costs nothing yet" in text and "freeze: -4.72 M" in text
-            assert duration(now.step_ms) in text and duration(then.step_ms) in text
+            assert format_ms(now.step_ms) in text and format_ms(then.step_ms) in text
 
     async def test_at_80_columns_it_is_a_line_of_the_inspector(self):
         app = workbench(ScriptedEngine())
@@ -321,7 +321,7 @@ class TestPrice:
             await pilot.press("down")
             more = self.predicted(FC | set(owners_named(STACK, "layer4.1")))
             now = self.predicted(FC)
-            said = f"+{duration(more.step_ms - now.step_ms)}"
+            said = f"+{format_ms(more.step_ms - now.step_ms)}"
             await wait_until(pilot, lambda: f"thaw: +4.72 M · {said}" in screen_text(app))
 
     async def test_on_a_small_screen_it_is_in_the_footer(self):
@@ -341,14 +341,14 @@ class TestPrice:
             assert "4.72 M" in screen_text(app)
 
     def test_words(self):
-        assert [duration(x) for x in (9.84, 388.2, 1240)] == ["9.8 ms", "388 ms", "1.24 s"]
-        assert [size(x) for x in (940e3, 2.5e6, 29e6, 1.35e9)] == [
+        assert [format_ms(x) for x in (9.84, 388.2, 1240)] == ["9.8 ms", "388 ms", "1.24 s"]
+        assert [format_bytes(x) for x in (940e3, 2.5e6, 29e6, 1.35e9)] == [
             "940 kB",
             "2.5 MB",
             "29 MB",
             "1.35 GB",
         ]
-        assert [share(100, x) for x in (111, 99.9, 50)] == ["+11 %", "0 %", "-50 %"]
+        assert [percent_change(100, x) for x in (111, 99.9, 50)] == ["+11 %", "0 %", "-50 %"]
 
 
 class TestMoved:

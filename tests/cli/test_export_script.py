@@ -18,7 +18,6 @@ import torch
 import torchvision
 from PIL import Image
 
-from engine.export.script.checking import compared
 from engine.model import weights_download
 from engine.server import jobs
 from tests.support.driven_session import Driven, draw_images
@@ -27,6 +26,7 @@ from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ExportScript, RestoreLayer, SetMask, SetRecipe, Step, Train
 from tl_tui.protocol.inference import ScriptWritten
 from tl_tui.runs.run_reader import read_run
+from tui.cli.script_check import compared
 
 pytestmark = pytest.mark.xdist_group("export_script")  # its runs are trained once
 

@@ -18,7 +18,7 @@ from engine.training.step_errors import NotFinite
 from engine.training.trainer import Trainer
 from tests.support.driven_session import Driven, draw_images
 from tests.support.plain_training import SGD, FixedBatches, small_resnet
-from tl_tui.common import cost_model
+from tl_tui.estimates import cost_model
 from tl_tui.protocol.commands import MeasurePrice, SetMask, StartOver, Step, Train
 from tl_tui.protocol.config import Recipe
 from tl_tui.protocol.events import PriceMeasured, StepTaken

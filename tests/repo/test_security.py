@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted([*(ROOT / "engine").rglob("*.py"), *(ROOT / "tui").rglob("*.py")])
-TRIES_ITS_OWN = ROOT / "engine" / "export" / "data_section.py"
+SOURCES = sorted(
+    path for package in ("tl_tui", "engine", "tui") for path in (ROOT / package).rglob("*.py")
+)
+TRIES_ITS_OWN = ROOT / "engine" / "export" / "script" / "data_section.py"
 """Runs the lines that it has just written for an exported script, names in them as literals."""
 EXECUTES = {"eval", "exec", "compile", "system", "popen", "loads", "Unpickler"}
 LISTENS = {"start_server", "create_server", "TCPServer", "HTTPServer", "AF_INET", "AF_INET6"}

@@ -7,7 +7,8 @@
 
 Run as a program it types keys into a command and saves pictures of what the screen shows:
 
-    python -m tests.support.pseudo_terminal --size 80x24 --keys 'wait:green,t,wait:updated' -o out.png -- tl-tui
+    python -m tests.support.pseudo_terminal --size 80x24 --keys 'wait:green,t,wait:updated' \\
+        -o out.png -- tl-tui
 """
 
 from __future__ import annotations

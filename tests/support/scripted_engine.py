@@ -1,8 +1,8 @@
 """An engine without torch, in memory: answers commands as the real one does, when told to.
 
 Its measurements follow the applied mask and the graph; what it "takes" as loss falls slowly. Where
-it stands in schedule and plan is the engine's own bookkeeping (`engine.session.progress`). With `hold` set,
-steps stay in flight until `release` is called, and training goes on by `release` too.
+it stands in schedule and plan is the engine's own bookkeeping (`engine.session.progress`). With
+`hold` set, steps stay in flight until `release` is called, and training goes on by `release` too.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class ScriptedEngine:
             case SetMask():
                 mask = frozenset(command.trainable)
                 if mask != self._course.wanted and self._course.plan is not None:
-                    self._leave_plan("interrupted by hand")
+                    self._leave_plan("interrupted by hand", interrupted=True)
                 self._course.wanted, self._strategy = mask, command.strategy
             case SetNormMode():
                 self._emit(NormModeChanged(owners=command.owners, mode=command.mode))
@@ -251,9 +251,9 @@ class ScriptedEngine:
         self._emit(PlanChanged(plan=plan))
         self._enter_phase()
 
-    def _leave_plan(self, why: str) -> None:
+    def _leave_plan(self, why: str, *, interrupted: bool = False) -> None:
         self._course.follow(None)
-        self._emit(PlanChanged(plan=None, why=why))
+        self._emit(PlanChanged(plan=None, why=why, interrupted=interrupted))
 
     def _enter_phase(self) -> None:
         phase, plan = self._course.phase_to_begin(), self._course.plan

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tl_tui.common.gradient_reach import combine, predict_owners
+from tl_tui.estimates.gradient_reach import combine, predict_owners
 from tl_tui.protocol.config import Recipe
 from tl_tui.protocol.events import LayerMeasurement, PriceMeasured, SavedTensors, StepTaken
 from tl_tui.protocol.layers import OwnerInfo, Reach, RowInfo, StackInfo, StageInfo
@@ -254,7 +254,6 @@ def priced(stack: StackInfo) -> PriceMeasured:
         kept_share=0.0,
         gradient_share=1.0,
         fixed_bytes=20_000_000,
-        measured_ms=1.0 + 0.3 * count,
     )
 
 

@@ -57,8 +57,8 @@ class EngineProcess:
         Args:
             outlives: It does not end because this process does; what it does without clients is
                 what its last one wished (`WhenAlone`).
-            command: What runs `engine.server.server.main` with the arguments that are added to it; the
-                engine of this installation if None.
+            command: What runs `engine.server.server.main` with the arguments that are added to it;
+                the engine of this installation if None.
 
         Raises:
             SocketProblem: there is no safe place for its socket.

@@ -18,7 +18,7 @@ ModelFormat = Literal["safetensors", "pth", "onnx"]
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asked for; None leaves the choice to the defaults table (`tl_tui.settings.defaults`)."""
+    """What the user asked for; None leaves the choice to `settings.defaults`."""
 
     data: str | None = None
     """Image folder; None is the embedded demo."""

@@ -282,6 +282,9 @@ class PlanChanged(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
     plan: Plan | None
     why: str = ""
+    """The reason, for the user; empty for a plan that was asked for."""
+    interrupted: bool = False
+    """The plan ended because the mask was changed by hand."""
 
 
 class MaskPlanned(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -334,7 +337,7 @@ class SavedTensors(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PriceMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """What each owner costs in a step; `tl_tui.common.cost_model` predicts any mask from it.
+    """What each owner costs in a step; `tl_tui.estimates.cost_model` predicts any mask from it.
 
     Tuples have one entry an owner, in their order, except for `saved`.
     """
@@ -366,8 +369,6 @@ class PriceMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Working memory of the update, and what the allocator holds, as a share of the gradients."""
     fixed_bytes: int
     """The batch, and what else no owner accounts for."""
-    measured_ms: float
-    """The probe step with everything trainable."""
 
 
 class MovedMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from tl_tui.protocol.layers import NormMode, StackInfo
 
 
 class Cycle(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the schedule: from warm-up to its floor. `tl_tui.settings.schedule` gives the factor."""
+    """One run of the schedule: from warm-up to its floor. `settings.schedule` gives the factor."""
 
     after_step: int
     """It begins with the step after this one."""

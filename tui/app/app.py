@@ -20,14 +20,22 @@ from tl_tui.connect.engine_link import EngineLink
 from tl_tui.connect.slurm import job_end, write_batch_script
 from tl_tui.protocol.commands import MeasurePrice, ResumeRun
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import AnyEvent, Audited, Greeted, OpenFailed, StepTaken
+from tl_tui.protocol.events import (
+    AnyEvent,
+    Audited,
+    Greeted,
+    ImageSkipped,
+    OpenFailed,
+    StepNotApplied,
+    StepTaken,
+    Watched,
+)
 from tl_tui.protocol.session import SessionOpened
 from tl_tui.settings.preferences import Alone, load_preferences, load_stack, remember, save_stack
 from tui.app.actions.base import Terminal
 from tui.app.actions.mask import ChoiceActions
 from tui.app.actions.results import FindingActions
 from tui.app.actions.training import TrainingActions
-from tui.app.messages import audit_sentence, lost_sentence
 from tui.drawing.terminal import terminal_gone
 from tui.drawing.textual_theme import LeanColours, textual_theme
 from tui.drawing.theme import PALETTES
@@ -40,6 +48,8 @@ from tui.screens.messages import Messages
 from tui.screens.open_failed import OpenQuestion
 from tui.screens.quit import LeaveQuestion, parting_words, worth_keeping
 from tui.stack.stack import LayerStack
+from tui.text.notices import audit_sentence, lost_sentence, proposal_words
+from tui.text.viewers import viewers_sentence
 
 HELD = 0.15
 """Seconds between two updates of the inspector while an arrow is held."""
@@ -133,7 +143,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
             await asyncio.wait_for(self.link.close(), timeout=3)
 
     def _dress(self) -> None:
-        self.main.dress(*self.look, self.terminal.monochrome)
+        self.main.set_theme(*self.look, self.terminal.monochrome)
 
     def _theme_changed(self) -> None:
         self._dress()
@@ -168,9 +178,6 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         for sentence in self.run_state.notices:
             self.notices.tell(sentence)
         self.run_state.notices.clear()
-        for sentence in self.run_state.alarms:
-            self.notices.insist(sentence)
-        self.run_state.alarms.clear()
         if self.run_state.phase == "dead":
             self.notices.silence()  # the caption says why
         match event:
@@ -189,6 +196,12 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
                 if self._lost:
                     self.notices.insist(self._lost)
                     self._lost = ""
+            case Watched():
+                self.notices.tell(viewers_sentence(self.run_state.watched_before, event))
+            case StepNotApplied(sentence=sentence):
+                self.notices.insist(f"{sentence}{proposal_words(self.run_state.proposed())}")
+            case ImageSkipped(lost_class=sentence) if sentence:
+                self.notices.insist(sentence)
             case OpenFailed():
                 self.push_screen(OpenQuestion(event, self.look), self._answer_open_question)
             case Audited():

@@ -74,7 +74,7 @@ class Covering(Workbench):
     def _show_covering(self) -> None:
         if covering := self.covering:
             if (covering.palette, covering.glyphs) != self.look:
-                covering.dress(*self.look)
+                covering.set_theme(*self.look)
             covering.show(self.run_state)
 
     def heard(self, event: AnyEvent | None) -> None:

@@ -7,12 +7,12 @@ from textual.filter import LineFilter
 
 from tl_tui.connect.discovery import Found
 from tl_tui.settings.preferences import load_preferences
-from tui.cli.pick_run import engine_words
 from tui.drawing.sanitize import visible
 from tui.drawing.terminal import TerminalInfo, look
 from tui.drawing.textual_theme import LeanColours, textual_theme
 from tui.drawing.theme import ASCII, PALETTES, UNICODE
 from tui.screens.choice_dialog import Answer, Question
+from tui.text.runs import describe_engine
 
 KEYS = "123456789abcdefghil"
 """Of the answers; j and k move."""
@@ -42,7 +42,7 @@ class RunChooser(App[str]):
         answers = [
             Answer(
                 (key,),
-                glyphs.text(visible(f"{one.name}  {engine_words(one)}")),
+                glyphs.text(visible(f"{one.name}  {describe_engine(one)}")),
                 str(one.socket_path),
             )
             for key, one in zip(KEYS, engines, strict=False)

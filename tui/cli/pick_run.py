@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from pathlib import Path
 
 import msgspec
@@ -113,22 +112,3 @@ def config_of(found: Found) -> RunConfig:
         return msgspec.structs.replace(config, run_dir=found.greeted.run_dir)
     except (RunProblem, msgspec.ValidationError):
         return RunConfig(arch=found.greeted.arch)
-
-
-def engine_words(found: Found) -> str:
-    """A line of the list: what it trains and how far it is."""
-    greeted = found.greeted
-    state = "trains" if greeted.training else "waits"
-    steps = "1 step" if greeted.step == 1 else f"{greeted.step:,} steps"
-    screens = f" · {greeted.screens} screen{'s' * (greeted.screens > 1)}" * bool(greeted.screens)
-    return f"{greeted.arch} · {greeted.data} · {steps} · {state}{screens}"
-
-
-def since_words(found: Found) -> str:
-    """How long ago its journal was written last; empty if it has none."""
-    try:
-        written = (Path(found.greeted.run_dir) / "journal.jsonl").stat().st_mtime
-    except OSError:
-        return ""
-    minutes = max(0, int(time.time() - written)) // 60
-    return "now" if minutes < 1 else f"{minutes:,} min ago"

@@ -1,21 +1,17 @@
-"""A widget made of whole lines that sends only the cells that changed."""
+"""Lines of styled text: building, cutting, splitting and comparing them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
-from rich.segment import Segment
-from textual.geometry import Region
-from textual.strip import Strip
-from textual.widget import Widget
-
-from tui.drawing.theme import PALETTES, UNICODE, Glyphs, Palette
-from tui.state.run_state import RunState
 
 Piece = tuple[str, str]
-"""Text and the name of its style, a field of `Palette`."""
+"""Text, and a style: a field of `theme.Palette`, or several joined by `+`, the later ones over
+the earlier, such as `frozen_name+dim`."""
 Line = tuple[Piece, ...]
+PlacedPiece = tuple[int, str, str]
+"""Column, text, style."""
 
 
 def line(*pieces: str | Piece) -> Line:
@@ -70,79 +66,69 @@ def wrapped(text: str, width: int, lines: int) -> list[str]:
     return found
 
 
-class PaintedLines(Widget, can_focus=False):
-    """Draws what `lines()` gives for the state, and repaints from the first changed cell only."""
+def at_columns(width: int, placed: Iterable[PlacedPiece]) -> Line:
+    """Pieces at their columns (column, text, style), blanks between them, in exactly this width.
 
-    def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.state: RunState | None = None
-        self.palette: Palette = PALETTES["terminal"]
-        self.glyphs: Glyphs = UNICODE
-        self._drawn: list[Line] = []
-
-    def lines(self, state: RunState) -> list[Line]:
-        """What to draw in `self.size`; missing lines and cells are blank."""
-        raise NotImplementedError
-
-    def dress(self, palette: Palette, glyphs: Glyphs) -> None:
-        """Take other colours and characters."""
-        self.palette, self.glyphs = palette, glyphs
-        self.redraw()
-        self.refresh()
-
-    def show(self, state: RunState) -> None:
-        """Show the state as it is now."""
-        self.state = state
-        self.redraw()
-
-    def on_resize(self) -> None:
-        self.redraw()
-
-    def redraw(self) -> None:
-        """Draw again and repaint what is different."""
-        if self.state is None or not self.size:
-            return
-        text = self.glyphs.text
-        new = [
-            tuple((text(piece), style) for piece, style in pieces if piece)
-            for pieces in self.lines(self.state)[: self.size.height]
-        ]
-        old, self._drawn = self._drawn, new
-        changed = []
-        for y in range(max(len(old), len(new))):
-            before = old[y] if y < len(old) else ()
-            after = new[y] if y < len(new) else ()
-            if before != after:
-                start, end = _difference(before, after)
-                changed.append(Region(start, y, min(end, self.size.width) - start, 1))
-        changed = [region for region in changed if region]
-        if changed:
-            self.refresh(*changed)
-
-    def render_line(self, y: int) -> Strip:
-        blank = self.palette.style("text")
-        if y >= len(self._drawn):
-            return Strip.blank(self.size.width, blank)
-        segments = [Segment(text, self.palette.style(style)) for text, style in self._drawn[y]]
-        return Strip(segments).adjust_cell_length(self.size.width, blank)
+    Pieces come from left to right; what overlaps the one before, or the edge, is cut.
+    """
+    pieces: list[Piece] = []
+    at = 0
+    for column, text, style in placed:
+        if column > at:
+            pieces.append((" " * (min(column, width) - at), "text"))
+            at = min(column, width)
+        text = text[max(0, at - column) :][: max(0, width - at)]
+        if text:
+            pieces.append((text, style))
+            at += len(text)
+    if at < width:
+        pieces.append((" " * (width - at), "text"))
+    return tuple(pieces)
 
 
-def _difference(before: Line, after: Line) -> tuple[int, int]:
-    """First and past the last column in which two lines differ."""
+def dimmed(pieces: Line) -> Line:
+    """The same line, all of it dim."""
+    return tuple((text, f"{style}+dim") for text, style in pieces)
+
+
+def split_at(pieces: Line, column: int) -> tuple[Line, Line]:
+    """The same line in two: the cells before a column, and the others."""
+    left: list[Piece] = []
+    right: list[Piece] = []
+    at = 0
+    for text, style in pieces:
+        room = max(0, column - at)
+        if text[:room]:
+            left.append((text[:room], style))
+        if text[room:]:
+            right.append((text[room:], style))
+        at += len(text)
+    return tuple(left), tuple(right)
+
+
+def changed_cells(before: Line, after: Line) -> tuple[int, int] | None:
+    """Return the first changed cell and the one after the last; None if nothing changed."""
+    if before == after:
+        return None
     old, new = _cells(before), _cells(after)
     length = max(len(old), len(new))
-    blank = (" ", "text")
-    old += [blank] * (length - len(old))
-    new += [blank] * (length - len(new))
-    differ = [x for x in range(length) if old[x] != new[x]]
-    return (differ[0], differ[-1] + 1) if differ else (0, 0)
+    old += [_BLANK] * (length - len(old))
+    new += [_BLANK] * (length - len(new))
+    differing = [x for x in range(length) if old[x] != new[x]]
+    return (differing[0], differing[-1] + 1) if differing else None
+
+
+_BLANK: Piece = (" ", "")
+_SOLID = ("alarm", "chosen")
+"""Styles in which a blank can be seen: they reverse colours or have a background."""
 
 
 def _cells(pieces: Line) -> list[Piece]:
-    """One piece a cell; a wide character takes two."""
-    return [
-        (character, style)
-        for text, style in pieces
-        for character in text
-        for _ in range(cell_len(character))
-    ]
+    """Return one piece per cell; a wide character takes two."""
+    cells: list[Piece] = []
+    for text, style in pieces:
+        blank = (" ", style) if any(name in style for name in _SOLID) else _BLANK
+        for character in text:
+            piece = blank if character == " " else (character, style)
+            cells += [piece] if character.isascii() else [piece] * cell_len(character)
+    return cells

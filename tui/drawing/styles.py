@@ -17,10 +17,10 @@ _MONOCHROME = {
 _PLAIN = Style()
 
 
-class Ink:
-    """The styles of a palette by the names that spans bear (see `spans.Span`)."""
+class PaletteStyles:
+    """The styles of a palette by name (see `lines.Piece`)."""
 
-    def __init__(self, palette: Palette, monochrome: bool) -> None:
+    def __init__(self, palette: Palette, monochrome: bool = False) -> None:
         self.palette = palette
         self.monochrome = monochrome
         self._mixed: dict[str, Style] = {}

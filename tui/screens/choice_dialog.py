@@ -48,7 +48,7 @@ class Question(Dialog[str | None]):
     def on_mount(self) -> None:
         box = self.query_one(Box)
         box.state = RunState()
-        box.dress(*self.look)
+        box.set_theme(*self.look)
         self._arrange()
 
     def on_resize(self) -> None:

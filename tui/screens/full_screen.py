@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 
 from tui.drawing.lines import (
     Line,
-    PaintedLines,
     Piece,
     clipped,
     justified,
@@ -24,6 +23,7 @@ from tui.drawing.sanitize import visible
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.dialog import Dialog
 from tui.state.run_state import RunState
+from tui.widgets.state_lines import StateLines
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def body(lines: list[Line]) -> Body:
     return Body([], len(lines), lines.__getitem__)
 
 
-class Drawing(PaintedLines):
+class Drawing(StateLines):
     """The whole screen's cells."""
 
     DEFAULT_CSS = "Drawing { width: 100%; height: 100%; }"
@@ -134,16 +134,16 @@ class WholeScreen(Dialog[None]):
         yield self.drawing
 
     def on_mount(self) -> None:
-        self.drawing.dress(self.palette, self.glyphs)
+        self.drawing.set_theme(self.palette, self.glyphs)
         self.show(self.state)
 
     def on_unmount(self) -> None:
         self.drawn.close()
 
-    def dress(self, palette: Palette, glyphs: Glyphs) -> None:
+    def set_theme(self, palette: Palette, glyphs: Glyphs) -> None:
         """Take other colours and characters."""
         self.palette, self.glyphs = palette, glyphs
-        self.drawing.dress(palette, glyphs)
+        self.drawing.set_theme(palette, glyphs)
 
     def show(self, state: RunState) -> None:
         """Show the state as it is now; called with every event."""

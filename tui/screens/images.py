@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
-from rich.segment import Segment
-from textual.strip import Strip
+from rich.style import Style
 
 from tl_tui.common.metrics import share_words
 from tl_tui.protocol.results import ImagesShown, Thumbnail
@@ -28,14 +27,8 @@ MOST = 24
 class PictureDrawing(Drawing):
     """Draws pixels beside text."""
 
-    def render_line(self, y: int) -> Strip:
-        if y >= len(self._drawn) or not any(is_pixels(style) for _, style in self._drawn[y]):
-            return super().render_line(y)
-        segments = [
-            Segment(text, pixel_style(style) if is_pixels(style) else self.palette.style(style))
-            for text, style in self._drawn[y]
-        ]
-        return Strip(segments).adjust_cell_length(self.size.width, self.palette.style("text"))
+    def line_style(self, name: str) -> Style:
+        return pixel_style(name) if is_pixels(name) else super().line_style(name)
 
 
 class ImagesScreen(WholeScreen):

@@ -7,7 +7,7 @@ from textual.layout import Layout
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tui.drawing.lines import Line, PaintedLines, line, wrapped
+from tui.drawing.lines import Line, line, wrapped
 from tui.drawing.main_layout import LEAST_HEIGHT, LEAST_WIDTH, PlacesLayout, Wish, places
 from tui.drawing.theme import Glyphs, Palette
 from tui.stack.stack import LayerStack
@@ -21,11 +21,12 @@ from tui.widgets.legend import Legend, RunLine
 from tui.widgets.loading import Loading
 from tui.widgets.loss_and_accuracy import AccuracyCurve, LossCurve
 from tui.widgets.price_panel import PricePanel
+from tui.widgets.state_lines import StateLines
 from tui.widgets.strategy_line import StrategyLine
 from tui.widgets.title_line import TitleLine, WarningLine
 
 
-class TooSmall(PaintedLines):
+class TooSmall(StateLines):
     """The one sentence of a terminal in which nothing else has room."""
 
     def lines(self, state: RunState) -> list[Line]:
@@ -65,7 +66,7 @@ class MainScreen(Screen[None]):
             panel: Frame(id=f"{panel}-frame")
             for panel in ("stack", "inspector", "price", "loss", "accuracy")
         }
-        self._painted: list[PaintedLines] = [
+        self._painted: list[StateLines] = [
             TitleLine(id="title"),
             WarningLine(id="warning"),
             StrategyLine(id="strategy"),
@@ -86,10 +87,10 @@ class MainScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield self.room
 
-    def dress(self, palette: Palette, glyphs: Glyphs, monochrome: bool) -> None:
+    def set_theme(self, palette: Palette, glyphs: Glyphs, monochrome: bool) -> None:
         """Give every widget its colours and characters."""
         for widget in (*self.frames.values(), *self._painted):
-            widget.dress(palette, glyphs)
+            widget.set_theme(palette, glyphs)
         self.stack.set_palette(palette, glyphs, monochrome)
 
     def show(self, state: RunState) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.choice_dialog import Answer, Question
 from tui.state.run_state import STRATEGY_KEYS, Mask, RunState
-from tui.text.price import duration, price_of
-from tui.widgets.strategy_line import amount
+from tui.text.format import format_ms, format_params
+from tui.text.price import price_of
 
 WHAT_FOR = {
     "feature-extraction": "little data, much like ImageNet",
@@ -65,7 +65,7 @@ def _answer(
     plan: bool = False,
 ) -> Answer:
     price = price_of(state, mask)
-    takes = f"{duration(price.step_ms)}" if price.step_ms is not None else ""
+    takes = f"{format_ms(price.step_ms)}" if price.step_ms is not None else ""
     upto = "to " if plan else ""
-    text = f"{label:<10} {upto + amount(price.params):>10} {takes:>8}   {what}"
+    text = f"{label:<10} {upto + format_params(price.params):>10} {takes:>8}   {what}"
     return Answer((str(number),), text, name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tl_tui.protocol.layers import StackInfo
 from tui.state.memo import Unchanged
+from tui.text.layer_names import short_name
 
 WIDE = 100
 """Columns of the screen from which on bricks are wider and rates have a column."""
@@ -128,12 +129,6 @@ def _longest_in(stack: StackInfo) -> int:
     names = [row.name for row in stack.rows]
     names += [short_name(stack, owner) for owner in range(len(stack.owners))]
     return min(LONGEST_NAME, max(len(name) for name in names) + 2)
-
-
-def short_name(stack: StackInfo, owner: int) -> str:
-    """An owner's name within its row: `conv2` of `layer4.1.conv2`."""
-    info = stack.owners[owner]
-    return info.name.removeprefix(stack.rows[info.row].name + ".")
 
 
 def fit(text: str, width: int, ellipsis: str) -> str:

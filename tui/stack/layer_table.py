@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tui.drawing.span_lines import SpanLines
+from tui.drawing.line_widget import LineWidget
 
 
-class LayerTable(SpanLines):
+class LayerTable(LineWidget):
     """The right part of the stack."""
 
     DEFAULT_CSS = "LayerTable { width: 1fr; height: 100%; }"

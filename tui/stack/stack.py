@@ -13,16 +13,16 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from tl_tui.protocol.events import StepTaken
-from tui.drawing.spans import dimmed
-from tui.drawing.styles import Ink
-from tui.drawing.theme import PALETTES, UNICODE, Glyphs, Palette
+from tui.drawing.lines import dimmed
+from tui.drawing.styles import PaletteStyles
+from tui.drawing.theme import UNICODE, Glyphs, Palette
 from tui.stack.columns import MARKER, STATE, WIDE, Columns
 from tui.stack.layer_table import LayerTable
 from tui.stack.replay import FRAMES, Frame, Replay
-from tui.stack.stack_lines import Line, Picture, StackView, Target, stack_lines, target_name
-from tui.stack.table_spans import table_spans
+from tui.stack.stack_lines import Picture, StackLine, StackView, Target, stack_lines, target_name
+from tui.stack.table_cells import table_cells
 from tui.stack.tower import Tower
-from tui.stack.tower_spans import tower_spans
+from tui.stack.tower_cells import tower_cells
 from tui.state.run_state import RunState
 
 WHEEL = 3
@@ -57,9 +57,8 @@ class LayerStack(Widget):
         self.view = StackView()
         self._state = RunState()
         self._glyphs = UNICODE
-        self._ink = Ink(PALETTES["terminal"], monochrome=False)
-        self._tower = Tower(self._ink)
-        self._table = LayerTable(self._ink)
+        self._tower = Tower()
+        self._table = LayerTable()
         self._picture: Picture | None = None
         self._replay: Replay | None = None
         self._label: tuple[StepTaken, str] | None = None
@@ -91,9 +90,9 @@ class LayerStack(Widget):
     def set_palette(self, palette: Palette, glyphs: Glyphs, monochrome: bool) -> None:
         """Draw in other colours and characters."""
         self._glyphs = glyphs
-        self._ink = Ink(palette, monochrome)
-        self._tower.set_ink(self._ink)
-        self._table.set_ink(self._ink)
+        styles = PaletteStyles(palette, monochrome)
+        self._tower.set_palette_styles(styles)
+        self._table.set_palette_styles(styles)
         self._draw()
 
     def redraw(self) -> None:
@@ -110,7 +109,7 @@ class LayerStack(Widget):
         columns = self._picture.columns
         self._tower.styles.width = columns.tower
         lines = [
-            table_spans(line, columns, self._glyphs, self._state) for line in self._picture.lines
+            table_cells(line, columns, self._glyphs, self._state) for line in self._picture.lines
         ]
         self._table.set_lines([dimmed(line) for line in lines] if self._dim else lines)
         self._draw_tower()
@@ -122,7 +121,7 @@ class LayerStack(Widget):
             row.reach != "unreached" for row in self._state.measured.rows
         )
         lines = [
-            tower_spans(line, self._picture.columns, self._glyphs, flowed=flowed, frame=self._frame)
+            tower_cells(line, self._picture.columns, self._glyphs, flowed=flowed, frame=self._frame)
             for line in self._picture.lines
         ]
         self._tower.set_lines([dimmed(line) for line in lines] if self._dim else lines)
@@ -196,7 +195,7 @@ class LayerStack(Widget):
         elif self._on_mark(line, columns, x):
             self._moved(self.view.toggle_fold)
 
-    def _on_mark(self, line: Line, columns: Columns, x: int) -> bool:
+    def _on_mark(self, line: StackLine, columns: Columns, x: int) -> bool:
         """Whether a cell of the table is the line's fold mark, or beside it."""
         stack = self._state.stack
         if stack is None or line.target is None or not self.view.foldable(line.target):

@@ -19,7 +19,7 @@ from tui.state.memo import Unchanged
 from tui.state.run_state import RunState
 
 __all__ = [
-    "Line",
+    "StackLine",
     "Picture",
     "StackView",
     "Target",
@@ -35,7 +35,7 @@ ROOMY = 18
 
 
 @dataclass(frozen=True)
-class Line:
+class StackLine:
     """One line of the stack."""
 
     kind: LineKind
@@ -56,7 +56,7 @@ class Line:
     bracket: Literal["", "alone", "first", "middle", "last"] = ""
 
 
-BLANK = Line("blank")
+BLANK = StackLine("blank")
 _ITEMS: Unchanged[list[_Item]] = Unchanged()
 
 
@@ -65,7 +65,7 @@ class Picture:
     """Everything the stack shows but the numbers' text."""
 
     columns: Columns
-    lines: tuple[Line, ...]
+    lines: tuple[StackLine, ...]
     offset: int
     """The first line of the stack in the window."""
     window: int
@@ -100,16 +100,16 @@ def stack_lines(
     stack = state.stack
     headers = stack is not None and wide and _headers_fit(stack, height)
     columns = columns_of(stack, width, wide=wide, headers=headers, rates=view.rates)
-    top = [Line("heading")] if height >= 6 else []
+    top = [StackLine("heading")] if height >= 6 else []
     if stack is None:
         return Picture(columns, tuple((top + [BLANK] * height)[:height]), 0, 1)
 
     wall = wall_of(state)
     items = _items(stack, view, headers)
-    top += [Line("loss")] if height >= 3 else []
-    foot: list[Line] = []
+    top += [StackLine("loss")] if height >= 3 else []
+    foot: list[StackLine] = []
     if len(items) + 2 + len(top) > height >= 12:  # it scrolls, the images (the foot) do not
-        foot = [Line("images")]
+        foot = [StackLine("images")]
     else:
         items.append(_Item("images", 0, -1))
     window = max(1, height - len(top) - len(foot) - 1)
@@ -122,17 +122,17 @@ def stack_lines(
     ]
     where = _wall_place(items, wall)
     if wall.row == 0 and foot:
-        foot.append(Line("wall", wall=wall))  # below the images, which are always in sight
+        foot.append(StackLine("wall", wall=wall))  # below the images, which are always in sight
     elif where < offset:
-        lines.insert(0, Line("wall", wall=wall, pinned="above"))
+        lines.insert(0, StackLine("wall", wall=wall, pinned="above"))
     elif where > offset + len(shown):
-        lines.append(Line("wall", wall=wall, pinned="below"))
+        lines.append(StackLine("wall", wall=wall, pinned="below"))
     else:
         between = 0 < where < len(items) and _role(stack, items[where - 1]) == _role(
             stack, items[where]
         )
         bracket: Literal["", "middle"] = "middle" if between else ""
-        lines.insert(where - offset, Line("wall", wall=wall, bracket=bracket))
+        lines.insert(where - offset, StackLine("wall", wall=wall, bracket=bracket))
     lines = top + lines + foot
     lines += [BLANK] * (height - len(lines))
     return Picture(columns, tuple(lines[:height]), offset, window)
@@ -217,14 +217,14 @@ def _line(
     place: int,
     *,
     first: bool,
-) -> Line:
+) -> StackLine:
     item = items[place]
     if item.kind == "images":
-        return Line("images")
+        return StackLine("images")
     if item.kind == "header":
         below = Target("row", item.row)
         stage = Target("stage", item.index)
-        return Line("header", target=stage, brick=brick_of(state, below), shows=below)
+        return StackLine("header", target=stage, brick=brick_of(state, below), shows=below)
     target = Target(item.kind, item.index)
     role = _role(stack, item)
     same_above = place > 0 and _role(stack, items[place - 1]) == role
@@ -232,7 +232,7 @@ def _line(
     bracket: Literal["alone", "first", "middle", "last"] = (
         ("middle" if same_below else "last") if same_above else ("first" if same_below else "alone")
     )
-    return Line(
+    return StackLine(
         item.kind,
         target=target,
         shows=target,

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.widget import Widget
 
-from tui.drawing.span_lines import SpanLines
-from tui.drawing.spans import Spans, parted
-from tui.drawing.styles import Ink
+from tui.drawing.line_widget import LineWidget
+from tui.drawing.lines import Line, split_at
+from tui.drawing.styles import PaletteStyles
 from tui.stack.columns import MARKER
 
 EDGE = 2
@@ -26,9 +26,9 @@ class Tower(Widget):
 
     DEFAULT_CSS = "Tower { height: 100%; layout: horizontal; }"
 
-    def __init__(self, ink: Ink) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._left, self._right = SpanLines(ink), SpanLines(ink)
+        self._left, self._right = LineWidget(), LineWidget()
         self._left.styles.width = MARKER + EDGE
         self._right.styles.width = "1fr"
 
@@ -36,13 +36,13 @@ class Tower(Widget):
         yield self._left
         yield self._right
 
-    def set_ink(self, ink: Ink) -> None:
+    def set_palette_styles(self, styles: PaletteStyles) -> None:
         """Draw everything in other colours."""
-        self._left.set_ink(ink)
-        self._right.set_ink(ink)
+        self._left.set_palette_styles(styles)
+        self._right.set_palette_styles(styles)
 
-    def set_lines(self, lines: Sequence[Spans]) -> None:
+    def set_lines(self, lines: Sequence[Line]) -> None:
         """Show these lines; only what differs from the last ones is painted."""
-        halves = [parted(line, MARKER + EDGE) for line in lines]
+        halves = [split_at(line, MARKER + EDGE) for line in lines]
         self._left.set_lines([left for left, _ in halves])
         self._right.set_lines([right for _, right in halves])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from tl_tui.common.gradient_reach import combine
+from tl_tui.estimates.gradient_reach import combine
 from tl_tui.protocol.events import LayerMeasurement, StepTaken
 from tl_tui.protocol.layers import Reach, StackInfo
 from tui.state.cursor import Target, target_owners

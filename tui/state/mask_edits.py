@@ -5,7 +5,6 @@ from __future__ import annotations
 from tl_tui.protocol.layers import NormMode
 from tui.state.cursor import Target, target_name, target_owners
 from tui.state.run_state import Mask, RunState
-from tui.text.layer_details import norm_owners
 
 
 def after_toggle(state: RunState, target: Target) -> tuple[Mask, str]:
@@ -52,3 +51,10 @@ def other_norm_mode(state: RunState, target: Target) -> tuple[list[int], NormMod
         )
         return frozen, "train", sentence
     return norms, "eval", f"BatchNorm of {name}: eval. It trains, its running statistics stay."
+
+
+def norm_owners(state: RunState, target: Target) -> list[int]:
+    """The BatchNorms of a target that keep running statistics."""
+    assert state.session is not None
+    owners = state.session.stack.owners
+    return [owner for owner in target_owners(state, target) if owners[owner].norm]

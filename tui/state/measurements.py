@@ -5,7 +5,7 @@ A part of `RunState`, which hands every event on to it.
 
 from __future__ import annotations
 
-from tl_tui.common.cost_model import PricePrediction
+from tl_tui.estimates.cost_model import PricePrediction
 from tl_tui.protocol.events import (
     AnyEvent,
     FoldProgressed,

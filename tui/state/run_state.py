@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from tl_tui.common.gradient_reach import combine, predict_owners
+from tl_tui.estimates.gradient_reach import combine, predict_owners
 from tl_tui.protocol.events import (
     AnyEvent,
     Audited,
@@ -52,7 +52,6 @@ from tui.state.mask_undo import StartOverEntry as StartOverEntry
 from tui.state.mask_undo import Wishes
 from tui.state.measurements import Findings
 from tui.state.training_state import TrainingState
-from tui.text.viewers import company_sentence
 
 Trainable = Literal["all", "none", "partial"]
 
@@ -66,6 +65,7 @@ class RunState(Wishes):
         self.greeted: Greeted | None = None
         self.watched = Watched(screens=1, steers=True)
         """How many screens this engine has, and whether this one steers."""
+        self.watched_before = self.watched
         self.loading: dict[str, LoadingProgressed] = {}
         """The opening's stages by name, as far as they were heard of."""
         self.question: OpenFailed | None = None
@@ -108,9 +108,7 @@ class RunState(Wishes):
         self.not_applied: StepNotApplied | None = None
         """The step that was refused in its course, until another is taken."""
         self.notices: list[str] = []
-        """Sentences to show once; the app takes them out."""
-        self.alarms: list[str] = []
-        """Sentences that stay until they were read; the app takes them out."""
+        """What the engine said to show once; the app takes it out."""
 
         self._predicted_for: Mask | None = None
         self._predicted: list[Reach] = []
@@ -147,11 +145,6 @@ class RunState(Wishes):
     def opened(self) -> bool:
         """There is, or was, a session: what is known comes from an engine and not from a cache."""
         return self.session is not None and not self.provisional
-
-    @property
-    def unconfirmed(self) -> bool:
-        """The engine has not yet answered the last wish."""
-        return bool(self.unanswered) or self.provisional
 
     @property
     def strategy(self) -> str | None:
@@ -244,8 +237,7 @@ class RunState(Wishes):
                 self.greeted, self.watched = event, Watched(screens=1, steers=True)
                 self.cut, self.job_ends = "", event.job_ends
             case Watched():
-                self.notices.append(company_sentence(self.watched, event))
-                self.watched = event
+                self.watched_before, self.watched = self.watched, event
             case LoadingProgressed():
                 self.loading[event.stage] = event
             case OpenFailed():
@@ -260,7 +252,6 @@ class RunState(Wishes):
                 self._refused(event)
             case StepNotApplied():
                 self.not_applied, self.busy = event, None
-                self.alarms.append(f"{event.sentence}{self._what_y_does()}")
             case StepTaken():
                 self._stepped(event)
             case Validated():
@@ -297,8 +288,6 @@ class RunState(Wishes):
                 self.running, self.busy = False, None
             case ImageSkipped():
                 self.skipped_images = event.total
-                if event.lost_class:
-                    self.alarms.append(event.lost_class)
             case Heartbeat():
                 self.busy = event
             case EngineFailed():
@@ -398,14 +387,6 @@ class RunState(Wishes):
             return refused.trainable
         untouched = len(self.curves) == 1 and not self.curves[-1].loss
         return refused.batch_size if untouched else None
-
-    def _what_y_does(self) -> str:
-        proposed = self.proposed()
-        if proposed is None:
-            return ""
-        if isinstance(proposed, int):
-            return f" y opens again with batches of {proposed}."
-        return " y takes that mask, u takes it back."
 
     def _stepped(self, event: StepTaken) -> None:
         self.busy = self.not_applied = None

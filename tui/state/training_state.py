@@ -42,10 +42,9 @@ class TrainingState:
         self._by_recipe: tuple[float, ...] = ()
         self.batches_per_epoch = 1
         self.cycle: Cycle | None = None
-        self.cycle_why = ""
         self.plan: Plan | None = None
-        self.plan_why = ""
-        """Why there is no plan any more, such as `interrupted by hand`."""
+        self.plan_interrupted = False
+        """There is no plan any more because the mask was changed by hand."""
         self.train_to: int | None = None
         """The step at which training is to end; None while it does not run."""
         self.seconds_left: float | None = None
@@ -67,7 +66,7 @@ class TrainingState:
                 self._take(event.recipe, event.rates)
                 self.batches_per_epoch = event.batches_per_epoch
                 self.cycle, self.plan = event.cycle, event.plan
-                self.cycle_why = self.plan_why = ""
+                self.plan_interrupted = False
                 self.train_to = self.seconds_left = None
                 self.weights = event.weights
                 self.checkpoints, self.saved = {}, {}
@@ -83,9 +82,9 @@ class TrainingState:
             case Refused(id=answered):
                 self._wished_rates.pop(answered, None)
             case CycleBegan():
-                self.cycle, self.cycle_why = event.cycle, event.why
+                self.cycle = event.cycle
             case PlanChanged():
-                self.plan, self.plan_why = event.plan, event.why
+                self.plan, self.plan_interrupted = event.plan, event.interrupted
             case StartedOver() | StartOverUndone():
                 self.cycle, self.weights = event.cycle, event.weights
             case TrainBegan():

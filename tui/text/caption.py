@@ -11,10 +11,10 @@ import math
 from tl_tui.protocol.events import StepTaken
 from tl_tui.protocol.layers import StackInfo
 from tui.drawing.theme import UNICODE
-from tui.stack.table_spans import number
 from tui.state.layer_status import channel_of
 from tui.state.run_state import RunState
 from tui.text.fit_sentences import FINDING, Clause, capital, fit
+from tui.text.format import number
 from tui.text.layer_names import count, listed, names_of, row_of_its
 from tui.text.next_step import outlook, planned
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tl_tui.common.gradient_reach import predict_owners
+from tl_tui.estimates.gradient_reach import predict_owners
 from tl_tui.protocol.events import LayerMeasurement
 from tl_tui.protocol.layers import Reach, StackInfo
-from tui.stack.table_spans import rate_words
 from tui.state.cursor import Target, target_name, target_owners
 from tui.state.layer_status import target_rows
 from tui.state.run_state import STRATEGY_KEYS, RunState, Trainable
+from tui.text.format import format_rate
 from tui.text.progress import schedule_words
 
 VANISHED = 1e-9
@@ -99,13 +99,6 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     return f"{value:.3g}" if 0.1 <= abs(value) < 1000 else f"{value:.1e}"
-
-
-def norm_owners(state: RunState, target: Target) -> list[int]:
-    """The BatchNorms of a target that keep running statistics."""
-    assert state.session is not None
-    owners = state.session.stack.owners
-    return [owner for owner in target_owners(state, target) if owners[owner].norm]
 
 
 # --- the fields ---------------------------------------------------------------------------------
@@ -213,7 +206,7 @@ def _lr(state: RunState, target: Target, wanted: Trainable) -> str:
         return ""
     factor = state.training.factor(state.step)
     rates = sorted({state.training.rates[row] * factor for row in rows})
-    return " to ".join(rate_words(rate) for rate in dict.fromkeys((rates[0], rates[-1])))
+    return " to ".join(format_rate(rate) for rate in dict.fromkeys((rates[0], rates[-1])))
 
 
 def _lr_remark(state: RunState, target: Target) -> str:

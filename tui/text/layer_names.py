@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from tl_tui.protocol.layers import StackInfo
-from tui.stack.columns import short_name
 
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -156,3 +155,9 @@ def _kind(stack: StackInfo, owners: list[int]) -> str:
     if owners and all(stack.owners[owner].kind.startswith("Conv") for owner in owners):
         return "convolution"
     return ""
+
+
+def short_name(stack: StackInfo, owner: int) -> str:
+    """An owner's name within its row: `conv2` of `layer4.1.conv2`."""
+    info = stack.owners[owner]
+    return info.name.removeprefix(stack.rows[info.row].name + ".")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tl_tui.common.cost_model import predict
+from tl_tui.estimates.cost_model import predict
 from tui.state.cursor import Target
 from tui.state.mask_edits import after_toggle
 from tui.state.run_state import Mask, RunState
-from tui.widgets.strategy_line import amount
+from tui.text.format import format_bytes, format_ms, format_params, signed
 
 KEPT = 200
 """Predictions that are kept, for a screen that asks for the same ones again and again."""
@@ -38,45 +38,18 @@ def price_of(state: RunState, mask: Mask) -> Price:
     return Price(params, predicted.step_ms, predicted.peak_bytes)
 
 
-def duration(milliseconds: float) -> str:
-    """Such as `9.8 ms`, `388 ms`, `1.24 s`."""
-    if milliseconds >= 999.5:
-        return f"{milliseconds / 1000:.2f} s"
-    return f"{milliseconds:.{1 if milliseconds < 99.95 else 0}f} ms"
-
-
-def size(count: float) -> str:
-    """Bytes in decimal units: `940 kB`, `29 MB`, `1.35 GB`."""
-    if count < 999.5e3:
-        return f"{count / 1e3:.0f} kB"
-    if count < 999.5e6:
-        return f"{count / 1e6:.{1 if count < 9.95e6 else 0}f} MB"
-    return f"{count / 1e9:.2f} GB"
-
-
-def signed(value: float, words: str) -> str:
-    """A difference with its sign, given the words of its size: `+29 MB`, `-0.7 ms`."""
-    return f"{'-' if value < 0 else '+'}{words}"
-
-
-def share(before: float, after: float) -> str:
-    """A difference in per cent: `+11 %`, `0 %`."""
-    percent = round(100 * (after / before - 1)) if before > 0 else 0
-    return f"{signed(percent, str(abs(percent)))} %" if percent else "0 %"
-
-
 def differences(before: Price, after: Price) -> list[str]:
     """What another mask costs more or less: `+3.67 M`, `+0.7 ms`, `+29 MB`."""
     params = after.params - before.params
-    said = [signed(params, amount(abs(params)))]
+    said = [signed(params, format_params(abs(params)))]
     if None not in (before.step_ms, after.step_ms):
         assert before.step_ms is not None and after.step_ms is not None
         more = after.step_ms - before.step_ms
-        said.append(signed(more, duration(abs(more))))
+        said.append(signed(more, format_ms(abs(more))))
     if None not in (before.peak_bytes, after.peak_bytes):
         assert before.peak_bytes is not None and after.peak_bytes is not None
         extra = after.peak_bytes - before.peak_bytes
-        said.append(signed(extra, size(abs(extra))))
+        said.append(signed(extra, format_bytes(abs(extra))))
     return said
 
 

@@ -11,7 +11,7 @@ import msgspec
 from tl_tui.protocol.config import Augmentation, Optimizer, Precision, Recipe, Schedule
 from tl_tui.settings.recipe import LARGEST
 from tl_tui.settings.schedule import ONE_CYCLE_WARMUP
-from tui.app.actions.training import stepped
+from tui.state.rate_ladder import next_rate
 
 MOST_EPOCHS = 100_000
 
@@ -81,7 +81,7 @@ def turned(field: Field, recipe: Recipe, steps: int, precisions: tuple[str, ...]
         if not beyond:
             return recipe
         return _with(recipe, field, min(beyond) if steps > 0 else max(beyond))
-    return _with(recipe, field, stepped(value, steps, FROM_ZERO))
+    return _with(recipe, field, next_rate(value, steps, FROM_ZERO))
 
 
 def typed(field: Field, recipe: Recipe, text: str) -> Recipe | str:

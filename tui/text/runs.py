@@ -6,7 +6,11 @@ import time
 from typing import Any
 
 from tl_tui.common.metrics import accuracy_words, interval
-from tl_tui.runs.run_reader import Run, ValidatedLine
+from tl_tui.connect.discovery import Found
+from tl_tui.runs.run_reader import (
+    Run,
+    ValidatedLine,
+)
 
 
 def described(run: Run) -> dict[str, Any]:
@@ -118,3 +122,12 @@ def _state_words(run: Run) -> str:
         "cut off": "cut off: its engine was killed; tl-tui resume goes on from its last checkpoint",
     }
     return f"{words[run.state]} ({when_words(run.changed)}, {size_words(run.bytes)})"
+
+
+def describe_engine(found: Found) -> str:
+    """A line of the list: what it trains and how far it is."""
+    greeted = found.greeted
+    state = "trains" if greeted.training else "waits"
+    steps = "1 step" if greeted.step == 1 else f"{greeted.step:,} steps"
+    screens = f" · {greeted.screens} screen{'s' * (greeted.screens > 1)}" * bool(greeted.screens)
+    return f"{greeted.arch} · {greeted.data} · {steps} · {state}{screens}"

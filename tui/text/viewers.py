@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tl_tui.protocol.events import Watched
-
-if TYPE_CHECKING:
-    from tui.state.run_state import RunState
+from tui.state.run_state import RunState
 
 
-def company_sentence(before: Watched, now: Watched) -> str:
+def viewers_sentence(before: Watched, now: Watched) -> str:
     """What has changed, said once."""
     if not now.steers:
         return "Another screen steers this run, this one watches. W takes over."
@@ -22,7 +18,7 @@ def company_sentence(before: Watched, now: Watched) -> str:
     return "The other screen is gone." if now.screens == 1 else "One of the other screens is gone."
 
 
-def company_words(state: RunState) -> str:
+def viewers_words(state: RunState) -> str:
     """For the title; empty while this screen is the only one."""
     if state.cut:
         return "line cut"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tui.drawing.lines import Line, PaintedLines, line, wrapped
+from tui.drawing.lines import Line, line, wrapped
 from tui.state.run_state import RunState
 from tui.text.caption import caption
 from tui.widgets.loading import checklist_line
+from tui.widgets.state_lines import StateLines
 
 
-class CaptionLine(PaintedLines):
+class CaptionLine(StateLines):
     """Two lines below the stack."""
 
     notice = ""

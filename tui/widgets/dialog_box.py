@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tui.drawing.lines import Line, PaintedLines, clipped, fitted, line_width
+from tui.drawing.lines import Line, clipped, fitted, line_width
 from tui.state.run_state import RunState
+from tui.widgets.state_lines import StateLines
 
 
-class Box(PaintedLines):
+class Box(StateLines):
     """Draws the lines it is given inside a frame, from `offset` on."""
 
     def __init__(self, title: str) -> None:

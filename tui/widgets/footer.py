@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tui.drawing.lines import Line, PaintedLines, Piece, line_width
+from tui.drawing.lines import Line, Piece, line_width
 from tui.keys import key_of
 from tui.state.cursor import Target, target_owners
 from tui.state.run_state import RunState
 from tui.text.price import toggle_words
+from tui.widgets.state_lines import StateLines
 
 LEFT = (
     "freeze_or_train",
@@ -41,7 +42,7 @@ SHOWN = (
 RIGHT = ("command_palette", "help", "leave")
 
 
-class Footer(PaintedLines):
+class Footer(StateLines):
     """Keys in reverse video, each with a word."""
 
     target: Target | None = None

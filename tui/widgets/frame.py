@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tui.drawing.lines import Line, PaintedLines, fitted
+from tui.drawing.lines import Line, fitted
 from tui.state.run_state import RunState
+from tui.widgets.state_lines import StateLines
 
 
-class Frame(PaintedLines):
+class Frame(StateLines):
     """A rounded frame."""
 
     def __init__(self, id: str) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from tui.drawing.lines import Line, PaintedLines, fitted, line, wrapped
+from tui.drawing.lines import Line, fitted, line, wrapped
 from tui.state.cursor import Target
 from tui.state.run_state import RunState
+from tui.text.format import format_params
 from tui.text.layer_details import Inspection, inspect
 from tui.text.price import toggle_words
-from tui.widgets.strategy_line import amount
+from tui.widgets.state_lines import StateLines
 
 FRAMED_LINES = 10
 """From this height on there is a field a line; below it, a heading and what fits."""
 
 
-class Inspector(PaintedLines):
+class Inspector(StateLines):
     """What is known of the target; several fields a line where there is little room."""
 
     target: Target | None = None
@@ -94,7 +95,7 @@ def _short(seen: Inspection, price: str, width: int, height: int) -> list[Line]:
     inner = width - 2
     norm = f" · BN {seen.norm_mode.partition(',')[0]}" if seen.norm_mode else ""
     kind = seen.kind.replace(" → ", "→")
-    size = f" · {amount(seen.params)}"
+    size = f" · {format_params(seen.params)}"
     tight = norm.replace(" → ", "→")
     forms = [kind, kind.partition(",")[0], kind.partition(" ")[0]]
     kinds = [*(form + size + norm for form in forms), forms[-1] + size + tight, forms[1] + size]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from tl_tui.common.metrics import interval
 from tl_tui.protocol.events import CheckpointSaved
-from tui.drawing.lines import Line, PaintedLines, Piece, justified, line_width
+from tui.drawing.lines import Line, Piece, justified, line_width
 from tui.state.run_state import RunState
 from tui.text.progress import epoch_words, schedule_words
+from tui.widgets.state_lines import StateLines
 
 
-class Legend(PaintedLines):
+class Legend(StateLines):
     """Edges are the choice, the middle is what the last measured step did."""
 
     def lines(self, state: RunState) -> list[Line]:
@@ -31,7 +32,7 @@ class Legend(PaintedLines):
         return [justified(left, pieces, self.size.width)]
 
 
-class RunLine(PaintedLines):
+class RunLine(StateLines):
     """The run's directory and settings, and how sure the yardstick is."""
 
     def lines(self, state: RunState) -> list[Line]:

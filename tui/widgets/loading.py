@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tui.drawing.lines import Line, PaintedLines, fitted, line, wrapped
+from tui.drawing.lines import Line, fitted, line, wrapped
 from tui.state.run_state import RunState
+from tui.widgets.state_lines import StateLines
 
 STAGES = ("torch", "data", "weights", "calibration", "warm-up")
 DOING = {
@@ -66,7 +67,7 @@ def checklist_line(state: RunState, width: int) -> Line:
     return tuple(pieces)
 
 
-class Loading(PaintedLines):
+class Loading(StateLines):
     """The checklist in the middle of the stack's room, until there is a stack."""
 
     terminal = ""

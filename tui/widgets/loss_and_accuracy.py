@@ -6,15 +6,16 @@ from dataclasses import replace
 
 from tl_tui.common.metrics import interval
 from tui.drawing.decimation import Decimation
-from tui.drawing.lines import Line, PaintedLines
+from tui.drawing.lines import Line
 from tui.drawing.plot import PATTERNS, Scale, Series, plot, short
 from tui.state.run_state import Curve, RunState
+from tui.widgets.state_lines import StateLines
 
 GHOSTS = len(PATTERNS) - 2
 """Earlier starts that are drawn, the latest; the last pattern is for a constant."""
 
 
-class _Curves(PaintedLines):
+class _Curves(StateLines):
     """Draws one number of every start."""
 
     heading = ""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from tui.drawing.lines import Line, PaintedLines, fitted, line
+from tui.drawing.lines import Line, fitted, line
 from tui.state.cursor import Target, target_name
 from tui.state.mask_edits import after_toggle
 from tui.state.run_state import RunState
-from tui.text.price import Price, differences, duration, price_of, share, size, toggle_words
-from tui.widgets.strategy_line import amount
+from tui.text.format import format_bytes, format_ms, format_params, percent_change
+from tui.text.price import Price, differences, price_of, toggle_words
+from tui.widgets.state_lines import StateLines
 
 
-class PricePanel(PaintedLines):
+class PricePanel(StateLines):
     """Now, next and the difference: parameters, time of a step, memory."""
 
     target: Target | None = None
@@ -41,10 +42,10 @@ class PricePanel(PaintedLines):
         if before.step_ms is None:
             lines.append(line(("time, memory: being measured", "dim")))
         elif state.last is not None:
-            took = duration(state.last.seconds * 1000)
+            took = format_ms(state.last.seconds * 1000)
             where = f"in step {state.step}"
             if used := state.last.memory_used:
-                took, where = f"{took}, {size(used)}", "in all"
+                took, where = f"{took}, {format_bytes(used)}", "in all"
             lines.append(line(("measured ", "dim"), fitted(took, width - 9), (f" {where}", "dim")))
         if state.pending:
             lines.append(line(("undo     ", "dim"), "u, costs nothing yet"))
@@ -54,12 +55,14 @@ class PricePanel(PaintedLines):
 
 def _rows(before: Price, then: Price) -> list[Line]:
     more = differences(before, then)
-    rows = [_row("params", amount(before.params), amount(then.params), more[0])]
+    rows = [_row("params", format_params(before.params), format_params(then.params), more[0])]
     if before.step_ms is not None and then.step_ms is not None:
-        change = share(before.step_ms, then.step_ms)
-        rows.append(_row("step", duration(before.step_ms), duration(then.step_ms), change))
+        change = percent_change(before.step_ms, then.step_ms)
+        rows.append(_row("step", format_ms(before.step_ms), format_ms(then.step_ms), change))
     if before.peak_bytes is not None and then.peak_bytes is not None:
-        rows.append(_row("memory", size(before.peak_bytes), size(then.peak_bytes), more[2]))
+        rows.append(
+            _row("memory", format_bytes(before.peak_bytes), format_bytes(then.peak_bytes), more[2])
+        )
     return rows
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from tui.drawing.lines import Line, PaintedLines, Piece, justified, line_width
+from tui.drawing.lines import Line, Piece, justified, line_width
 from tui.state.run_state import STRATEGY_KEYS, RunState
+from tui.text.format import format_params
+from tui.widgets.state_lines import StateLines
 
 
-class StrategyLine(PaintedLines):
+class StrategyLine(StateLines):
     """Lights the strategy that is on, or `by hand`."""
 
     def lines(self, state: RunState) -> list[Line]:
@@ -17,15 +19,16 @@ class StrategyLine(PaintedLines):
         left += _plan(state, width) if state.training.plan else _names(state, width)
         unit = " M"  # said once
         total = sum(owner.params for owner in session.stack.owners)
-        right = f"{amount(state.trainable_params()).removesuffix(unit)} of {amount(total)} train "
+        trains = format_params(state.trainable_params()).removesuffix(unit)
+        right = f"{trains} of {format_params(total)} train "
         if width >= 100 and state.pending and state.applied is not None:
-            now = amount(state.trainable_params(state.applied)).removesuffix(unit)
-            wanted = amount(state.trainable_params())
-            if amount(state.trainable_params(state.applied)) != wanted:
-                right = f"{now} of {amount(total)} train → {wanted} next step "
+            now = format_params(state.trainable_params(state.applied)).removesuffix(unit)
+            wanted = format_params(state.trainable_params())
+            if format_params(state.trainable_params(state.applied)) != wanted:
+                right = f"{now} of {format_params(total)} train → {wanted} next step "
         if width >= 100:
             left.insert(0, (" ", "text"))
-        shorter = [right.replace(" train ", " "), f"{amount(state.trainable_params())} "]
+        shorter = [right.replace(" train ", " "), f"{format_params(state.trainable_params())} "]
         right = next((t for t in (right, *shorter) if line_width(left) + len(t) < width), "")
         if not right:
             # Too narrow for the list: the one that is on.
@@ -71,11 +74,3 @@ def _plan(state: RunState, width: int) -> list[Piece]:
         (after, "text"),
         (" · s changes it" if width >= 100 else "", "dim"),
     ]
-
-
-def amount(params: int) -> str:
-    """How many parameters: `1,026`, `5.90 M`, `117 M`."""
-    if params < 10_000:
-        return f"{params:,}"
-    value = params / 1e6
-    return f"{value:.2f} M" if value < 100 else f"{value:.0f} M"

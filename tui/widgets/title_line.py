@@ -6,13 +6,14 @@ import re
 import time
 
 from tl_tui.connect.slurm import time_words
-from tui.drawing.lines import Line, PaintedLines, Piece, fitted, justified, line_width
+from tui.drawing.lines import Line, Piece, fitted, justified, line_width
 from tui.state.run_state import RunState
 from tui.text.progress import progress_words
-from tui.text.viewers import company_words
+from tui.text.viewers import viewers_words
+from tui.widgets.state_lines import StateLines
 
 
-class TitleLine(PaintedLines):
+class TitleLine(StateLines):
     """Model, weights (and why), data, skipped images; at the right how far training is, and the
     device with its memory, which gives way to it where there is little room."""
 
@@ -25,7 +26,7 @@ class TitleLine(PaintedLines):
         where = device(state) if width >= 60 else session.device
         if job := job_words(state):
             where = f"{where} · {job}" if width >= 100 else job
-        told = " · ".join(filter(None, (company_words(state), progress_words(state))))
+        told = " · ".join(filter(None, (viewers_words(state), progress_words(state))))
         right: list[Piece] = [(told, "strong")] if told else []
         if not told or width >= 100:
             right += [(f"   {where}" if told else where, "text")]
@@ -86,7 +87,7 @@ def job_words(state: RunState) -> str:
     return f"job ends in {time_words(state.job_ends - time.time())}"
 
 
-class WarningLine(PaintedLines):
+class WarningLine(StateLines):
     """Why a GPU that is there cannot be used; stands there all the time."""
 
     def lines(self, state: RunState) -> list[Line]:

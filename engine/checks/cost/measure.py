@@ -1,8 +1,8 @@
 """The price of a step, measured: what each owner costs in time and memory.
 
 Everything happens on a copy of the model with random images of the run's shape: weights, buffers,
-optimizer, position and random state of the run stay as they are. Memory is found without
-allocating it (`engine.checks.cost.memory_trace`). Time comes from real steps of three kinds, each a unit:
+optimizer, position and random state of the run stay as they are. Memory is found without allocating
+it (`engine.checks.cost.memory_trace`). Time comes from real steps of three kinds, each a unit:
 nothing trainable is the forward pass alone; with only the first owners trainable the gradient
 passes through everything, and what that adds is the cost of passing; what a step with everything
 trainable adds to this is the cost of learning.
@@ -23,8 +23,8 @@ from engine.hardware.memory_limit import memory
 from engine.hardware.peak_memory import hand_back
 from engine.model.freezing import Mask
 from engine.model.layer_stack import Stack
-from tl_tui.common.cost_model import predict, saved_bytes
 from tl_tui.common.errors import Problem
+from tl_tui.estimates.cost_model import predict, saved_bytes
 from tl_tui.protocol.config import Optimizer, Precision, Recipe
 from tl_tui.protocol.events import PriceMeasured
 
@@ -82,7 +82,6 @@ def measure_price(
         fixed_ms=0.0,
         kept_share=0.0,
         gradient_share=0.0,
-        measured_ms=0.0,
         **vars(found),
     )
     parents = [owner.parents for owner in stack.owners]
@@ -230,7 +229,6 @@ def _assembled(
         pass_ms=_brought_to(scale, handed_on, passing_sum),
         learn_ms=_brought_to(scale, learn, learning_sum),
         fixed_ms=before_backward + start_of_backward,
-        measured_ms=scale * learning.total,
     )
 
 

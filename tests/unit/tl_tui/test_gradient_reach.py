@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tl_tui.common.gradient_reach import combine, predict_owners
+from tl_tui.estimates.gradient_reach import combine, predict_owners
 
 
 @st.composite

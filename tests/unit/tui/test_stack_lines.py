@@ -18,21 +18,22 @@ from tests.support.stack_messages import (
 )
 from tl_tui.protocol.events import FeaturesCached, Validated
 from tl_tui.protocol.layers import StackInfo
-from tui.drawing.spans import Spans, parted
+from tui.drawing.lines import Line, split_at
 from tui.drawing.theme import ASCII, UNICODE, Glyphs
 from tui.stack.columns import columns_of, fit
 from tui.stack.stack_lines import (
-    Line,
     Picture,
+    StackLine,
     StackView,
     Target,
     stack_lines,
     target_name,
     target_owners,
 )
-from tui.stack.table_spans import rate_words, table_spans
-from tui.stack.tower_spans import tower_spans
+from tui.stack.table_cells import table_cells
+from tui.stack.tower_cells import tower_cells
 from tui.state.run_state import RunState
+from tui.text.format import format_rate
 
 RESNET18, RESNET152 = resnet18_stack(), bottleneck_stack()
 LAST_STAGE = owners_named(RESNET18, "fc", "layer4.0", "layer4.1")
@@ -56,7 +57,7 @@ def view_of(state: RunState) -> StackView:
     return view
 
 
-def text(spans: Spans) -> str:
+def text(spans: Line) -> str:
     return "".join(piece for piece, _ in spans)
 
 
@@ -72,8 +73,8 @@ def drawn(
     """The lines as they stand on the screen."""
     picture = stack_lines(state, view or view_of(state), width, height, wide=wide)
     return [
-        text(tower_spans(line, picture.columns, glyphs, flowed=True))
-        + text(table_spans(line, picture.columns, glyphs, state))
+        text(tower_cells(line, picture.columns, glyphs, flowed=True))
+        + text(table_cells(line, picture.columns, glyphs, state))
         for line in picture.lines
     ]
 
@@ -85,7 +86,7 @@ def line_of(state: RunState, name: str, glyphs: Glyphs = UNICODE) -> str:
     return found[0]
 
 
-def walls(picture: Picture) -> list[Line]:
+def walls(picture: Picture) -> list[StackLine]:
     return [line for line in picture.lines if line.kind == "wall"]
 
 
@@ -260,7 +261,7 @@ def test_stale_numbers_of_a_pending_row_are_dim_and_its_wish_is_not():
     line = next(line for line in picture.lines if line.target == Target("row", 8))
     styles = {
         piece.strip(): style
-        for piece, style in table_spans(line, picture.columns, UNICODE, state)
+        for piece, style in table_cells(line, picture.columns, UNICODE, state)
         if piece.strip()
     }
     assert styles["→ frozen"] == "text"
@@ -334,7 +335,7 @@ def test_long_names_lose_their_middle():
 
 
 def test_rates_fit_their_column():
-    rates = [rate_words(value) for value in (1e-2, 3e-4, 1.5e-3, 0.12345678)]
+    rates = [format_rate(value) for value in (1e-2, 3e-4, 1.5e-3, 0.12345678)]
     assert rates == ["1e-2", "3e-4", "1.5e-3", "1.2e-1"]
 
 
@@ -622,10 +623,10 @@ def test_the_line_of_the_images_says_why_nothing_is_cached_and_where_it_is():
     st.integers(0, 30),
 )
 def test_a_parted_line_is_the_line(spans: list[tuple[str, str]], column: int) -> None:
-    def cells(part: Spans) -> list[tuple[str, str]]:
+    def cells(part: Line) -> list[tuple[str, str]]:
         return [(letter, style) for text, style in part for letter in text]
 
-    left, right = parted(tuple(spans), column)
+    left, right = split_at(tuple(spans), column)
     assert cells(left) == cells(tuple(spans))[:column]
     assert cells(right) == cells(tuple(spans))[column:]
     assert all(text for text, _ in (*left, *right))

@@ -16,7 +16,7 @@ import pytest
 
 from tui.drawing.terminal import look
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import dataclasses, json, os, sys
 from tui.drawing.terminal import look

@@ -76,7 +76,7 @@ class ChoiceActions(Workbench):
             self.dialogue.undo_start_over()
             self.notices.answer("The start over is taken back.")
             return
-        left = self.run_state.training.plan_why == "interrupted by hand"
+        left = self.run_state.training.plan_interrupted
         entry = self.run_state.undo()
         if entry is None:
             self.notices.answer("There is nothing to undo.")

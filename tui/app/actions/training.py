@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from tl_tui.protocol.commands import BeginCycle
 from tl_tui.protocol.events import AnyEvent, CheckpointSaved, StartedOver, TrainEnded
 from tui.app.actions.base import Workbench
 from tui.app.config_from_state import present_choices
-from tui.stack.table_spans import rate_words
 from tui.state.cursor import Target, target_name
 from tui.state.layer_status import target_rows
+from tui.state.rate_ladder import next_rate
+from tui.text.format import format_rate
 from tui.text.progress import ended_sentence, epoch_words, schedule_words
-
-LEAST_RATE, MOST_RATE = 1e-8, 10.0
-"""Where [ and ] end."""
 
 
 class TrainingActions(Workbench):
@@ -121,7 +117,7 @@ class TrainingActions(Workbench):
         if (target := self.need_stack()) and self.need_engine():
             training = self.run_state.training
             wanted = {
-                row: stepped(training.rates[row], steps, training.recipe_rate(row))
+                row: next_rate(training.rates[row], steps, training.recipe_rate(row))
                 for row in self._rows_of(target)
             }
             self._set_rates(target, wanted)
@@ -147,7 +143,7 @@ class TrainingActions(Workbench):
         if target.kind == "owner":
             target = Target("row", stack.owners[target.index].row)
         low, high = min(wanted.values()), max(wanted.values())
-        span = rate_words(low) if low == high else f"{rate_words(low)} to {rate_words(high)}"
+        span = format_rate(low) if low == high else f"{format_rate(low)} to {format_rate(high)}"
         said = f"{target_name(stack, target)} learns at {span}"
         if not high:
             said = f"{target_name(stack, target)} is held still: it gets its gradient and stays"
@@ -167,27 +163,3 @@ class TrainingActions(Workbench):
             schedule = recipe.schedule if recipe else ""
             rate = "; the rates stay constant" if schedule == "constant" else ""
             self.notices.answer(f"A new cycle of the schedule begins with the next step{rate}.")
-
-
-def stepped(rate: float, steps: int, from_zero: float) -> float:
-    """A rate so many steps up or down the series 1, 2, 5 of each power of ten.
-
-    Args:
-        rate: Where to begin, 0 or more.
-        steps: How many steps; negative is down.
-        from_zero: What the first step up from 0 gives.
-    """
-    if not rate:
-        return from_zero if steps > 0 else 0.0
-    for _ in range(abs(steps)):
-        series = [
-            float(f"{digit}e{power}")
-            for power in (math.floor(math.log10(rate)) + shift for shift in (-1, 0, 1))
-            for digit in (1, 2, 5)
-        ]
-        near = 1e-6 * rate
-        if steps > 0:
-            rate = next(one for one in series if one > rate + near)
-        else:
-            rate = next(one for one in reversed(series) if one < rate - near)
-    return min(MOST_RATE, max(LEAST_RATE, rate))

@@ -14,8 +14,8 @@ from tl_tui.protocol.inference import ScriptWritten
 from tui.cli import exit_codes
 
 if TYPE_CHECKING:
-    from engine.export.script.checking import Comparison
     from tl_tui.connect.client import Connection
+    from tui.cli.script_check import Comparison
 
 
 def export_script(run: str, script: str, *, check: bool, data: str | None, force: bool) -> int:
@@ -69,7 +69,7 @@ def _tell(script: str, written: ScriptWritten) -> None:
 
 def _check(run: str, script: Path) -> int:
     """Run the script; the engine is gone by now, and its memory free."""
-    from engine.export.script import checking
+    from tui.cli import script_check
 
     clear = "\r\x1b[K" if sys.stderr.isatty() else ""
 
@@ -78,8 +78,8 @@ def _check(run: str, script: Path) -> int:
             print(f"\rstep {step:,} of {steps:,}", end="", file=sys.stderr, flush=True)
 
     try:
-        comparison = checking.check_script(run, script, on_step)
-    except checking.CheckProblem as problem:
+        comparison = script_check.check_script(run, script, on_step)
+    except script_check.CheckProblem as problem:
         print(f"{clear}tl-tui: {problem}", file=sys.stderr)
         return exit_codes.FAILED
     print(clear, end="", file=sys.stderr, flush=True)

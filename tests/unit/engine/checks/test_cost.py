@@ -17,7 +17,7 @@ from engine.checks.cost.measure import measure_price
 from engine.hardware.memory_limit import Memory, memory, refusal
 from engine.model import freezing
 from engine.model.layer_stack import Stack
-from tl_tui.common.cost_model import predict, saved_bytes
+from tl_tui.estimates.cost_model import predict, saved_bytes
 from tl_tui.protocol.events import PriceMeasured, SavedTensors
 
 SIZE, BATCH = 64, 4
@@ -170,7 +170,6 @@ def prices(draw: st.DrawFn) -> tuple[PriceMeasured, list[list[int]], set[int], s
         kept_share=draw(st.floats(0, 2)),
         gradient_share=draw(st.floats(0, 2)),
         fixed_bytes=draw(sizes),
-        measured_ms=1.0,
     )
     wide = draw(st.sets(owners))
     narrow = draw(st.sets(st.sampled_from(sorted(wide)))) if wide else set()

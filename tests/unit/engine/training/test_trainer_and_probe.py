@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.model import freezing
 from tests.support.plain_training import Twin, make_trainer, small_resnet
-from tl_tui.common.gradient_reach import combine, predict_owners
+from tl_tui.estimates.gradient_reach import combine, predict_owners
 from tl_tui.protocol.events import LayerMeasurement
 
 OWNERS = 25  # of `small_resnet`; asserted below

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from tui.drawing.spans import Span, Spans, place
+from tui.drawing.lines import Line, Piece, PlacedPiece, at_columns
 from tui.drawing.theme import Glyphs
 from tui.stack.columns import Columns
 from tui.stack.replay import Frame
-from tui.stack.stack_lines import Line
+from tui.stack.stack_lines import StackLine
 from tui.state.layer_status import Brick, Channel
 
-Piece = tuple[int, str, str]
-"""Column, text, style."""
 
-
-def tower_spans(
-    line: Line, columns: Columns, glyphs: Glyphs, *, flowed: bool, frame: Frame | None = None
-) -> Spans:
+def tower_cells(
+    line: StackLine, columns: Columns, glyphs: Glyphs, *, flowed: bool, frame: Frame | None = None
+) -> Line:
     """One line of the tower.
 
     Args:
@@ -26,7 +23,7 @@ def tower_spans(
         frame: A moment of a replay; None shows the trail as it stands at its end.
     """
     brick = columns.brick
-    pieces: list[Piece] = []
+    pieces: list[PlacedPiece] = []
     if line.kind == "loss":
         pieces = [(4, glyphs.loss * (brick - 2), "gradient" if flowed else "dim")]
     elif line.kind == "images":
@@ -39,10 +36,12 @@ def tower_spans(
         pieces = _brick(line, columns, glyphs, frame)
         if line.cursor:
             pieces.insert(0, (1, glyphs.cursor, "text"))
-    return place(columns.tower, pieces)
+    return at_columns(columns.tower, pieces)
 
 
-def _brick(line: Line, columns: Columns, glyphs: Glyphs, frame: Frame | None) -> list[Piece]:
+def _brick(
+    line: StackLine, columns: Columns, glyphs: Glyphs, frame: Frame | None
+) -> list[PlacedPiece]:
     brick = line.brick
     assert brick is not None and line.shows is not None
     edge = (columns.brick - 3) // 2
@@ -71,7 +70,7 @@ def _edge(what: str, glyphs: Glyphs) -> str:
     return glyphs.solid if what == "trainable" else glyphs.shade
 
 
-def channel_cells(channel: Channel, glyphs: Glyphs) -> Span:
+def channel_cells(channel: Channel, glyphs: Glyphs) -> Piece:
     """The three cells of a channel and their style."""
     style = {"head": "gradient+strong", "trail": "gradient", "faint": "gradient+dim"}[channel.glow]
     if channel.kind == "closed":

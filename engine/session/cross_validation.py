@@ -21,11 +21,11 @@ from tl_tui.protocol.layers import NormMode
 from tl_tui.settings import schedule
 
 if TYPE_CHECKING:
-    from engine.checks.validation import Skipped
     from engine.data import ImageFolder
     from engine.session.context import Opened
     from engine.session.progress import Course
     from engine.session.start_snapshots import Starts
+    from engine.session.validation import Skipped
     from tl_tui.runs.journal_writer import Record
 
 

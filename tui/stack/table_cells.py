@@ -6,7 +6,7 @@ import math
 
 from tl_tui.protocol.events import LayerMeasurement
 from tl_tui.protocol.session import SessionOpened
-from tui.drawing.spans import Spans, place
+from tui.drawing.lines import Line, PlacedPiece, at_columns
 from tui.drawing.theme import Glyphs
 from tui.stack.columns import (
     BAR,
@@ -19,21 +19,19 @@ from tui.stack.columns import (
     STATE,
     Columns,
     fit,
-    short_name,
 )
-from tui.stack.stack_lines import Line
-from tui.state.layer_status import VANISHED, Brick
+from tui.stack.stack_lines import StackLine
+from tui.state.layer_status import Brick
 from tui.state.run_state import RunState
 from tui.text.feature_cache import cache_words
-
-Piece = tuple[int, str, str]
-"""Column, text, style."""
+from tui.text.format import format_rate, format_seconds, number, short_count
+from tui.text.layer_names import short_name
 
 NOT_EXECUTED = "not executed"
 """In place of numbers, of a layer whose output was kept."""
 
 
-def table_spans(line: Line, columns: Columns, glyphs: Glyphs, state: RunState) -> Spans:
+def table_cells(line: StackLine, columns: Columns, glyphs: Glyphs, state: RunState) -> Line:
     """One line of the table."""
     if line.kind == "heading":
         pieces = _heading(columns, glyphs)
@@ -49,10 +47,10 @@ def table_spans(line: Line, columns: Columns, glyphs: Glyphs, state: RunState) -
         pieces = _header(line, columns, glyphs, state.session)
     else:
         pieces = _layer(line, columns, glyphs, state.session)
-    return place(columns.table, pieces)
+    return at_columns(columns.table, pieces)
 
 
-def _heading(columns: Columns, glyphs: Glyphs) -> list[Piece]:
+def _heading(columns: Columns, glyphs: Glyphs) -> list[PlacedPiece]:
     low, high = (f"1e{power}" for power in DECADES)
     named = [
         (0, "layer", 0),
@@ -70,7 +68,9 @@ def _heading(columns: Columns, glyphs: Glyphs) -> list[Piece]:
 # --- a layer ------------------------------------------------------------------------------------
 
 
-def _layer(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+def _layer(
+    line: StackLine, columns: Columns, glyphs: Glyphs, session: SessionOpened
+) -> list[PlacedPiece]:
     brick = line.brick
     assert brick is not None
     quiet = "unreached" if brick.dim else "dim" if brick.stale else "text"
@@ -105,12 +105,14 @@ def _layer(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened)
     return pieces
 
 
-def _right(column: int, width: int, text: str, style: str) -> Piece:
+def _right(column: int, width: int, text: str, style: str) -> PlacedPiece:
     """A number at the right of its column: the blanks before it bear no style."""
     return column + max(0, width - len(text)), text, style
 
 
-def _name(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+def _name(
+    line: StackLine, columns: Columns, glyphs: Glyphs, session: SessionOpened
+) -> list[PlacedPiece]:
     brick, target, stack = line.brick, line.target, session.stack
     assert brick is not None and target is not None
     style = "frozen_name" if brick.wanted == "none" else "trainable_name"
@@ -132,11 +134,11 @@ def _name(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) 
     return [(0, name, style), (len(name) + 1, mark, "dim" if brick.dim else "text")]
 
 
-def _rate(brick: Brick, column: int, glyphs: Glyphs, quiet: str) -> list[Piece]:
+def _rate(brick: Brick, column: int, glyphs: Glyphs, quiet: str) -> list[PlacedPiece]:
     """The rate; one set by hand has a mark before it, which may stand in the gap."""
     if brick.wanted == "none" and not brick.by_hand:
         return [_right(column, RATE, glyphs.no_gradient, quiet)]
-    words = rate_words(brick.rate)
+    words = format_rate(brick.rate)
     style = quiet if brick.wanted == "none" else "text"
     if not brick.by_hand:
         return [_right(column, RATE, words, style)]
@@ -165,20 +167,9 @@ def _reach(brick: Brick, glyphs: Glyphs) -> str:
     if brick.channel.kind == "nonfinite":
         norm = measurement.grad_norm
         word = "inf" if norm is not None and math.isinf(norm) else "nan"
-        count = f" ×{_short(measurement.nonfinite)}" if measurement.nonfinite else ""
+        count = f" ×{short_count(measurement.nonfinite)}" if measurement.nonfinite else ""
         return glyphs.text(word + count)
     return measurement.reach
-
-
-def _short(count: int) -> str:
-    """A count in at most four letters: `12`, `4.7k`, `11M`."""
-    if count < 1000:
-        return str(count)
-    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= unit:
-            number = count / unit
-            return f"{number:.1f}{letter}" if number < 9.95 else f"{number:.0f}{letter}"
-    return str(count)
 
 
 def _numbers(brick: Brick, measurement: LayerMeasurement, glyphs: Glyphs) -> tuple[str, str]:
@@ -187,18 +178,6 @@ def _numbers(brick: Brick, measurement: LayerMeasurement, glyphs: Glyphs) -> tup
     if measurement.reach == "unreached":
         return glyphs.unreached, glyphs.unreached
     return number(measurement.grad_norm, glyphs), number(measurement.update_ratio, glyphs)
-
-
-def number(value: float | None, glyphs: Glyphs) -> str:
-    """A measured number in at most seven letters."""
-    if value is None:
-        return glyphs.no_gradient
-    if not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if value == 0:
-        return "0"
-    # Where nothing is left to resolve, digits would only pretend.
-    return f"{value:.0e}" if value < VANISHED else f"{value:.1e}"
 
 
 def _bar(norm: float | None, glyphs: Glyphs) -> str:
@@ -211,16 +190,7 @@ def _bar(norm: float | None, glyphs: Glyphs) -> str:
     return glyphs.bar * (halves // 2) + glyphs.bar_half * (halves % 2)
 
 
-def rate_words(value: float) -> str:
-    """A learning rate in at most six letters: `0`, `1e-3`, `3.7e-4`."""
-    if value == 0:
-        return "0"
-    digits, _, power = f"{value:.1e}".partition("e")
-    words = f"{digits.removesuffix('.0')}e{int(power)}"
-    return words if len(words) <= RATE else f"{float(digits):.0f}e{int(power)}"
-
-
-def _bracket(line: Line, glyphs: Glyphs) -> str:
+def _bracket(line: StackLine, glyphs: Glyphs) -> str:
     return {
         "": "",
         "alone": glyphs.role_alone,
@@ -233,7 +203,9 @@ def _bracket(line: Line, glyphs: Glyphs) -> str:
 # --- the other lines ----------------------------------------------------------------------------
 
 
-def _header(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+def _header(
+    line: StackLine, columns: Columns, glyphs: Glyphs, session: SessionOpened
+) -> list[PlacedPiece]:
     assert line.target is not None
     stage = session.stack.stages[line.target.index]
     # A stage of one row (the stem) bears that row's name.
@@ -249,7 +221,7 @@ def _header(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened
     return pieces
 
 
-def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
+def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[PlacedPiece]:
     session, last = state.session, state.last
     assert session is not None
     if last is None:
@@ -260,7 +232,7 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
     style = "strong" if math.isfinite(last.loss) else "alarm"
     busy = state.running or (state.busy is not None and "step" in state.busy.busy)
     going = f" {glyphs.ellipsis}" if busy else ""
-    took = _duration(last.seconds)
+    took = format_seconds(last.seconds)
     left: list[tuple[str, str]] = [(f"batch {last.correct}/{last.batch}", "text")]
     seen = state.validated
     if seen is not None and seen.total:
@@ -279,7 +251,7 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
     while len(right) > 1 and at + 2 + len(left[0][0]) + 2 + len(end) > room:
         right.pop()
         end = " ".join(right)
-    pieces: list[Piece] = [(1, "loss ", "strong"), (6, value, style)]
+    pieces: list[PlacedPiece] = [(1, "loss ", "strong"), (6, value, style)]
     for text, how in left:
         gap = 1 if text.startswith("(") else 2
         if at + gap + len(text) + 2 + len(end) > room:
@@ -291,14 +263,7 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
     return pieces
 
 
-def _duration(seconds: float) -> str:
-    """Such as `9.8 ms`, `388 ms` or `1.24 s`."""
-    if seconds >= 0.9995:
-        return f"{seconds:.2f} s"
-    return f"{seconds * 1000:.{1 if seconds < 0.09995 else 0}f} ms"
-
-
-def _images(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
+def _images(columns: Columns, glyphs: Glyphs, state: RunState) -> list[PlacedPiece]:
     session = state.session
     assert session is not None
     side = session.image_size
@@ -314,7 +279,9 @@ def _images(columns: Columns, glyphs: Glyphs, state: RunState) -> list[Piece]:
     return [(1, glyphs.text(long), "text")]
 
 
-def _wall(line: Line, columns: Columns, glyphs: Glyphs, session: SessionOpened) -> list[Piece]:
+def _wall(
+    line: StackLine, columns: Columns, glyphs: Glyphs, session: SessionOpened
+) -> list[PlacedPiece]:
     wall = line.wall
     assert wall is not None
     end = columns.end if columns.role is None else columns.role - 1

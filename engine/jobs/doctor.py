@@ -16,11 +16,8 @@ from glob import glob
 from importlib import metadata
 from typing import Any
 
+from engine.hardware.devices import unusable
 from tl_tui.common import json_codec
-
-CUDA_13_DRIVER = 580
-"""The oldest driver of CUDA 13, which torch's default wheels are built for from 2.11 on."""
-CUDA_12_DRIVER = 525
 
 
 def main() -> int:
@@ -136,32 +133,6 @@ def _kernel(number: int) -> dict[str, Any]:
     except Exception as error:  # torch raises several kinds, by what is broken
         found["problem"] = _first_line(error)
     return found
-
-
-def unusable(driver: str | None, built_for: str | None, version: str) -> str:
-    """Why an NVIDIA GPU that is here cannot be used, and the way to install what can use it."""
-    here = f"An NVIDIA GPU is here (driver {driver or 'unknown'})"
-    if built_for is None:
-        return (
-            f"{here}, but torch {version} was built without CUDA; pip install --force-reinstall "
-            "torch torchvision, which brings a CUDA build."
-        )
-    major = int(built_for.split(".")[0])
-    needed = CUDA_13_DRIVER if major >= 13 else CUDA_12_DRIVER
-    number = int(driver.split(".")[0]) if driver and driver.split(".")[0].isdigit() else None
-    if number is not None and number < needed:
-        return (
-            f"{here}, but torch {version} is built for CUDA {built_for}, which needs driver "
-            f"{needed} or newer. Update the driver, or install a build for CUDA 12 (driver "
-            f"{CUDA_12_DRIVER} or newer): pip install --force-reinstall torch torchvision, with "
-            "the --index-url that PyTorch's installation page gives for cu126."
-        )
-    return (
-        f"{here}, but torch {version} (CUDA {built_for}) cannot use it. Is it visible "
-        f"(CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}), does nvidia-smi "
-        "show it, and was the container started with its devices? A V100 or older needs a build "
-        "for CUDA 12, cu126 on PyTorch's installation page."
-    )
 
 
 def _weights(problems: list[str]) -> dict[str, Any]:

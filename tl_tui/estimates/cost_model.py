@@ -1,6 +1,6 @@
 """What a step with any mask will cost, from what the probe measured of each owner.
 
-Where the gradient goes follows ancestry, as in `tl_tui.common.gradient_reach`: an owner gets a gradient at its
+Where the gradient goes follows ancestry, as in `gradient_reach`: an owner gets a gradient at its
 output if it or an ancestor is trainable, and hands it on if an ancestor is. From that follows which
 tensors autograd keeps, and a step is gone through owner by owner, forward, backward and update, for
 the moment at which most memory is in use. Imports no torch: a screen can answer in the same frame
@@ -89,8 +89,8 @@ def _peak_bytes(price: PriceMeasured, arrives: list[bool], learns: set[int]) -> 
             beside = round(gradients * price.gradient_share)
             peak = max(peak, held + gradients + beside + price.backward_bytes[owner])
         held -= round(kept[owner] * (1 + price.kept_share))
-    # A measured step keeps the weights as they were before the update (`engine.training.probe`): as many
-    # bytes as there are gradients.
+    # A measured step keeps the weights as they were before the update (`engine.training.probe`):
+    # as many bytes as there are gradients.
     peak = max(peak, round(gradients * (2 + price.gradient_share)))
     state = sum([price.state_bytes[owner] for owner in learns])
     return price.fixed_bytes + state + peak
