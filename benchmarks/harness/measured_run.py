@@ -14,7 +14,7 @@ from torchvision import transforms as T
 
 from benchmarks.harness.paired_steps import torch_batch
 from benchmarks.studies.probe_cost import OneBatch
-from engine.server.dispatch import Session
+from engine.server.dispatch import Dispatcher
 from tl_tui.protocol.commands import Open, Train
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent, StepTaken
@@ -35,7 +35,7 @@ class Running:
         """
         self.losses: list[float] = []
         self._stepped = False
-        self.session = Session(self._heard)
+        self.session = Dispatcher(self._heard)
         asked = RunConfig(weights="none", run_dir=str(folder), **config)
         self.session.handle(Open(id=1, config=asked))
         while self.session.run is None and self.session.work():
@@ -43,7 +43,7 @@ class Running:
         if self.session.run is None:
             raise RuntimeError("the session did not open")
         self.run = self.session.run
-        self.per_epoch = self.run.course.batches_per_epoch
+        self.per_epoch = self.run.progress.batches_per_epoch
 
     def _heard(self, event: AnyEvent) -> None:
         if not isinstance(event, SessionOpened):
@@ -54,7 +54,7 @@ class Running:
 
     def in_memory(self) -> Running:
         """Train on one batch that is there already, and never come to the end of an epoch."""
-        opened = self.run.opened.event
+        opened = self.run.context.event
         one = OneBatch(opened.batch_size, opened.image_size)
         one.batch = torch_batch(one, len(opened.classes), self.run.trainer.device)
         one.position = 1
@@ -63,7 +63,7 @@ class Running:
 
     def steps(self, count: int) -> float:
         """Seconds of so many steps: of the units of work in which one was taken."""
-        if self.run.course.train_to is None:
+        if self.run.progress.train_to is None:
             self.session.handle(Train(id=2, steps=10**7))
         seconds, taken = 0.0, 0
         while taken < count:
@@ -81,8 +81,8 @@ class Running:
         return self.steps(self.per_epoch)
 
     def close(self) -> None:
-        self.run.record.close()
-        self.run.opened.decoder.close()
+        self.run.journal.close()
+        self.run.context.decoder.close()
 
 
 class Textbook:

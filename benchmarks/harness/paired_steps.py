@@ -13,7 +13,7 @@ from torch import nn
 from benchmarks.studies.probe_cost import OneBatch
 from engine.model import freezing
 from engine.model.layer_stack import Stack
-from engine.training.cuda_graphs import CapturedSteps
+from engine.training.cuda_graphs import CudaGraphs
 from engine.training.trainer import Trainer
 from tl_tui.protocol.config import Precision, Recipe
 
@@ -21,7 +21,7 @@ CLASSES = 2
 RATE = 1e-4
 
 
-class Twins:
+class PairedModels:
     """The same step, the engine's and plain PyTorch's, on one batch in memory.
 
     What is frozen is frozen in both (`requires_grad`, BatchNorms in eval mode), and both read the
@@ -69,9 +69,9 @@ class Twins:
         one.batch = torch_batch(one, classes, self.device)
         recipe = Recipe(lr_head=RATE, lr_pretrained=RATE, weight_decay=1e-4, precision=precision)
         self.trainer = Trainer(stack, one, self.device, recipe)  # type: ignore[arg-type]
-        self.captured = captured
+        self.cuda_graphs = captured
         if captured:
-            self.trainer.captured = CapturedSteps(self.trainer.probe, self.device)
+            self.trainer.cuda_graphs = CudaGraphs(self.trainer.probe, self.device)
         self.images, self.labels = one.batch.images, one.batch.labels
         freezing.set_requires_grad(plain, self.mask)
         freezing.set_modes(plain, self.mask, {})
@@ -86,7 +86,7 @@ class Twins:
     def watched(self) -> float:
         """Seconds of one step of the engine with the whole probe."""
         return self.timed(
-            lambda: self.trainer.step(self.mask, {}, measured=True, replayed=self.captured)
+            lambda: self.trainer.step(self.mask, {}, measured=True, replayed=self.cuda_graphs)
         )
 
     def bare(self) -> float:

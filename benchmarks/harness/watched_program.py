@@ -21,7 +21,7 @@ MARKER = "▸>"
 READY = r"Press t|BatchNorm statistics|step \d+ "
 
 
-class Watched(Terminal):
+class MeasuredProgram(Terminal):
     """A program of ours or a peer's in a terminal of 80x24."""
 
     def __init__(self, command: list[str], folder: Path, **env: str) -> None:
@@ -46,13 +46,13 @@ class Watched(Terminal):
         )
 
     @classmethod
-    def tl_tui(cls, folder: Path, *options: str, **env: str) -> Watched:
+    def tl_tui(cls, folder: Path, *options: str, **env: str) -> MeasuredProgram:
         """The workbench on the demo from random weights."""
         launcher = [sys.executable, str(ROOT / "tl_tui/__main__.py"), "--weights", "none"]
         return cls([*launcher, *options], folder, **env)
 
     @classmethod
-    def trivial(cls, folder: Path) -> Watched:
+    def trivial(cls, folder: Path) -> MeasuredProgram:
         """The trivial Textual app."""
         return cls([sys.executable, "-m", "benchmarks.harness.trivial_app"], folder)
 

@@ -55,10 +55,10 @@ class Peer:
         Raises:
             RuntimeError: it does not come to its first turn.
         """
-        from tl_tui.connect.malloc_env import environment
+        from tl_tui.connect.malloc_env import malloc_environment
 
         command = [sys.executable, "-m", module, *arguments]
-        return cls._running(bench, module, command, environment(os.environ))
+        return cls._running(bench, module, command, malloc_environment(os.environ))
 
     @classmethod
     def _running(cls, bench: Bench, name: str, command: list[str], env: dict[str, str]) -> Peer:

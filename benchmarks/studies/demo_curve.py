@@ -15,7 +15,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from engine.server.dispatch import Session
+from engine.server.dispatch import Dispatcher
 from tl_tui.protocol.commands import Open, Train
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent, StepTaken, Validated
@@ -28,7 +28,7 @@ EVERY = 50
 def run(seed: int, steps: int, run_dir: Path) -> dict[str, object]:
     """One seed: the losses' means and the accuracies, in percent, by step."""
     events: list[AnyEvent] = []
-    session = Session(events.append)
+    session = Dispatcher(events.append)
     config = RunConfig(
         weights="none",
         strategy="full",

@@ -16,7 +16,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from engine.server.dispatch import Session
+from engine.server.dispatch import Dispatcher
 from tl_tui.protocol.commands import Open, Train
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent, StepTaken, Validated
@@ -29,7 +29,7 @@ PRESSES = 30
 def run(seed: int, lr: float | None, run_dir: Path) -> dict[str, object]:
     """One seed at one rate of the head; None is the default."""
     events: list[AnyEvent] = []
-    session = Session(events.append)
+    session = Dispatcher(events.append)
     config = RunConfig(
         weights="demo",
         device="cpu",

@@ -23,7 +23,7 @@ import msgspec
 from tests.support.stack_messages import resnet18_stack
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import LayerMeasurement, StepTaken
-from tl_tui.runs.journal_writer import JOURNAL, Record
+from tl_tui.runs.journal_writer import JOURNAL, JournalWriter
 from tl_tui.runs.run_reader import read_run
 from tl_tui.runs.step_line import step_fields
 
@@ -36,7 +36,7 @@ def write(folder: Path, steps: int) -> None:
     """A run directory with so many step lines."""
     numbers = random.Random(0)
     rows = resnet18_stack().rows
-    record = Record(folder)
+    record = JournalWriter(folder)
     config = msgspec.to_builtins(RunConfig(weights="none"))
     record.begin({"arch": "resnet18", "weights": "random", "classes": ["a"], "config": config})
     for step in range(1, steps + 1):

@@ -52,7 +52,9 @@ def measure(root: Path) -> dict[str, float]:
     """List the folder and decode one batch of it; in a fresh process."""
     from torchvision.transforms._presets import ImageClassification
 
-    from engine.data import Decoder, ImageFolder, TrainBatches, list_folder
+    from engine.data.batches import Decoder, TrainBatches
+    from engine.data.image_folder import list_folder
+    from engine.data.samples import ImageFolder
 
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM counts from here on

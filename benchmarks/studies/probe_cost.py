@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 import torchvision
 
-from engine.data import Batch
+from engine.data.batches import Batch
 from engine.model import freezing
 from engine.model.layer_stack import Stack
 from engine.training.trainer import Trainer

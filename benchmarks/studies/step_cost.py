@@ -146,14 +146,14 @@ def measured_memory(case: Case, mask: str) -> dict[str, Any]:
 
 def predicted_and_timed(case: Case, masks: dict[str, list[int]]) -> dict[str, Any]:
     """What is predicted for the masks, and how long their steps really take."""
-    from engine.checks.cost.measure import measure_price
-    from tl_tui.estimates.cost_model import predict, saved_bytes
+    from engine.checks.cost.measure import measure_step_cost
+    from tl_tui.estimates.cost_model import predict_step_cost, saved_bytes
 
     session = opened(case, "full")
     event, trainer, stack = session.event, session.trainer, session.stack
     shape = (event.batch_size, 3, event.image_size, event.image_size)
     began = time.perf_counter()
-    *units, price = measure_price(
+    *units, price = measure_step_cost(
         stack,
         trainer.device,
         batch_shape=shape,
@@ -173,7 +173,7 @@ def predicted_and_timed(case: Case, masks: dict[str, list[int]]) -> dict[str, An
                 taken[name].append(1e3 * result.seconds)
     found = {}
     for name, mask in masks.items():
-        prediction = predict(price, parents, mask)
+        prediction = predict_step_cost(price, parents, mask)
         found[name] = {
             "predicted_bytes": prediction.peak_bytes,
             "saved_bytes": saved_bytes(price, parents, mask),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.harness.measured_run import Textbook
-from benchmarks.harness.paired_steps import Twins
+from benchmarks.harness.paired_steps import PairedModels
 from benchmarks.harness.textbook_data import demo_images, photographs
 from benchmarks.peers.turns import Peer
 from benchmarks.table.row import Bench, Reading, Row, interleaved, ratio
@@ -63,7 +63,7 @@ def gpu(bench: Bench) -> Iterator[Reading]:
     """A step with the whole probe, captured, in bf16 and channels-last, against the eager one
     without instruments."""
     for case in bench.cases(GPU):
-        twins = Twins(
+        twins = PairedModels(
             *case,
             device="cuda",
             precision="bf16",

@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 from torch import nn
 
-from benchmarks.harness.paired_steps import Twins
-from benchmarks.harness.watched_program import Watched
+from benchmarks.harness.paired_steps import PairedModels
+from benchmarks.harness.watched_program import MeasuredProgram
 from benchmarks.studies.many_files import draw
 from benchmarks.table.row import Bench, Reading, Row, interleaved, quartiles, ratio
 from tests.support.replayed_session import Replay
 from tests.support.stack_messages import bottleneck_stack, opened, resnet18_stack, step_taken
-from tl_tui.protocol.events import AnyEvent, HistoryTold, StartTold, TrainEnded
+from tl_tui.protocol.events import AnyEvent, HistorySent, StartCurves, TrainEnded
 from tl_tui.protocol.layers import OwnerInfo, RowInfo, StackInfo, StageInfo
 
 FLAT = 1.25
@@ -88,13 +88,15 @@ def chain(layers: int) -> nn.Module:
 # --- the screen ---------------------------------------------------------------------------------
 
 
-def shown(folder: Path, events: Sequence[AnyEvent], train: Sequence[AnyEvent] = ()) -> Watched:
+def shown(
+    folder: Path, events: Sequence[AnyEvent], train: Sequence[AnyEvent] = ()
+) -> MeasuredProgram:
     """The screen on an engine that says these events when it is asked to open, and to train."""
     folder.mkdir(parents=True)
     file = folder / "events"
     file.write_bytes(msgspec.msgpack.encode(Replay(at_open=list(events), at_train=list(train))))
     command = [sys.executable, "-m", "tests.support.replayed_session", "open"]
-    return Watched(command, folder, TL_TUI_TEST_EVENTS=str(file))
+    return MeasuredProgram(command, folder, TL_TUI_TEST_EVENTS=str(file))
 
 
 def moves(
@@ -143,8 +145,8 @@ def layers(bench: Bench) -> Iterator[Reading]:
         bench,
         f"watched / bare step of {many:,} layers",
         f"the same of {few} layers",
-        Twins("", 4, 32, "full", model=lambda: chain(few)),
-        Twins("", 4, 32, "full", model=lambda: chain(many)),
+        PairedModels("", 4, 32, "full", model=lambda: chain(few)),
+        PairedModels("", 4, 32, "full", model=lambda: chain(many)),
     )
 
 
@@ -160,12 +162,12 @@ def history(bench: Bench) -> Iterator[Reading]:
         for steps in (few, many):
             session = opened(stack, step=steps)
             losses = tuple((step, 0.3 + 0.5 / step) for step in range(1, steps + 1))
-            start = StartTold(start=0, weights="none", losses=losses, validations=())
+            start = StartCurves(start=0, weights="none", losses=losses, validations=())
             burst: list[AnyEvent] = [
                 step_taken(stack, session.wanted, step=steps + number)
                 for number in range(1, BURST + 1)
             ]
-            events = [session, HistoryTold(starts=(start,))]
+            events = [session, HistorySent(starts=(start,))]
             burst.append(TrainEnded(start=0, step=steps + BURST, reason="done"))
             folder = bench.folder("growth") / f"history-{steps}"
             screens.append(open_screens.enter_context(shown(folder, events, burst)))
@@ -173,7 +175,7 @@ def history(bench: Bench) -> Iterator[Reading]:
             screen.wait_until(lambda screen=screen: screen.cursor() is not None, "the stack")
             screen.settle(1.0)
 
-        def work(screen: Watched) -> float:
+        def work(screen: MeasuredProgram) -> float:
             before = screen.processor_s()
             screen.press("r")
             screen.read(5.0)
@@ -203,8 +205,8 @@ def classes(bench: Bench) -> Iterator[Reading]:
         bench,
         f"watched / bare step with {many:,} classes",
         "the same with 2 classes",
-        Twins("resnet18", 16, 64, "feature-extraction"),
-        Twins("resnet18", 16, 64, "feature-extraction", classes=many),
+        PairedModels("resnet18", 16, 64, "feature-extraction"),
+        PairedModels("resnet18", 16, 64, "feature-extraction", classes=many),
     )
 
 
@@ -212,11 +214,11 @@ def classes(bench: Bench) -> Iterator[Reading]:
 
 
 def watching(
-    bench: Bench, case: str, against: str, small: Twins, large: Twins
+    bench: Bench, case: str, against: str, small: PairedModels, large: PairedModels
 ) -> Iterator[Reading]:
     """What watching multiplies a step by, at the large end against the small one."""
 
-    def factor(twins: Twins) -> Callable[[], float]:
+    def factor(twins: PairedModels) -> Callable[[], float]:
         def once() -> float:
             pairs = interleaved(twins.watched, twins.bare, 2, warm=0)
             return sum(one for one, _ in pairs) / sum(other for _, other in pairs)

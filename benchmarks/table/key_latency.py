@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from benchmarks.harness.watched_program import Watched
+from benchmarks.harness.watched_program import MeasuredProgram
 from benchmarks.table.row import Bench, Reading, Row, percentile, quartiles
 
 IDLE = "the same key in a trivial, idle Textual app"
@@ -22,8 +22,8 @@ def keys(bench: Bench) -> Iterator[Reading]:
     theirs: list[float] = []
     draw = random.Random(0)
     with (
-        Watched.tl_tui(folder, "--epochs", "1000", "--device", "cpu") as screen,
-        Watched.trivial(folder) as trivial,
+        MeasuredProgram.tl_tui(folder, "--epochs", "1000", "--device", "cpu") as screen,
+        MeasuredProgram.trivial(folder) as trivial,
     ):
         screen.wait_for(r"Press t|BatchNorm statistics")
         trivial.wait_for("line 3")
@@ -64,7 +64,7 @@ def keys(bench: Bench) -> Iterator[Reading]:
         )
 
 
-def rest(screen: Watched, draw: random.Random) -> None:
+def rest(screen: MeasuredProgram, draw: random.Random) -> None:
     """Read on for a moment."""
     from time import perf_counter
 

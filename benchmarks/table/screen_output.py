@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.harness.peer_environments import NotHad, python_with
-from benchmarks.harness.watched_program import READY, Watched
+from benchmarks.harness.watched_program import READY, MeasuredProgram
 from benchmarks.table.row import Bench, Reading, Row, interleaved, quartiles, ratio
 
 BY_HAND = "rewriting only the changed cells by hand"
@@ -16,7 +16,7 @@ FRAME_GAP_S = 0.02
 
 def animation(bench: Bench) -> Iterator[Reading]:
     """The replay of a backward pass (`.`), frame by frame; by hand is computed from its cells."""
-    with Watched.tl_tui(bench.folder("screen"), "--device", "cpu") as screen:
+    with MeasuredProgram.tl_tui(bench.folder("screen"), "--device", "cpu") as screen:
         screen.wait_for(READY)
         screen.press("t")
         screen.wait_for(r"step 1 [·-] ")
@@ -36,7 +36,7 @@ def animation(bench: Bench) -> Iterator[Reading]:
     yield from torchwatch(bench)
 
 
-def replayed(screen: Watched) -> tuple[float, float, float, int]:
+def replayed(screen: MeasuredProgram) -> tuple[float, float, float, int]:
     """Bytes a second written, bytes a second by hand, seconds, and frames of one replay."""
     screen.settle(0.5)
     began = time.perf_counter()
@@ -88,7 +88,7 @@ def torchwatch(bench: Bench) -> Iterator[Reading]:
         yield Reading(case, "nothing", note=f"not measured: {reason}")
         return
     command = [python, "-c", "from torchwatch.cli import main; main()", "--demo"]
-    with Watched(command, bench.folder("screen")) as screen:
+    with MeasuredProgram(command, bench.folder("screen")) as screen:
         screen.wait_until(lambda: screen.bytes_read > 2000, "its first frame")
         screen.settle(0.05)
         rate, busy = watched_for(screen, 2.0 if bench.quick else 10.0)
@@ -97,7 +97,7 @@ def torchwatch(bench: Bench) -> Iterator[Reading]:
     )
 
 
-def watched_for(screen: Watched, seconds: float) -> tuple[float, float]:
+def watched_for(screen: MeasuredProgram, seconds: float) -> tuple[float, float]:
     """Bytes a second and share of a core over a time, without waiting for quiet."""
     bytes_before, busy_before = screen.bytes_read, screen.processor_s()
     began = time.perf_counter()
@@ -112,7 +112,10 @@ def watched_for(screen: Watched, seconds: float) -> tuple[float, float]:
 def idle(bench: Bench) -> Iterator[Reading]:
     """Nothing happens: nothing is written, and hardly any processor taken."""
     folder = bench.folder("screen")
-    with Watched.tl_tui(folder, "--device", "cpu") as screen, Watched.trivial(folder) as trivial:
+    with (
+        MeasuredProgram.tl_tui(folder, "--device", "cpu") as screen,
+        MeasuredProgram.trivial(folder) as trivial,
+    ):
         screen.wait_for(READY)
         trivial.wait_for("line 3")
         screen.settle(1.0 if bench.quick else 4.0)  # the price is measured after opening
@@ -143,7 +146,10 @@ def idle(bench: Bench) -> Iterator[Reading]:
 def cursor_move(bench: Bench) -> Iterator[Reading]:
     """Bytes that one press of an arrow brings, the inspector and the caption included."""
     folder = bench.folder("screen")
-    with Watched.tl_tui(folder, "--device", "cpu") as screen, Watched.trivial(folder) as trivial:
+    with (
+        MeasuredProgram.tl_tui(folder, "--device", "cpu") as screen,
+        MeasuredProgram.trivial(folder) as trivial,
+    ):
         screen.wait_for(READY)
         trivial.wait_for("line 3")
         screen.settle(1.0 if bench.quick else 4.0)
@@ -172,7 +178,7 @@ def memory(bench: Bench) -> Iterator[Reading]:
     folder = bench.folder("screen")
 
     def ours() -> float:
-        with Watched.tl_tui(folder, "--device", "cpu") as screen:
+        with MeasuredProgram.tl_tui(folder, "--device", "cpu") as screen:
             screen.wait_for(READY)
             screen.press("t")
             screen.wait_for(r"step 1 [·-] ")
@@ -180,7 +186,7 @@ def memory(bench: Bench) -> Iterator[Reading]:
             return screen.resident() / 2**20
 
     def trivial() -> float:
-        with Watched.trivial(folder) as screen:
+        with MeasuredProgram.trivial(folder) as screen:
             screen.wait_for("line 3")
             screen.press("down")
             screen.settle(1.0)

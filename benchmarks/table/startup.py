@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.harness.watched_program import ROOT, Watched
+from benchmarks.harness.watched_program import MeasuredProgram
 from benchmarks.table.row import Bench, Reading, Row, interleaved, ratio
+from tests.support.pseudo_terminal import ROOT
 
 BARE = """
 import torch, torchvision
@@ -31,11 +32,11 @@ def first_frame(bench: Bench) -> Iterator[Reading]:
     folder = bench.folder("start-up")
 
     def ours(*options: str) -> float:
-        with Watched.tl_tui(folder, *options) as screen:
+        with MeasuredProgram.tl_tui(folder, *options) as screen:
             return screen.seconds_to(r"torch|fc +")
 
     def trivial() -> float:
-        with Watched.trivial(folder) as screen:
+        with MeasuredProgram.trivial(folder) as screen:
             return screen.seconds_to("line 3")
 
     pairs = interleaved(ours, trivial, bench.count(20))
@@ -47,7 +48,7 @@ def first_step(bench: Bench) -> Iterator[Reading]:
     folder = bench.folder("start-up")
 
     def ours() -> float:
-        with Watched.tl_tui(folder, "--device", "cpu", "--weights", "demo") as screen:
+        with MeasuredProgram.tl_tui(folder, "--device", "cpu", "--weights", "demo") as screen:
             screen.wait_for(r"torch|fc +")
             screen.press("t")
             return screen.seconds_to(r"step 1 [·-] ")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.harness.measured_run import Running
-from benchmarks.harness.paired_steps import Twins
+from benchmarks.harness.paired_steps import PairedModels
 from benchmarks.harness.peer_environments import NotHad
 from benchmarks.peers.turns import Peer
 from benchmarks.table.row import Bench, Reading, Row, interleaved, ratio
@@ -39,7 +39,7 @@ def title(case: Case) -> str:
 def watched(bench: Bench, cases: list[Case], reach: float) -> Iterator[Reading]:
     """The step with the whole probe against the plain one."""
     for case in bench.cases(cases):
-        twins = Twins(*case)
+        twins = PairedModels(*case)
         count = bench.count(100 if case[1] * case[2] < 2000 else 24)
         pairs = interleaved(twins.watched, twins.bare, count, warm=3)
         yield ratio(pairs, title(case), PLAIN, reach=reach)
@@ -49,7 +49,7 @@ def on_a_gpu(bench: Bench) -> Iterator[Reading]:
     """The step as a run takes it, replayed, and as `t` takes it, against the plain eager one."""
     for case in bench.cases(GPU):
         for captured in (True, False):
-            twins = Twins(*case, device="cuda", captured=captured)
+            twins = PairedModels(*case, device="cuda", captured=captured)
             pairs = interleaved(twins.watched, twins.bare, bench.count(60), warm=4)
             how = "captured" if captured else "eager, as a single step is"
             yield ratio(pairs, f"{title(case)}, {how}", PLAIN, reach=1.02 if captured else None)
@@ -58,7 +58,7 @@ def on_a_gpu(bench: Bench) -> Iterator[Reading]:
 def run_cadence(bench: Bench, cases: list[Case], device: str) -> Iterator[Reading]:
     """Ten steps of a run against ten plain ones."""
     for number, case in enumerate(bench.cases(cases)):
-        twins = Twins(*case, device=device)
+        twins = PairedModels(*case, device=device)
         arch, batch, size, strategy = case
         running = Running(
             bench.fresh(f"run-{device}-{number}"),
@@ -71,7 +71,7 @@ def run_cadence(bench: Bench, cases: list[Case], device: str) -> Iterator[Readin
             feature_cache="off",
         ).in_memory()
 
-        def ten(twins: Twins = twins) -> float:
+        def ten(twins: PairedModels = twins) -> float:
             return sum(twins.bare() for _ in range(RUN_STEPS))
 
         try:
@@ -104,7 +104,7 @@ def peers(bench: Bench) -> Iterator[Reading]:
                 )
             except NotHad as reason:
                 yield Reading(title(case), PLAIN, note=f"{name} was not measured: {reason}")
-        ours = Twins(*case)
+        ours = PairedModels(*case)
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in open_peers}
         mine: list[tuple[float, float]] = []
         try:

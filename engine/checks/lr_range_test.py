@@ -13,7 +13,7 @@ from engine.model.freezing import Mask
 from engine.training.step_errors import NotFinite
 from engine.training.trainer import Trainer
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import RangeTested
+from tl_tui.protocol.events import LrRangeTested
 from tl_tui.protocol.layers import NormMode
 
 LOWEST, HIGHEST = 1e-5, 10.0
@@ -26,9 +26,9 @@ FELL = 0.98
 """Of the first loss: a curve that stays above this never fell."""
 
 
-def range_test(
+def lr_range_test(
     trainer: Trainer, mask: Mask, norm_modes: Mapping[int, NormMode]
-) -> Iterator[RangeTested]:
+) -> Iterator[LrRangeTested]:
     """Run the test, a train step a unit; however it ends, everything is as before.
 
     Yields:
@@ -52,13 +52,13 @@ def range_test(
             lowest = min(lowest, smooth)
             if smooth > EXPLODED * lowest:
                 break
-            yield RangeTested(points=tuple(points), done=False)
+            yield LrRangeTested(points=tuple(points), done=False)
     finally:
         trainer.restore(kept)
     yield _proposed(points)
 
 
-def check_range_test(trainer: Trainer, mask: Mask) -> None:
+def check_lr_range_test(trainer: Trainer, mask: Mask) -> None:
     """Refuse a test that could not say anything.
 
     Raises:
@@ -70,13 +70,13 @@ def check_range_test(trainer: Trainer, mask: Mask) -> None:
         raise Problem("A range test scales every rate with the head's, which is 0; set it first.")
 
 
-def _proposed(points: list[tuple[float, float]]) -> RangeTested:
+def _proposed(points: list[tuple[float, float]]) -> LrRangeTested:
     if not points:
-        return RangeTested(points=(), done=True, why="The first loss was not finite already.")
+        return LrRangeTested(points=(), done=True, why="The first loss was not finite already.")
     rate, lowest = min(points, key=lambda point: point[1])
     if lowest > FELL * points[0][1]:
         why = "The loss never fell at any rate; more layers or more images may be needed."
-        return RangeTested(points=tuple(points), done=True, why=why)
+        return LrRangeTested(points=tuple(points), done=True, why=why)
     proposal = float(f"{rate / 10:.1g}")
     why = f"The loss was lowest at {rate:.1e}; a tenth of that still falls, with room to spare."
-    return RangeTested(points=tuple(points), done=True, proposal=proposal, why=why)
+    return LrRangeTested(points=tuple(points), done=True, proposal=proposal, why=why)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from engine.model.layer_stack import Stack
-from tl_tui.protocol.events import MovedMeasured
+from tl_tui.protocol.events import WeightDriftMeasured
 
 
-class Moved:
+class WeightDrift:
     """Measures distances from one start; rows that did not change are not measured again."""
 
     def __init__(self, stack: Stack, first: Mapping[str, Tensor]) -> None:
@@ -29,7 +29,7 @@ class Moved:
         self._rows = [0.0] * len(stack.rows)
         self._versions: list[tuple[int, ...]] = [()] * len(stack.rows)
 
-    def measure(self, step: int) -> Iterator[MovedMeasured | None]:
+    def measure(self, step: int) -> Iterator[WeightDriftMeasured | None]:
         """A row a unit; at last the distances of all."""
         for number, row in enumerate(self.stack.rows):
             parameters = [
@@ -45,7 +45,7 @@ class Moved:
             self._rows[number] = self._distance(parameters)
             self._versions[number] = versions
             yield None
-        yield MovedMeasured(step=step, rows=tuple(self._rows), drift=self._drift())
+        yield WeightDriftMeasured(step=step, rows=tuple(self._rows), drift=self._drift())
 
     def _distance(self, parameters: list[tuple[str, torch.nn.Parameter]]) -> float:
         with torch.no_grad():

@@ -18,7 +18,7 @@ from torchvision.transforms._presets import ImageClassification
 
 from engine.data.augmentation import Augmentation, mixed
 from engine.data.decoded_images import DecodedImages
-from engine.data.decoding import Transform, UnreadableImage, normalised, read_rgb, without_far_ends
+from engine.data.decoding import Transform, UnreadableImage, normalised, read_rgb, without_outliers
 from engine.data.samples import DataProblem, Sample, printable
 from engine.hardware.memory_errors import ran_out_of_memory
 
@@ -85,7 +85,7 @@ class Decoder:
 
     @staticmethod
     def _read(path: str) -> Image.Image:
-        return without_far_ends(read_rgb(path))
+        return without_outliers(read_rgb(path))
 
     def collect(
         self, samples: Sequence[Sample], futures: list[Future[Tensor]], epoch: int

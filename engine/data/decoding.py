@@ -155,7 +155,7 @@ def normalised(pixels: Tensor, preset: ImageClassification) -> Tensor:
     return torch.from_numpy(floats)
 
 
-def without_far_ends(image: Image.Image) -> Image.Image:
+def without_outliers(image: Image.Image) -> Image.Image:
     """The middle of an image that is far longer than wide; any other one as it is.
 
     A strip of one by a hundred thousand pixels would be blown up to gigabytes by a resize of its

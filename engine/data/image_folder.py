@@ -131,8 +131,8 @@ def _from_labels(
     directory: Path, labels: Path, name: str, seed: int
 ) -> Iterator[int | ImageFolder]:
     where = f"--labels {printable(str(labels))}"
-    rows: list[labels_file.Row] = []
-    for row in labels_file.read(labels, directory):
+    rows: list[labels_file.LabelRow] = []
+    for row in labels_file.read_labels_file(labels, directory):
         rows.append(row)
         if len(rows) % NAMES_A_UNIT == 0:
             yield len(rows)
@@ -340,8 +340,8 @@ def _rows(
 ) -> Iterator[int | LabelledImages]:
     where = f"--labels {printable(str(labels))}"
     known = {name: number for number, name in enumerate(classes)}
-    rows: list[labels_file.Row] = []
-    for row in labels_file.read(labels, directory):
+    rows: list[labels_file.LabelRow] = []
+    for row in labels_file.read_labels_file(labels, directory):
         rows.append(row)
         if len(rows) % NAMES_A_UNIT == 0:
             yield len(rows)

@@ -19,14 +19,14 @@ class LabelsProblem(Problem):
     """The labels file cannot be used; the text names the line and what to do."""
 
 
-class Row(NamedTuple):
+class LabelRow(NamedTuple):
     path: str
     label: str
     split: str
     """train, val, or empty."""
 
 
-def read(file: Path, directory: Path) -> Iterator[Row]:
+def read_labels_file(file: Path, directory: Path) -> Iterator[LabelRow]:
     """The rows of a labels file, a row at a time.
 
     Args:
@@ -82,7 +82,9 @@ def _columns(where: str, header: list[str]) -> dict[str, int]:
     return {name: names.index(name) for name in ("path", "label", "split") if name in names}
 
 
-def _row(where: str, cells: list[str], columns: dict[str, int], folders: tuple[str, ...]) -> Row:
+def _row(
+    where: str, cells: list[str], columns: dict[str, int], folders: tuple[str, ...]
+) -> LabelRow:
     found = {
         name: cells[place].strip() if place < len(cells) else "" for name, place in columns.items()
     }
@@ -95,7 +97,7 @@ def _row(where: str, cells: list[str], columns: dict[str, int], folders: tuple[s
     for folder in folders:
         path = os.path.normpath(os.path.join(folder, found["path"]))
         if os.path.isfile(path):
-            return Row(path, sys.intern(found["label"]), split)
+            return LabelRow(path, sys.intern(found["label"]), split)
     raise LabelsProblem(
         f"{where}: there is no image {found['path']} in {printable(folders[0])}; "
         "paths are relative to --data."

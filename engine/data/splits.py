@@ -40,7 +40,7 @@ def stratified(samples: Iterable[Sample], seed: int) -> tuple[list[Sample], list
     return train, val
 
 
-def folds(folder: ImageFolder, count: int, seed: int) -> list[ImageFolder]:
+def split_folds(folder: ImageFolder, count: int, seed: int) -> list[ImageFolder]:
     """Splits for cross-validation over all images: each is validated exactly once.
 
     Args:

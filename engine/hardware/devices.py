@@ -109,10 +109,10 @@ def _why_no_cuda() -> str:
     driver = nvidia_driver()
     if driver is None:
         return "--device cuda: no NVIDIA GPU is to be seen here; use --device cpu."
-    return f"{unusable(driver, torch.version.cuda, torch.__version__)} --device cpu insists."
+    return f"{why_unusable(driver, torch.version.cuda, torch.__version__)} --device cpu insists."
 
 
-def unusable(driver: str | None, built_for: str | None, version: str) -> str:
+def why_unusable(driver: str | None, built_for: str | None, version: str) -> str:
     """Why an NVIDIA GPU that is here cannot be used, and the way to install what can use it."""
     here = f"An NVIDIA GPU is here (driver {driver or 'unknown'})"
     if built_for is None:

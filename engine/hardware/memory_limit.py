@@ -41,7 +41,7 @@ def memory(proc: Path = PROC) -> Memory:
     return min(bounds, key=lambda bound: bound.free)
 
 
-def refusal(needed: int, bound: Memory) -> str:
+def memory_refusal(needed: int, bound: Memory) -> str:
     """Why a step that needs so many bytes cannot be taken, in a sentence; empty if it can."""
     if needed <= bound.free:
         return ""

@@ -15,15 +15,15 @@ from pathlib import Path
 import torch
 
 
-class Peak:
+class PeakMemory:
     """`with Peak(device) as peak:`, then `peak.bytes`; None where the system does not tell."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.bytes: int | None = None
 
-    def __enter__(self) -> Peak:
-        hand_back(self.device)
+    def __enter__(self) -> PeakMemory:
+        release_memory(self.device)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
             self._before: int | None = torch.cuda.memory_allocated(self.device)
@@ -40,7 +40,7 @@ class Peak:
             self.bytes = peak - self._before
 
 
-def hand_back(device: torch.device) -> None:
+def release_memory(device: torch.device) -> None:
     """Give freed memory to the device or the system."""
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -38,7 +38,7 @@ class _Import(threading.Thread):
 _running: _Import | None = None
 
 
-def begin() -> None:
+def start_importing() -> None:
     """Begin in the background; once in a process."""
     global _running
     if _running is None:
@@ -46,13 +46,13 @@ def begin() -> None:
         _running.start()
 
 
-def finish() -> float:
+def finish_importing() -> float:
     """Wait until both are imported; returns the seconds since it began.
 
     Raises:
         Exception: what the import itself raised, be it of a library that torch does not find.
     """
-    begin()
+    start_importing()
     assert _running is not None
     _running.join()
     if _running.error is not None:

@@ -16,7 +16,7 @@ from glob import glob
 from importlib import metadata
 from typing import Any
 
-from engine.hardware.devices import unusable
+from engine.hardware.devices import why_unusable
 from tl_tui.common import json_codec
 
 
@@ -116,7 +116,7 @@ def _device(nvidia: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         if device["problem"]:
             problems.append(f"No kernel runs on {device['name']}: {device['problem']}.")
     if nvidia["present"] and not any(not device["problem"] for device in cuda):
-        problems.append(unusable(nvidia["driver"], torch.version.cuda, torch.__version__))
+        problems.append(why_unusable(nvidia["driver"], torch.version.cuda, torch.__version__))
     return {"chosen": label, "warning": warning, "cuda": cuda}
 
 

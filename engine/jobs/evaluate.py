@@ -11,16 +11,17 @@ import torch
 import torch.nn.functional as F
 
 from engine.checks.evaluation import Evaluation
-from engine.data import LabelledImages, list_labelled, printable
+from engine.data.image_folder import LabelledImages, list_labelled
+from engine.data.samples import printable
 from engine.hardware.devices import choose_device
-from engine.jobs.inference import decoder_of, logits, sound_model
+from engine.jobs.inference import decoder_of, load_checked_model, logits
 from engine.jobs.load import TrainedModel
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import EvaluateData
 from tl_tui.protocol.inference import (
-    AnsweringBegan,
-    AnsweringProgressed,
     DataEvaluated,
+    InferenceBegan,
+    InferenceProgressed,
     UnreadableFile,
 )
 from tl_tui.runs.run_reader import read_config
@@ -28,14 +29,14 @@ from tl_tui.runs.run_reader import read_config
 
 def evaluate(
     command: EvaluateData,
-) -> Iterator[AnsweringBegan | AnsweringProgressed | DataEvaluated | None]:
+) -> Iterator[InferenceBegan | InferenceProgressed | DataEvaluated | None]:
     """Answer all labelled images of a folder.
 
     Raises:
         Problem: there is no such run or no such image, or one of a class the run does not know.
     """
     device = choose_device(command.device)
-    trained = sound_model(command.run, command.checkpoint, device.device)
+    trained = load_checked_model(command.run, command.checkpoint, device.device)
     yield None
     labels = Path(command.labels) if command.labels is not None else None
     data = Path(command.data) if command.data is not None else labels.parent if labels else None
@@ -46,7 +47,7 @@ def evaluate(
             listed = found
         yield None
     notes = [device.warning] if device.warning else []
-    yield AnsweringBegan(
+    yield InferenceBegan(
         run=str(trained.run),
         checkpoint=str(trained.checkpoint),
         start=trained.about["start"],
@@ -80,7 +81,7 @@ def evaluate(
             unreadable = tuple(
                 UnreadableFile(printable(sample.path), reason) for sample, reason in batch.skipped
             )
-            yield AnsweringProgressed(done=done, unreadable=unreadable)
+            yield InferenceProgressed(done=done, unreadable=unreadable)
     finally:
         decoder.close()
     if not evaluation.total:

@@ -7,18 +7,18 @@ import os
 import torch
 from torch import Tensor
 
-from engine.data import Decoder
-from engine.jobs.load import TrainedModel, load
+from engine.data.batches import Decoder
+from engine.jobs.load import TrainedModel, load_model
 from tl_tui.common.errors import Problem
 
 
-def sound_model(run: str, checkpoint: str, device: torch.device) -> TrainedModel:
+def load_checked_model(run: str, checkpoint: str, device: torch.device) -> TrainedModel:
     """The model of a run, if its weights are numbers.
 
     Raises:
         Problem: there is no such run or checkpoint, it cannot be read, or training had broken it.
     """
-    trained = load(run, checkpoint, device)
+    trained = load_model(run, checkpoint, device)
     for name, tensor in trained.model.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise Problem(

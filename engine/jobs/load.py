@@ -35,7 +35,7 @@ class TrainedModel:
     """What the checkpoint says besides its tensors."""
 
 
-def load(run: str, name: str = "best", device: str | torch.device = "cpu") -> TrainedModel:
+def load_model(run: str, name: str = "best", device: str | torch.device = "cpu") -> TrainedModel:
     """The model of a run.
 
     Args:

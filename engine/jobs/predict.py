@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from engine.data import Sample, images_below, printable
+from engine.data.image_folder import images_below
+from engine.data.samples import Sample, printable
 from engine.hardware.devices import choose_device
-from engine.jobs.inference import decoder_of, logits, sound_model
+from engine.jobs.inference import decoder_of, load_checked_model, logits
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import Predict
 from tl_tui.protocol.inference import (
-    AnsweringBegan,
     ImagesPredicted,
+    InferenceBegan,
     PredictedImage,
     UnreadableFile,
 )
@@ -20,14 +21,14 @@ from tl_tui.protocol.inference import (
 NAMES_A_UNIT = 1000
 
 
-def predict(command: Predict) -> Iterator[AnsweringBegan | ImagesPredicted | None]:
+def predict(command: Predict) -> Iterator[InferenceBegan | ImagesPredicted | None]:
     """Answer all images, in the order in which they were given; a folder's by their paths.
 
     Raises:
         Problem: there is no such run or no image at all, or the device cannot be used.
     """
     device = choose_device(command.device)
-    trained = sound_model(command.run, command.checkpoint, device.device)
+    trained = load_checked_model(command.run, command.checkpoint, device.device)
     yield None
     samples: list[Sample] = []
     for given in command.paths:
@@ -43,7 +44,7 @@ def predict(command: Predict) -> Iterator[AnsweringBegan | ImagesPredicted | Non
         else:
             samples.append(Sample(path, 0))
     _check_any(command, samples)
-    yield AnsweringBegan(
+    yield InferenceBegan(
         run=str(trained.run),
         checkpoint=str(trained.checkpoint),
         start=trained.about["start"],

@@ -19,17 +19,17 @@ ARCH = "resnet18"
 LABEL = "demo backbone"
 
 
-def path() -> Path:
+def demo_weights_path() -> Path:
     """Where the file should be."""
     return demo_data.weights_file()
 
 
-def made_for(arch: str) -> bool:
+def fits_demo_weights(arch: str) -> bool:
     """There are demo weights for this arch, and their file is there."""
-    return arch == ARCH and path().is_file()
+    return arch == ARCH and demo_weights_path().is_file()
 
 
-def transforms(file: Path) -> partial:
+def demo_transforms(file: Path) -> partial:
     """What makes the transform that belongs to the weights.
 
     Args:

@@ -58,7 +58,7 @@ def strategies(stack: Stack) -> dict[str, Mask]:
     }
 
 
-def from_top(stack: Stack) -> list[tuple[str, Mask]]:
+def masks_from_top(stack: Stack) -> list[tuple[str, Mask]]:
     """Masks that grow from the head to everything, a stage at a time, each with what it adds."""
     head = {owner for row in stack.rows if row.head for owner in row.owners}
     masks = [("head", frozenset(head))]

@@ -124,7 +124,7 @@ def choose_weights(
             return _from_torchvision(arch, entries["DEFAULT"], progress)
         except WeightsMissing as missing:
             if asked == "auto" and embedded_demo:
-                if demo_weights.made_for(arch):
+                if demo_weights.fits_demo_weights(arch):
                     return _demo(arch, missing.short)
                 return Weights("random", missing.short, None, None)
             raise
@@ -144,14 +144,14 @@ def _demo(arch: str, why: str = "") -> Weights:
             f"--weights demo: the demo backbone is a {demo_weights.ARCH} and cannot be used for "
             f"{arch}; use --weights none, default, or a file."
         )
-    path = demo_weights.path()
+    path = demo_weights.demo_weights_path()
     if not path.is_file():
         raise ModelProblem(
             f"--weights demo: no demo weights are shipped with this version ({path.name} is not "
             "there); use --weights none, default, or a file."
         )
     state = _read_state(path)
-    return Weights(demo_weights.LABEL, why, None, state, demo_weights.transforms(path))
+    return Weights(demo_weights.LABEL, why, None, state, demo_weights.demo_transforms(path))
 
 
 def _from_torchvision(arch: str, entry: WeightsEnum, progress: Callable[[str], None]) -> Weights:
@@ -162,7 +162,7 @@ def _from_torchvision(arch: str, entry: WeightsEnum, progress: Callable[[str], N
         try:
             weights_download.download(file, limit_s=DOWNLOAD_SECONDS, progress=progress)
         except weights_download.DownloadFailed as error:
-            choices = ("demo", "none") if demo_weights.made_for(arch) else ("none",)
+            choices = ("demo", "none") if demo_weights.fits_demo_weights(arch) else ("none",)
             options = ", ".join(f"--weights {choice}" for choice in choices)
             raise WeightsMissing(
                 f"The weights {entry.name} ({file.name}) are not in {path.parent} and cannot be "
@@ -380,7 +380,7 @@ def transform_for(weights: Weights, image_size: int | None) -> tuple[partial, in
     return partial(made, crop_size=image_size, resize_size=resize), image_size
 
 
-def transform_words(preset: ImageClassification) -> dict[str, object]:
+def describe_transform(preset: ImageClassification) -> dict[str, object]:
     """A transform in plain types, for checkpoints and exports."""
     return {
         "resize_size": preset.resize_size[0],

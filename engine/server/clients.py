@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from tl_tui.protocol.commands import AnyCommand, ShowImages, ShowResults
-from tl_tui.protocol.events import Watched
+from tl_tui.protocol.events import ViewersChanged
 
 LOOKS = (ShowImages, ShowResults)
 """What a client that only watches may ask for."""
-ALONE = Watched(screens=1, steers=True)
+ALONE = ViewersChanged(screens=1, steers=True)
 
 C = TypeVar("C")
 
 
-class Company(Generic[C]):
+class Clients(Generic[C]):
     """Not safe for threads: who uses it holds a lock."""
 
     def __init__(self) -> None:
-        self._told: dict[C, Watched] = {}
+        self._told: dict[C, ViewersChanged] = {}
         """What each was told last, in the order they came."""
         self._steers: C | None = None
 
@@ -52,11 +52,11 @@ class Company(Generic[C]):
             return ""
         return "Another screen steers this run; this one only watches."
 
-    def news(self) -> list[tuple[C, Watched]]:
+    def news(self) -> list[tuple[C, ViewersChanged]]:
         """Whom to tell what has changed for it."""
         found = []
         for client, told in self._told.items():
-            now = Watched(screens=len(self._told), steers=client is self._steers)
+            now = ViewersChanged(screens=len(self._told), steers=client is self._steers)
             if now != told:
                 found.append((client, now))
         self._told.update(found)

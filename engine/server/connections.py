@@ -15,19 +15,19 @@ from typing import Protocol
 
 import msgspec
 
-from engine.server.clients import Company
-from engine.server.late_join import CurrentState
+from engine.server.clients import Clients
+from engine.server.late_join import LateJoinState
 from engine.server.rate_limits import (
     HELLO_S,
     MAX_COMMAND,
     MOST_CLIENTS,
-    Allowance,
-    may_speak,
+    RateLimit,
+    is_same_user,
     why_refused,
 )
-from engine.server.send_queue import Outbox
+from engine.server.send_queue import SendQueue
 from tl_tui import __version__
-from tl_tui.common.host import place
+from tl_tui.common.host import this_host
 from tl_tui.protocol.commands import PROTOCOL, AnyCommand, Hello, Shutdown, TakeOver, WhenAlone
 from tl_tui.protocol.events import AnyEvent, Confirmed, Greeted, Refused
 from tl_tui.protocol.framing import decode_command, encode
@@ -46,13 +46,13 @@ class Client:
 
     def __init__(self, writer: asyncio.StreamWriter, *, lossless: bool) -> None:
         self.writer = writer
-        self.outbox = Outbox(lossless=lossless)
+        self.send_queue = SendQueue(lossless=lossless)
         self.wake = asyncio.Event()
         self.sender: asyncio.Task[None] | None = None
         self.when_alone = WhenAlone(id=0, does="end")
 
 
-class Host(Protocol):
+class EngineSide(Protocol):
     """What the reception asks of the engine; called in the clients' thread."""
 
     def take(self, client: Client, command: AnyCommand) -> None:
@@ -68,11 +68,15 @@ class Host(Protocol):
         """A client asked for the engine's end."""
 
 
-class Reception:
+class Connections:
     """Takes clients in, hands their commands on, and brings the events to them."""
 
     def __init__(
-        self, socket_path: Path, host: Host, loop: asyncio.AbstractEventLoop, current: CurrentState
+        self,
+        socket_path: Path,
+        host: EngineSide,
+        loop: asyncio.AbstractEventLoop,
+        current: LateJoinState,
     ) -> None:
         """
         Args:
@@ -85,7 +89,7 @@ class Reception:
         """When the last client went; the beginning if none came."""
         self._socket_path, self._host, self._loop = socket_path, host, loop
         self._current = current
-        self._clients: Company[Client] = Company()
+        self._clients: Clients[Client] = Clients()
         self._lock = threading.Lock()
         """Of the clients and of what is told to one that comes."""
         self._ending = False
@@ -98,7 +102,7 @@ class Reception:
 
     def put(self, client: Client, event: AnyEvent) -> None:
         """Send an event to one client."""
-        if not client.outbox.put(event):
+        if not client.send_queue.put(event):
             self._loop.call_soon_threadsafe(client.writer.transport.abort)
         self._loop.call_soon_threadsafe(client.wake.set)
 
@@ -113,7 +117,7 @@ class Reception:
         """Nobody is waited for any more; clients that go from now on change nothing."""
         self._ending = True
         for client in self.attached():
-            client.outbox.release()
+            client.send_queue.release()
 
     # --- the clients' thread --------------------------------------------------------------------
 
@@ -124,8 +128,8 @@ class Reception:
     async def flush(self) -> None:
         """Write what is left to every client, for a time."""
         for client in self.attached():
-            client.outbox.release()
-            client.outbox.finish()
+            client.send_queue.release()
+            client.send_queue.finish()
             client.wake.set()
         senders = [client.sender for client in self.attached() if client.sender]
         if senders:
@@ -134,7 +138,7 @@ class Reception:
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client from its connection to its end."""
         client = None
-        if not may_speak(writer):
+        if not is_same_user(writer):
             print("Another user's process was sent away.")
             writer.close()
             return
@@ -176,10 +180,10 @@ class Reception:
             writer.write(encode(Refused(id=hello.id, reason=refusal)))
             return None
         client = Client(writer, lossless=hello.lossless)
-        client.outbox.put(Confirmed(id=hello.id))
+        client.send_queue.put(Confirmed(id=hello.id))
         with self._lock:
             for event in self._current.events():
-                client.outbox.put(event)
+                client.send_queue.put(event)
             self._clients.add(client)
             self._tell_company()
         return client
@@ -191,9 +195,9 @@ class Reception:
                 protocol=PROTOCOL,
                 version=__version__,
                 pid=os.getpid(),
-                host=place.host,
-                job=place.job,
-                job_ends=place.job_ends,
+                host=this_host.host,
+                job=this_host.job,
+                job_ends=this_host.job_ends,
                 run_dir=opened.run_dir if opened else "",
                 arch=opened.arch if opened else "",
                 data=opened.data if opened else "",
@@ -208,7 +212,7 @@ class Reception:
             self.put(client, told)
 
     async def _listen(self, client: Client, reader: asyncio.StreamReader) -> None:
-        allowance = Allowance()
+        allowance = RateLimit()
         while (body := await read_frame(reader, MAX_COMMAND)) is not None:
             await allowance.take()
             try:
@@ -246,14 +250,14 @@ class Reception:
         try:
             while True:
                 client.wake.clear()
-                while (message := client.outbox.take()) is not None:
+                while (message := client.send_queue.take()) is not None:
                     client.writer.write(message)
                     await client.writer.drain()
-                if client.outbox.finished:
+                if client.send_queue.finished:
                     return
                 await client.wake.wait()
         except ConnectionError:
-            client.outbox.close()
+            client.send_queue.close()
 
     def _detach(self, client: Client) -> None:
         with self._lock:
@@ -261,7 +265,7 @@ class Reception:
             last = not self._clients
             self.alone_since = time.monotonic()
             self._tell_company()
-        client.outbox.close()
+        client.send_queue.close()
         if client.sender is not None and not self._ending:
             client.sender.cancel()
         if last:

@@ -6,11 +6,11 @@ from typing import Generic, TypeVar
 
 from tl_tui.protocol.events import (
     AnyEvent,
-    HistoryTold,
+    HistorySent,
     PlanChanged,
+    StartCurves,
     StartedOver,
     StartOverUndone,
-    StartTold,
     StepTaken,
     Validated,
 )
@@ -45,7 +45,7 @@ class _Points(Generic[P]):
 
 
 class _Start:
-    def __init__(self, told: StartTold) -> None:
+    def __init__(self, told: StartCurves) -> None:
         self.start, self.weights, self.plan = told.start, told.weights, told.plan
         self.losses = _Points(told.losses)
         self.validations = _Points(told.validations)
@@ -54,8 +54,8 @@ class _Start:
         if told.losses and not told.strategies:
             self.strategies = [None]
 
-    def told(self) -> StartTold:
-        return StartTold(
+    def told(self) -> StartCurves:
+        return StartCurves(
             start=self.start,
             weights=self.weights,
             losses=self.losses.told(),
@@ -66,7 +66,7 @@ class _Start:
         )
 
 
-class History:
+class CurveHistory:
     """Kept from the events that went out."""
 
     def __init__(self) -> None:
@@ -74,10 +74,10 @@ class History:
         self._strategies: dict[frozenset[int], str] = {}
         self._plan = ""
 
-    def told(self) -> HistoryTold | None:
+    def told(self) -> HistorySent | None:
         """The curves of every start; None before the first step."""
         starts = tuple(one.told() for one in self._starts)
-        return HistoryTold(starts=starts) if any(one.losses for one in starts) else None
+        return HistorySent(starts=starts) if any(one.losses for one in starts) else None
 
     def note(self, event: AnyEvent) -> None:
         """An event went out."""
@@ -87,7 +87,7 @@ class History:
                 named = event.strategies.items()
                 self._strategies = {frozenset(mask): name for name, mask in named}
                 self._plan = event.plan.name if event.plan else ""
-            case HistoryTold():
+            case HistorySent():
                 self._starts = [_Start(one) for one in event.starts] or self._starts
             case PlanChanged():
                 self._plan = event.plan.name if event.plan else ""
@@ -116,4 +116,4 @@ class History:
 
 
 def _begun(start: int, weights: str) -> _Start:
-    return _Start(StartTold(start=start, weights=weights, losses=(), validations=()))
+    return _Start(StartCurves(start=start, weights=weights, losses=(), validations=()))

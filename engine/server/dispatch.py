@@ -18,8 +18,8 @@ from engine.session import tensorboard
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import (
     AnyCommand,
-    Errand,
     Hello,
+    Job,
     Open,
     ResumeRun,
     Shutdown,
@@ -29,19 +29,19 @@ from tl_tui.protocol.commands import (
 from tl_tui.protocol.events import (
     AnyEvent,
     Confirmed,
-    ErrandEnded,
+    JobEnded,
     LoadingProgressed,
     OpenFailed,
     Refused,
 )
-from tl_tui.runs.run_reader import checkpoint_path, reopening
+from tl_tui.runs.run_reader import checkpoint_path, config_to_resume
 
 if TYPE_CHECKING:
-    from engine.session.context import Opened
+    from engine.session.context import SessionContext
     from engine.session.run import Run
 
 
-class Session:
+class Dispatcher:
     """Opens, and then hands every command and every unit on to the run."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Session:
         self.emit = emit
         self.on_run_dir = on_run_dir
         self.run: Run | None = None
-        self._opening: Iterator[Opened | None] | None = None
+        self._opening: Iterator[SessionContext | None] | None = None
         self._stage = ""
         self._board: tensorboard.TensorBoard | None = None
         self._resumes: ResumeRun | None = None
@@ -74,7 +74,7 @@ class Session:
             return  # the server's own
         if isinstance(command, (Open, ResumeRun)):
             refusal = self._open(command)
-        elif isinstance(command, Errand):
+        elif isinstance(command, Job):
             refusal = self._begin_errand(command)
         elif self.run is None:
             refusal = "The session is not open yet."
@@ -117,10 +117,10 @@ class Session:
 
     # --- errands --------------------------------------------------------------------------------
 
-    def _begin_errand(self, command: Errand) -> str:
+    def _begin_errand(self, command: Job) -> str:
         if self._errand is not None:
             return "Another errand is being done."
-        self._errand = jobs.begin(command)
+        self._errand = jobs.start_job(command)
         return ""
 
     def _do_errand(self) -> None:
@@ -129,9 +129,9 @@ class Session:
         try:
             event = next(self._errand)
         except StopIteration:
-            event, self._errand = ErrandEnded(), None
+            event, self._errand = JobEnded(), None
         except Problem as problem:
-            event, self._errand = ErrandEnded(failure=str(problem)), None
+            event, self._errand = JobEnded(failure=str(problem)), None
         finally:
             self._stage = ""
         if event is not None:
@@ -146,15 +146,15 @@ class Session:
         self._opening = self._stages(command)
         return ""
 
-    def _stages(self, command: Open | ResumeRun) -> Iterator[Opened | None]:
+    def _stages(self, command: Open | ResumeRun) -> Iterator[SessionContext | None]:
         """The stages of opening; the import of torch is the first."""
         resumes = isinstance(command, ResumeRun)
-        config = reopening(command) if isinstance(command, ResumeRun) else command.config
+        config = config_to_resume(command) if isinstance(command, ResumeRun) else command.config
         if config.tensorboard:
             tensorboard.require()
         self.emit(LoadingProgressed(stage="torch", done=False))
         yield None
-        seconds = torch_import.finish()
+        seconds = torch_import.finish_importing()
         from engine.session.open import open_session, torch_versions
 
         detail = torch_versions()
@@ -164,32 +164,32 @@ class Session:
     def _open_further(self) -> None:
         assert self._opening is not None
         try:
-            opened = next(self._opening)
+            context = next(self._opening)
         except Problem as problem:
             self._opening = None
             self.emit(OpenFailed(sentence=str(problem), choices=problem.choices))
             return
-        if opened is None:
+        if context is None:
             return
         from engine.session.run import Run
 
         self._opening = None
-        if opened.config.tensorboard:
-            self._board = tensorboard.TensorBoard(opened.event)
-        run = Run(opened, self._emit, self.on_run_dir)
+        if context.config.tensorboard:
+            self._board = tensorboard.TensorBoard(context.event)
+        run = Run(context, self._emit, self.on_run_dir)
         told: tuple[AnyEvent, ...] = ()
         if self._resumes is not None:
             from engine.session import resume
             from engine.training import checkpoint
 
             try:
-                saved = checkpoint.read(checkpoint_path(run.record.path, self._resumes.checkpoint))
-                told = resume.go_on(run, self._resumes, saved)
+                saved = checkpoint.read(checkpoint_path(run.journal.path, self._resumes.checkpoint))
+                told = resume.resume_run(run, self._resumes, saved)
             except Problem as problem:
-                opened.decoder.close()
+                context.decoder.close()
                 self.emit(OpenFailed(sentence=str(problem)))
                 return
         self.run = run
-        self.emit(opened.event)
+        self.emit(context.event)
         for event in told:
             self.emit(event)

@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.hardware import torch_import
-from tl_tui.protocol.commands import Errand, EvaluateData, ExportModel, ExportScript, Predict
+from tl_tui.protocol.commands import EvaluateData, ExportModel, ExportScript, Job, Predict
 from tl_tui.protocol.events import AnyEvent
 
 
-def begin(command: Errand) -> Iterator[AnyEvent | None]:
-    """The units of an errand: each yields what it has to tell, or None.
+def start_job(command: Job) -> Iterator[AnyEvent | None]:
+    """Run a job, one unit per step of the iterator; a unit yields an event or None.
 
     Raises:
         Problem: at any unit; what was asked for cannot be done.
     """
-    torch_import.finish()  # each needs it, and two threads that import it meet it half imported
+    # Every job needs torch, and a second thread that imports it would see it half imported.
+    torch_import.finish_importing()
     match command:  # the imports are part of the first unit
         case Predict():
             from engine.jobs.predict import predict

@@ -6,40 +6,40 @@ from typing import Any
 
 import msgspec
 
-from engine.server.curve_history import History
+from engine.server.curve_history import CurveHistory
 from tl_tui.protocol.commands import AnyCommand, SetMask
 from tl_tui.protocol.events import (
     AnyEvent,
     CheckpointSaved,
+    CrossValidationEnded,
     CycleBegan,
-    FeaturesCached,
+    FeatureCacheReported,
     FoldProgressed,
-    FoldsEnded,
     ImageSkipped,
     MaskPlanned,
-    MovedMeasured,
     NormModeChanged,
     PlanChanged,
-    PriceMeasured,
     RecipeChanged,
     StartedOver,
     StartOverUndone,
+    StepCostMeasured,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
+    WeightDriftMeasured,
 )
 from tl_tui.protocol.session import SessionOpened
 
 
-class CurrentState:
+class LateJoinState:
     """Kept from the events that went out, so that the session need not know of clients."""
 
     def __init__(self) -> None:
         self._opened: SessionOpened | None = None
         self._latest: dict[str, AnyEvent] = {}
         """The last event of each matter, in the order in which the matters came up."""
-        self._history = History()
+        self._history = CurveHistory()
         self.trained = False
         """Steps were taken, be it of a cross-validation: there is something to go on with."""
 
@@ -97,16 +97,16 @@ class CurrentState:
                 self._change(skipped_images=event.total)
             case CheckpointSaved():
                 self._latest[f"checkpoint {event.name}"] = event
-            case FeaturesCached():
+            case FeatureCacheReported():
                 self._latest["features"] = event
-            case PriceMeasured():
+            case StepCostMeasured():
                 self._latest["price"] = event
-            case MovedMeasured():
+            case WeightDriftMeasured():
                 self._latest["moved"] = event
             case FoldProgressed():
                 self.trained = True
                 self._latest["fold"] = event
-            case FoldsEnded():
+            case CrossValidationEnded():
                 self._latest.pop("fold", None)
             case TrainBegan():
                 self.trained = True

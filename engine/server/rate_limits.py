@@ -25,7 +25,7 @@ BURST, A_SECOND = 500, 100
 """Commands that are taken at once, and then each second: many times what a held key sends."""
 
 
-def may_speak(writer: asyncio.StreamWriter) -> bool:
+def is_same_user(writer: asyncio.StreamWriter) -> bool:
     """Whether the process at the other end runs as this user, or as root, who may do all."""
     end = writer.get_extra_info("socket")
     if end is None or not hasattr(socket, "SO_PEERCRED"):
@@ -44,7 +44,7 @@ def why_refused(error: Exception) -> str:
     return f"This is no message of tl-tui: {error}."
 
 
-class Allowance:
+class RateLimit:
     """What one client may send: a burst, then so many a second; beyond, it is not read from."""
 
     def __init__(self, burst: int = BURST, a_second: int = A_SECOND) -> None:

@@ -13,11 +13,11 @@ from tl_tui.protocol.events import (
     Heartbeat,
     ImageSkipped,
     LoadingProgressed,
-    MovedMeasured,
-    PriceMeasured,
-    RangeTested,
+    LrRangeTested,
+    StepCostMeasured,
     StepTaken,
     Validated,
+    WeightDriftMeasured,
 )
 from tl_tui.protocol.framing import encode
 
@@ -42,18 +42,18 @@ def _state(event: AnyEvent) -> Hashable | None:
             return "skipped"
         case FoldProgressed():
             return "fold"
-        case RangeTested():
+        case LrRangeTested():
             return "range test"
-        case MovedMeasured():
+        case WeightDriftMeasured():
             return "moved"
-        case PriceMeasured():
+        case StepCostMeasured():
             return "price"
         case CheckpointSaved(failure=""):
             return "checkpoint", event.name
     return None
 
 
-class Outbox:
+class SendQueue:
     """The messages for one client, in order. Filled by any thread, emptied by one."""
 
     def __init__(self, *, lossless: bool) -> None:

@@ -23,8 +23,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from engine.server.connections import FLUSH_S, Client, Reception
-from engine.server.late_join import CurrentState
+from engine.server.connections import FLUSH_S, Client, Connections
+from engine.server.late_join import LateJoinState
 from tl_tui.common.errors import Problem
 from tl_tui.connect import engine_log
 from tl_tui.protocol.commands import AnyCommand, Pause, SetMask, WhenAlone
@@ -48,7 +48,7 @@ IDLE_S = 30 * 60.0
 """An engine without clients and without work ends after this time: others want the GPU."""
 
 
-class AnySession(Protocol):
+class DispatcherLike(Protocol):
     """What the server asks of a session; see `engine.server.dispatch`."""
 
     @property
@@ -59,7 +59,7 @@ class AnySession(Protocol):
     def close(self) -> None: ...
 
 
-SessionFactory = Callable[[Callable[[AnyEvent], None], Callable[[Path], None]], AnySession]
+SessionFactory = Callable[[Callable[[AnyEvent], None], Callable[[Path], None]], DispatcherLike]
 """Makes a session from where its events go and who is told the run directory."""
 
 
@@ -85,11 +85,11 @@ class Server:
         )
         self._asker: Client | None = None
         self._answer: Confirmed | Refused | None = None
-        self._session: AnySession | None = None
+        self._session: DispatcherLike | None = None
         self._unit_began: float | None = None
-        self._current = CurrentState()
+        self._current = LateJoinState()
         self._loop = asyncio.new_event_loop()
-        self._reception = Reception(socket_path, self, self._loop, self._current)
+        self._reception = Connections(socket_path, self, self._loop, self._current)
         self._signal_reader, self._signal_writer = socket.socketpair()
         self._ending = threading.Event()
         self._saving = threading.Event()
@@ -124,7 +124,7 @@ class Server:
             self._first_log.unlink(missing_ok=True)  # with a run directory it is but a link
         return int(failed)
 
-    def _work(self, session: AnySession) -> None:
+    def _work(self, session: DispatcherLike) -> None:
         more = True
         while not self._ending.is_set():
             self._idle_since = None if more else time.monotonic()
@@ -139,7 +139,7 @@ class Server:
                 self._handle(session, *entry)
                 more = True
 
-    def _handle(self, session: AnySession, client: Client | None, command: AnyCommand) -> None:
+    def _handle(self, session: DispatcherLike, client: Client | None, command: AnyCommand) -> None:
         self._asker, self._answer = client, None
         session.handle(command)
         self._asker = None
@@ -158,7 +158,7 @@ class Server:
         """
         self._emit(event)
         for client in self._reception.attached():
-            client.outbox.wait_for_room()
+            client.send_queue.wait_for_room()
 
     def _emit(self, event: AnyEvent) -> None:
         asker = None
@@ -169,7 +169,7 @@ class Server:
     def adopt_log(self, run_dir: Path) -> None:
         """Take the log into the run directory, once the session has made it."""
         try:
-            self.log = engine_log.adopt(self._first_log, run_dir)
+            self.log = engine_log.redirect_output(self._first_log, run_dir)
         except OSError as error:
             print(f"{run_dir} cannot hold the log: {error}", file=sys.stderr)
 
@@ -311,10 +311,10 @@ def main(arguments: list[str], make_session: SessionFactory | None = None) -> in
         _die_with(options.parent)
     if make_session is None:
         from engine.hardware import torch_import
-        from engine.server.dispatch import Session
+        from engine.server.dispatch import Dispatcher
 
-        torch_import.begin()  # its client comes up meanwhile
-        make_session = Session
+        torch_import.start_importing()  # its client comes up meanwhile
+        make_session = Dispatcher
     times = {"idle_s": options.idle, "first_client_s": options.first_client}
     code = Server(options.socket, options.log, **times).run(make_session)
     sys.stdout.flush()

@@ -12,7 +12,7 @@ from typing import Any
 
 
 @dataclass
-class Piece:
+class BackgroundTask:
     name: str
     """In words, as a heartbeat says it: `evaluating`, `range test`."""
     units: Iterator[Any]
@@ -24,11 +24,11 @@ class Piece:
     """Told if it is ended before its end."""
 
 
-class SideWork:
+class BackgroundTasks:
     """Pieces in the order they were asked for; one of a name at a time."""
 
     def __init__(self) -> None:
-        self._pieces: list[Piece] = []
+        self._pieces: list[BackgroundTask] = []
 
     def put(
         self,
@@ -41,13 +41,13 @@ class SideWork:
     ) -> None:
         """Add a piece; one of the same name gives way to it."""
         self.drop(name)
-        self._pieces.append(Piece(name, units, idle, exclusive, dropped))
+        self._pieces.append(BackgroundTask(name, units, idle, exclusive, dropped))
 
     def there(self, name: str) -> bool:
         """A piece of this name is being done, or waits."""
         return any(piece.name == name for piece in self._pieces)
 
-    def next(self, *, idle: bool) -> Piece | None:
+    def next(self, *, idle: bool) -> BackgroundTask | None:
         """The next piece to do a unit of, if there is one.
 
         Args:
@@ -56,7 +56,7 @@ class SideWork:
         prompt = [piece for piece in self._pieces if not piece.idle]
         return next(iter(prompt or (self._pieces if idle else [])), None)
 
-    def do_unit(self, piece: Piece) -> None:
+    def do_unit(self, piece: BackgroundTask) -> None:
         """Do one unit of a piece."""
         end = object()
         try:
@@ -78,7 +78,7 @@ class SideWork:
     def drop_all(self) -> None:
         self._close(list(self._pieces))
 
-    def _close(self, pieces: list[Piece]) -> None:
+    def _close(self, pieces: list[BackgroundTask]) -> None:
         for piece in pieces:
             close = getattr(piece.units, "close", None)
             if close is not None:
@@ -86,5 +86,5 @@ class SideWork:
             self._forget(piece)
             piece.dropped()
 
-    def _forget(self, piece: Piece) -> None:
+    def _forget(self, piece: BackgroundTask) -> None:
         self._pieces = [other for other in self._pieces if other is not piece]

@@ -21,17 +21,17 @@ from tl_tui.common.errors import Problem
 from tl_tui.protocol.events import AnyEvent, CheckpointSaved
 
 if TYPE_CHECKING:
-    from engine.session.context import Opened
-    from engine.session.settings import Steering
-    from engine.session.start_snapshots import Starts
+    from engine.session.context import SessionContext
+    from engine.session.settings import Settings
+    from engine.session.start_snapshots import StartSnapshots
     from engine.session.validation import Validation
     from engine.training.trainer import Snapshot
-    from tl_tui.runs.journal_writer import Record
+    from tl_tui.runs.journal_writer import JournalWriter
 
 FOLDER = "checkpoints"
 
 
-class Keeping:
+class Checkpointing:
     """Saves `last` at the end of an epoch, at a pause and at the end; `best` is a link to it.
 
     Epochs from cached features can be shorter than a checkpoint takes: within an interval of the
@@ -43,16 +43,16 @@ class Keeping:
 
     def __init__(
         self,
-        opened: Opened,
-        steering: Steering,
-        starts: Starts,
+        context: SessionContext,
+        settings: Settings,
+        starts: StartSnapshots,
         validation: Validation,
-        record: Record,
+        journal: JournalWriter,
         emit: Callable[[AnyEvent], None],
     ) -> None:
-        self.opened, self.course, self.starts = opened, steering.course, starts
-        self.steering = steering
-        self.validation, self.record, self.emit = validation, record, emit
+        self.context, self.progress, self.starts = context, settings.progress, starts
+        self.settings = settings
+        self.validation, self.journal, self.emit = validation, journal, emit
         self._saved: tuple[int, int, int] | None = None
         self._tried: tuple[int, int, int] | None = None
         self._saved_wishes: tuple[Any, ...] = ()
@@ -61,34 +61,34 @@ class Keeping:
 
     def up_to_date(self) -> bool:
         """There is a checkpoint of the weights as they are, or nothing was trained."""
-        return self._saved == self.course.here or self.course.steps_ever == 0
+        return self._saved == self.progress.here or self.progress.steps_ever == 0
 
     def complete(self) -> bool:
         """A resume from `last` would find everything as it is, wishes for the coming step too."""
         return self.up_to_date() and self._saved_wishes == self._wishes()
 
     def _wishes(self) -> tuple[Any, ...]:
-        course, steering, trainer = self.course, self.steering, self.opened.trainer
-        modes = dict(steering.norm_modes)
-        now = (course.wanted, steering.strategy, modes, trainer.recipe, trainer.rates)
-        return (*now, course.cycle, course.plan)
+        progress, settings, trainer = self.progress, self.settings, self.context.trainer
+        modes = dict(settings.norm_modes)
+        now = (progress.wanted, settings.strategy, modes, trainer.recipe, trainer.rates)
+        return (*now, progress.cycle, progress.plan)
 
     def tried(self) -> bool:
         """The weights as they are were saved, or could not be and that was told."""
-        return self._tried == self.course.here or self.up_to_date()
+        return self._tried == self.progress.here or self.up_to_date()
 
     def resumed(self, name: str) -> None:
         """The weights as they are stand in a checkpoint already."""
-        self._tried = self.course.here
+        self._tried = self.progress.here
         if name == "last":
-            self._saved, self._saved_wishes = self.course.here, self._wishes()
+            self._saved, self._saved_wishes = self.progress.here, self._wishes()
 
     def save_if_due(self) -> None:
         """An epoch has ended, and there are more to come."""
-        if time.monotonic() - self._saved_at >= self.opened.config.checkpoint_seconds:
+        if time.monotonic() - self._saved_at >= self.context.config.checkpoint_seconds:
             self.save()
         elif self.validation.best_is_here():
-            self._unsaved_best = self.opened.trainer.snapshot(), self._about()
+            self._unsaved_best = self.context.trainer.snapshot(), self._about()
 
     def save(self, name: str = "last") -> None:
         """Write a checkpoint; a failure is told and not raised: the run goes on.
@@ -96,11 +96,11 @@ class Keeping:
         Args:
             name: Of the checkpoint. `last` becomes `best` too if the best validation is of it.
         """
-        self._tried, self._saved_at = self.course.here, time.monotonic()
+        self._tried, self._saved_at = self.progress.here, time.monotonic()
         best = name == "last" and self.validation.best_is_here()
         about = self._about()
         try:
-            snapshot = self.opened.trainer.snapshot()
+            snapshot = self.context.trainer.snapshot()
         except Exception as error:
             if not ran_out_of_memory(error):
                 raise
@@ -119,7 +119,7 @@ class Keeping:
             return
         self._tell(name, about)
         if name == "last":
-            self._saved, self._saved_wishes = self.course.here, self._wishes()
+            self._saved, self._saved_wishes = self.progress.here, self._wishes()
         if best:
             try:
                 checkpoint.link(path, "best.safetensors")
@@ -142,7 +142,7 @@ class Keeping:
         self._tell("best", about)
 
     def _path(self, name: str) -> Path:
-        return self.record.path / FOLDER / f"{name}.safetensors"
+        return self.journal.path / FOLDER / f"{name}.safetensors"
 
     def _tell(self, name: str, about: dict[str, Any], *, failure: str = "") -> None:
         event = CheckpointSaved(
@@ -152,14 +152,14 @@ class Keeping:
             step=about["step"],
             failure=failure,
         )
-        self.record.note("checkpoint", **msgspec.structs.asdict(event))
-        self.record.sync()
+        self.journal.note("checkpoint", **msgspec.structs.asdict(event))
+        self.journal.sync()
         self.emit(event)
 
     def _about(self) -> dict[str, Any]:
         """Everything that is not a tensor: enough to use the model without the run."""
-        opened, course, event = self.opened, self.course, self.opened.event
-        trainer, stack = opened.trainer, opened.stack
+        context, progress, event = self.context, self.progress, self.context.event
+        trainer, stack = context.trainer, context.stack
         origin, best = self.starts.origin, self.validation.best
         return {
             "tl_tui": __version__,
@@ -168,22 +168,22 @@ class Keeping:
             "arch": event.arch,
             "weights": origin.weights,
             "classes": list(event.classes),
-            "transform": opened.transform,
+            "transform": context.transform,
             "image_size": event.image_size,
             "seed": event.seed,
-            "start": course.start,
-            "step": course.step,
+            "start": progress.start,
+            "step": progress.step,
             "applied": sorted(trainer.applied),
             "trainable": freezing.names_of(stack, trainer.applied),
-            "wanted": freezing.names_of(stack, course.wanted),
+            "wanted": freezing.names_of(stack, progress.wanted),
             "recipe": msgspec.structs.asdict(trainer.recipe),
-            "strategy": self.steering.strategy,
+            "strategy": self.settings.strategy,
             "norm_modes": {
-                stack.owners[owner].name: mode for owner, mode in self.steering.norm_modes.items()
+                stack.owners[owner].name: mode for owner, mode in self.settings.norm_modes.items()
             },
             "rates": {row.name: rate for row, rate in zip(stack.rows, trainer.rates, strict=True)},
-            "cycle": msgspec.structs.asdict(course.cycle),
-            "plan": msgspec.to_builtins(course.plan),
+            "cycle": msgspec.structs.asdict(progress.cycle),
+            "plan": msgspec.to_builtins(progress.plan),
             "validated": self.validation.tried(),
             "best": None if best is None else msgspec.to_builtins(best),
         }

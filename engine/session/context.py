@@ -14,7 +14,9 @@ import torch
 import torchvision
 from torchvision.transforms._presets import ImageClassification
 
-from engine.data import Decoder, ImageFolder, Sample, printable, yardstick_of
+from engine.data.batches import Decoder
+from engine.data.samples import ImageFolder, Sample, printable
+from engine.data.splits import yardstick_of
 from engine.hardware.devices import ChosenDevice
 from engine.model import freezing, torchvision_models
 from engine.model.layer_stack import Stack
@@ -26,7 +28,7 @@ from tl_tui.settings.recipe import choices_of
 
 
 @dataclass
-class Opened:
+class SessionContext:
     """A session that is ready."""
 
     config: RunConfig
@@ -53,7 +55,7 @@ class Opened:
 
     def images(self) -> dict[str, Any]:
         """How many images there are, and a hash of their names and labels, in their order."""
-        return images_of(self.folder)
+        return describe_images(self.folder)
 
     def pinned(self) -> dict[str, Any]:
         """The choices that open this session again, with nothing left to any default."""
@@ -86,7 +88,7 @@ class Opened:
         return os.path.abspath(asked) if os.path.exists(asked) else asked
 
 
-def images_of(folder: ImageFolder) -> dict[str, Any]:
+def describe_images(folder: ImageFolder) -> dict[str, Any]:
     """How many images there are, and a hash of their names and labels, in their order."""
     digest = hashlib.sha256()
     for sample in (*folder.train, *folder.val):
@@ -99,7 +101,7 @@ def images_of(folder: ImageFolder) -> dict[str, Any]:
     }
 
 
-def assemble(
+def make_context(
     *,
     config: RunConfig,
     device: ChosenDevice,
@@ -116,7 +118,7 @@ def assemble(
     image_size: int,
     run_dir: Path,
     notes: list[str],
-) -> Opened:
+) -> SessionContext:
     """The session from its parts, with the event that tells of it and its `config.json`."""
     described = stack.describe()
     majority = Counter(sample.label for sample in folder.val).most_common(1)[0]
@@ -180,11 +182,11 @@ def assemble(
         "image_size": image_size,
         "seed": config.seed,
         "probe_every": config.probe_every,
-        "execution": "eager" if trainer.captured is None else "captured",
+        "execution": "eager" if trainer.cuda_graphs is None else "captured",
         "memory_format": config.memory_format,
         "feature_cache": config.feature_cache,
     }
-    return Opened(
+    return SessionContext(
         config=config,
         event=event,
         folder=folder,
@@ -194,7 +196,7 @@ def assemble(
         trainer=trainer,
         from_top=from_top,
         preset=preset,
-        transform=torchvision_models.transform_words(preset),
+        transform=torchvision_models.describe_transform(preset),
         entry=weights.entry.name if weights.entry is not None else None,
         resolved=resolved,
     )

@@ -13,20 +13,26 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from engine.checks.evaluation import Evaluation
-from engine.data import TrainBatches, folds
+from engine.data.batches import TrainBatches
+from engine.data.splits import split_folds
 from engine.training.step_errors import StepRefused
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import FoldProgressed, FoldsEnded, FoldValidated, StepNotApplied
+from tl_tui.protocol.events import (
+    CrossValidationEnded,
+    FoldProgressed,
+    FoldValidated,
+    StepNotApplied,
+)
 from tl_tui.protocol.layers import NormMode
 from tl_tui.settings import schedule
 
 if TYPE_CHECKING:
-    from engine.data import ImageFolder
-    from engine.session.context import Opened
-    from engine.session.progress import Course
-    from engine.session.start_snapshots import Starts
-    from engine.session.validation import Skipped
-    from tl_tui.runs.journal_writer import Record
+    from engine.data.samples import ImageFolder
+    from engine.session.context import SessionContext
+    from engine.session.progress import Progress
+    from engine.session.start_snapshots import StartSnapshots
+    from engine.session.validation import SkippedImages
+    from tl_tui.runs.journal_writer import JournalWriter
 
 
 class CrossValidation:
@@ -34,9 +40,9 @@ class CrossValidation:
 
     def __init__(
         self,
-        opened: Opened,
-        course: Course,
-        starts: Starts,
+        context: SessionContext,
+        progress: Progress,
+        starts: StartSnapshots,
         norm_modes: Mapping[int, NormMode],
         count: int,
     ) -> None:
@@ -44,16 +50,16 @@ class CrossValidation:
         Raises:
             Problem: fewer than two folds, or more than there are images of a class.
         """
-        self.parts = folds(opened.folder, count, opened.config.seed)
+        self.parts = split_folds(context.folder, count, context.config.seed)
         self.results: list[FoldValidated] = []
-        self.opened, self.starts = opened, starts
-        self.mask, self.norm_modes = course.wanted, dict(norm_modes)
-        self.steps = opened.config.steps
-        self.cached = opened.config.feature_cache != "off"
+        self.context, self.starts = context, starts
+        self.mask, self.norm_modes = progress.wanted, dict(norm_modes)
+        self.steps = context.config.steps
+        self.cached = context.config.feature_cache != "off"
 
     def run(
-        self, skipped: Skipped, record: Record
-    ) -> Iterator[FoldProgressed | FoldValidated | FoldsEnded | StepNotApplied | None]:
+        self, skipped: SkippedImages, journal: JournalWriter
+    ) -> Iterator[FoldProgressed | FoldValidated | CrossValidationEnded | StepNotApplied | None]:
         """A batch a unit; the result of each fold, and at last of all.
 
         However it ends, model, optimizer, batches and random state are as before.
@@ -62,14 +68,14 @@ class CrossValidation:
             Problem: not one validation image of a fold can be read.
         """
         parts, count = self.parts, len(self.parts)
-        trainer = self.opened.trainer
+        trainer = self.context.trainer
         kept, batches = trainer.snapshot(), trainer.batches
         results, done = self.results, False
         refused: StepRefused | None = None
         try:
             for number, part in enumerate(parts, start=1):
                 yield from self._fold(part, number, count, skipped, results)
-                record.note("fold", **_fields(results[-1]))
+                journal.note("fold", **_fields(results[-1]))
                 yield results[-1]
             done = True
         except StepRefused as error:
@@ -78,7 +84,7 @@ class CrossValidation:
             trainer.batches = batches
             trainer.restore(kept)
             if not done and results:
-                record.note("folds", **_fields(self.ended("paused")))
+                journal.note("folds", **_fields(self.ended("paused")))
         if refused is not None:
             what = "ran out of memory" if refused.memory else f"went astray: {refused}"
             sentence = f"A step of fold {len(results) + 1} {what}"
@@ -86,7 +92,7 @@ class CrossValidation:
                 id=0, start=0, step=0, sentence=f"{sentence.rstrip('.')}.", memory=refused.memory
             )
         ended = self.ended("failed" if refused is not None else "done")
-        record.note("folds", **_fields(ended))
+        journal.note("folds", **_fields(ended))
         yield ended
 
     def _fold(
@@ -94,23 +100,23 @@ class CrossValidation:
         part: ImageFolder,
         number: int,
         count: int,
-        skipped: Skipped,
+        skipped: SkippedImages,
         results: list[FoldValidated],
     ) -> Iterator[FoldProgressed | None]:
-        opened, trainer = self.opened, self.opened.trainer
+        context, trainer = self.context, self.context.trainer
         recipe, began = trainer.recipe, time.monotonic()
         ordered = TrainBatches(
             part.train,
-            min(opened.event.batch_size, len(part.train)),
-            opened.config.seed,
-            opened.decoder,
+            min(context.event.batch_size, len(part.train)),
+            context.config.seed,
+            context.decoder,
         )
         ordered.configure(augmentation=recipe.augmentation, balance=recipe.balance)
         trainer.batches = ordered
         trainer.restore(self.starts.origin.snapshot)
         steps = self.steps or recipe.epochs * ordered.batches_per_epoch
         for step in range(steps):
-            factor = schedule.factor(recipe.schedule, step, steps, recipe.warmup)
+            factor = schedule.lr_factor(recipe.schedule, step, steps, recipe.warmup)
             result = trainer.step(
                 self.mask,
                 self.norm_modes,
@@ -122,7 +128,7 @@ class CrossValidation:
             skipped.tell(result.batch, "fold")
             yield FoldProgressed(fold=number, folds=count, step=step + 1, steps=steps)
         evaluation = Evaluation((0, steps, 0), recipe.epochs, len(part.classes))
-        for batch in trainer.held_out(part.val, opened.event.batch_size):
+        for batch in trainer.held_out(part.val, context.event.batch_size):
             skipped.tell(batch, "fold")
             if len(batch.labels):
                 answers = trainer.evaluate(batch)
@@ -151,9 +157,9 @@ class CrossValidation:
             )
         )
 
-    def ended(self, reason: Literal["done", "paused", "failed"]) -> FoldsEnded:
+    def ended(self, reason: Literal["done", "paused", "failed"]) -> CrossValidationEnded:
         """The folds so far, taken together."""
-        return FoldsEnded(
+        return CrossValidationEnded(
             folds=len(self.parts),
             correct=sum(result.correct for result in self.results),
             total=sum(result.total for result in self.results),

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.training.trainer import Trainer
-from tl_tui.protocol.events import AnyEvent, FeaturesCached
-from tl_tui.runs.journal_writer import Record
+from tl_tui.protocol.events import AnyEvent, FeatureCacheReported
+from tl_tui.runs.journal_writer import JournalWriter
 
 
-class FeatureTelling:
+class FeatureCacheReporter:
     """Tells after steps of a run; the journal has the changes, not the filling."""
 
-    def __init__(self, trainer: Trainer, record: Record, emit: Callable[[AnyEvent], None]) -> None:
-        self.trainer, self.record, self.emit = trainer, record, emit
-        self._told: FeaturesCached | None = None
+    def __init__(
+        self, trainer: Trainer, journal: JournalWriter, emit: Callable[[AnyEvent], None]
+    ) -> None:
+        self.trainer, self.journal, self.emit = trainer, journal, emit
+        self._told: FeatureCacheReported | None = None
 
     def tell(self, *, whole: bool) -> None:
         """Tell what changed since the last time.
@@ -22,7 +24,7 @@ class FeatureTelling:
         Args:
             whole: How full it is too, and not only where it stands.
         """
-        features, chosen = self.trainer.features, self.trainer.chosen
+        features, chosen = self.trainer.feature_cache, self.trainer.chosen
         if features is None:
             return
         told, cut = self._told, chosen.cut
@@ -33,7 +35,7 @@ class FeatureTelling:
         if not moved and not whole:
             return
         memory, file = features.bytes_at(cut) if cut else (0, 0)
-        event = FeaturesCached(
+        event = FeatureCacheReported(
             rows=features.rows_below(cut),
             cut=name,
             images=features.images_at(cut) if cut else 0,
@@ -45,7 +47,7 @@ class FeatureTelling:
             why=why,
         )
         if moved:
-            self.record.note("features", cut=name, rows=event.rows, why=why)
+            self.journal.note("features", cut=name, rows=event.rows, why=why)
         if moved or told is None or (event.images, event.hits) != (told.images, told.hits):
             self.emit(event)
         self._told = event

@@ -9,9 +9,9 @@ import torch
 
 from engine.hardware import memory_limit
 from engine.model.freezing import Mask
-from engine.session.context import Opened
+from engine.session.context import SessionContext
 from tl_tui.estimates import cost_model
-from tl_tui.protocol.events import PriceMeasured, SavedTensors
+from tl_tui.protocol.events import SavedTensors, StepCostMeasured
 
 MARGIN = 0.9
 """Of what is free, and of what was not enough: a proposal that fails too would be none."""
@@ -19,7 +19,7 @@ LEAST_BATCH = 2
 
 
 @dataclass(frozen=True)
-class Shortage:
+class MemoryAdvice:
     needed: int | None
     """Bytes that the step needs by its price, over what was in use; None without one."""
     available: int
@@ -48,7 +48,9 @@ class Shortage:
         return " ".join(said)
 
 
-def shortage(opened: Opened, price: PriceMeasured | None, mask: Mask, *, failed: bool) -> Shortage:
+def advise(
+    context: SessionContext, price: StepCostMeasured | None, mask: Mask, *, failed: bool
+) -> MemoryAdvice:
     """Look at what there is for a step with a mask, and what would do with less.
 
     Args:
@@ -57,25 +59,25 @@ def shortage(opened: Opened, price: PriceMeasured | None, mask: Mask, *, failed:
         mask: The step's.
         failed: The step was tried and ran out, whatever was predicted.
     """
-    available, whose = _available(opened.trainer.device)
-    size = opened.event.batch_size
+    available, whose = _available(context.trainer.device)
+    size = context.event.batch_size
     if price is None:
         smaller = size // 2 if size // 2 >= LEAST_BATCH else None
-        return Shortage(None, available, whose, None, smaller)
-    parents = [owner.parents for owner in opened.stack.owners]
+        return MemoryAdvice(None, available, whose, None, smaller)
+    parents = [owner.parents for owner in context.stack.owners]
 
     def needed(count: int, of: Mask) -> int:
-        return cost_model.predict(at_batch(price, count), parents, of).peak_bytes
+        return cost_model.predict_step_cost(bytes_at_batch(price, count), parents, of).peak_bytes
 
     whole = needed(size, mask)
     limit = MARGIN * (min(available, whole) if failed else available)
     masks = [
-        (name, one) for name, one in opened.from_top if one < mask and needed(size, one) <= limit
+        (name, one) for name, one in context.from_top if one < mask and needed(size, one) <= limit
     ]
     batch = size // 2
     while batch >= LEAST_BATCH and needed(batch, mask) > limit:
         batch //= 2
-    return Shortage(
+    return MemoryAdvice(
         whole,
         available,
         whose,
@@ -84,7 +86,7 @@ def shortage(opened: Opened, price: PriceMeasured | None, mask: Mask, *, failed:
     )
 
 
-def at_batch(price: PriceMeasured, count: int) -> PriceMeasured:
+def bytes_at_batch(price: StepCostMeasured, count: int) -> StepCostMeasured:
     """The bytes of a step with another batch: activations follow it, weights do not."""
     if count == price.batch:
         return price

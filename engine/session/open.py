@@ -19,17 +19,19 @@ import torchvision
 from torch import Tensor, nn
 
 import demo_data
-from engine.data import DataProblem, Decoder, ImageFolder, TrainBatches, list_folder
+from engine.data.batches import Decoder, TrainBatches
+from engine.data.image_folder import list_folder
+from engine.data.samples import DataProblem, ImageFolder
 from engine.hardware import memory_limit
 from engine.hardware.devices import ChosenDevice, choose_device
 from engine.model import freezing, torchvision_models
 from engine.model.batchnorm_calibration import calibrate
 from engine.model.layer_stack import Stack
 from engine.model.torchvision_models import ModelProblem, Weights
-from engine.session.context import Opened, assemble
-from engine.training.cuda_graphs import CapturedSteps
+from engine.session.context import SessionContext, make_context
+from engine.training.cuda_graphs import CudaGraphs
 from engine.training.feature_cache import FeatureCache
-from engine.training.feature_store import room
+from engine.training.feature_store import memory_for_cache
 from engine.training.trainer import Trainer
 from engine.training.warm_up import warm_up
 from tl_tui.common.errors import Problem
@@ -38,7 +40,7 @@ from tl_tui.protocol.events import AnyEvent, LoadingProgressed, LoadingStage
 from tl_tui.protocol.session import Plan
 from tl_tui.runs.journal_writer import check_run_dir, default_run_dir
 from tl_tui.settings.defaults import defaults
-from tl_tui.settings.plan import lay_out, least_epochs
+from tl_tui.settings.plan import least_epochs, make_plan
 from tl_tui.settings.recipe import check_recipe, recipe_of
 
 CALIBRATION_IMAGES = 128
@@ -81,7 +83,7 @@ class _Stage:
 
 def open_session(
     config: RunConfig, emit: Callable[[AnyEvent], None], *, goes_on: bool = False
-) -> Iterator[Opened | None]:
+) -> Iterator[SessionContext | None]:
     """Open a session; yields None between stages and at last the session.
 
     Args:
@@ -164,7 +166,7 @@ def open_session(
         model.to(memory_format=torch.channels_last)
     stack = _find_stack(config.arch, model, built.head, image_size, device)
     wanted, strategy = _initial_mask(stack, config, table.strategy)
-    from_top = freezing.from_top(stack)
+    from_top = freezing.masks_from_top(stack)
     if config.plan is not None and config.epochs is None:
         least = least_epochs(config.plan, from_top, config.plan_epochs)
         recipe = msgspec.structs.replace(recipe, epochs=max(recipe.epochs, least))
@@ -211,18 +213,18 @@ def open_session(
         device.device,
         images=len(folder.train) + len(folder.val),
         image_size=image_size,
-        memory=partial(room, device.device, config.feature_cache_gib),
+        memory=partial(memory_for_cache, device.device, config.feature_cache_gib),
         folder=run_dir / "features",
         half=config.feature_cache == "half",
     )
     trainer = Trainer(stack, batches, device.device, recipe, features)
     if captures:
-        trainer.captured = CapturedSteps(trainer.probe, device.device)
+        trainer.cuda_graphs = CudaGraphs(trainer.probe, device.device)
     trainer.set_recipe(recipe)
     plan = _plan(config, from_top, recipe, batches.batches_per_epoch)
     if plan is not None:
         wanted, strategy = frozenset(plan.phases[0].trainable), None
-    yield assemble(
+    yield make_context(
         config=config,
         device=device,
         folder=folder,
@@ -321,7 +323,7 @@ def _plan(
 ) -> Plan | None:
     if config.plan is None:
         return None
-    plan = lay_out(
+    plan = make_plan(
         config.plan,
         from_top,
         epochs=recipe.epochs,

@@ -19,7 +19,7 @@ from tl_tui.settings import schedule
 Mask = frozenset[int]
 
 
-class Course:
+class Progress:
     """The course of one session, through all its starts."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Course:
         """What the schedule multiplies every row's base rate with at the coming step."""
         recipe, cycle = self.recipe, self.cycle
         done = self.step - cycle.after_step
-        return schedule.factor(recipe.schedule, done, cycle.steps, recipe.warmup)
+        return schedule.lr_factor(recipe.schedule, done, cycle.steps, recipe.warmup)
 
     def strategy_of(self, mask: Mask) -> str | None:
         """The strategy that has this mask."""

@@ -11,10 +11,10 @@ from engine.training.checkpoint import Checkpoint
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved, HistoryTold, StartTold, Validated
+from tl_tui.protocol.events import AnyEvent, CheckpointSaved, HistorySent, StartCurves, Validated
 from tl_tui.protocol.layers import NormMode
 from tl_tui.protocol.session import Cycle, Plan
-from tl_tui.runs.journal_writer import CHECKPOINTS, owner
+from tl_tui.runs.journal_writer import CHECKPOINTS, engine_identity
 from tl_tui.runs.run_reader import Run as RunFolder
 from tl_tui.runs.run_reader import read_run
 
@@ -25,7 +25,7 @@ MOST_POINTS = 2000
 """Of a curve that is told; what lies between them is left out."""
 
 
-def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEvent, ...]:
+def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEvent, ...]:
     """Put a run that was just opened where a checkpoint stands, and its journal in its hand.
 
     Args:
@@ -40,27 +40,29 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEvent, ..
         Problem: the checkpoint does not belong to this model or these classes, there are no such
             layers, or the run is past the epochs asked for.
     """
-    opened, course, about = run.opened, run.course, saved.about
-    stack, trainer = opened.stack, opened.trainer
-    if list(opened.event.classes) != about["classes"]:
+    context, progress, about = run.context, run.progress, saved.about
+    stack, trainer = context.stack, context.trainer
+    if list(context.event.classes) != about["classes"]:
         raise Problem(
-            f"{opened.event.data} has the classes {_some(opened.event.classes)}, and the run was "
+            f"{context.event.data} has the classes {_some(context.event.classes)}, and the run was "
             f"trained on {_some(about['classes'])}; name its own folder with --data."
         )
     own = {name: tensor.shape for name, tensor in trainer.tensors()}
     theirs = {name: tensor.shape for name, tensor in saved.snapshot.tensors.items()}
     if wrong := [name for name in own if theirs.get(name) != own[name]]:
         raise Problem(
-            f"The checkpoint {command.checkpoint} does not fit {opened.event.arch}: {wrong[0]} "
+            f"The checkpoint {command.checkpoint} does not fit {context.event.arch}: {wrong[0]} "
             f"{'is missing' if wrong[0] not in theirs else 'has another shape'}."
         )
     asked = _asked_mask(run, command)
     plan = msgspec.convert(about["plan"], Plan | None)
     if command.epochs is not None:
-        _check_epochs(command, about["step"], course.batches_per_epoch, plan if not asked else None)
-    folder = read_run(run.record.path)
-    run.record.go_on()
-    run.on_run_dir(run.record.path)
+        _check_epochs(
+            command, about["step"], progress.batches_per_epoch, plan if not asked else None
+        )
+    folder = read_run(run.journal.path)
+    run.journal.go_on()
+    run.on_run_dir(run.journal.path)
 
     if about["weights"] != run.starts.origin.weights:
         run.starts.origin = run.starts.scratch()
@@ -68,64 +70,64 @@ def go_on(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEvent, ..
     trainer.set_recipe(recipe)
     trainer.rates = tuple(about["rates"][row.name] for row in stack.rows)
     trainer.restore(saved.snapshot)
-    course.start, course.step = about["start"], about["step"]
-    course.steps_ever = max(1, about["step"])
-    course.recipe = recipe
-    course.wanted = freezing.select(stack, about["wanted"])
-    course.follow(plan)
-    course.cycle = msgspec.convert(about["cycle"], Cycle)
+    progress.start, progress.step = about["start"], about["step"]
+    progress.steps_ever = max(1, about["step"])
+    progress.recipe = recipe
+    progress.wanted = freezing.select(stack, about["wanted"])
+    progress.follow(plan)
+    progress.cycle = msgspec.convert(about["cycle"], Cycle)
     modes: dict[str, NormMode] = about.get("norm_modes", {})
-    run.steering.resume(
+    run.settings.resume(
         strategy=about.get("strategy"),
         norm_modes={i: modes[o.name] for i, o in enumerate(stack.owners) if o.name in modes},
     )
     best = msgspec.convert(about["best"], Validated | None)
     run.validation.resume(best, tried=about.get("validated", False))
-    run.restarting.begin_from(saved.snapshot.tensors)
-    run.keeping.resumed(command.checkpoint)
-    notes = [f"Goes on after step {course.step:,}, from its checkpoint {command.checkpoint}."]
+    run.start_overs.begin_from(saved.snapshot.tensors)
+    run.checkpointing.resumed(command.checkpoint)
+    notes = [f"Goes on after step {progress.step:,}, from its checkpoint {command.checkpoint}."]
     notes += _changed_images(run, folder)
     if asked is not None:
         notes.append(_kept_state(run, asked[0]))
     # What changes now is journalled behind this line, which stands for the checkpoint's own state.
-    run.record.note(
+    run.journal.note(
         "resumed",
-        start=course.start,
-        step=course.step,
+        start=progress.start,
+        step=progress.step,
         checkpoint=command.checkpoint,
-        engine=owner(),
+        engine=engine_identity(),
         notes=notes,
     )
     if asked is not None:
-        if course.plan is not None:
-            run.steering.leave_plan("other layers were asked for")
-        course.wanted, run.steering.strategy = asked
+        if progress.plan is not None:
+            run.settings.leave_plan("other layers were asked for")
+        progress.wanted, run.settings.strategy = asked
     if command.epochs is not None:
-        run.steering.set_recipe(msgspec.structs.replace(recipe, epochs=command.epochs))
-        run.steering.end_at(command.epochs * course.batches_per_epoch)
-    opened.event = msgspec.structs.replace(
-        opened.event,
-        start=course.start,
-        step=course.step,
+        run.settings.set_recipe(msgspec.structs.replace(recipe, epochs=command.epochs))
+        run.settings.end_at(command.epochs * progress.batches_per_epoch)
+    context.event = msgspec.structs.replace(
+        context.event,
+        start=progress.start,
+        step=progress.step,
         recipe=trainer.recipe,
         rates=trainer.rates,
-        cycle=course.cycle,
-        plan=course.plan,
-        wanted=tuple(sorted(course.wanted)),
-        strategy=course.strategy_of(course.wanted),
-        norm_modes=dict(run.steering.norm_modes),
+        cycle=progress.cycle,
+        plan=progress.plan,
+        wanted=tuple(sorted(progress.wanted)),
+        strategy=progress.strategy_of(progress.wanted),
+        norm_modes=dict(run.settings.norm_modes),
         notes=tuple(notes),
     )
     where = CheckpointSaved(
         name=command.checkpoint,
-        path=str(run.record.path / CHECKPOINTS / f"{command.checkpoint}.safetensors"),
-        start=course.start,
-        step=course.step,
+        path=str(run.journal.path / CHECKPOINTS / f"{command.checkpoint}.safetensors"),
+        start=progress.start,
+        step=progress.step,
     )
-    return history(folder, course.start, course.step), where
+    return history(folder, progress.start, progress.step), where
 
 
-def history(folder: RunFolder, start: int, step: int) -> HistoryTold:
+def history(folder: RunFolder, start: int, step: int) -> HistorySent:
     """The curves of a run up to a step of a start."""
     told = []
     for one in folder.starts:
@@ -135,7 +137,7 @@ def history(folder: RunFolder, start: int, step: int) -> HistoryTold:
             one.cut_after(step)
         every = -(-len(one.losses) // MOST_POINTS) or 1
         told.append(
-            StartTold(
+            StartCurves(
                 start=one.start,
                 weights=one.weights,
                 losses=tuple(one.losses[::every]),
@@ -145,7 +147,7 @@ def history(folder: RunFolder, start: int, step: int) -> HistoryTold:
                 ),
             )
         )
-    return HistoryTold(starts=tuple(told))
+    return HistorySent(starts=tuple(told))
 
 
 def _check_epochs(command: ResumeRun, step: int, batches_per_epoch: int, plan: Plan | None) -> None:
@@ -164,7 +166,7 @@ def _check_epochs(command: ResumeRun, step: int, batches_per_epoch: int, plan: P
 
 def _asked_mask(run: Run, command: ResumeRun) -> tuple[freezing.Mask, str | None] | None:
     """The mask that was asked for, and the strategy that it is; None if none was."""
-    stack = run.opened.stack
+    stack = run.context.stack
     if command.strategy is None and command.trainable is None:
         return None
     if command.trainable is not None:
@@ -177,7 +179,7 @@ def _asked_mask(run: Run, command: ResumeRun) -> tuple[freezing.Mask, str | None
 
 def _kept_state(run: Run, mask: freezing.Mask) -> str:
     """What of the optimizer's state is of use for another mask."""
-    stack, state = run.opened.stack, run.trainer.optimizer.state()
+    stack, state = run.context.stack, run.trainer.optimizer.state()
     names = run.trainer.optimizer.names
     trains = [names[p] for owner in mask for p in stack.owners[owner].parameters]
     kept = sum(name in state for name in trains)
@@ -191,7 +193,7 @@ def _kept_state(run: Run, mask: freezing.Mask) -> str:
 def _changed_images(run: Run, folder: RunFolder) -> list[str]:
     """That the images are not those of before, if so: their order is another one too."""
     before = folder.config.get("images", {})
-    now = run.opened.images()
+    now = run.context.images()
     if not before or before == now:
         return []
     return [

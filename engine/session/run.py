@@ -12,22 +12,22 @@ from pathlib import Path
 
 import msgspec
 
-from engine.checks.lr_range_test import check_range_test, range_test
+from engine.checks.lr_range_test import check_lr_range_test, lr_range_test
 from engine.hardware import memory_limit
 from engine.model import freezing
-from engine.session.background_tasks import SideWork
-from engine.session.checkpointing import Keeping
-from engine.session.context import Opened
+from engine.session.background_tasks import BackgroundTasks
+from engine.session.checkpointing import Checkpointing
+from engine.session.context import SessionContext
 from engine.session.cross_validation import CrossValidation
-from engine.session.feature_cache_event import FeatureTelling
-from engine.session.progress import Course, Mask
-from engine.session.settings import Steering
-from engine.session.start_over import Restarting
-from engine.session.start_snapshots import Starts
-from engine.session.step_cost import Pricing
-from engine.session.step_event import step_taken
-from engine.session.step_failure_event import not_applied
-from engine.session.validation import Skipped, Validation
+from engine.session.feature_cache_event import FeatureCacheReporter
+from engine.session.progress import Mask, Progress
+from engine.session.settings import Settings
+from engine.session.start_over import StartOvers
+from engine.session.start_snapshots import StartSnapshots
+from engine.session.step_cost import StepCostEstimator
+from engine.session.step_event import make_step_event
+from engine.session.step_failure_event import make_failure_event
+from engine.session.validation import SkippedImages, Validation
 from engine.training.step_errors import StepRefused
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import (
@@ -36,7 +36,7 @@ from tl_tui.protocol.commands import (
     BeginCycle,
     CrossValidate,
     Evaluate,
-    MeasurePrice,
+    MeasureStepCost,
     Pause,
     RestoreLayer,
     SaveCheckpoint,
@@ -49,7 +49,7 @@ from tl_tui.protocol.commands import (
     ShowResults,
     StartOver,
     Step,
-    TestRange,
+    TestLrRange,
     Train,
     UndoRestoreLayer,
     UndoStartOver,
@@ -58,12 +58,12 @@ from tl_tui.protocol.events import (
     AnyEvent,
     Audited,
     CheckpointSaved,
-    RangeTested,
+    LrRangeTested,
     Refused,
     TrainBegan,
     TrainEnded,
 )
-from tl_tui.runs.journal_writer import Record
+from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.runs.step_line import step_fields
 from tl_tui.settings.recipe import check_recipe
 
@@ -76,41 +76,44 @@ class Run:
     """Turns commands into trainer calls and trainer results into events; owns the journal."""
 
     def __init__(
-        self, opened: Opened, emit: Callable[[AnyEvent], None], on_run_dir: Callable[[Path], None]
+        self,
+        context: SessionContext,
+        emit: Callable[[AnyEvent], None],
+        on_run_dir: Callable[[Path], None],
     ) -> None:
-        self.opened, self.emit, self.on_run_dir = opened, emit, on_run_dir
-        self.trainer = opened.trainer
+        self.context, self.emit, self.on_run_dir = context, emit, on_run_dir
+        self.trainer = context.trainer
         self.busy = ""
         """What the unit that runs is, in words; empty between units."""
-        self.record = Record(Path(opened.event.run_dir))
-        self.course = Course(
-            wanted=frozenset(opened.event.wanted),
-            strategies=opened.event.strategies,
-            recipe=opened.event.recipe,
-            batches_per_epoch=opened.event.batches_per_epoch,
-            horizon=opened.config.steps,
+        self.journal = JournalWriter(Path(context.event.run_dir))
+        self.progress = Progress(
+            wanted=frozenset(context.event.wanted),
+            strategies=context.event.strategies,
+            recipe=context.event.recipe,
+            batches_per_epoch=context.event.batches_per_epoch,
+            horizon=context.config.steps,
         )
-        self.steering = Steering(opened, self.course, self.record, emit)
-        self.skipped = Skipped(opened.folder, self.record, emit)
-        self.validation = Validation(opened, self.course, self.record, emit, self.skipped)
-        self.starts = Starts(opened, self.course)
-        self.keeping = Keeping(
-            opened, self.steering, self.starts, self.validation, self.record, emit
+        self.settings = Settings(context, self.progress, self.journal, emit)
+        self.skipped = SkippedImages(context.folder, self.journal, emit)
+        self.validation = Validation(context, self.progress, self.journal, emit, self.skipped)
+        self.starts = StartSnapshots(context, self.progress)
+        self.checkpointing = Checkpointing(
+            context, self.settings, self.starts, self.validation, self.journal, emit
         )
-        self.restarting = Restarting(
-            opened, self.steering, self.starts, self.keeping, self.record, emit
+        self.start_overs = StartOvers(
+            context, self.settings, self.starts, self.checkpointing, self.journal, emit
         )
-        self._caches = opened.config.feature_cache != "off"
+        self._caches = context.config.feature_cache != "off"
         self._eager_because = ""
-        self.telling = FeatureTelling(self.trainer, self.record, emit)
-        self.record.on_failure = self._tell_journal
+        self.cache_reporter = FeatureCacheReporter(self.trainer, self.journal, emit)
+        self.journal.on_failure = self._tell_journal
         self._waiting_steps: list[tuple[int, Mask, str | None]] = []
         """Each with its command and the mask it was asked for with: a toggle right behind it is
         for the next one."""
-        self._side = SideWork()
+        self._side = BackgroundTasks()
         self._between: Iterator[None] | None = None
         """What has to be done before training takes its next step."""
-        self.pricing = Pricing(opened, emit)
+        self.step_costs = StepCostEstimator(context, emit)
         self._price_wanted = False
 
     # --- commands -------------------------------------------------------------------------------
@@ -119,7 +122,7 @@ class Run:
         """Do a command or note it; returns why it is refused, empty if it is not."""
         try:
             if self._steer(command) or self._train_or_stop(command):
-                self.record.note("command", **msgspec.to_builtins(command))
+                self.journal.note("command", **msgspec.to_builtins(command))
             else:
                 self._look(command)
         except Problem as problem:
@@ -130,23 +133,23 @@ class Run:
         """What is wanted of the next step; False if the command is none of these."""
         match command:
             case SetMask():
-                self.steering.set_mask(command)
+                self.settings.set_mask(command)
             case SetNormMode():
-                self.steering.set_norm_mode(command)
+                self.settings.set_norm_mode(command)
             case SetRecipe():
                 check_recipe(command.recipe)
                 self._need_no_folds()
                 self._side.drop_exclusive()
-                if self.steering.set_recipe(command.recipe) and self._price_wanted:
+                if self.settings.set_recipe(command.recipe) and self._price_wanted:
                     self._put_price()
             case SetRate():
                 self._need_no_folds()
                 self._side.drop_exclusive()
-                self.steering.set_rate(command)
+                self.settings.set_rate(command)
             case BeginCycle():
-                self.steering.begin_cycle("asked for")
+                self.settings.begin_cycle("asked for")
             case SetPlan():
-                self.steering.set_plan(command.plan, command.phase_epochs)
+                self.settings.set_plan(command.plan, command.phase_epochs)
             case _:
                 return False
         return True
@@ -158,14 +161,14 @@ class Run:
                 if len(self._waiting_steps) >= MAX_WAITING_STEPS:
                     raise Problem("A step is waiting already.")
                 self._need_no_folds()
-                self.steering.enter_phase()
-                self.pricing.need_memory(self.course.wanted)
-                waiting = (command.id, self.course.wanted, self.steering.strategy)
+                self.settings.enter_phase()
+                self.step_costs.need_memory(self.progress.wanted)
+                waiting = (command.id, self.progress.wanted, self.settings.strategy)
                 self._waiting_steps.append(waiting)
             case Train():
                 self._need_no_folds()
-                self.steering.enter_phase()
-                self.pricing.need_memory(self.course.wanted)
+                self.settings.enter_phase()
+                self.step_costs.need_memory(self.progress.wanted)
                 self._train(command.steps)
             case Pause():
                 self._pause()
@@ -173,34 +176,34 @@ class Run:
                 self._need_rest("start over")
                 self._need_no_folds()
                 self._side.drop_all()
-                if self.course.step:
+                if self.progress.step:
                     self._begin_record()
-                self.restarting.start_over(command)
+                self.start_overs.start_over(command)
             case UndoStartOver():
                 self._need_rest("take a start over back")
                 self._need_no_folds()
                 self._side.drop_all()
-                self.restarting.undo_start_over()
+                self.start_overs.undo_start_over()
             case RestoreLayer():
                 self._need_no_folds()
                 self._side.drop_exclusive()
-                self.restarting.return_layer(command.owners)
+                self.start_overs.return_layer(command.owners)
                 self._put_moved()
             case UndoRestoreLayer():
                 self._need_no_folds()
                 self._side.drop_exclusive()
-                self.restarting.undo_return_layer()
+                self.start_overs.undo_return_layer()
                 self._put_moved()
             case SaveCheckpoint():
                 self._begin_record()
-                self.keeping.save()
+                self.checkpointing.save()
             case _:
                 return False
         return True
 
     def _look(self, command: AnyCommand) -> None:
         """What changes nothing in the run."""
-        side, steering = self._side, self.steering
+        side, settings = self._side, self.settings
         match command:
             case Audit():
                 side.put("audit", self._audit())
@@ -211,27 +214,29 @@ class Run:
             case ShowImages(what=what, side=pixels, most=most):
                 pictures = self.validation.images(what, pixels, most)
                 side.put("pictures", self._keeping_the_best(pictures))
-            case TestRange():
+            case TestLrRange():
                 self._need_rest("test rates")
                 self._need_no_folds()
-                check_range_test(self.trainer, self.course.wanted)
-                test = range_test(self.trainer, self.course.wanted, steering.norm_modes)
-                ended = RangeTested(points=(), done=True, why="The test was ended before its end.")
+                check_lr_range_test(self.trainer, self.progress.wanted)
+                test = lr_range_test(self.trainer, self.progress.wanted, settings.norm_modes)
+                ended = LrRangeTested(
+                    points=(), done=True, why="The test was ended before its end."
+                )
                 side.put(
                     "range test",
                     self._emitting(test),
                     exclusive=True,
                     dropped=lambda: self.emit(ended),
                 )
-            case MeasurePrice():
+            case MeasureStepCost():
                 self._put_price()
             case CrossValidate():
                 self._need_rest("cross-validate")
                 folds = CrossValidation(
-                    self.opened, self.course, self.starts, steering.norm_modes, command.folds
+                    self.context, self.progress, self.starts, settings.norm_modes, command.folds
                 )
                 self._begin_record()
-                told = self._emitting(folds.run(self.skipped, self.record))
+                told = self._emitting(folds.run(self.skipped, self.journal))
                 side.put(
                     FOLDS,
                     told,
@@ -242,7 +247,7 @@ class Run:
                 raise Problem("The engine does not know this command.")
 
     def _need_rest(self, what: str) -> None:
-        if self.course.train_to is not None:
+        if self.progress.train_to is not None:
             raise Problem(f"Training runs; pause it before you {what}.")
 
     def _need_no_folds(self) -> None:
@@ -274,7 +279,7 @@ class Run:
             except Problem as problem:
                 self.emit(Refused(id=command, reason=str(problem)))
                 return True
-            self.steering.enter_phase()
+            self.settings.enter_phase()
             self._side.put("evaluating the yardstick", self.validation.yardstick(), idle=True)
             self._put_moved()
             return True
@@ -286,10 +291,10 @@ class Run:
             except (Problem, MemoryError) as problem:
                 self._between = None
                 self.emit(Refused(id=0, reason=str(problem) or memory_limit.NONE_LEFT))
-                if self.course.train_to is not None:
+                if self.progress.train_to is not None:
                     self._end_training("failed")
             return True
-        piece = self._side.next(idle=self.course.train_to is None)
+        piece = self._side.next(idle=self.progress.train_to is None)
         if piece is not None:
             self.busy = piece.name
             try:
@@ -297,7 +302,7 @@ class Run:
             except (Problem, MemoryError) as problem:  # of no command: it began long ago
                 self.emit(Refused(id=0, reason=str(problem) or memory_limit.NONE_LEFT))
             return True
-        if self.course.train_to is not None:
+        if self.progress.train_to is not None:
             self._train_further()
             return True
         return False
@@ -305,13 +310,13 @@ class Run:
     def close(self) -> None:
         """Save what was trained since the last checkpoint, and flush the journal."""
         self._side.drop_all()
-        unsaved = self.course.steps_ever and not self.keeping.complete()
-        if self.record.begun and unsaved and self.trainer.whole:
-            self.keeping.save()
-        self.record.close()
-        if self.trainer.features is not None:
-            self.trainer.features.close()
-        self.opened.decoder.close()
+        unsaved = self.progress.steps_ever and not self.checkpointing.complete()
+        if self.journal.begun and unsaved and self.trainer.whole:
+            self.checkpointing.save()
+        self.journal.close()
+        if self.trainer.feature_cache is not None:
+            self.trainer.feature_cache.close()
+        self.context.decoder.close()
 
     def _emitting(self, units: Iterator[AnyEvent | None]) -> Iterator[None]:
         """What a piece of work yields goes out."""
@@ -328,67 +333,71 @@ class Run:
     def _train(self, steps: int | None) -> None:
         self._side.drop_exclusive()
         self._begin_record()
-        course = self.course
+        progress = self.progress
         position = self.trainer.batches.position
-        if course.step and position % course.batches_per_epoch == 0 and not self.validation.tried():
+        if (
+            progress.step
+            and position % progress.batches_per_epoch == 0
+            and not self.validation.tried()
+        ):
             self._between = self._end_of_epoch()  # a pause came between an epoch and its validation
-        to_step = course.train(steps)
-        self.record.note("train", start=course.start, to_step=to_step)
-        self.emit(TrainBegan(start=course.start, step=course.step, to_step=to_step))
+        to_step = progress.train(steps)
+        self.journal.note("train", start=progress.start, to_step=to_step)
+        self.emit(TrainBegan(start=progress.start, step=progress.step, to_step=to_step))
 
     def _pause(self) -> None:
         self._side.drop_exclusive()
         self._side.drop("evaluating")
-        if self.course.train_to is not None:
+        if self.progress.train_to is not None:
             self._between = None
-            self.keeping.save()
+            self.checkpointing.save()
             self._end_training("paused")
-            self.steering.enter_phase()
+            self.settings.enter_phase()
 
     def _train_further(self) -> None:
-        course = self.course
-        assert course.train_to is not None
-        if course.step < course.train_to:
-            every, mask = self.opened.config.probe_every, course.wanted
+        progress = self.progress
+        assert progress.train_to is not None
+        if progress.step < progress.train_to:
+            every, mask = self.context.config.probe_every, progress.wanted
             changed = mask != self.trainer.applied
             try:
                 if changed:
-                    self.pricing.need_memory(mask)
+                    self.step_costs.need_memory(mask)
                 # A layer that has just been thawed is looked at before its turn.
-                last = course.step + 1 == course.train_to
-                measured = changed or last or every == 1 or course.step % every == 0
-                self._take_step(mask, self.steering.strategy, measured=measured, in_a_run=True)
-                self.telling.tell(whole=measured)
+                last = progress.step + 1 == progress.train_to
+                measured = changed or last or every == 1 or progress.step % every == 0
+                self._take_step(mask, self.settings.strategy, measured=measured, in_a_run=True)
+                self.cache_reporter.tell(whole=measured)
                 self._tell_execution()
             except StepRefused as refused:
                 self._tell_not_applied(refused, mask)
-                self.keeping.save()
+                self.checkpointing.save()
                 self._end_training("failed")
                 return
             except Problem as problem:
                 self.emit(Refused(id=0, reason=str(problem)))
                 self._end_training("failed")
                 return
-            if self.trainer.batches.position % course.batches_per_epoch == 0:
+            if self.trainer.batches.position % progress.batches_per_epoch == 0:
                 self._between = self._end_of_epoch()
             else:
-                self.steering.enter_phase()
-                interval = self.opened.config.checkpoint_every
-                if interval is not None and course.step % interval == 0:
-                    self.keeping.save()
-        elif not self.validation.tried() or not self.keeping.tried():
+                self.settings.enter_phase()
+                interval = self.context.config.checkpoint_every
+                if interval is not None and progress.step % interval == 0:
+                    self.checkpointing.save()
+        elif not self.validation.tried() or not self.checkpointing.tried():
             self._between = self._end_of_epoch()
         else:
             self._end_training("done")
 
     def _end_of_epoch(self) -> Iterator[None]:
         yield from self._evaluate()
-        course = self.course
-        if course.train_to is not None and course.step < course.train_to:
-            self.keeping.save_if_due()
+        progress = self.progress
+        if progress.train_to is not None and progress.step < progress.train_to:
+            self.checkpointing.save_if_due()
         else:
-            self.keeping.save()
-        self.steering.enter_phase()
+            self.checkpointing.save()
+        self.settings.enter_phase()
 
     def _evaluate(self) -> Iterator[None]:
         yield from self.validation.whole()
@@ -403,21 +412,21 @@ class Run:
         before = self.validation.best
         yield from units
         found = self.validation.best is not before
-        if found and self.validation.best_is_here() and self.course.steps_ever:
-            self.keeping.save()
+        if found and self.validation.best_is_here() and self.progress.steps_ever:
+            self.checkpointing.save()
 
     def _take_step(
         self, mask: Mask, strategy: str | None, *, measured: bool, in_a_run: bool = False
     ) -> None:
         self.busy = "train step"
         self._begin_record()
-        course, norm_modes = self.course, self.steering.norm_modes
-        if mask != self.trainer.applied or course.steps_ever == 0:
+        progress, norm_modes = self.progress, self.settings.norm_modes
+        if mask != self.trainer.applied or progress.steps_ever == 0:
             self._note_mask(mask)
-            if strategy is not None and course.step and course.plan is None:
-                self.steering.begin_cycle(strategy)
-        self.restarting.audit.about_to_step(mask, norm_modes)
-        factor = course.lr_factor
+            if strategy is not None and progress.step and progress.plan is None:
+                self.settings.begin_cycle(strategy)
+        self.start_overs.audit.about_to_step(mask, norm_modes)
+        factor = progress.lr_factor
         result = self.trainer.step(
             mask,
             norm_modes,
@@ -427,40 +436,45 @@ class Run:
             replayed=in_a_run,
         )
         self.starts.took_step()
-        course.took_step()
+        progress.took_step()
         self.skipped.tell(result.batch, "train")
-        event = step_taken(result, course, mask, factor)
-        fields = step_fields(self.opened.event.stack.rows, event)
-        self.record.note("step", start=course.start, **fields)
+        event = make_step_event(result, progress, mask, factor)
+        fields = step_fields(self.context.event.stack.rows, event)
+        self.journal.note("step", start=progress.start, **fields)
         self.emit(event)
 
     def _tell_execution(self) -> None:
         """Say once why steps that were to be captured are not."""
-        captured = self.trainer.captured
+        captured = self.trainer.cuda_graphs
         if captured is not None and captured.why and captured.why != self._eager_because:
-            self.record.note("execution", now="eager", why=captured.why)
+            self.journal.note("execution", now="eager", why=captured.why)
             self.emit(Refused(id=0, reason=f"Steps are taken eagerly: {captured.why}."))
         self._eager_because = captured.why if captured is not None else ""
 
     def _tell_not_applied(self, refused: StepRefused, mask: Mask, command: int = 0) -> None:
-        event = not_applied(
-            refused, self.opened, self.course, self.pricing.measured, mask=mask, command=command
+        event = make_failure_event(
+            refused,
+            self.context,
+            self.progress,
+            self.step_costs.measured,
+            mask=mask,
+            command=command,
         )
-        self.record.note("step_not_applied", **msgspec.structs.asdict(event))
-        self.record.sync()
+        self.journal.note("step_not_applied", **msgspec.structs.asdict(event))
+        self.journal.sync()
         self.emit(event)
 
     def _end_training(self, reason: str) -> None:
-        course = self.course
-        course.stop()
-        self.record.note("train_ended", start=course.start, step=course.step, reason=reason)
-        self.emit(TrainEnded(start=course.start, step=course.step, reason=reason))  # type: ignore[arg-type]
+        progress = self.progress
+        progress.stop()
+        self.journal.note("train_ended", start=progress.start, step=progress.step, reason=reason)
+        self.emit(TrainEnded(start=progress.start, step=progress.step, reason=reason))  # type: ignore[arg-type]
 
     # --- looking without changing ---------------------------------------------------------------
 
     def _audit(self) -> Iterator[None]:
-        audit = self.restarting.audit
-        tensors, findings = audit.run(self.course.wanted, self.steering.norm_modes)
+        audit = self.start_overs.audit
+        tensors, findings = audit.run(self.progress.wanted, self.settings.norm_modes)
         self.emit(Audited(tensors=tensors, findings=tuple(findings)))
         yield
 
@@ -468,28 +482,32 @@ class Run:
         self._side.put("measuring distances", self._measure_moved(), idle=True)
 
     def _measure_moved(self) -> Iterator[None]:
-        yield from self._emitting(self.restarting.moved.measure(self.course.step))
+        yield from self._emitting(self.start_overs.moved.measure(self.progress.step))
 
     def _put_price(self) -> None:
         self._price_wanted = True
-        self._side.put("measuring the price", self.pricing.measure(), idle=True)
+        self._side.put("measuring the price", self.step_costs.measure(), idle=True)
 
     # --- the journal ----------------------------------------------------------------------------
 
     def _begin_record(self) -> None:
-        if not self.record.begun:
-            self.record.begin(self.opened.describe())
-            self.on_run_dir(self.record.path)
+        if not self.journal.begun:
+            self.journal.begin(self.context.describe())
+            self.on_run_dir(self.journal.path)
 
     def _tell_journal(self, sentence: str) -> None:
-        course, path = self.course, str(self.record.path / "journal.jsonl")
+        progress, path = self.progress, str(self.journal.path / "journal.jsonl")
         self.emit(
             CheckpointSaved(
-                name="journal", path=path, start=course.start, step=course.step, failure=sentence
+                name="journal",
+                path=path,
+                start=progress.start,
+                step=progress.step,
+                failure=sentence,
             )
         )
 
     def _note_mask(self, mask: Mask) -> None:
-        names = freezing.names_of(self.opened.stack, mask)
-        step = self.course.step
-        self.record.note("mask", start=self.course.start, after_step=step, trainable=names)
+        names = freezing.names_of(self.context.stack, mask)
+        step = self.progress.step
+        self.journal.note("mask", start=self.progress.start, after_step=step, trainable=names)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from engine.session.context import Opened
-from engine.session.progress import Course, Mask
+from engine.session.context import SessionContext
+from engine.session.progress import Mask, Progress
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import SetMask, SetNormMode, SetRate
 from tl_tui.protocol.config import PlanName, Recipe
@@ -25,7 +25,7 @@ from tl_tui.protocol.events import (
 )
 from tl_tui.protocol.layers import NormMode
 from tl_tui.protocol.session import Cycle, Plan, PlanPhase
-from tl_tui.runs.journal_writer import Record
+from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.settings import plan as plans
 from tl_tui.settings.recipe import LARGEST
 
@@ -36,17 +36,21 @@ class _LeftPlan:
     cycle: Cycle
     wanted: Mask
     here: tuple[int, int, int]
-    """`Course.here` when it was left."""
+    """`Progress.here` when it was left."""
 
 
-class Steering:
+class Settings:
     """Turns wishes into the state that the next step reads."""
 
     def __init__(
-        self, opened: Opened, course: Course, record: Record, emit: Callable[[AnyEvent], None]
+        self,
+        context: SessionContext,
+        progress: Progress,
+        journal: JournalWriter,
+        emit: Callable[[AnyEvent], None],
     ) -> None:
-        self.opened, self.course, self.record, self.emit = opened, course, record, emit
-        self.trainer = opened.trainer
+        self.context, self.progress, self.journal, self.emit = context, progress, journal, emit
+        self.trainer = context.trainer
         self.norm_modes: dict[int, NormMode] = {}
         self.strategy: str | None = None
         """The strategy that the wanted mask was chosen as."""
@@ -54,15 +58,15 @@ class Steering:
         """The plan's phase whose mask was taken last."""
         self._left: _LeftPlan | None = None
         """The plan that was interrupted by hand since the last step."""
-        if opened.event.plan is not None:
-            course.follow(opened.event.plan)
-            course.begin_cycle(opened.event.plan.phases[0].steps)
-            self._entered = opened.event.plan.phases[0]
+        if context.event.plan is not None:
+            progress.follow(context.event.plan)
+            progress.begin_cycle(context.event.plan.phases[0].steps)
+            self._entered = context.event.plan.phases[0]
 
     def resume(self, *, strategy: str | None, norm_modes: Mapping[int, NormMode]) -> None:
         """Stand where a run stood when it was saved; the course does so already."""
         self.strategy, self.norm_modes = strategy, dict(norm_modes)
-        self._entered = self.course.phase_to_begin()
+        self._entered = self.progress.phase_to_begin()
 
     # --- the mask -------------------------------------------------------------------------------
 
@@ -72,17 +76,17 @@ class Steering:
         Raises:
             Problem: it names owners that are not there.
         """
-        count = len(self.opened.stack.owners)
+        count = len(self.context.stack.owners)
         if any(not 0 <= owner < count for owner in command.trainable):
             raise Problem(f"The mask names owners that this model does not have ({count}).")
-        mask, course = frozenset(command.trainable), self.course
-        if mask != course.wanted and course.plan is not None:
-            left = _LeftPlan(course.plan, course.cycle, course.wanted, course.here)
+        mask, progress = frozenset(command.trainable), self.progress
+        if mask != progress.wanted and progress.plan is not None:
+            left = _LeftPlan(progress.plan, progress.cycle, progress.wanted, progress.here)
             self.leave_plan("interrupted by hand", interrupted=True)
             self._left = left
-        course.wanted, self.strategy = mask, command.strategy
+        progress.wanted, self.strategy = mask, command.strategy
         left_plan = self._left
-        if left_plan and mask == left_plan.wanted and course.here == left_plan.here:
+        if left_plan and mask == left_plan.wanted and progress.here == left_plan.here:
             self._take_up(left_plan)
 
     def set_norm_mode(self, command: SetNormMode) -> None:
@@ -91,7 +95,7 @@ class Steering:
         Raises:
             Problem: one of the owners keeps no running statistics.
         """
-        owners = self.opened.stack.owners
+        owners = self.context.stack.owners
         norms = {i for i, owner in enumerate(owners) if owner.keeps_statistics}
         if not norms.issuperset(command.owners):
             raise Problem("Only BatchNorms that keep running statistics have modes.")
@@ -101,7 +105,7 @@ class Steering:
             else:
                 self.norm_modes[number] = command.mode
         names = [owners[number].name for number in command.owners]
-        self.record.note("norm_mode", modules=names, mode=command.mode)
+        self.journal.note("norm_mode", modules=names, mode=command.mode)
         self.emit(NormModeChanged(owners=command.owners, mode=command.mode))
 
     # --- recipe and rates -----------------------------------------------------------------------
@@ -113,10 +117,10 @@ class Steering:
             Problem: it cannot be trained with, or the device lacks its precision.
         """
         before = self.trainer.recipe
-        if recipe.precision not in self.opened.event.precisions:
-            raise Problem(f"{self.opened.event.device} has no {recipe.precision}.")
+        if recipe.precision not in self.context.event.precisions:
+            raise Problem(f"{self.context.event.device} has no {recipe.precision}.")
         self.trainer.set_recipe(recipe)
-        horizon_moved = self.course.set_recipe(recipe)
+        horizon_moved = self.progress.set_recipe(recipe)
         self.tell_recipe()
         if horizon_moved:
             self._tell_cycle(f"{recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}")
@@ -140,10 +144,10 @@ class Steering:
 
     def tell_recipe(self) -> None:
         """Recipe and base rates as they are now."""
-        rows, rates = self.opened.stack.rows, self.trainer.rates
-        self.record.note(
+        rows, rates = self.context.stack.rows, self.trainer.rates
+        self.journal.note(
             "recipe",
-            after_step=self.course.step,
+            after_step=self.progress.step,
             rates={row.name: rate for row, rate in zip(rows, rates, strict=True)},
             **msgspec.structs.asdict(self.trainer.recipe),
         )
@@ -153,17 +157,17 @@ class Steering:
 
     def begin_cycle(self, why: str, steps: int | None = None) -> None:
         """The schedule begins anew with the coming step."""
-        self.course.begin_cycle(steps)
+        self.progress.begin_cycle(steps)
         self._tell_cycle(why)
 
     def end_at(self, step: int) -> None:
         """Move the horizon of the cycle to a step of this start."""
-        self.course.end_at(step)
+        self.progress.end_at(step)
         self._tell_cycle(f"to end with step {step:,}")
 
     def _tell_cycle(self, why: str) -> None:
-        cycle = self.course.cycle
-        self.record.note("cycle", why=why, **msgspec.structs.asdict(cycle))
+        cycle = self.progress.cycle
+        self.journal.note("cycle", why=why, **msgspec.structs.asdict(cycle))
         self.emit(CycleBegan(cycle=cycle, why=why))
 
     def set_plan(self, name: PlanName | None, phase_epochs: int | None) -> None:
@@ -173,47 +177,47 @@ class Steering:
             Problem: the recipe's epochs are too few for it.
         """
         if name is None:
-            if self.course.plan is not None:
+            if self.progress.plan is not None:
                 self.leave_plan("left")
             return
-        plan = plans.lay_out(
+        plan = plans.make_plan(
             name,
-            self.opened.from_top,
+            self.context.from_top,
             epochs=self.trainer.recipe.epochs,
             phase_epochs=phase_epochs,
-            batches_per_epoch=self.course.batches_per_epoch,
-            after_step=self.course.step,
+            batches_per_epoch=self.progress.batches_per_epoch,
+            after_step=self.progress.step,
         )
-        self.course.follow(plan)
-        self.record.note("plan", **msgspec.structs.asdict(plan))
+        self.progress.follow(plan)
+        self.journal.note("plan", **msgspec.structs.asdict(plan))
         self.emit(PlanChanged(plan=plan))
         self.enter_phase()
 
     def leave_plan(self, why: str, *, interrupted: bool = False) -> None:
         """Follow the plan no further; the mask stays, and the horizon is what the plan's was."""
-        plan, course = self.course.plan, self.course
-        course.follow(None)
-        self.record.note("plan", name=None, why=why)
+        plan, progress = self.progress.plan, self.progress
+        progress.follow(None)
+        self.journal.note("plan", name=None, why=why)
         self.emit(PlanChanged(plan=None, why=why, interrupted=interrupted))
-        if plan is not None and course.reach_to(plans.end_of(plan)):
+        if plan is not None and progress.reach_to(plans.end_of(plan)):
             self._tell_cycle(f"the horizon of the plan {plan.name}")
 
     def _take_up(self, left: _LeftPlan) -> None:
         """Nothing has come of an interruption: the plan goes on as if there had been none."""
         self._left, self.strategy = None, None
-        self.course.follow(left.plan)
-        self.course.cycle = left.cycle
-        self.record.note("plan", why="taken up again", **msgspec.structs.asdict(left.plan))
+        self.progress.follow(left.plan)
+        self.progress.cycle = left.cycle
+        self.journal.note("plan", why="taken up again", **msgspec.structs.asdict(left.plan))
         self.emit(PlanChanged(plan=left.plan, why="taken up again"))
         self._tell_cycle(f"plan {left.plan.name} taken up again")
 
     def enter_phase(self) -> None:
         """Take the mask of the plan's phase that begins with the coming step, if one does."""
-        phase = self.course.phase_to_begin()
-        if phase is None or self.course.plan is None or phase is self._entered:
+        phase = self.progress.phase_to_begin()
+        if phase is None or self.progress.plan is None or phase is self._entered:
             return
         self._entered = phase
-        why = f"plan {self.course.plan.name}: {phase.name}"
-        self.course.wanted, self.strategy = frozenset(phase.trainable), None
+        why = f"plan {self.progress.plan.name}: {phase.name}"
+        self.progress.wanted, self.strategy = frozenset(phase.trainable), None
         self.emit(MaskPlanned(trainable=phase.trainable, why=why))
         self.begin_cycle(why, phase.steps)

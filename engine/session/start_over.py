@@ -8,11 +8,11 @@ import msgspec
 from torch import Tensor
 
 from engine.checks.audit import Audit
-from engine.checks.weight_drift import Moved
-from engine.session.checkpointing import Keeping
-from engine.session.context import Opened
-from engine.session.settings import Steering
-from engine.session.start_snapshots import Starts
+from engine.checks.weight_drift import WeightDrift
+from engine.session.checkpointing import Checkpointing
+from engine.session.context import SessionContext
+from engine.session.settings import Settings
+from engine.session.start_snapshots import StartSnapshots
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import StartOver
 from tl_tui.protocol.events import (
@@ -23,29 +23,29 @@ from tl_tui.protocol.events import (
     StartedOver,
     StartOverUndone,
 )
-from tl_tui.runs.journal_writer import Record
+from tl_tui.runs.journal_writer import JournalWriter
 
 TOO_LATE = "There is nothing to take back; a step has been taken since."
 
 
-class Restarting:
+class StartOvers:
     """Keeps what measures against a start (audit, distances) in step with what was put back."""
 
     def __init__(
         self,
-        opened: Opened,
-        steering: Steering,
-        starts: Starts,
-        keeping: Keeping,
-        record: Record,
+        context: SessionContext,
+        settings: Settings,
+        starts: StartSnapshots,
+        checkpointing: Checkpointing,
+        journal: JournalWriter,
         emit: Callable[[AnyEvent], None],
     ) -> None:
-        self.opened, self.steering, self.starts = opened, steering, starts
-        self.course, self.keeping = steering.course, keeping
-        self.record, self.emit = record, emit
+        self.context, self.settings, self.starts = context, settings, starts
+        self.progress, self.checkpointing = settings.progress, checkpointing
+        self.journal, self.emit = journal, emit
         first = starts.first.snapshot.tensors
-        self.audit = Audit(opened.trainer, first, self.course.wanted)
-        self.moved = Moved(opened.stack, first)
+        self.audit = Audit(context.trainer, first, self.progress.wanted)
+        self.moved = WeightDrift(context.stack, first)
 
     def start_over(self, command: StartOver) -> None:
         """Begin again, from this start's own origin or from another.
@@ -53,8 +53,8 @@ class Restarting:
         Raises:
             Problem: this is the start already.
         """
-        course = self.course
-        if course.step == 0 and command.weights == "same":
+        progress = self.progress
+        if progress.step == 0 and command.weights == "same":
             raise Problem("This is the start already.")
         if command.weights == "same":
             origin = self.starts.origin
@@ -62,23 +62,23 @@ class Restarting:
             origin = self.starts.first
         else:
             origin = self.starts.scratch()
-        from_step, another = course.step, origin is not self.starts.origin
+        from_step, another = progress.step, origin is not self.starts.origin
         if from_step and command.keep:
-            self.keeping.save(f"start-{course.start}")
-        followed = course.plan is not None
+            self.checkpointing.save(f"start-{progress.start}")
+        followed = progress.plan is not None
         self.starts.over(origin)
         self.begin_from(origin.snapshot.tensors)
         event = StartedOver(
-            start=course.start,
+            start=progress.start,
             from_step=from_step,
             weights=origin.weights,
             pretrained=origin.pretrained,
-            cycle=course.cycle,
+            cycle=progress.cycle,
         )
-        self.record.note("start_over", **msgspec.structs.asdict(event))
+        self.journal.note("start_over", **msgspec.structs.asdict(event))
         self.emit(event)
         if followed:
-            self.steering.leave_plan("started over")
+            self.settings.leave_plan("started over")
         if another:
             self._tell_choices(f"a new start from {origin.weights} weights")
 
@@ -88,36 +88,36 @@ class Restarting:
         Raises:
             Problem: a step was taken since.
         """
-        course, left = self.course, self.starts.origin
+        progress, left = self.progress, self.starts.origin
         snapshot = self.starts.back()
         if snapshot is None:
             raise Problem("There is no start over to take back; a step has been taken since.")
         self.begin_from(snapshot.tensors)
         origin = self.starts.origin
         event = StartOverUndone(
-            start=course.start,
-            step=course.step,
+            start=progress.start,
+            step=progress.step,
             weights=origin.weights,
             pretrained=origin.pretrained,
-            cycle=course.cycle,
+            cycle=progress.cycle,
         )
-        self.record.note("start_over_undone", **msgspec.structs.asdict(event))
+        self.journal.note("start_over_undone", **msgspec.structs.asdict(event))
         self.emit(event)
-        if course.plan is not None:
-            self.emit(PlanChanged(plan=course.plan))
+        if progress.plan is not None:
+            self.emit(PlanChanged(plan=progress.plan))
         if origin is not left:
             self._tell_choices("the new start taken back")
 
     def _tell_choices(self, why: str) -> None:
         """Recipe and mask came with the start."""
-        self.steering.strategy = None
-        self.steering.tell_recipe()
-        self.emit(MaskPlanned(trainable=tuple(sorted(self.course.wanted)), why=why))
+        self.settings.strategy = None
+        self.settings.tell_recipe()
+        self.emit(MaskPlanned(trainable=tuple(sorted(self.progress.wanted)), why=why))
 
     def begin_from(self, tensors: Mapping[str, Tensor]) -> None:
         """Everything was put to a known state."""
-        self.audit.begin_from(tensors, self.course.wanted)
-        self.moved = Moved(self.opened.stack, self.starts.origin.snapshot.tensors)
+        self.audit.begin_from(tensors, self.progress.wanted)
+        self.moved = WeightDrift(self.context.stack, self.starts.origin.snapshot.tensors)
 
     # --- one layer ------------------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ class Restarting:
             Problem: owners that are not there.
         """
         chosen = set(owners)
-        if not chosen <= set(range(len(self.opened.stack.owners))):
+        if not chosen <= set(range(len(self.context.stack.owners))):
             raise Problem("The model does not have these layers.")
         self.starts.return_layer(chosen)
         self._returned(chosen, undone=False)
@@ -146,10 +146,10 @@ class Restarting:
 
     def _returned(self, owners: set[int], *, undone: bool) -> None:
         self.audit.returned(owners)
-        names = [self.opened.stack.owners[owner].name for owner in sorted(owners)]
-        self.record.note(
+        names = [self.context.stack.owners[owner].name for owner in sorted(owners)]
+        self.journal.note(
             "layer_restored",
-            after_step=self.course.step,
+            after_step=self.progress.step,
             modules=names,
             undone=undone,
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import torch
 
-from engine.data import TrainBatches
+from engine.data.batches import TrainBatches
 from engine.model import freezing, torchvision_models
 from engine.model.batchnorm_calibration import calibrate
 from engine.model.torchvision_models import Weights
@@ -22,8 +22,8 @@ from tl_tui.protocol.session import Cycle, Plan
 from tl_tui.settings.defaults import defaults
 
 if TYPE_CHECKING:
-    from engine.session.context import Opened
-    from engine.session.progress import Course
+    from engine.session.context import SessionContext
+    from engine.session.progress import Progress
     from engine.training.trainer import Snapshot
 
 CALIBRATION_IMAGES = 128
@@ -31,7 +31,7 @@ CALIBRATION_IMAGES = 128
 
 
 @dataclass(frozen=True)
-class Origin:
+class StartSnapshot:
     """What starts begin from."""
 
     weights: str
@@ -47,7 +47,7 @@ class _Before:
     """What to go back to when a start over is taken back."""
 
     snapshot: Snapshot
-    origin: Origin
+    origin: StartSnapshot
     start: int
     step: int
     put_back: int
@@ -58,20 +58,24 @@ class _Before:
     wanted: Mask
 
 
-class Starts:
+class StartSnapshots:
     """The origins of a session, the one it began from, and what can be taken back."""
 
-    def __init__(self, opened: Opened, course: Course) -> None:
-        self.opened, self.course = opened, course
-        event = opened.event
-        self.first = Origin(
-            event.weights, event.pretrained, opened.trainer.snapshot(), event.recipe, course.wanted
+    def __init__(self, context: SessionContext, progress: Progress) -> None:
+        self.context, self.progress = context, progress
+        event = context.event
+        self.first = StartSnapshot(
+            event.weights,
+            event.pretrained,
+            context.trainer.snapshot(),
+            event.recipe,
+            progress.wanted,
         )
         self.origin = self.first
-        self._scratch: Origin | None = None
+        self._scratch: StartSnapshot | None = None
         self._before: _Before | None = None
         self._before_return: tuple[Snapshot, set[int], int] | None = None
-        """What was there, which owners were returned, and `Course.put_back`."""
+        """What was there, which owners were returned, and `Progress.put_back`."""
 
     def took_step(self) -> None:
         """From here on nothing can be taken back."""
@@ -79,35 +83,35 @@ class Starts:
 
     # --- starts ---------------------------------------------------------------------------------
 
-    def over(self, origin: Origin) -> None:
+    def over(self, origin: StartSnapshot) -> None:
         """Begin again from an origin: weights, buffers, optimizer, random state, position.
 
         From another origin than this start's its mask and recipe are taken too.
         """
-        course, trainer = self.course, self.opened.trainer
+        progress, trainer = self.progress, self.context.trainer
         self._before = _Before(
             trainer.snapshot(),
             self.origin,
-            course.start,
-            course.step,
-            course.put_back,
-            course.cycle,
-            course.plan,
+            progress.start,
+            progress.step,
+            progress.put_back,
+            progress.cycle,
+            progress.plan,
             trainer.recipe,
             trainer.rates,
-            course.wanted,
+            progress.wanted,
         )
         trainer.restore(origin.snapshot)
         if origin is not self.origin:
             trainer.set_recipe(origin.recipe)
-            course.set_recipe(origin.recipe)
-            course.wanted = origin.wanted
+            progress.set_recipe(origin.recipe)
+            progress.wanted = origin.wanted
         self.origin = origin
-        course.start += 1
-        course.step = 0
-        course.puts_back()
-        course.follow(None)
-        course.begin_cycle()
+        progress.start += 1
+        progress.step = 0
+        progress.puts_back()
+        progress.follow(None)
+        progress.begin_cycle()
 
     def back(self) -> Snapshot | None:
         """Take the last start over back.
@@ -118,21 +122,25 @@ class Starts:
         before, self._before = self._before, None
         if before is None:
             return None
-        course, trainer = self.course, self.opened.trainer
+        progress, trainer = self.progress, self.context.trainer
         if self.origin is not before.origin:
             trainer.set_recipe(before.recipe)
             trainer.rates = before.rates
-            course.set_recipe(before.recipe)
+            progress.set_recipe(before.recipe)
         trainer.restore(before.snapshot)
-        course.start, course.step, course.put_back = before.start, before.step, before.put_back
-        course.cycle = before.cycle
+        progress.start, progress.step, progress.put_back = (
+            before.start,
+            before.step,
+            before.put_back,
+        )
+        progress.cycle = before.cycle
         if self.origin is not before.origin:
-            course.wanted = before.wanted
-        course.follow(before.plan)
+            progress.wanted = before.wanted
+        progress.follow(before.plan)
         self.origin = before.origin
         return before.snapshot
 
-    def scratch(self) -> Origin:
+    def scratch(self) -> StartSnapshot:
         """Random weights for the same model: calibrated, everything trainable, one rate.
 
         Made once, from the session's seed; the weights that are there stay as they are.
@@ -141,9 +149,9 @@ class Starts:
             self._scratch = self._from_scratch()
         return self._scratch
 
-    def _from_scratch(self) -> Origin:
-        opened, trainer = self.opened, self.opened.trainer
-        event, config = opened.event, opened.config
+    def _from_scratch(self) -> StartSnapshot:
+        context, trainer = self.context, self.context.trainer
+        event, config = context.event, context.config
         kept = trainer.snapshot()
         label = Weights("random", "", None, None)
         built = torchvision_models.build(
@@ -157,9 +165,9 @@ class Starts:
         with torch.no_grad():
             for name, tensor in trainer.tensors():
                 tensor.copy_(fresh[name])
-        batches = TrainBatches(opened.folder.train, event.batch_size, config.seed, opened.decoder)
-        count = max(1, min(CALIBRATION_IMAGES, len(opened.folder.train)) // event.batch_size)
-        if any(owner.keeps_statistics for owner in opened.stack.owners):
+        batches = TrainBatches(context.folder.train, event.batch_size, config.seed, context.decoder)
+        count = max(1, min(CALIBRATION_IMAGES, len(context.folder.train)) // event.batch_size)
+        if any(owner.keeps_statistics for owner in context.stack.owners):
             images = (batches.take().images.to(trainer.device) for _ in range(count))
             calibrate(trainer.model, images)
         torch.manual_seed(config.seed)
@@ -169,25 +177,25 @@ class Starts:
         recipe = msgspec.structs.replace(
             trainer.recipe, lr_head=table.lr_head, lr_pretrained=table.lr_pretrained, lr_decay=1.0
         )
-        return Origin(
+        return StartSnapshot(
             label.label,
             False,
             # A start has no optimizer state yet, stands at the first batch, and applied no mask.
             replace(began, optimizer_state={}, position=0, applied=frozenset()),
             recipe,
-            freezing.strategies(opened.stack)["full"],
+            freezing.strategies(context.stack)["full"],
         )
 
     # --- one layer ------------------------------------------------------------------------------
 
     def return_layer(self, owners: set[int]) -> None:
         """Put owners back to the weights and buffers their start began with."""
-        trainer = self.opened.trainer
-        self._before_return = trainer.snapshot(), owners, self.course.put_back
-        self.course.puts_back()
+        trainer = self.context.trainer
+        self._before_return = trainer.snapshot(), owners, self.progress.put_back
+        self.progress.puts_back()
         first = self.origin.snapshot.tensors
         chosen = {
-            index: owner for index, owner in enumerate(self.opened.stack.owners) if index in owners
+            index: owner for index, owner in enumerate(self.context.stack.owners) if index in owners
         }
         with torch.no_grad():
             for owner in chosen.values():
@@ -209,6 +217,6 @@ class Starts:
         before, self._before_return = self._before_return, None
         if before is None:
             return None
-        snapshot, owners, self.course.put_back = before
-        self.opened.trainer.restore(snapshot)
+        snapshot, owners, self.progress.put_back = before
+        self.context.trainer.restore(snapshot)
         return owners

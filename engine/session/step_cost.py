@@ -6,26 +6,26 @@ from collections.abc import Callable, Iterator
 
 from engine.hardware import memory_limit
 from engine.model.freezing import Mask
-from engine.session.context import Opened
+from engine.session.context import SessionContext
 from tl_tui.common.errors import Problem
 from tl_tui.estimates import cost_model
-from tl_tui.protocol.events import AnyEvent, PriceMeasured
+from tl_tui.protocol.events import AnyEvent, StepCostMeasured
 
 
-class Pricing:
+class StepCostEstimator:
     """Holds the last price that was measured, and measures it for the recipe that is in force."""
 
-    def __init__(self, opened: Opened, emit: Callable[[AnyEvent], None]) -> None:
-        self.opened, self.emit = opened, emit
-        self.measured: PriceMeasured | None = None
+    def __init__(self, context: SessionContext, emit: Callable[[AnyEvent], None]) -> None:
+        self.context, self.emit = context, emit
+        self.measured: StepCostMeasured | None = None
 
     def measure(self) -> Iterator[None]:
         """Measure it on a twin of the model, piece by piece, and tell it; changes nothing."""
-        from engine.checks.cost.measure import measure_price
+        from engine.checks.cost.measure import measure_step_cost
 
-        event, trainer = self.opened.event, self.opened.trainer
-        units: Iterator[PriceMeasured | None] = measure_price(
-            self.opened.stack,
+        event, trainer = self.context.event, self.context.trainer
+        units: Iterator[StepCostMeasured | None] = measure_step_cost(
+            self.context.stack,
             trainer.device,
             batch_shape=(event.batch_size, 3, event.image_size, event.image_size),
             classes=len(event.classes),
@@ -44,9 +44,9 @@ class Pricing:
         Raises:
             Problem: a step with this mask needs more memory than there is.
         """
-        if self.measured is None or self.opened.trainer.device.type != "cpu":
+        if self.measured is None or self.context.trainer.device.type != "cpu":
             return
-        parents = [owner.parents for owner in self.opened.stack.owners]
-        needed = cost_model.predict(self.measured, parents, mask).peak_bytes
-        if sentence := memory_limit.refusal(int(needed), memory_limit.memory()):
+        parents = [owner.parents for owner in self.context.stack.owners]
+        needed = cost_model.predict_step_cost(self.measured, parents, mask).peak_bytes
+        if sentence := memory_limit.memory_refusal(int(needed), memory_limit.memory()):
             raise Problem(sentence)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from engine.model.freezing import Mask
-from engine.session.progress import Course
+from engine.session.progress import Progress
 from engine.training.trainer import StepResult
 from tl_tui.protocol.events import StepTaken
 
 
-def step_taken(result: StepResult, course: Course, mask: Mask, factor: float) -> StepTaken:
+def make_step_event(result: StepResult, progress: Progress, mask: Mask, factor: float) -> StepTaken:
     """The event of a step.
 
     Args:
@@ -19,8 +19,8 @@ def step_taken(result: StepResult, course: Course, mask: Mask, factor: float) ->
     """
     seen = result.measurement
     return StepTaken(
-        start=course.start,
-        step=course.step,
+        start=progress.start,
+        step=progress.step,
         epoch=result.batch.epoch,
         loss=result.loss,
         correct=result.correct,
@@ -36,5 +36,5 @@ def step_taken(result: StepResult, course: Course, mask: Mask, factor: float) ->
         cached_rows=result.cached_rows,
         captured=result.captured,
         lr_factor=factor,
-        seconds_left=course.seconds_left,
+        seconds_left=progress.seconds_left,
     )

@@ -6,18 +6,18 @@ import math
 from typing import Any
 
 from engine.model.freezing import Mask
-from engine.session.context import Opened
-from engine.session.memory_advice import shortage
-from engine.session.progress import Course
+from engine.session.context import SessionContext
+from engine.session.memory_advice import advise
+from engine.session.progress import Progress
 from engine.training.step_errors import NotFinite, StepRefused
-from tl_tui.protocol.events import PriceMeasured, StepNotApplied
+from tl_tui.protocol.events import StepCostMeasured, StepNotApplied
 
 
-def not_applied(
+def make_failure_event(
     refused: StepRefused,
-    opened: Opened,
-    course: Course,
-    price: PriceMeasured | None,
+    context: SessionContext,
+    progress: Progress,
+    price: StepCostMeasured | None,
     *,
     mask: Mask,
     command: int,
@@ -32,7 +32,7 @@ def not_applied(
         mask: The step's.
         command: The `Step` it was asked for with; 0 in training.
     """
-    number, stack = course.step + 1, opened.stack
+    number, stack = progress.step + 1, context.stack
     fields: dict[str, Any] = {}
     if isinstance(refused, NotFinite):
         owner = None if refused.owner is None else stack.owners[refused.owner]
@@ -41,7 +41,7 @@ def not_applied(
         sentence = not_finite_sentence(refused, number, name, "" if owner is None else owner.name)
         fields = {"loss": refused.loss, "row": row}
     else:
-        short = shortage(opened, price, mask, failed=True)
+        short = advise(context, price, mask, failed=True)
         sentence = (
             f"Step {number:,} ran out of memory and was not applied; everything is as before it. "
             f"{short.sentences}"
@@ -54,7 +54,7 @@ def not_applied(
         }
     return StepNotApplied(
         id=command,
-        start=course.start,
+        start=progress.start,
         step=number,
         sentence=sentence,
         memory=refused.memory,

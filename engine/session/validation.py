@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from engine.checks.evaluation import Evaluation
-from engine.data import printable
+from engine.data.samples import printable
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.events import AnyEvent, ImageSkipped, Validated
 from tl_tui.protocol.results import ImagesShown, Thumbnail
 
 if TYPE_CHECKING:
-    from engine.data import Batch, ImageFolder, Sample
-    from engine.session.context import Opened
-    from engine.session.progress import Course
-    from tl_tui.runs.journal_writer import Record
+    from engine.data.batches import Batch
+    from engine.data.samples import ImageFolder, Sample
+    from engine.session.context import SessionContext
+    from engine.session.progress import Progress
+    from tl_tui.runs.journal_writer import JournalWriter
 
 MOST_PICTURES = 64
 LARGEST_SIDE = 128
@@ -30,13 +31,13 @@ class Validation:
 
     def __init__(
         self,
-        opened: Opened,
-        course: Course,
-        record: Record,
+        context: SessionContext,
+        progress: Progress,
+        journal: JournalWriter,
         emit: Callable[[AnyEvent], None],
-        skipped: Skipped,
+        skipped: SkippedImages,
     ) -> None:
-        self.opened, self.course, self.record, self.emit = opened, course, record, emit
+        self.context, self.progress, self.journal, self.emit = context, progress, journal, emit
         self.skipped = skipped
         self.best: Validated | None = None
         """The whole validation with the highest accuracy so far; of equal ones the least loss."""
@@ -50,31 +51,31 @@ class Validation:
         """Stand where a run stood when it was saved."""
         self.best = best
         if tried:
-            self._tried = self.course.here
+            self._tried = self.progress.here
 
     def up_to_date(self) -> bool:
         """The last whole evaluation is of the weights as they are."""
-        return self._last is not None and self._last.weights == self.course.here
+        return self._last is not None and self._last.weights == self.progress.here
 
     def best_is_here(self) -> bool:
         """The best whole evaluation is of the weights as they are."""
-        return self._best is not None and self._best.weights == self.course.here
+        return self._best is not None and self._best.weights == self.progress.here
 
     def tried(self) -> bool:
         """The weights as they are were evaluated, or not one image could be read."""
-        return self._tried == self.course.here
+        return self._tried == self.progress.here
 
     def yardstick(self) -> Iterator[None]:
         """The fixed validation images."""
         evaluation = self._new()
-        yield from self._run(evaluation, self.opened.yardstick)
+        yield from self._run(evaluation, self.context.yardstick)
         self._tell(evaluation, yardstick=True, best=False)
 
     def whole(self) -> Iterator[None]:
         """The whole validation set."""
         evaluation = self._new()
-        yield from self._run(evaluation, self.opened.folder.val)
-        self._tried = self.course.here
+        yield from self._run(evaluation, self.context.folder.val)
+        self._tried = self.progress.here
         if not evaluation.total:
             return  # not one image of it can be read; each was told of
         best = math.isfinite(evaluation.loss) and (
@@ -108,12 +109,12 @@ class Validation:
             if self._last is None:
                 yield from self.whole()
             wrong = self._last.wrong if self._last else []
-            named = {printable(sample.path): sample for sample in self.opened.folder.val}
+            named = {printable(sample.path): sample for sample in self.context.folder.val}
             samples = tuple(named[image.path] for image in wrong[:most])
             total = self._last.total - self._last.correct if self._last else 0
-            batch = self.opened.decoder.collect(samples, self.opened.decoder.submit(samples), 0)
+            batch = self.context.decoder.collect(samples, self.context.decoder.submit(samples), 0)
         else:
-            batch = self.opened.trainer.batches.peek()
+            batch = self.context.trainer.batches.peek()
             total = len(batch.labels)
         yield
         self.emit(self._pictures(what, batch, side, most, total))
@@ -123,9 +124,11 @@ class Validation:
 
         pictures = []
         if len(batch.labels):
-            answers = self.opened.trainer.evaluate(batch)
+            answers = self.context.trainer.evaluate(batch)
             for number, sample in enumerate(batch.samples[:most]):
-                width, height, pixels = thumbnail_of(batch.images[number], self.opened.preset, side)
+                width, height, pixels = thumbnail_of(
+                    batch.images[number], self.context.preset, side
+                )
                 pictures.append(
                     Thumbnail(
                         printable(sample.path),
@@ -139,7 +142,7 @@ class Validation:
                 )
         return ImagesShown(
             what=what,  # type: ignore[arg-type]
-            step=self.course.step,
+            step=self.progress.step,
             images=tuple(pictures),
             total=total,
         )
@@ -147,17 +150,17 @@ class Validation:
     # --- units ----------------------------------------------------------------------------------
 
     def _new(self) -> Evaluation:
-        course = self.course
-        epoch = -(-self.opened.trainer.batches.position // course.batches_per_epoch)
-        classes = len(self.opened.folder.classes)
-        return Evaluation(course.here, epoch, classes)
+        progress = self.progress
+        epoch = -(-self.context.trainer.batches.position // progress.batches_per_epoch)
+        classes = len(self.context.folder.classes)
+        return Evaluation(progress.here, epoch, classes)
 
     def _run(self, evaluation: Evaluation, samples: tuple[Sample, ...]) -> Iterator[None]:
-        opened = self.opened
-        for batch in opened.trainer.held_out(samples, opened.event.batch_size):
+        context = self.context
+        for batch in context.trainer.held_out(samples, context.event.batch_size):
             self.skipped.tell(batch, "val")
             if len(batch.labels):
-                answers = opened.trainer.evaluate(batch)
+                answers = context.trainer.evaluate(batch)
                 evaluation.add(
                     [printable(sample.path) for sample in batch.samples],
                     batch.labels.tolist(),
@@ -174,18 +177,18 @@ class Validation:
         event = evaluation.validated(
             yardstick=yardstick, best=best, skipped_images=self.skipped.count
         )
-        self.record.note("validated", **msgspec.structs.asdict(event))
+        self.journal.note("validated", **msgspec.structs.asdict(event))
         self.emit(event)
         return event
 
 
-class Skipped:
+class SkippedImages:
     """Images that could not be read: each is told once, and named in the journal."""
 
     def __init__(
-        self, folder: ImageFolder, record: Record, emit: Callable[[AnyEvent], None]
+        self, folder: ImageFolder, journal: JournalWriter, emit: Callable[[AnyEvent], None]
     ) -> None:
-        self.folder, self.record, self.emit = folder, record, emit
+        self.folder, self.journal, self.emit = folder, journal, emit
         self._paths: set[str] = set()
         self._left: dict[str, Counter[int]] = {}
         """Images of each class that may still be read, once one could not: of train and val."""
@@ -207,7 +210,7 @@ class Skipped:
                 continue
             self._paths.add(name)
             lost = self._lost(sample.label, part)
-            self.record.note("image_skipped", path=name, reason=reason, lost_class=lost)
+            self.journal.note("image_skipped", path=name, reason=reason, lost_class=lost)
             self.emit(
                 ImageSkipped(path=name, reason=reason, total=len(self._paths), lost_class=lost)
             )

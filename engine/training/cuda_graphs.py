@@ -19,14 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.training.forward_backward import Passes
-from engine.training.probe import Probe, Seen
+from engine.training.forward_backward import PassResult
+from engine.training.probe import Observed, Probe
 
 WARM = 1
 """Steps of a kind that are taken eagerly before one is recorded: libraries choose and load their
 kernels in them, which cannot be recorded."""
 
-RunPasses = Callable[[Tensor, Tensor], Passes]
+RunPasses = Callable[[Tensor, Tensor], PassResult]
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class _Graph:
     labels: Tensor
     gradients: list[tuple[nn.Parameter, Tensor]]
     """Where it writes each."""
-    passes: Passes
-    seen: Seen | None
+    passes: PassResult
+    seen: Observed | None
     """What the probe saw when it was recorded, if it watched."""
 
 
-class CapturedSteps:
+class CudaGraphs:
     """The graphs of a trainer."""
 
     def __init__(self, probe: Probe, device: torch.device) -> None:
@@ -62,7 +62,7 @@ class CapturedSteps:
         *,
         measured: bool,
         run: RunPasses,
-    ) -> Passes:
+    ) -> PassResult:
         """Forward and backward: replayed, or eagerly where there is nothing to replay yet.
 
         Args:

@@ -18,11 +18,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from engine.data import Batch, Decoder, Sample
+from engine.data.batches import Batch, Decoder
+from engine.data.samples import Sample
 from engine.model.freezing import Mask
 from engine.model.layer_stack import Cut, Stack
 from engine.training.feature_store import FeatureStore
-from tl_tui.estimates.gradient_reach import predict_owners
+from tl_tui.estimates.gradient_reach import predict_reach
 from tl_tui.protocol.layers import NormMode
 
 State = tuple[int, ...]
@@ -37,7 +38,7 @@ def cut_of(stack: Stack, mask: Mask) -> Cut | None:
     """
     if stack.graph_module is None:
         return None
-    reach = predict_owners([owner.parents for owner in stack.owners], mask)
+    reach = predict_reach([owner.parents for owner in stack.owners], mask)
     reached = {
         name
         for row in stack.rows
@@ -70,7 +71,7 @@ class _Kept:
 
 
 @dataclass(frozen=True)
-class Choice:
+class CacheUse:
     """What the coming steps do with the cache."""
 
     cut: Cut | None
@@ -116,12 +117,12 @@ class FeatureCache:
         self._kept: dict[str, _Kept] = {}
         """By the cut's name; the one that was used last comes last."""
         self._order = {cut.name: number for number, cut in enumerate(stack.cuts)}
-        self._chosen: dict[Mask, Choice] = {}
+        self._chosen: dict[Mask, CacheUse] = {}
         self._prefixes: dict[str, tuple[int, list[Tensor]]] = {}
 
     # --- where to cut ---------------------------------------------------------------------------
 
-    def choose(self, mask: Mask, norm_modes: Mapping[int, NormMode], augmentation: str) -> Choice:
+    def choose(self, mask: Mask, norm_modes: Mapping[int, NormMode], augmentation: str) -> CacheUse:
         """From where steps with this mask can run.
 
         Args:
@@ -130,7 +131,7 @@ class FeatureCache:
             augmentation: Of the training images.
         """
         if augmentation != "none":
-            return Choice(None, f"augmentation {augmentation} makes every image anew")
+            return CacheUse(None, f"augmentation {augmentation} makes every image anew")
         drifting = frozenset(owner for owner, mode in norm_modes.items() if mode == "train")
         changing = mask | drifting
         if changing not in self._chosen:
@@ -139,19 +140,19 @@ class FeatureCache:
             self._chosen[changing] = self._choose(changing)
         return self._chosen[changing]
 
-    def _choose(self, changing: Mask) -> Choice:
+    def _choose(self, changing: Mask) -> CacheUse:
         if self.stack.graph_module is None:
-            return Choice(None, "this model cannot be cut")
+            return CacheUse(None, "this model cannot be cut")
         cut = cut_of(self.stack, changing)
         if cut is None:
-            return Choice(None, "nothing below is frozen" if changing else "nothing is trained")
+            return CacheUse(None, "nothing below is frozen" if changing else "nothing is trained")
         numbers, pixels = math.prod(cut.shape), 3 * self.image_size**2
         if numbers > pixels:
-            return Choice(
+            return CacheUse(
                 None,
                 f"at {cut.name} it would not pay: {numbers:,} numbers for an image of {pixels:,}",
             )
-        return Choice(cut, "")
+        return CacheUse(cut, "")
 
     def rows_below(self, cut: Cut | None) -> int:
         """How many rows, from the first one, are not run by a step from this cut."""

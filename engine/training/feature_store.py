@@ -19,7 +19,7 @@ SHARE = 4
 """Of the free memory a fourth may hold activations, if the user does not say."""
 
 
-def room(device: torch.device, gib: float | None) -> int:
+def memory_for_cache(device: torch.device, gib: float | None) -> int:
     """Bytes that activations may take on a device.
 
     Args:

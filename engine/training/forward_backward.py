@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.training.norms import norms_of, together
+from engine.training.norms import norms_by_group, together
 from engine.training.probe import Probe
 
 
 @dataclass(frozen=True)
-class Passes:
+class PassResult:
     """Still on the device: nothing here has waited for it."""
 
     numbers: Tensor
@@ -31,7 +31,7 @@ class Passes:
     """Bytes allocated at their peak, if they were."""
 
 
-def run_passes(
+def forward_backward(
     forward: Callable[[Tensor], Tensor],
     images: Tensor,
     labels: Tensor,
@@ -39,7 +39,7 @@ def run_passes(
     probe: Probe,
     measured: bool,
     precision: AbstractContextManager,
-) -> Passes:
+) -> PassResult:
     """Forward, loss, backward, and the norm of every gradient.
 
     Args:
@@ -60,9 +60,9 @@ def run_passes(
         mark("arrived")
     correct = (logits.detach().argmax(1) == labels).sum()
     received = [p for p in probe.parameters if p.grad is not None]
-    norms = norms_of([p.grad for p in received if p.grad is not None])
+    norms = norms_by_group([p.grad for p in received if p.grad is not None])
     numbers = [loss.detach().double(), correct.double(), together(norms, images.device).sum()]
-    return Passes(
+    return PassResult(
         numbers=torch.stack(numbers),
         norms=dict(zip(received, norms, strict=True)),
         learns=loss.requires_grad,

@@ -13,7 +13,7 @@ LARGE, ROW = 32768, 4096
 """Elements of a tensor whose norm is taken by rows, and of a row."""
 
 
-def norms_of(tensors: list[Tensor]) -> list[Tensor]:
+def norms_by_group(tensors: list[Tensor]) -> list[Tensor]:
     """The L2 norm of each, on its device; none for none."""
     if tensors and tensors[0].device.type == "cpu":
         return [_norm_on_cpu(tensor) for tensor in tensors]
@@ -34,7 +34,7 @@ def each_with_norm(
     """
     if tensors and tensors[0].device.type != "cpu":
         (torch._foreach_copy_ if change == "copy" else torch._foreach_sub_)(tensors, others)
-        return norms_of(tensors)
+        return norms_by_group(tensors)
     norms = []
     for tensor, other in zip(tensors, others, strict=True):
         if change == "copy":

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from engine.model.layer_stack import Stack
-from engine.training.norms import each_with_norm, l2, norm64, norms_of, together
+from engine.training.norms import each_with_norm, l2, norm64, norms_by_group, together
 from tl_tui.protocol.events import LayerMeasurement
 from tl_tui.protocol.layers import Reach
 
@@ -100,7 +100,7 @@ class _Numbers:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observed:
     """What was seen of a forward and a backward pass."""
 
     clock: _CudaClock
@@ -175,12 +175,12 @@ class Probe:
         """
         self._marks[name] = self._clock.mark()
 
-    def seen(self) -> Seen:
+    def seen(self) -> Observed:
         """What was seen of the passes that were watched last, which were captured."""
         assert isinstance(self._clock, _CudaClock)
-        return Seen(self._clock, self._observed, dict(self._marks))
+        return Observed(self._clock, self._observed, dict(self._marks))
 
-    def recall(self, seen: Seen) -> None:
+    def recall(self, seen: Observed) -> None:
         """The passes that are run now are a replay of those: they do the same again."""
         self._clock = _CudaClock(seen.clock.device, seen.clock.events)
         self._observed, self._marks = seen.observed, dict(seen.marks)
@@ -256,7 +256,7 @@ class Probe:
                 if position not in self._copies
                 and self._known_norms.get(position, (-1, 0.0))[0] != parameter._version
             ]
-            norms = norms_of([self.parameters[i].detach() for i in self._stale])
+            norms = norms_by_group([self.parameters[i].detach() for i in self._stale])
             norms += [self._norms_before[i] for i in updated]
             norms += [gradient_norms[self.parameters[i]] for i in updated]
             # In place: the copies are the change from here.

@@ -17,14 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.data import Batch, Sample, TrainBatches
+from engine.data.batches import Batch, TrainBatches
+from engine.data.samples import Sample
 from engine.hardware.memory_errors import ran_out_of_memory
 from engine.model import freezing
 from engine.model.freezing import Mask
 from engine.model.layer_stack import Cut, Stack
-from engine.training.cuda_graphs import CapturedSteps
-from engine.training.feature_cache import Choice, FeatureCache
-from engine.training.forward_backward import Passes, run_passes
+from engine.training.cuda_graphs import CudaGraphs
+from engine.training.feature_cache import CacheUse, FeatureCache
+from engine.training.forward_backward import PassResult, forward_backward
 from engine.training.optimizer import RowOptimizer, State
 from engine.training.probe import Measurement, Probe
 from engine.training.step_backup import StepBackup
@@ -58,7 +59,7 @@ class StepResult:
 
 
 @dataclass(frozen=True)
-class Answers:
+class BatchPredictions:
     """What the model says to a batch in eval mode, on the host; one entry an image."""
 
     predicted: list[int]
@@ -95,15 +96,15 @@ class Trainer:
     ) -> None:
         self.stack = stack
         self.model: nn.Module = stack.model
-        self.features = features
-        self.chosen = Choice(None, "")
+        self.feature_cache = features
+        self.chosen = CacheUse(None, "")
         """From where the last step ran."""
         self.batches = batches
         self.device = device
         self.probe = Probe(stack)
         self.spare: dict[Tensor, Tensor] = {}
         """For each buffer that a step has changed, a tensor to keep it in during the next one."""
-        self.captured: CapturedSteps | None = None
+        self.cuda_graphs: CudaGraphs | None = None
         """Where steps may be replayed from CUDA graphs; None takes all of them eagerly."""
         self.recipe = recipe
         self.rates = base_rates(recipe, stack.rows)
@@ -159,9 +160,9 @@ class Trainer:
             NotFinite: the loss or a gradient is NaN or infinite; everything is as before the step.
             HalfUpdated: the update itself failed; the weights are of no use any more.
         """
-        self.chosen = Choice(None, "")
-        if cached and self.features is not None:
-            self.chosen = self.features.choose(mask, norm_modes, self.recipe.augmentation)
+        self.chosen = CacheUse(None, "")
+        if cached and self.feature_cache is not None:
+            self.chosen = self.feature_cache.choose(mask, norm_modes, self.recipe.augmentation)
         drifting = {owner for owner, mode in norm_modes.items() if mode == "train"}
         before = StepBackup.of(self, mask | drifting)
         self._updating = False
@@ -190,7 +191,7 @@ class Trainer:
     def _freed(self) -> bool:
         """Give memory back to the device; whether there were graphs to drop, so that it is worth
         another try."""
-        dropped = self.captured is not None and self.captured.drop()
+        dropped = self.cuda_graphs is not None and self.cuda_graphs.drop()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return dropped
@@ -238,14 +239,14 @@ class Trainer:
             seconds=time.perf_counter() - began,
             measurement=measurement,
             memory_used=passes.memory_used or self._memory_used(),
-            cached_rows=self.features.rows_below(batch.cut)
-            if self.features and not batch.executed
+            cached_rows=self.feature_cache.rows_below(batch.cut)
+            if self.feature_cache and not batch.executed
             else 0,
             captured=passes.captured,
         )
 
     def _take(self, cut: Cut | None) -> Batch:
-        features = self.features
+        features = self.feature_cache
         if cut is None or features is None:
             return self.batches.take()
         bf16 = self.recipe.precision == "bf16"
@@ -259,11 +260,11 @@ class Trainer:
 
     def _passes(
         self, cut: Cut | None, images: Tensor, labels: Tensor, *, measured: bool, replay: Hashable
-    ) -> Passes:
+    ) -> PassResult:
         """Forward and backward, eagerly or replayed."""
 
-        def run(images: Tensor, labels: Tensor) -> Passes:
-            return run_passes(
+        def run(images: Tensor, labels: Tensor) -> PassResult:
+            return forward_backward(
                 partial(self._run, cut),
                 images,
                 labels,
@@ -272,15 +273,15 @@ class Trainer:
                 precision=self._precision(),
             )
 
-        if self.captured is None or replay is None:
+        if self.cuda_graphs is None or replay is None:
             return run(images, labels)
         kind = (replay, cut.name if cut else None, self.recipe.precision)
-        return self.captured.take(kind, images, labels, measured=measured, run=run)
+        return self.cuda_graphs.take(kind, images, labels, measured=measured, run=run)
 
     def _check(self, numbers: list[float]) -> None:
         """
         Args:
-            numbers: As `Passes` has them, on the host.
+            numbers: As `PassResult` has them, on the host.
 
         Raises:
             NotFinite: the loss or a gradient is NaN or infinite.
@@ -369,7 +370,7 @@ class Trainer:
 
     def held_out(self, samples: tuple[Sample, ...], batch_size: int) -> Iterator[Batch]:
         """Batches to evaluate on: activations if the last step ran from such, else images."""
-        cut, features = self.chosen.cut, self.features
+        cut, features = self.chosen.cut, self.feature_cache
         if cut is None or features is None:
             yield from self.batches.decoder.batches(samples, batch_size)
             return
@@ -377,7 +378,7 @@ class Trainer:
         for first in range(0, len(samples), batch_size):
             yield features.batch(cut, samples[first : first + batch_size], 0, bf16)
 
-    def evaluate(self, batch: Batch) -> Answers:
+    def evaluate(self, batch: Batch) -> BatchPredictions:
         """What the model says to a batch in eval mode.
 
         Nothing is changed; the next step sets its own modes.
@@ -396,7 +397,7 @@ class Trainer:
                 "Evaluating a batch ran out of memory; a smaller --batch-size needs less."
             ) from None
         losses = numbers[2]
-        return Answers(
+        return BatchPredictions(
             predicted=[int(value) for value in numbers[0]],
             probability=numbers[1],
             label_probability=torch.tensor(losses).neg().exp().tolist(),

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
 
-from tests.support.app_pilot import ready, screen_text, wait_until, workbench
+from tests.support.app_pilot import make_app, ready, screen_text, wait_until
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened, owners_named, resnet18_stack
 from tl_tui.protocol.commands import RestoreLayer, SetRecipe, StartOver, UndoRestoreLayer
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import Audited, AuditFinding, StartedOver
 from tl_tui.settings import config_file
-from tui.app.config_from_state import caveat, present_choices
-from tui.drawing.sanitize import padded, shortened, visible
+from tui.app.config_from_state import caveat, current_config
+from tui.drawing.sanitize import padded, sanitize, shorten_path
 from tui.state.run_state import RunState
 from tui.text.notices import audit_sentence
 
@@ -31,7 +31,7 @@ def own_directories(tmp_path, monkeypatch):
 class TestNewStart:
     async def test_it_says_what_is_kept_and_asks(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             app.action_new_start()
@@ -48,7 +48,7 @@ class TestNewStart:
 
     async def test_from_another_start_back_to_the_first(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             engine.emit(
@@ -73,7 +73,7 @@ class TestNewStart:
 class TestRestoring:
     async def test_a_layer_is_put_back_once_that_was_confirmed(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("down")
@@ -94,7 +94,7 @@ class TestRestoring:
 
     async def test_keys_typed_behind_the_answer_are_harmless(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             app.action_restore_layer()
@@ -110,7 +110,7 @@ class TestSaving:
     async def test_the_choices_as_they_are_now(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("3", "o", "right", "enter")
@@ -120,7 +120,7 @@ class TestSaving:
             await wait_until(pilot, lambda: "tl-tui.toml" in screen_text(app))
             await pilot.press("enter")
             await wait_until(pilot, lambda: "Saved: tl-tui train --config" in screen_text(app))
-        found = config_file.read(tmp_path / "tl-tui.toml")
+        found = config_file.read_config_file(tmp_path / "tl-tui.toml")
         assert found["strategy"] == "last-two-stages" and found["optimizer"] == "adamw"
         assert found["lr"] == 0.01 and found["lr_pretrained"] == 0.001
         RunConfig(**found)
@@ -129,21 +129,21 @@ class TestSaving:
         monkeypatch.chdir(tmp_path)
         part = owners_named(STACK, "layer4.1.conv1")
         engine = ScriptedEngine(opened(trainable=(*part, *owners_named(STACK, "fc"))))
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             app.action_save_choices()
             await wait_until(pilot, lambda: "tl-tui.toml" in screen_text(app))
             await pilot.press(*["backspace"] * len("tl-tui.toml"), *"a.toml", "enter")
             await wait_until(pilot, lambda: "Saved" in screen_text(app))
-        found = config_file.read(tmp_path / "a.toml")
+        found = config_file.read_config_file(tmp_path / "a.toml")
         assert found["trainable"] == ("layer4.1.conv1", "fc") and "strategy" not in found
 
     async def test_a_file_that_is_there_is_not_written_over_unasked(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         there = tmp_path / "tl-tui.toml"
         there.write_text("epochs = 3\n")
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             for answer, changed in (("enter", False), ("y", True)):
@@ -158,7 +158,7 @@ class TestSaving:
     async def test_a_bad_name_is_told_in_place(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "d").mkdir()
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             app.action_save_choices()
@@ -178,21 +178,21 @@ class TestSaving:
     def test_names_mean_the_mask_or_it_is_said_that_they_do_not(self, mask):
         state = RunState()
         state.apply(opened(trainable=mask))
-        names = present_choices(RunConfig(), state).trainable or ()
+        names = current_config(RunConfig(), state).trainable or ()
         owners = {owner for name in names for owner in owners_named(STACK, name)}
         assert (owners == mask) is (not caveat(state)) or state.strategy or not mask
         assert owners >= mask or state.strategy
 
     async def test_a_mask_that_a_file_cannot_say(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        app = workbench(ScriptedEngine(opened(trainable=())))
+        app = make_app(ScriptedEngine(opened(trainable=())))
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             app.action_save_choices()
             await wait_until(pilot, lambda: "Which file?" in screen_text(app))
             await pilot.press("enter")
             await wait_until(pilot, lambda: "cannot say that nothing trains" in screen_text(app))
-        assert "trainable" not in config_file.read(tmp_path / "tl-tui.toml")
+        assert "trainable" not in config_file.read_config_file(tmp_path / "tl-tui.toml")
 
 
 class TestAudit:
@@ -220,14 +220,14 @@ class TestNames:
     def test_any_name_takes_the_cells_it_is_given(self, name, width):
         from rich.cells import cell_len
 
-        shown = visible(name)
+        shown = sanitize(name)
         assert cell_len(padded(shown, width)) == width
-        assert cell_len(shortened(shown, width)) <= width
+        assert cell_len(shorten_path(shown, width)) <= width
 
     def test_what_has_no_picture_is_written_out(self):
-        assert visible("a\x1b[1mb\n\u202e\udc80") == "a\\x1b[1mb\\x0a\\u202e\\udc80"
-        assert visible("e\u0301") == "é"
+        assert sanitize("a\x1b[1mb\n\u202e\udc80") == "a\\x1b[1mb\\x0a\\u202e\\udc80"
+        assert sanitize("e\u0301") == "é"
 
     def test_the_end_of_a_path_stays(self):
-        short = shortened("/data/photos/val/hot dog/IMG_0042.jpg", 20)
+        short = shorten_path("/data/photos/val/hot dog/IMG_0042.jpg", 20)
         assert short.endswith("IMG_0042.jpg") and short.startswith("/data") and "…" in short

@@ -6,28 +6,29 @@ import msgspec
 import pytest
 
 from tests.support.app_pilot import (
+    make_app,
     ready,
     screen_lines,
     screen_text,
     steps_taken,
     wait_until,
-    workbench,
 )
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened, owners_named, resnet18_stack
 from tl_tui.protocol.commands import Open, SetMask, SetNormMode, SetRate, Train, UndoStartOver
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import (
+    CrossValidationEnded,
     FoldProgressed,
-    FoldsEnded,
     ImageSkipped,
     NormModeChanged,
     RecipeChanged,
     Refused,
 )
 from tl_tui.protocol.session import Plan, PlanPhase
-from tui.app.config_from_state import reopening
-from tui.state.run_state import RunState, StartOverEntry
+from tui.app.config_from_state import config_to_reopen
+from tui.state.mask_undo import StartOverEntry
+from tui.state.run_state import RunState
 
 FC = frozenset(owners_named(resnet18_stack(), "fc"))
 NORM = owners_named(resnet18_stack(), "layer4.1.bn2")[0]
@@ -42,7 +43,7 @@ def own_directories(tmp_path, monkeypatch):
 
 async def test_r_during_the_opening_is_kept():
     engine = ScriptedEngine(opens=False, hold=True)
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: engine.starts)
         await pilot.press("r")
@@ -56,7 +57,7 @@ async def test_r_during_the_opening_is_kept():
 
 async def test_r_twice_during_the_opening_is_taken_back():
     engine = ScriptedEngine(opens=False, hold=True)
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: engine.starts)
         await pilot.press("r", "r")
@@ -70,7 +71,7 @@ async def test_r_twice_during_the_opening_is_taken_back():
 
 async def test_another_engine_gets_the_choices_and_says_what_is_lost():
     engine = ScriptedEngine(hold=True)
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("t")
@@ -99,15 +100,15 @@ def test_another_engine_writes_beside_the_run_directory_that_was_named(tmp_path)
     state.apply(opened())
     config = RunConfig(run_dir=f"{tmp_path}/run")
     (tmp_path / "run").mkdir()
-    assert reopening(config, state).run_dir == f"{tmp_path}/run-2"
+    assert config_to_reopen(config, state).run_dir == f"{tmp_path}/run-2"
     (tmp_path / "run-2").mkdir()
-    assert reopening(config, state).run_dir == f"{tmp_path}/run-3"
+    assert config_to_reopen(config, state).run_dir == f"{tmp_path}/run-3"
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_a_cross_validation_shows_on_the_main_screen(size):
     engine = ScriptedEngine()
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=size) as pilot:
         await ready(pilot)
         engine.emit(FoldProgressed(fold=2, folds=5, step=3, steps=16))
@@ -115,13 +116,15 @@ async def test_a_cross_validation_shows_on_the_main_screen(size):
         await pilot.press("colon", *"cross", "enter")
         await wait_until(pilot, lambda: "0 of 5 folds" in screen_text(app))
         await pilot.press("escape")
-        engine.emit(FoldsEnded(folds=5, correct=3, total=4, accuracies=(0.75,), reason="paused"))
+        engine.emit(
+            CrossValidationEnded(folds=5, correct=3, total=4, accuracies=(0.75,), reason="paused")
+        )
         await wait_until(pilot, lambda: "fold 2" not in screen_lines(app)[0])
 
 
 async def test_a_class_that_cannot_be_read_is_told_until_it_was_read():
     engine = ScriptedEngine()
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         lost = "Not one training image of hot dog can be read."
@@ -134,7 +137,7 @@ async def test_a_class_that_cannot_be_read_is_told_until_it_was_read():
 
 
 async def test_a_second_enter_in_the_palette_is_let_go():
-    app = workbench(ScriptedEngine())
+    app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("colon", *"find a")
@@ -146,7 +149,7 @@ async def test_a_second_enter_in_the_palette_is_let_go():
 
 async def test_keys_work_behind_the_palette():
     """However it was left: by Escape, or by Enter on an action."""
-    app = workbench(ScriptedEngine())
+    app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("colon", "escape", "t")
@@ -161,7 +164,7 @@ async def test_keys_work_behind_the_palette():
 
 async def test_a_start_over_can_be_taken_back_before_it_is_answered():
     engine = ScriptedEngine()
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("t")
@@ -174,7 +177,7 @@ async def test_a_start_over_can_be_taken_back_before_it_is_answered():
 
 async def test_a_start_over_that_is_refused_is_not_told_as_done():
     engine = ScriptedEngine()
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("t")
@@ -190,12 +193,12 @@ async def test_last_times_plan_is_not_this_starts_and_a_strategy_chosen_on_it_co
         name="lp-ft",
         phases=(PlanPhase(name="head", trainable=tuple(FC), after_step=0, steps=8, epoch=1),),
     )
-    first = workbench(ScriptedEngine(opened(plan=plan)))
+    first = make_app(ScriptedEngine(opened(plan=plan)))
     async with first.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
     full = tuple(range(len(resnet18_stack().owners)))
     engine = ScriptedEngine(opened(wanted=full, strategy="full"), opens=False)
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.run_state.provisional)
         assert "plan" not in screen_lines(app)[1]

@@ -9,12 +9,12 @@ from rich.cells import cell_len
 from rich.color import Color
 
 from tests.support.app_pilot import (
+    make_app,
     ready,
     screen_lines,
     screen_text,
     steps_taken,
     wait_until,
-    workbench,
 )
 from tests.support.result_messages import images, results, thumbnail
 from tests.support.scripted_engine import ScriptedEngine
@@ -23,7 +23,7 @@ from tl_tui.protocol.commands import ShowImages
 from tl_tui.protocol.events import Refused
 from tui.drawing.lines import line_width
 from tui.drawing.picture_grid import grid_of, large_grid
-from tui.drawing.thumbnail import cells_of, pixel_style
+from tui.drawing.thumbnail import pixel_style, thumbnail_lines
 from tui.screens.images import common_folder
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
@@ -58,14 +58,14 @@ async def open_images(pilot, engine, shown):
 class TestDrawing:
     def test_a_cell_is_two_pixels(self):
         pixels = bytes([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
-        (row,) = cells_of(thumbnail(side=2, pixels=pixels), 10, 10)
+        (row,) = thumbnail_lines(thumbnail(side=2, pixels=pixels), 10, 10)
         assert [text for text, _ in row] == ["▀", "▀"]
         first, second = (pixel_style(style) for _, style in row)
         assert (first.color, first.bgcolor) == (RED, BLUE)
         assert second.bgcolor == Color.parse("#090909")
 
     def test_an_odd_last_row_has_nothing_below(self):
-        (row,) = cells_of(thumbnail(width=1, height=1, pixels=b"\xff\x00\x00"), 4, 4)
+        (row,) = thumbnail_lines(thumbnail(width=1, height=1, pixels=b"\xff\x00\x00"), 4, 4)
         assert pixel_style(row[0][1]).color == RED and pixel_style(row[0][1]).bgcolor is None
 
     @given(
@@ -76,7 +76,7 @@ class TestDrawing:
     )
     def test_it_fits_and_keeps_its_proportions(self, width, height, columns, lines):
         picture = thumbnail(width=width, height=height, pixels=b"\x80" * (3 * width * height))
-        rows = cells_of(picture, columns, lines)
+        rows = thumbnail_lines(picture, columns, lines)
         assert 1 <= len(rows) <= lines
         widths = {line_width(row) for row in rows}
         assert len(widths) == 1 and 1 <= min(widths) <= min(columns, width)
@@ -84,7 +84,7 @@ class TestDrawing:
         assert abs(min(widths) - max(1, width * scale)) < 1
 
     def test_too_few_bytes_draw_nothing(self):
-        assert cells_of(thumbnail(side=8, pixels=b"\x00" * 10), 8, 8) == []
+        assert thumbnail_lines(thumbnail(side=8, pixels=b"\x00" * 10), 8, 8) == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ class TestScreen:
     @pytest.mark.parametrize("size", SIZES)
     async def test_pictures_with_label_prediction_and_path(self, size):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await open_images(pilot, engine, images())
             asked = engine.sent(ShowImages)[-1]
@@ -136,7 +136,7 @@ class TestScreen:
 
     async def test_tab_is_the_other_set_and_it_is_asked_for_once(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images())
             await pilot.press("tab")
@@ -148,7 +148,7 @@ class TestScreen:
 
     async def test_enter_asks_for_one_as_large_as_the_screen(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images(side=18))
             await pilot.press("right", "enter")
@@ -168,7 +168,7 @@ class TestScreen:
 
     async def test_arrows_scroll_by_whole_tiles(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images(count=9))
             assert "1 of 9" in screen_lines(app)[-1]
@@ -182,10 +182,10 @@ class TestScreen:
 
     async def test_the_batch_follows_the_steps(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images())
-            app.dialogue.step()
+            app.engine_session.step()
             await wait_until(pilot, lambda: len(engine.sent(ShowImages)) == 2)
             assert "1 step ago" in screen_text(app)
             engine.emit(images(step=1))
@@ -195,7 +195,7 @@ class TestScreen:
 
     async def test_newer_results_bring_their_most_wrong(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images())
             await pilot.press("tab")
@@ -210,7 +210,7 @@ class TestScreen:
 
     async def test_the_folder_of_all_is_left_out_but_of_the_large_one(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         places = ("/data/set/val/a/0000.jpg", "/data/set/val/b/0001.jpg")
         shown = images(images=tuple(thumbnail(path=path) for path in places))
         async with app.run_test(size=(80, 24)) as pilot:
@@ -221,7 +221,7 @@ class TestScreen:
 
     async def test_a_larger_window_asks_for_larger_ones(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images(side=18))
             await pilot.resize_terminal(120, 40)
@@ -230,7 +230,7 @@ class TestScreen:
 
     async def test_a_refusal_is_said_and_can_be_asked_again(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("v")
@@ -247,7 +247,7 @@ class TestScreen:
     )
     async def test_without_pictures_there_is_the_list_and_it_says_so(self, terminal, why):
         engine = ScriptedEngine(opened(classes=("[b]犬[/]", "c\x1bd")))
-        app = workbench(engine, **terminal)
+        app = make_app(engine, **terminal)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images(count=30))
             assert why in screen_text(app)
@@ -261,7 +261,7 @@ class TestScreen:
         monkeypatch.setenv("TERM", "xterm-16color")
         monkeypatch.delenv("COLORTERM")
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images())
             assert "16 colours" in screen_text(app)

@@ -11,12 +11,12 @@ import pytest
 from textual._styles_cache import StylesCache
 
 from tests.support.app_pilot import (
+    make_app,
     ready,
     screen_lines,
     screen_text,
     steps_taken,
     wait_until,
-    workbench,
 )
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import bottleneck_stack, opened, owners_named, resnet18_stack
@@ -58,7 +58,7 @@ def last_mask(engine: ScriptedEngine) -> frozenset[int]:
 class TestEverySize:
     async def test_layers_choices_and_a_step_are_seen(self, size):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("2")
@@ -74,7 +74,7 @@ class TestEverySize:
 
     async def test_space_changes_the_row_in_the_same_frame(self, size):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("t")  # stays in flight
@@ -86,7 +86,7 @@ class TestEverySize:
 
 class TestMoving:
     async def test_arrows_letters_ends_and_pages(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             seen = []
@@ -98,7 +98,7 @@ class TestMoving:
         assert seen[8] != "fc" and seen[9] == "fc"
 
     async def test_a_row_opens_into_its_parts_and_folds(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("down", "right")
@@ -115,7 +115,7 @@ class TestMoving:
             assert owners_named(STACK, "layer4") == tuple(sorted(app.run_state.wanted - FC))
 
     async def test_find_moves_as_it_is_typed(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("slash", *"layer2")
@@ -128,7 +128,7 @@ class TestMoving:
             assert cursor(app).startswith("layer2")
 
     async def test_the_inspector_follows_the_cursor(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("G")
@@ -136,7 +136,7 @@ class TestMoving:
             assert "Conv2d 3→64" in screen_text(app) and "BN eval" in screen_text(app)
 
     async def test_152_layers_scroll_with_loss_and_wall_in_sight(self):
-        app = workbench(ScriptedEngine(opened(bottleneck_stack())))
+        app = make_app(ScriptedEngine(opened(bottleneck_stack())))
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("t")
@@ -150,7 +150,7 @@ class TestChoosing:
     async def test_space_makes_partial_whole_then_none(self):
         part = owners_named(STACK, "layer4.1.conv1")
         engine = ScriptedEngine(opened(trainable=(*part, *FC)))
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("down")
@@ -163,7 +163,7 @@ class TestChoosing:
 
     async def test_freeze_below_makes_the_row_the_boundary(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("down", "down", "down", "f")
@@ -177,7 +177,7 @@ class TestChoosing:
     )
     async def test_strategies_by_key(self, key, name):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("down", "space", key)
@@ -186,7 +186,7 @@ class TestChoosing:
             assert last_mask(engine) == frozenset(engine.session.strategies[name])
 
     async def test_the_list_of_strategies(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("s")
@@ -198,7 +198,7 @@ class TestChoosing:
 
     async def test_undo_and_redo(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("down", "space", "u")
@@ -210,7 +210,7 @@ class TestChoosing:
             assert "nothing to undo" in screen_text(app)
 
     async def test_a_click_on_a_brick_is_space(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             row = next(y for y, line in enumerate(screen_lines(app)) if "layer4.1" in line)
@@ -219,7 +219,7 @@ class TestChoosing:
             assert app.run_state.wanted == FC | LAYER4_1
 
     async def test_the_footer_answers_for_the_row(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             assert "space freeze" in screen_lines(app)[-1]
@@ -228,7 +228,7 @@ class TestChoosing:
 
     async def test_b_switches_the_rows_batchnorms(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         norms = set(owners_named(STACK, "layer4.1.bn1", "layer4.1.bn2"))
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -247,7 +247,7 @@ class TestChoosing:
 class TestStepping:
     async def test_holding_t_queues_at_most_one(self):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press(*"tttttttt")
@@ -260,7 +260,7 @@ class TestStepping:
             assert len(engine.sent(Step)) == 2
 
     async def test_numbers_are_those_of_the_step(self):
-        app = workbench(ScriptedEngine(loss=lambda step: 0.777))
+        app = make_app(ScriptedEngine(loss=lambda step: 0.777))
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("t")
@@ -271,7 +271,7 @@ class TestStepping:
 
     async def test_a_step_asked_for_too_early_runs_when_the_engine_is_ready(self):
         engine = ScriptedEngine(opens=False)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: engine.sent(Open))
             await pilot.press("t", "t")
@@ -281,7 +281,7 @@ class TestStepping:
         assert len(engine.sent(Step)) == 1
 
     async def test_replay_needs_a_step_and_gets_slower(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("full_stop")
@@ -298,7 +298,7 @@ class TestStepping:
 
     async def test_start_over_keeps_a_ghost_and_can_be_undone(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             for step in (1, 2, 3):
@@ -317,7 +317,7 @@ class TestStepping:
 
     async def test_audit_says_what_it_found(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("a")
@@ -326,7 +326,7 @@ class TestStepping:
 
     async def test_losses_that_are_not_finite_do_not_break_the_curve(self):
         losses = {1: 0.5, 2: float("nan"), 3: float("inf")}
-        app = workbench(ScriptedEngine(loss=lambda step: losses.get(step, 0.4)))
+        app = make_app(ScriptedEngine(loss=lambda step: losses.get(step, 0.4)))
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("t")
@@ -342,7 +342,7 @@ class TestStepping:
 class TestEngine:
     async def test_the_checklist_ticks(self):
         engine = ScriptedEngine(opens=False)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: "✓ terminal" in screen_text(app))
             assert "✓ torch" not in screen_text(app)
@@ -351,11 +351,11 @@ class TestEngine:
             assert "· weights" in screen_text(app)
 
     async def test_last_times_stack_can_be_worked_on_before_the_engine_is_ready(self):
-        first = workbench(ScriptedEngine())
+        first = make_app(ScriptedEngine())
         async with first.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
         engine = ScriptedEngine(opens=False)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: "layer4.1" in screen_text(app))
             await pilot.press("down", "space")
@@ -365,11 +365,11 @@ class TestEngine:
             assert app.run_state.wanted == FC | LAYER4_1 == last_mask(engine)
 
     async def test_another_stack_than_last_time(self):
-        first = workbench(ScriptedEngine(opened(bottleneck_stack())))
+        first = make_app(ScriptedEngine(opened(bottleneck_stack())))
         async with first.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
         engine = ScriptedEngine(opens=False)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: "layer4.2" in screen_text(app))
             await pilot.press("G", "k", "space")
@@ -380,7 +380,7 @@ class TestEngine:
 
     async def test_a_dead_engine_is_announced_and_restarted(self):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("t")
@@ -403,7 +403,7 @@ class TestEngine:
     async def test_the_question_which_weights(self):
         failed = OpenFailed(sentence="The weights are not at hand.", choices=("none",))
         engine = ScriptedEngine(failures=[failed])
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: "not at hand" in screen_text(app))
             await pilot.press("1")
@@ -412,7 +412,7 @@ class TestEngine:
 
     async def test_what_cannot_be_opened_is_said_and_left(self):
         engine = ScriptedEngine(failures=[OpenFailed(sentence="There is no such folder.")])
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: "no such folder" in screen_text(app))
             await pilot.press("q")
@@ -420,7 +420,7 @@ class TestEngine:
 
     async def test_a_flood_of_events_is_painted_a_frame_at_a_time(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         painted = 0
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -440,7 +440,7 @@ class TestEngine:
         assert 1 <= painted < 300, "of 600 events"
 
     async def test_notes_of_the_session_are_said_and_can_be_read_again(self):
-        app = workbench(ScriptedEngine(opened(notes=("Statistics were estimated.",))))
+        app = make_app(ScriptedEngine(opened(notes=("Statistics were estimated.",))))
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: "Statistics were estimated." in screen_text(app))
             await pilot.press("colon")
@@ -457,7 +457,7 @@ class TestEngine:
             weights_why="no pretrained weights: f.pth is not in /c (no internet)",
             device_warning="The driver is too old.",
         )
-        app = workbench(ScriptedEngine(session))
+        app = make_app(ScriptedEngine(session))
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("t")
@@ -470,7 +470,7 @@ class TestEngine:
 class TestLeaving:
     async def test_q_leaves_at_once_when_nothing_would_be_lost(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("q")
@@ -478,7 +478,7 @@ class TestLeaving:
 
     @pytest.mark.parametrize("keys", [("q", "q"), ("q", "enter"), ("ctrl+c", "ctrl+c")])
     async def test_q_asks_once_steps_were_taken(self, keys):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("t")
@@ -496,20 +496,20 @@ class TestLeaving:
 
 class TestLooks:
     async def test_a_theme_is_taken_from_the_palette_and_remembered(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("ctrl+p", *"theme: light")
             await pilot.pause(0.2)
             await pilot.press("enter")
             await wait_until(pilot, lambda: app.theme == "light")
-        again = workbench(ScriptedEngine())
+        again = make_app(ScriptedEngine())
         async with again.run_test(size=(80, 24)) as pilot:
             assert again.theme == "light"
 
     async def test_every_palette_draws(self):
         for name in ("terminal", "light", "high-contrast", "red-green-safe"):
-            app = workbench(ScriptedEngine(), theme=name)
+            app = make_app(ScriptedEngine(), theme=name)
             async with app.run_test(size=(120, 40)) as pilot:
                 await ready(pilot)
                 colours = {
@@ -521,7 +521,7 @@ class TestLooks:
                 assert len(colours) >= 2
 
     async def test_monochrome_sends_no_colour_at_all(self):
-        app = workbench(ScriptedEngine(), monochrome=True)
+        app = make_app(ScriptedEngine(), monochrome=True)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("2", "t")
@@ -536,7 +536,7 @@ class TestLooks:
         assert any(style.bold for style in styles) and any(style.dim for style in styles)
 
     async def test_the_default_theme_paints_no_background(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             styles = [
@@ -550,7 +550,7 @@ class TestLooks:
         assert numbers <= {*range(16), None}
 
     async def test_ascii_alone_where_the_terminal_has_no_more(self):
-        app = workbench(ScriptedEngine(), unicode=False)
+        app = make_app(ScriptedEngine(), unicode=False)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("t")
@@ -562,7 +562,7 @@ class TestLooks:
         assert text.isascii()
 
     async def test_help_scrolls_to_the_lesson(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("question_mark")
@@ -573,7 +573,7 @@ class TestLooks:
             await wait_until(pilot, lambda: app.screen is app.main)
 
     async def test_too_small_is_one_sentence_and_growing_brings_it_back(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(30, 8)) as pilot:
             await ready(pilot)
             assert "needs 40 × 10" in screen_text(app) and "layer4" not in screen_text(app)
@@ -583,7 +583,7 @@ class TestLooks:
                 assert len(screen_lines(app)) == app.size.height
 
     async def test_resized_in_mid_replay(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         app.animation_level = "full"
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -610,7 +610,7 @@ def test_no_key_does_two_things():
 async def test_every_key_has_its_action():
     from tui.keys import KEYS
 
-    app = workbench(ScriptedEngine())
+    app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         for key in KEYS:
@@ -622,7 +622,7 @@ async def test_every_key_has_its_action():
 
 async def test_closed_screens_are_let_go_of() -> None:
     """Textual keeps what 1,024 closed widgets drew; ours are let go of as they close."""
-    app = workbench(ScriptedEngine())
+    app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         kept = []

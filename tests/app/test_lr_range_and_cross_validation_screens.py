@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tests.support.app_pilot import ready, screen_lines, screen_text, wait_until, workbench
+from tests.support.app_pilot import make_app, ready, screen_lines, screen_text, wait_until
 from tests.support.result_messages import fold, folds_ended, range_tested
 from tests.support.scripted_engine import ScriptedEngine
 from tl_tui.protocol.commands import CrossValidate, Pause, SetRecipe
-from tl_tui.protocol.commands import TestRange as RangeTest
+from tl_tui.protocol.commands import TestLrRange as RangeTest
 from tl_tui.protocol.events import Heartbeat, Refused
-from tui.drawing.lr_range_curve import range_curve
+from tui.drawing.lr_range_curve import lr_range_curve
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
 LOSSES = st.floats(0, 3e38) | st.just(float("nan")) | st.just(float("inf"))
@@ -53,14 +53,14 @@ class TestRangeCurve:
         st.booleans(),
     )
     def test_fits_whatever_comes(self, points, proposal, width, height, plain):
-        lines = text_of(range_curve(points, proposal, width, height, plain=plain))
+        lines = text_of(lr_range_curve(points, proposal, width, height, plain=plain))
         assert len(lines) == height
         assert all(cell_len(one) <= width for one in lines)
 
     def test_what_is_there_stays_where_it_is_while_the_curve_grows(self):
         whole = range_tested().points
-        before = text_of(range_curve(whole[:50], None, 80, 20, plain=False))
-        after = text_of(range_curve(whole[:55], None, 80, 20, plain=False))
+        before = text_of(lr_range_curve(whole[:50], None, 80, 20, plain=False))
+        after = text_of(lr_range_curve(whole[:55], None, 80, 20, plain=False))
         assert before[-1] == after[-1]
 
         def inked(lines):
@@ -69,7 +69,7 @@ class TestRangeCurve:
         assert inked(before) == inked(after)  # the scale of the losses may have changed
 
     def test_the_proposal_stands_at_its_rate(self):
-        lines = text_of(range_curve(range_tested().points, 0.02, 79, 20, plain=True))
+        lines = text_of(lr_range_curve(range_tested().points, 0.02, 79, 20, plain=True))
         labels, mark = lines[-1], lines[0].index("│")
         assert abs(labels.index("0.02") + 2 - mark) <= 1
         assert labels.index("1e-3") < mark < labels.index("1e-1")
@@ -79,7 +79,7 @@ class TestRangeScreen:
     @pytest.mark.parametrize("size", SIZES)
     async def test_grows_proposes_and_is_taken(self, size):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await begin_range_test(pilot, engine)
             engine.emit(range_tested(30))
@@ -96,7 +96,7 @@ class TestRangeScreen:
 
     async def test_the_sentence_says_what_changes(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_range_test(pilot, engine)
             engine.emit(range_tested(done=True, proposal=0.02, why=WHY))
@@ -109,7 +109,7 @@ class TestRangeScreen:
 
     async def test_a_curve_that_never_falls_proposes_nothing(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_range_test(pilot, engine)
             engine.emit(range_tested(done=True, why="The loss never fell at any rate."))
@@ -119,7 +119,7 @@ class TestRangeScreen:
 
     async def test_p_stops_and_r_begins_again(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_range_test(pilot, engine)
             engine.emit(range_tested(12))
@@ -135,7 +135,7 @@ class TestRangeScreen:
     @pytest.mark.parametrize("key", ["escape", "q"])
     async def test_leaving_stops_it(self, key):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_range_test(pilot, engine)
             await pilot.press(key)
@@ -144,7 +144,7 @@ class TestRangeScreen:
 
     async def test_a_refusal_says_why(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_range_test(pilot, engine)
             engine.emit(Refused(id=engine.sent(RangeTest)[0].id, reason="Thaw a layer first."))
@@ -159,7 +159,7 @@ class TestFolds:
     @pytest.mark.parametrize("size", SIZES)
     async def test_each_fold_as_it_comes_and_all_of_them(self, size):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await begin_folds(pilot, engine, ("backspace", "3", "enter"))
             assert engine.sent(CrossValidate)[0].folds == 3
@@ -178,7 +178,7 @@ class TestFolds:
 
     async def test_the_number_of_splits_is_looked_at(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             app.action_folds()
@@ -193,7 +193,7 @@ class TestFolds:
 
     async def test_p_stops_it(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_folds(pilot, engine)
             engine.emit(fold(1))
@@ -204,7 +204,7 @@ class TestFolds:
 
     async def test_it_goes_on_when_the_screen_is_left_and_can_be_seen_again(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_folds(pilot, engine)
             engine.emit(fold(1))
@@ -223,7 +223,7 @@ class TestFolds:
 
     async def test_a_refusal_says_why(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_folds(pilot, engine)
             reason = "Training runs; pause it before you cross-validate."

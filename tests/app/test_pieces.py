@@ -21,12 +21,12 @@ from tl_tui.settings.preferences import (
 )
 from tui.drawing.decimation import MOST_BUCKETS, Decimation
 from tui.drawing.lines import clipped, fitted, line, line_width
-from tui.drawing.main_layout import Wish, places
+from tui.drawing.main_layout import LayoutRequest, main_layout
 from tui.drawing.plot import Scale, Series, plot, short
 from tui.state.cursor import Target
-from tui.state.mask_undo import MOST_UNDO, Wishes
+from tui.state.mask_undo import MOST_UNDO, MaskHistory
 from tui.state.run_state import RunState
-from tui.text.layer_details import inspect, number
+from tui.text.layer_details import layer_details, number
 from tui.widgets.state_lines import StateLines
 from tui.widgets.title_line import short_reason
 
@@ -37,10 +37,10 @@ class TestPlaces:
     @given(
         st.integers(1, 320),
         st.integers(1, 100),
-        st.builds(Wish, stack_lines=st.integers(5, 80), warning=st.booleans()),
+        st.builds(LayoutRequest, stack_lines=st.integers(5, 80), warning=st.booleans()),
     )
-    def test_nothing_overlaps_and_nothing_sticks_out(self, width, height, wish):
-        found = places(width, height, wish)
+    def test_nothing_overlaps_and_nothing_sticks_out(self, width, height, request):
+        found = main_layout(width, height, request)
         contents = {
             name: region
             for name, region in found.items()
@@ -57,15 +57,15 @@ class TestPlaces:
             assert found["stack"].height >= 5
 
     def test_80_by_24_shows_all_of_resnet18_and_what_is_below(self):
-        found = places(80, 24, Wish(20))
+        found = main_layout(80, 24, LayoutRequest(20))
         assert found["stack"].height == 14 and found["loss"].height == 5
         assert found["inspector"].right <= found["loss"].x
 
     def test_things_are_given_up_in_order(self):
-        shown = [set(places(width, 24)) for width in (120, 80, 60)]
+        shown = [set(main_layout(width, 24)) for width in (120, 80, 60)]
         assert "accuracy" in shown[0] and "accuracy" not in shown[1]
         assert "loss" in shown[1] and "loss" not in shown[2]
-        assert "inspector" in shown[2] and "inspector" not in places(60, 18)
+        assert "inspector" in shown[2] and "inspector" not in main_layout(60, 18)
 
 
 class TestCurves:
@@ -138,7 +138,7 @@ def state_after(*trainable: str, wanted: tuple[str, ...] | None = None, **step) 
     state.apply(opened(STACK, mask))
     state.apply(step_taken(STACK, mask, **step))
     if wanted is not None:
-        state.wish(frozenset(owners_named(STACK, *wanted)), "by hand")
+        state.change_mask(frozenset(owners_named(STACK, *wanted)), "by hand")
     return state
 
 
@@ -149,24 +149,24 @@ def row(name: str) -> Target:
 class TestInspector:
     def test_where_the_gradient_was_passed_on_to(self):
         state = state_after("fc", "layer2.0")
-        seen = inspect(state, row("layer4.1"))
+        seen = layer_details(state, row("layer4.1"))
         assert (seen.reach, seen.why) == ("passed", "Passes the gradient on to layer2.0.")
         assert seen.grad_norm == "" and seen.norm_mode == "eval"
 
     def test_below_the_boundary(self):
-        seen = inspect(state_after("fc", "layer2.0"), row("layer1.1"))
+        seen = layer_details(state_after("fc", "layer2.0"), row("layer1.1"))
         assert seen.why == "Below the boundary: the gradient stopped at layer2.0."
         assert seen.choice == "frozen by you"
 
     def test_a_pending_thaw_says_now_and_next(self):
         state = state_after("fc", wanted=("fc", "layer4.1"))
-        seen = inspect(state, row("layer4.1"))
+        seen = layer_details(state, row("layer4.1"))
         assert (seen.wanted, seen.applied, seen.reach) == ("train", "frozen", "unreached")
         assert seen.predicted == "updated" and seen.norm_mode == "eval → train"
         assert "learns from the next step on" in seen.why
 
     def test_a_partial_row_says_what_the_norm_is_over(self):
-        seen = inspect(state_after("fc", "layer4.1.conv2"), row("layer4.1"))
+        seen = layer_details(state_after("fc", "layer4.1.conv2"), row("layer4.1"))
         assert seen.grad_of == "over 1 of 4 parts" and seen.wanted == "part 1/4"
 
     def test_vanished_and_not_finite_and_cut_off(self):
@@ -176,23 +176,23 @@ class TestInspector:
             "layer3.1": measured("unreached"),
         }
         state = state_after("fc", "layer4", "layer3", rows=kinds)
-        assert "vanished" in inspect(state, row("layer4.1")).why
-        assert "12 gradient values are not finite" in inspect(state, row("layer4.0")).why
-        assert "cuts the graph" in inspect(state, row("layer3.1")).why
+        assert "vanished" in layer_details(state, row("layer4.1")).why
+        assert "12 gradient values are not finite" in layer_details(state, row("layer4.0")).why
+        assert "cuts the graph" in layer_details(state, row("layer3.1")).why
 
     def test_nothing_trainable(self):
-        assert "no gradient flowed" in inspect(state_after(), row("fc")).why
+        assert "no gradient flowed" in layer_details(state_after(), row("fc")).why
 
     def test_the_order_of_arrival_is_the_measured_one(self):
         times = {"fc": 2.0, "layer4.1": 1.0, "layer4.0": 3.0}
         state = state_after("fc", "layer4", arrivals=times)
-        said = [inspect(state, row(name)).arrival for name in ("layer4.1", "fc", "layer4.0")]
+        said = [layer_details(state, row(name)).arrival for name in ("layer4.1", "fc", "layer4.0")]
         assert [one.partition(",")[0] for one in said] == ["1st of 3", "2nd of 3", "3rd of 3"]
 
     def test_a_stage_has_the_norm_of_all_its_rows(self):
         state = state_after("fc", "layer4", norms={"layer4.1": 3.0, "layer4.0": 4.0})
         stage = next(i for i, info in enumerate(STACK.stages) if info.name == "layer4")
-        assert inspect(state, Target("stage", stage)).grad_norm == "5"
+        assert layer_details(state, Target("stage", stage)).grad_norm == "5"
 
     def test_numbers(self):
         values = (26.4, 0.0, 4.72e-2, 12345.0, math.inf)
@@ -279,12 +279,12 @@ class TestLines:
         ]
 
 
-def test_the_oldest_wishes_are_forgotten() -> None:
-    wishes = Wishes()
+def test_the_oldest_requestes_are_forgotten() -> None:
+    requestes = MaskHistory()
     for owner in range(MOST_UNDO + 5):
-        assert wishes.wish(frozenset({owner}), "")
+        assert requestes.change_mask(frozenset({owner}), "")
     undone = 0
-    while wishes.undo() is not None:
+    while requestes.undo() is not None:
         undone += 1
     assert undone == MOST_UNDO
-    assert wishes.wanted == {4}
+    assert requestes.wanted == {4}

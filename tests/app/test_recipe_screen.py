@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tests.support.app_pilot import ready, screen_lines, screen_text, wait_until, workbench
+from tests.support.app_pilot import make_app, ready, screen_lines, screen_text, wait_until
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened
 from tl_tui.protocol.commands import SetRecipe
@@ -16,7 +16,7 @@ from tl_tui.protocol.config import Recipe
 from tl_tui.protocol.events import RecipeChanged
 from tl_tui.settings.recipe import check_recipe
 from tui.drawing.schedule_curve import schedule_curve
-from tui.text.recipe_fields import FIELDS, Field, shown, turned, typed
+from tui.text.recipe_fields import FIELDS, Field, parse_value, shown, step_value
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
 RECIPE = Recipe(lr_head=1e-2, lr_pretrained=1e-3, weight_decay=1e-4)
@@ -41,14 +41,14 @@ class TestFields:
     def test_whatever_is_turned_can_be_trained_with(self, turns):
         recipe = RECIPE
         for field, steps in turns:
-            recipe = turned(field, recipe, steps, ("fp32", "bf16"))
+            recipe = step_value(field, recipe, steps, ("fp32", "bf16"))
             check_recipe(recipe)
 
     @given(
         st.sampled_from([f for f in FIELDS if not f.words]), st.text("0123456789.e+-", max_size=12)
     )
     def test_what_is_taken_can_be_trained_with_and_the_rest_is_a_sentence(self, field, text):
-        found = typed(field, RECIPE, text)
+        found = parse_value(field, RECIPE, text)
         if isinstance(found, str):
             assert found.startswith(("a number from", "a whole number from"))
         else:
@@ -57,16 +57,18 @@ class TestFields:
 
     @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
     def test_right_and_left_are_opposites(self, field: Field):
-        there = turned(field, RECIPE, 1, ("fp32", "bf16"))
+        there = step_value(field, RECIPE, 1, ("fp32", "bf16"))
         steps = -1 if there != RECIPE else 1
-        other = turned(field, RECIPE, -steps if there != RECIPE else -1, ("fp32", "bf16"))
+        other = step_value(field, RECIPE, -steps if there != RECIPE else -1, ("fp32", "bf16"))
         assert other != RECIPE
-        assert shown(field, turned(field, there, steps, ("fp32", "bf16"))) == shown(field, RECIPE)
+        assert shown(field, step_value(field, there, steps, ("fp32", "bf16"))) == shown(
+            field, RECIPE
+        )
 
     def test_a_precision_that_the_device_lacks_is_not_offered(self):
         field = FIELDS[ROWS["precision"]]
-        assert turned(field, RECIPE, 1, ("fp32",)) == RECIPE
-        assert turned(field, RECIPE, 1, ("fp32", "bf16")).precision == "bf16"
+        assert step_value(field, RECIPE, 1, ("fp32",)) == RECIPE
+        assert step_value(field, RECIPE, 1, ("fp32", "bf16")).precision == "bf16"
 
 
 class TestScheduleCurve:
@@ -98,7 +100,7 @@ class TestScheduleCurve:
 class TestScreen:
     @pytest.mark.parametrize("size", SIZES)
     async def test_every_choice_is_reached_at_every_size(self, size):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("o")
@@ -110,7 +112,7 @@ class TestScreen:
 
     async def test_enter_trains_with_what_was_changed(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("o", "right", "down", "right")
@@ -129,7 +131,7 @@ class TestScreen:
 
     async def test_escape_leaves_everything_as_it_was(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("o", "right", "escape")
@@ -138,7 +140,7 @@ class TestScreen:
 
     async def test_enter_without_a_change_sends_nothing(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("o", "right", "left", "enter")
@@ -148,7 +150,7 @@ class TestScreen:
     @pytest.mark.parametrize("size", [(80, 24), (40, 12)])
     async def test_a_bad_number_is_told_in_place_and_not_applied(self, size):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("o", *down_to("warmup"), *"1.5", "up", "up", "enter")
@@ -160,7 +162,7 @@ class TestScreen:
 
     async def test_a_recipe_that_changes_elsewhere_is_shown_unless_this_one_was(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         other = msgspec.structs.replace(engine.session.recipe, epochs=33)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -170,7 +172,7 @@ class TestScreen:
             assert "to apply" not in screen_lines(app)[0]
 
     async def test_ascii_alone(self):
-        app = workbench(ScriptedEngine(opened(precisions=("fp32", "bf16"))), unicode=False)
+        app = make_app(ScriptedEngine(opened(precisions=("fp32", "bf16"))), unicode=False)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("o", *down_to("schedule"), "right", "right")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.app_pilot import ready, screen_text, steps_taken, wait_until, workbench
+from tests.support.app_pilot import make_app, ready, screen_text, steps_taken, wait_until
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import owners_named, resnet18_stack
 from tl_tui.protocol.commands import Open, SetMask, Train
@@ -26,7 +26,7 @@ def refused(**fields) -> StepNotApplied:
 
 async def test_y_takes_the_mask_that_should_fit_and_u_takes_it_back():
     engine = ScriptedEngine()
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("4", "t")
@@ -44,7 +44,7 @@ async def test_y_takes_the_mask_that_should_fit_and_u_takes_it_back():
 
 async def test_y_opens_again_with_the_batch_that_should_fit_before_anything_was_trained():
     engine = ScriptedEngine()
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         engine.emit(refused(step=1, batch_size=4))
@@ -56,7 +56,7 @@ async def test_y_opens_again_with_the_batch_that_should_fit_before_anything_was_
 
 async def test_a_smaller_batch_is_not_taken_in_the_middle_of_a_run():
     engine = ScriptedEngine()
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("t")
@@ -70,7 +70,7 @@ async def test_a_smaller_batch_is_not_taken_in_the_middle_of_a_run():
 
 async def test_training_that_is_refused_can_be_begun_again():
     engine = ScriptedEngine(hold=True)
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("r")
@@ -78,7 +78,7 @@ async def test_training_that_is_refused_can_be_begun_again():
         sentence = "Step 1 was not applied: the gradient is not finite; it is so first in layer3.1."
         engine.emit(refused(step=1, memory=False, row=6, sentence=sentence))
         engine.emit(TrainEnded(start=0, step=0, reason="failed"))
-        await wait_until(pilot, lambda: not app.dialogue.running)
+        await wait_until(pilot, lambda: not app.engine_session.running)
         await pilot.press("escape", "escape")
         assert any("first in layer3.1" in said for said in app.notices.said)
         await pilot.press("r")

@@ -9,12 +9,12 @@ from rich.cells import cell_len
 from textual import events
 
 from tests.support.app_pilot import (
+    make_app,
     ready,
     screen_lines,
     screen_text,
     steps_taken,
     wait_until,
-    workbench,
 )
 from tests.support.result_messages import results
 from tests.support.scripted_engine import ScriptedEngine
@@ -44,7 +44,7 @@ class TestHeadline:
     @pytest.mark.parametrize("size", SIZES)
     async def test_a_count_with_its_interval(self, size):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await open_results(pilot, engine, results(((38, 2), (7, 33))))
             lines = screen_lines(app)
@@ -54,7 +54,7 @@ class TestHeadline:
 
     async def test_balanced_chance_and_majority_stand_beside_it(self):
         engine = ScriptedEngine(opened(majority_class=1))
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(((8, 2), (6, 54))))
             text = screen_text(app)
@@ -63,7 +63,7 @@ class TestHeadline:
 
     async def test_stale_once_steps_were_taken(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("t")
@@ -72,14 +72,14 @@ class TestHeadline:
             engine.emit(results(step=1))
             await wait_until(pilot, lambda: "70 of 80" in screen_text(app))
             assert "ago" not in screen_text(app)
-            app.dialogue.step()
+            app.engine_session.step()
             await wait_until(pilot, lambda: "1 step ago" in screen_text(app))
             await pilot.press("escape")
             await wait_until(pilot, lambda: "step 2 " in screen_text(app))
 
     async def test_results_of_another_start(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(start=3))
             assert "of another start" in screen_text(app)
@@ -88,7 +88,7 @@ class TestHeadline:
 class TestAsking:
     async def test_opening_asks_once_and_says_that_it_evaluates(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("e")
@@ -100,7 +100,7 @@ class TestAsking:
     @pytest.mark.parametrize("key", ["E", "enter"])
     async def test_evaluate_now(self, key):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results())
             await pilot.press(key)
@@ -110,7 +110,7 @@ class TestAsking:
 
     async def test_a_validation_at_the_end_of_an_epoch_brings_its_results(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results())
             said = Validated(start=0, step=8, correct=60, total=80, loss=0.5, yardstick=False)
@@ -122,7 +122,7 @@ class TestAsking:
 
     async def test_a_refusal_is_said_on_the_screen_itself(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("e")
@@ -131,7 +131,7 @@ class TestAsking:
 
     async def test_without_an_engine_the_last_results_stay_to_be_read(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results())
             await pilot.press("escape")
@@ -145,7 +145,7 @@ class TestAsking:
 
     async def test_keys_typed_behind_escape_do_nothing(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results())
             screen = app.screen
@@ -176,7 +176,7 @@ class TestComparisons:
             ),
         )
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(comparisons=earlier))
             text = screen_text(app)
@@ -188,7 +188,7 @@ class TestComparisons:
 class TestConfusion:
     async def test_a_matrix_with_names_over_its_columns(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(((36, 4), (6, 34))))
             await pilot.press("tab")
@@ -203,7 +203,7 @@ class TestConfusion:
             for row in range(12)
         ]
         engine = ScriptedEngine(opened(classes=tuple(f"species {n}" for n in range(12))))
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await open_results(pilot, engine, results(matrix))
             await pilot.press("tab")
@@ -229,7 +229,7 @@ class TestConfusion:
             ),
         )
         engine = ScriptedEngine(opened(classes=tuple(f"class {n}" for n in range(classes))))
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await open_results(pilot, engine, shown)
             await pilot.press("tab")
@@ -242,7 +242,7 @@ class TestConfusion:
 
     async def test_nothing_is_confused(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(((40, 0), (0, 40))))
             await pilot.press("tab")
@@ -253,7 +253,7 @@ class TestClasses:
     async def test_the_worst_first_and_in_order(self):
         names = ("ant", "bee", "cow", "none")
         engine = ScriptedEngine(opened(classes=names))
-        app = workbench(engine)
+        app = make_app(engine)
         matrix = ((9, 1, 0, 0), (5, 5, 0, 0), (0, 3, 7, 0), (0, 0, 0, 0))
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(matrix))
@@ -276,7 +276,7 @@ class TestClasses:
 class TestMostWrong:
     async def test_paths_labels_and_how_sure(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         path = "/a/very/long/folder/" + "x" * 80 + "/IMG_0042.jpg"
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(paths=(path, "val/b.png")))
@@ -294,7 +294,7 @@ class TestMostWrong:
 class TestCurves:
     async def test_the_curves_of_this_start_grow_while_it_is_open(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("t")
@@ -305,7 +305,7 @@ class TestCurves:
             await pilot.press("left")
             assert "steps 1 to 1" in screen_text(app)
             for step in (2, 3, 4):
-                app.dialogue.step()
+                app.engine_session.step()
                 await wait_until(pilot, lambda: app.run_state.step == step)  # noqa: B023
             await wait_until(pilot, lambda: "steps 1 to 4" in screen_text(app))
             engine.emit(
@@ -321,7 +321,7 @@ class TestNames:
     async def test_nasty_names_are_shown_safely_in_every_section(self, size, unicode):
         matrix = [[5 if i == j else int(j == (i + 1) % 6) for j in range(6)] for i in range(6)]
         engine = ScriptedEngine(opened(classes=NASTY))
-        app = workbench(engine, unicode=unicode)
+        app = make_app(engine, unicode=unicode)
         seen = ""
         async with app.run_test(size=size) as pilot:
             await open_results(pilot, engine, results(matrix, paths=("\x1b]0;x\x07/[bold]é.jpg",)))
@@ -339,7 +339,7 @@ class TestNames:
 
     async def test_monochrome_says_all_of_it_without_colours(self):
         engine = ScriptedEngine()
-        app = workbench(engine, monochrome=True)
+        app = make_app(engine, monochrome=True)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results())
             styles = [

@@ -8,18 +8,18 @@ import msgspec
 import pytest
 
 from tests.support.app_pilot import (
+    make_app,
     ready,
     screen_lines,
     screen_text,
     steps_taken,
     wait_until,
-    workbench,
 )
 from tests.support.scripted_engine import ScriptedEngine
 from tl_tui.protocol.commands import Open, ResumeRun
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import CheckpointSaved, HistoryTold, StartTold
-from tl_tui.runs.journal_writer import Record, runs_directory
+from tl_tui.protocol.events import CheckpointSaved, HistorySent, StartCurves
+from tl_tui.runs.journal_writer import JournalWriter, runs_directory
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def own_directories(tmp_path, monkeypatch):
 def made(name: str, steps: int, *, checkpoint: bool = True, right: int = 30) -> Path:
     """A run as an engine leaves it."""
     path = runs_directory() / name
-    record = Record(path)
+    record = JournalWriter(path)
     record.begin(
         {
             "arch": "resnet18",
@@ -67,7 +67,7 @@ def made(name: str, steps: int, *, checkpoint: bool = True, right: int = 30) -> 
 async def test_runs_are_listed_with_the_curve_of_the_one_under_the_cursor(size):
     made("20260101-old", 40, right=31)
     made("20260102-new", 12, right=36)
-    app = workbench(ScriptedEngine())
+    app = make_app(ScriptedEngine())
     async with app.run_test(size=size) as pilot:
         await ready(pilot)
         await pilot.press("w")
@@ -86,7 +86,7 @@ async def test_runs_are_listed_with_the_curve_of_the_one_under_the_cursor(size):
 async def test_another_run_is_gone_on_with():
     path = made("20260101-other", 7)
     engine = ScriptedEngine()
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("t")
@@ -99,8 +99,10 @@ async def test_another_run_is_gone_on_with():
         assert engine.sent(ResumeRun)[0].run == str(path) and engine.starts == 2
         await ready(pilot)
         losses = tuple((step, 1.0 / step) for step in range(1, 8))
-        told = StartTold(start=0, weights="random", losses=losses, validations=((7, 30, 40, 0.5),))
-        engine.emit(HistoryTold(starts=(told,)))
+        told = StartCurves(
+            start=0, weights="random", losses=losses, validations=((7, 30, 40, 0.5),)
+        )
+        engine.emit(HistorySent(starts=(told,)))
         await wait_until(pilot, lambda: len(app.run_state.curves[-1].loss) == 7)
         assert app.run_state.step == 7 and len(app.run_state.curves) == 1
 
@@ -108,7 +110,7 @@ async def test_another_run_is_gone_on_with():
 async def test_what_cannot_be_gone_on_with_says_why():
     made("20260101-empty", 0, checkpoint=False)
     engine = ScriptedEngine()
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("w")
@@ -120,7 +122,7 @@ async def test_what_cannot_be_gone_on_with_says_why():
 
 
 async def test_no_runs_is_said():
-    app = workbench(ScriptedEngine())
+    app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await pilot.press("w")
@@ -131,7 +133,7 @@ async def test_a_dead_engines_run_goes_on_from_its_checkpoint():
     path = made("20260103-dead", 4)
     engine = ScriptedEngine(hold=True)
     engine.session = msgspec.structs.replace(engine.session, run_dir=str(path))
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         for step in (1, 2):
@@ -154,7 +156,7 @@ async def test_a_run_that_goes_on_is_not_forgotten_when_its_engine_dies_again(fa
     path = made("20260104-twice", 4)
     engine = ScriptedEngine(hold=True)
     engine.session = msgspec.structs.replace(engine.session, run_dir=str(path), step=4)
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         engine.emit(CheckpointSaved(name="last", path="x", start=0, step=4))
@@ -173,7 +175,7 @@ async def test_a_run_that_goes_on_is_not_forgotten_when_its_engine_dies_again(fa
 
 
 async def test_a_notice_that_is_covered_is_shown_again_and_not_one_that_waits():
-    app = workbench(ScriptedEngine())
+    app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         app.notices.answer("This is being said at some length, so that it stands for a while.")

@@ -14,19 +14,19 @@ from pathlib import Path
 import pytest
 
 from tests.support.app_pilot import (
+    make_app,
     ready,
     screen_lines,
     screen_text,
     steps_taken,
     wait_until,
-    workbench,
 )
 from tests.support.pseudo_terminal import PATIENCE, ROOT, Terminal
 from tests.support.scripted_engine import ScriptedEngine
-from tl_tui.common.host import place_of
+from tl_tui.common.host import host_info
 from tl_tui.connect import slurm
 from tl_tui.protocol.events import Greeted
-from tl_tui.runs.journal_writer import ENGINE, Record
+from tl_tui.runs.journal_writer import ENGINE, JournalWriter
 from tl_tui.runs.run_reader import written_elsewhere
 
 TL_TUI = [sys.executable, str(ROOT / "tl_tui/__main__.py")]
@@ -80,7 +80,7 @@ def run(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def run_elsewhere(tmp_path: Path, *, host: str = "node7", job: str = "42") -> Path:
     """A run directory as an engine on another host has it open."""
     path = tmp_path / "tl-tui" / "runs" / "20261125-081500-resnet18-abcd"
-    record = Record(path)
+    record = JournalWriter(path)
     record.begin({"arch": "resnet18"})
     about = json.loads((path / ENGINE).read_text())
     assert about["host"] == socket.gethostname()
@@ -94,10 +94,10 @@ def run_elsewhere(tmp_path: Path, *, host: str = "node7", job: str = "42") -> Pa
 
 
 def test_a_step_is_told_from_an_allocation() -> None:
-    assert place_of(IN_STEP, "node7").job == "42"
-    assert place_of({"SLURM_JOB_ID": "42"}, "login1").job == "", "salloc's shell on the login node"
-    assert place_of({}, "login1").job == ""
-    ends = place_of(IN_STEP | {"SLURM_JOB_END_TIME": "1900000000"}, "node7").job_ends
+    assert host_info(IN_STEP, "node7").job == "42"
+    assert host_info({"SLURM_JOB_ID": "42"}, "login1").job == "", "salloc's shell on the login node"
+    assert host_info({}, "login1").job == ""
+    ends = host_info(IN_STEP | {"SLURM_JOB_END_TIME": "1900000000"}, "node7").job_ends
     assert ends == 1_900_000_000
 
 
@@ -128,7 +128,7 @@ async def test_the_title_says_when_the_job_ends_and_leaving_offers_the_script(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     engine = ScriptedEngine()
-    app = workbench(engine)
+    app = make_app(engine)
     async with app.run_test(size=size) as pilot:
         await ready(pilot)
         ends = time.time() + 3 * 3600 + 41 * 60

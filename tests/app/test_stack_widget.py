@@ -22,7 +22,7 @@ from tests.support.stack_messages import (
 from tui.drawing.theme import ASCII, PALETTES, UNICODE
 from tui.stack.replay import LENGTH, Replay
 from tui.stack.stack import LayerStack
-from tui.stack.stack_lines import Target, target_name
+from tui.state.cursor import Target, target_name
 from tui.state.run_state import RunState
 
 STACK = resnet18_stack()

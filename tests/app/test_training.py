@@ -11,19 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.app_pilot import (
+    make_app,
     ready,
     screen_lines,
     screen_text,
     steps_taken,
     wait_until,
-    workbench,
 )
 from tests.support.scripted_engine import ScriptedEngine
-from tests.support.stack_messages import opened, owners_named, priced, resnet18_stack, step_taken
+from tests.support.stack_messages import (
+    opened,
+    owners_named,
+    resnet18_stack,
+    step_cost_measured,
+    step_taken,
+)
 from tl_tui.estimates import cost_model
 from tl_tui.protocol.commands import (
     BeginCycle,
-    MeasurePrice,
+    MeasureStepCost,
     Pause,
     SetMask,
     SetPlan,
@@ -38,16 +44,16 @@ from tl_tui.protocol.events import (
     ImageSkipped,
     LayerRestored,
     MaskPlanned,
-    MovedMeasured,
     NormModeChanged,
     Refused,
     TrainBegan,
     Validated,
+    WeightDriftMeasured,
 )
 from tui.state.rate_ladder import next_rate
 from tui.state.run_state import RunState
 from tui.text.format import format_bytes, format_ms, percent_change
-from tui.text.progress import time_left
+from tui.text.progress import format_time_left
 
 STACK = resnet18_stack()
 ROWS = [row.name for row in STACK.rows]
@@ -78,7 +84,7 @@ class TestRunning:
     @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
     async def test_r_runs_with_epoch_and_time_left_and_pauses(self, size):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("r")
@@ -97,7 +103,7 @@ class TestRunning:
 
     async def test_the_end_is_said_with_the_validation_and_what_guessing_gets(self):
         engine = ScriptedEngine(opened(recipe=COSINE, majority=52))
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("r")
@@ -111,7 +117,7 @@ class TestRunning:
             assert app.run_state.training.factor(80) == pytest.approx(0.01)
 
     async def test_a_constant_schedule_has_no_floor_to_speak_of(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("r")
@@ -123,7 +129,7 @@ class TestRunning:
     )
     async def test_what_needs_the_model_to_itself_says_pause_first(self, key, said):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("r")
@@ -137,7 +143,7 @@ class TestRunning:
 
     async def test_keys_answer_at_once_while_it_trains(self):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("r")
@@ -151,7 +157,7 @@ class TestRunning:
 
     async def test_a_sentence_is_not_cut_short_by_the_steps_that_follow(self):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("r", "b")
@@ -163,7 +169,7 @@ class TestRunning:
 
     async def test_pause_is_asked_for_once(self):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("r")
@@ -176,7 +182,7 @@ class TestRunning:
 
     async def test_a_refused_run_leaves_r_free(self):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             engine.send = lambda command: (
@@ -185,19 +191,19 @@ class TestRunning:
             )
             await pilot.press("r")
             await wait_until(pilot, lambda: "Not now." in screen_text(app))
-            assert not app.dialogue.running
+            assert not app.engine_session.running
             await pilot.press("r")
         assert len(engine.sent(Train)) == 2 and not engine.sent(Pause)
 
     def test_time_left_in_words(self):
-        words = [time_left(seconds) for seconds in (0.2, 42, 130, 3 * 3600 + 300, 40 * 3600)]
+        words = [format_time_left(seconds) for seconds in (0.2, 42, 130, 3 * 3600 + 300, 40 * 3600)]
         assert words == ["1 s left", "42 s left", "2 min left", "3 h 05 min left", "40 h left"]
 
 
 class TestRates:
     async def test_brackets_step_the_rows_rate_and_mark_it(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("2", "down")
@@ -215,7 +221,7 @@ class TestRates:
 
     async def test_a_rate_shows_before_the_engine_has_answered_and_goes_if_it_refuses(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             engine.send = engine.commands.append  # it is busy with a long step
@@ -228,7 +234,7 @@ class TestRates:
             await wait_until(pilot, lambda: " 1e-2" in row_line(app, "fc"))
 
     async def test_at_80_columns_the_rates_stand_in_the_roles_place(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             assert row_line(app, "fc").rstrip().endswith("classes")
@@ -243,7 +249,7 @@ class TestRates:
 
     async def test_a_stage_takes_all_its_rows_with_it(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("down", "right_square_bracket", "left", "right_square_bracket")
@@ -253,7 +259,7 @@ class TestRates:
 
     async def test_held_still_is_rate_0_and_its_recipes_rate_comes_back(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await app.run_action("hold_still")
@@ -264,7 +270,7 @@ class TestRates:
 
     async def test_the_schedule_is_in_the_rates_that_are_shown(self):
         engine = ScriptedEngine(opened(recipe=COSINE), hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("r")
@@ -289,14 +295,14 @@ class TestRates:
 class TestPrice:
     def predicted(self, mask):
         parents = [owner.parents for owner in STACK.owners]
-        return cost_model.predict(priced(STACK), parents, mask)
+        return cost_model.predict_step_cost(step_cost_measured(STACK), parents, mask)
 
     async def test_the_panel_says_now_then_and_the_difference(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
-            assert len(engine.sent(MeasurePrice)) == 1
+            assert len(engine.sent(MeasureStepCost)) == 1
             await pilot.press("down")
             await wait_until(pilot, lambda: "price of thawing layer4.1" in screen_text(app))
             more = FC | set(owners_named(STACK, "layer4.1"))
@@ -315,7 +321,7 @@ class TestPrice:
             assert format_ms(now.step_ms) in text and format_ms(then.step_ms) in text
 
     async def test_at_80_columns_it_is_a_line_of_the_inspector(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("down")
@@ -325,7 +331,7 @@ class TestPrice:
             await wait_until(pilot, lambda: f"thaw: +4.72 M · {said}" in screen_text(app))
 
     async def test_on_a_small_screen_it_is_in_the_footer(self):
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(60, 14)) as pilot:
             await ready(pilot)
             await pilot.press("down")
@@ -333,7 +339,7 @@ class TestPrice:
 
     @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
     async def test_until_it_is_measured_only_the_parameters_are_said(self, size):
-        app = workbench(ScriptedEngine(prices=False))
+        app = make_app(ScriptedEngine(prices=False))
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("down")
@@ -355,12 +361,12 @@ class TestMoved:
     @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
     async def test_how_far_from_pretrained_and_how_far_statistics_drifted(self, size):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             norm = owners_named(STACK, "layer4.1.bn1")[0]
             moved = tuple(0.0123 if name == "layer4.1" else 0.0 for name in ROWS)
-            engine.emit(MovedMeasured(step=0, rows=moved, drift={norm: 0.31}))
+            engine.emit(WeightDriftMeasured(step=0, rows=moved, drift={norm: 0.31}))
             await pilot.press("down")
             await wait_until(pilot, lambda: "1.23 % from pretrained" in screen_text(app))
             assert "drifted" not in screen_text(app), "it moved while it was trainable"
@@ -372,10 +378,10 @@ class TestMoved:
 
     async def test_a_new_head_has_no_pretrained_weights(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
-            engine.emit(MovedMeasured(step=0, rows=(1e-5,) * len(ROWS), drift={}))
+            engine.emit(WeightDriftMeasured(step=0, rows=(1e-5,) * len(ROWS), drift={}))
             await wait_until(pilot, lambda: "<0.01 % from its start" in screen_text(app))
 
 
@@ -383,7 +389,7 @@ class TestPlans:
     @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
     async def test_a_plan_is_on_the_stack_before_it_happens(self, size):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("s")
@@ -410,7 +416,7 @@ class TestPlans:
 
     async def test_any_toggle_ends_it_and_the_screen_says_so(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("s", "6")
@@ -424,7 +430,7 @@ class TestPlans:
 
     async def test_interrupted_in_the_middle_it_says_where_the_schedule_stands(self):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("s", "7", "r")
@@ -439,7 +445,7 @@ class TestPlans:
     @pytest.mark.parametrize(("key", "then"), [("1", "[1 head]"), ("s", "[1 head]")])
     async def test_a_strategy_or_none_ends_it_though_the_mask_is_the_same(self, key, then):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("s", "7")
@@ -453,14 +459,14 @@ class TestPlans:
 
     async def test_a_plan_that_does_not_fit_is_refused_in_words(self):
         engine = ScriptedEngine(opened(recipe=msgspec.structs.replace(COSINE, epochs=2)))
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("s", "7")
             await wait_until(pilot, lambda: "need at least 6 epochs" in screen_text(app))
 
     async def test_in_ascii_and_without_colour(self):
-        app = workbench(ScriptedEngine(), unicode=False, monochrome=True)
+        app = make_app(ScriptedEngine(), unicode=False, monochrome=True)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("s", "7")
@@ -473,7 +479,7 @@ class TestPlans:
         state = RunState()
         state.apply(opened())
         wish = FC | set(owners_named(STACK, "layer4.1"))
-        state.wish(wish, "by hand")
+        state.change_mask(wish, "by hand")
         state.sent_mask(7)
         everything = tuple(range(len(STACK.owners)))
         state.apply(MaskPlanned(trainable=everything, why="plan lp-ft: full"))
@@ -485,7 +491,7 @@ class TestPlans:
 class TestBetweenMeasuredSteps:
     async def test_what_was_thawed_since_is_no_finding_and_no_wish_either(self):
         engine = ScriptedEngine(hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("r")
@@ -506,7 +512,7 @@ class TestBetweenMeasuredSteps:
 class TestStrategies:
     async def test_bn_only_is_5_and_a_strategy_goes_out_by_name(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("5")
@@ -519,7 +525,7 @@ class TestStrategies:
 
     async def test_a_thaw_late_in_a_schedule_offers_a_new_cycle(self):
         engine = ScriptedEngine(opened(recipe=COSINE), hold=True)
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("r")
@@ -527,7 +533,7 @@ class TestStrategies:
                 engine.release()
             await training(pilot, app, 71)
             await pilot.press("r")
-            await wait_until(pilot, lambda: not app.dialogue.running)
+            await wait_until(pilot, lambda: not app.engine_session.running)
             await pilot.press("escape", "down", "space")
             await wait_until(pilot, lambda: "c begins a new cycle" in screen_text(app))
             assert app.run_state.training.factor(71) < 0.1
@@ -536,7 +542,7 @@ class TestStrategies:
         assert len(engine.sent(BeginCycle)) == 1
 
     async def test_a_thaw_early_in_it_does_not(self):
-        app = workbench(ScriptedEngine(opened(recipe=COSINE)))
+        app = make_app(ScriptedEngine(opened(recipe=COSINE)))
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("t")
@@ -550,7 +556,7 @@ class TestKept:
     @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
     async def test_skipped_images_are_counted_in_the_title(self, size):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             engine.emit(ImageSkipped(path="a.jpg", reason="it is truncated", total=3))
@@ -558,7 +564,7 @@ class TestKept:
 
     async def test_a_checkpoint_that_failed_is_said_until_it_was_read(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             failed = CheckpointSaved(name="last", path="x", start=0, step=0, failure="No space.")
@@ -578,7 +584,7 @@ class TestKept:
 
     async def test_leaving_says_where_the_weights_are(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("r")
@@ -594,7 +600,7 @@ class TestKept:
 
     async def test_a_layer_put_back_is_taken_back_by_u(self):
         engine = ScriptedEngine()
-        app = workbench(engine)
+        app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             engine.emit(LayerRestored(owners=owners_named(STACK, "layer4.1")))
@@ -624,7 +630,7 @@ class TestLongCurves:
     @pytest.mark.parametrize("steps", [10_000, 100_000])
     async def test_readable_and_flat(self, steps):
         state = self.run_of(steps)
-        app = workbench(ScriptedEngine())
+        app = make_app(ScriptedEngine())
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             app.run_state.curves[:] = state.curves
@@ -646,7 +652,7 @@ class TestLongCurves:
             assert seen.looked_at <= 10
 
     async def test_epochs_are_points_and_chance_and_majority_lines(self):
-        app = workbench(ScriptedEngine(opened(majority=50)))
+        app = make_app(ScriptedEngine(opened(majority=50)))
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("r")

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from tests.cli.test_commands import environment, refused, run, strict
-from tests.support.driven_session import draw_images, made
-from tests.support.trained_runs import done, plain_input, plain_model, trained
+from tests.support.driven_session import draw_images, draw_tiny_images
+from tests.support.trained_runs import plain_input, plain_model, run_job, train_run
 from tl_tui.common.metrics import accuracy_words, interval
 from tl_tui.protocol.commands import EvaluateData
-from tl_tui.protocol.inference import AnsweringBegan, AnsweringProgressed, DataEvaluated
+from tl_tui.protocol.inference import DataEvaluated, InferenceBegan, InferenceProgressed
 from tl_tui.protocol.results import WrongImage
 from tui.cli.output.evaluation import print_report
 
@@ -30,7 +30,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def a_run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
-    return trained(images, tmp_path_factory.mktemp("runs") / "squares")
+    return train_run(images, tmp_path_factory.mktemp("runs") / "squares")
 
 
 @pytest.fixture
@@ -53,20 +53,20 @@ def mixed(images: Path, tmp_path: Path) -> Path:
 
 def evaluated(
     a_run: Path, data: Path | None, **fields: object
-) -> tuple[AnsweringBegan, DataEvaluated, list[AnsweringProgressed]]:
-    told, failure = done(
+) -> tuple[InferenceBegan, DataEvaluated, list[InferenceProgressed]]:
+    told, failure = run_job(
         EvaluateData, run=str(a_run), data=data and str(data), device="cpu", **fields
     )
     assert not failure
     began, *progress, result = told
-    assert isinstance(began, AnsweringBegan) and isinstance(result, DataEvaluated)
-    steps = [event for event in progress if isinstance(event, AnsweringProgressed)]
+    assert isinstance(began, InferenceBegan) and isinstance(result, DataEvaluated)
+    steps = [event for event in progress if isinstance(event, InferenceProgressed)]
     assert steps[-1].done == began.images
     return began, result, steps
 
 
 def failure_of(a_run: Path, data: Path | None, **fields: object) -> str:
-    told, failure = done(
+    told, failure = run_job(
         EvaluateData, run=str(a_run), data=data and str(data), device="cpu", **fields
     )
     assert not any(isinstance(event, DataEvaluated) for event in told)
@@ -104,7 +104,9 @@ def test_which_images_are_taken(a_run: Path, images: Path, tmp_path: Path) -> No
     assert evaluated(a_run, images / "val")[0].notes == own.notes
     assert "trained on images of this folder" in evaluated(a_run, images / "train")[0].notes[0]
 
-    made(tmp_path, "test/dark/a.png", "val/light/b.png", "train/dark/c.png", "dark/d.png")
+    draw_tiny_images(
+        tmp_path, "test/dark/a.png", "val/light/b.png", "train/dark/c.png", "dark/d.png"
+    )
     assert evaluated(a_run, tmp_path)[0].where == str(tmp_path / "val")
     shutil.rmtree(tmp_path / "val")
     began, result, _ = evaluated(a_run, tmp_path)
@@ -122,7 +124,7 @@ def test_classes_are_matched_by_name(a_run: Path, images: Path, tmp_path: Path) 
     shutil.copytree(images / "val" / "light", tmp_path / "light")
     _, result, _ = evaluated(a_run, tmp_path)
     assert result.per_class[0][1] == 0 and result.per_class[1][1] == 6
-    made(tmp_path, "aaa/x.png")
+    draw_tiny_images(tmp_path, "aaa/x.png")
     told = failure_of(a_run, tmp_path)
     assert told.endswith("the run knows no class aaa; it knows dark, light.")
     shutil.move(tmp_path / "aaa", tmp_path / "Light")
@@ -182,7 +184,7 @@ def test_words_and_json(a_run: Path, mixed: Path, environment: dict[str, str]) -
 
 def test_what_is_refused(a_run: Path, environment: dict[str, str], tmp_path: Path) -> None:
     assert "--data is missing" in refused(run("evaluate", a_run, env=environment))
-    made(tmp_path, "cat/x.png", "dog/x.png")
+    draw_tiny_images(tmp_path, "cat/x.png", "dog/x.png")
     done_ = run("evaluate", a_run, "--data", tmp_path, "--device", "cpu", env=environment)
     assert "the run knows no class cat" in refused(done_)
 
@@ -194,7 +196,7 @@ def test_the_report_is_bounded(classes: int, capsys: pytest.CaptureFixture[str])
     confusion = [(label, label, 5) for label in range(classes)]
     confusion += [(label, (label + 1) % classes, 1 + label % 3) for label in range(classes)]
     wrong = tuple(WrongImage(f"{n}\n.png", n, (n + 1) % classes, 0.9, 0.1) for n in range(classes))
-    began = AnsweringBegan(
+    began = InferenceBegan(
         run="run",
         checkpoint="best",
         start=0,

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from engine.export.model import onnx
 from tests.cli.test_commands import environment, refused, run
 from tests.support.driven_session import draw_images
-from tests.support.trained_runs import done, plain_input, plain_model, trained
+from tests.support.trained_runs import plain_input, plain_model, run_job, train_run
 from tl_tui.protocol.commands import ExportModel
 from tl_tui.protocol.inference import ModelExported, ModelFileChecked
 
@@ -40,7 +40,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def a_run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
-    return trained(images, tmp_path_factory.mktemp("runs") / "squares")
+    return train_run(images, tmp_path_factory.mktemp("runs") / "squares")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def exported(a_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def told_of(
     a_run: Path, folder: Path, **fields: Any
 ) -> tuple[list[ModelFileChecked], ModelExported]:
-    told, failure = done(ExportModel, run=str(a_run), folder=str(folder), **fields)
+    told, failure = run_job(ExportModel, run=str(a_run), folder=str(folder), **fields)
     assert not failure
     *checked, ended = told
     assert isinstance(ended, ModelExported)
@@ -70,7 +70,7 @@ def told_of(
 
 
 def failure_of(a_run: Path, folder: Path, **fields: Any) -> str:
-    told, failure = done(ExportModel, run=str(a_run), folder=str(folder), **fields)
+    told, failure = run_job(ExportModel, run=str(a_run), folder=str(folder), **fields)
     assert not any(isinstance(event, ModelExported) for event in told)
     return failure
 
@@ -187,7 +187,7 @@ def test_a_folder_that_holds_something(a_run: Path, tmp_path: Path) -> None:
 def test_without_the_runs_images_it_is_compared_on_noise(tmp_path: Path, images: Path) -> None:
     """And says so."""
     shutil.copytree(images, tmp_path / "squares")
-    a_run = trained(tmp_path / "squares", tmp_path / "run", steps=1, arch="mobilenet_v3_small")
+    a_run = train_run(tmp_path / "squares", tmp_path / "run", steps=1, arch="mobilenet_v3_small")
     (broken,) = list((tmp_path / "squares" / "val" / "dark").glob("000.png"))
     broken.write_bytes(b"no image")
     checked, _ = told_of(a_run, tmp_path / "a", formats=("safetensors",), checkpoint="last")
@@ -266,7 +266,7 @@ def test_the_command(a_run: Path, environment: dict[str, str], tmp_path: Path) -
 
 def test_an_image_of_another_shape_is_prepared_alike(exported: Path, tmp_path: Path) -> None:
     """The README's preprocessing is the engine's own, on a wide photograph as well."""
-    from engine.data import read_rgb
+    from engine.data.decoding import read_rgb
     from engine.jobs.load import preset_of
 
     about = json.loads((exported / "model.json").read_text())

@@ -20,7 +20,7 @@ from PIL import Image
 
 from engine.model import weights_download
 from engine.server import jobs
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tests.unit.engine.session.test_resume import HISTORIES
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ExportScript, RestoreLayer, SetMask, SetRecipe, Step, Train
@@ -55,14 +55,14 @@ print(json.dumps(said))
 """Runs scripts one after another, as where there is no tl-tui; torch is imported once."""
 
 
-def session(run: Path, folder: Path | None, **options) -> Driven:
+def session(run: Path, folder: Path | None, **options) -> DrivenSession:
     usual = {"weights": "none", "image_size": 32, "batch_size": 8, "run_dir": str(run)}
     data = {} if folder is None else {"data": str(folder)}
-    return Driven(**(usual | data | options))
+    return DrivenSession(**(usual | data | options))
 
 
 def export(run: Path, script: Path, **fields) -> ScriptWritten:
-    events = list(jobs.begin(ExportScript(id=1, run=str(run), path=str(script), **fields)))
+    events = list(jobs.start_job(ExportScript(id=1, run=str(run), path=str(script), **fields)))
     (written,) = [event for event in events if isinstance(event, ScriptWritten)]
     return written
 
@@ -156,13 +156,13 @@ def gone_on_with(run: Path, folder: Path) -> None:
     driven = session(run, folder, epochs=2, lr_schedule="cosine")
     driven.do(Train, steps=4)
     driven.session.close()
-    driven = Driven.resumed(run, trainable=("fc", "layer1"), epochs=3, checkpoint="last")
+    driven = DrivenSession.resumed(run, trainable=("fc", "layer1"), epochs=3, checkpoint="last")
     driven.do(Step)
     recipe = driven.opened.recipe
     driven.do(SetRecipe, recipe=type(recipe)(**(recipe_fields(recipe) | {"optimizer": "adamw"})))
     driven.do(Train, steps=7)
     driven.session.close()
-    driven = Driven.resumed(run, checkpoint="best")
+    driven = DrivenSession.resumed(run, checkpoint="best")
     driven.do(Step)
     driven.session.close()
 

@@ -17,8 +17,8 @@ from tests.support.stack_messages import opened
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.session import Plan, PlanPhase
-from tl_tui.settings.config_file import CHOICES, key_of, write
-from tui.app.config_from_state import present_choices
+from tl_tui.settings.config_file import OPTIONS, key_of, write_config_file
+from tui.app.config_from_state import current_config
 from tui.cli import main
 from tui.cli.click_sections import SectionedCommand
 from tui.cli.options import run_options
@@ -61,7 +61,7 @@ def test_help_names_every_choice(
     monkeypatch.setenv("COLUMNS", "80")
     assert main.main(arguments) == 0
     told = capsys.readouterr().out
-    for field in CHOICES:
+    for field in OPTIONS:
         assert f"--{key_of(field)} " in told or f"--[no-]{key_of(field)} " in told
     assert "--config FILE.toml" in told
     assert max(map(len, told.splitlines())) <= 80
@@ -87,11 +87,11 @@ def test_a_written_file_asks_for_the_same(file: Path, tmp_path: Path) -> None:
         *("--plan-epochs", "2", "--steps", "9", "--lr", "1e-3", "--tensorboard"),
         *("--weights", "mine.safetensors", "--run-dir", "out", "--precision", "bf16"),
     )
-    write(given, file)
+    write_config_file(given, file)
     again = config_of("--config", file)
     here = {"data": "flowers", "labels": "labels.csv", "run_dir": "out"}
     here["weights"] = "mine.safetensors"
-    for field in CHOICES:
+    for field in OPTIONS:
         expected = getattr(given, field)
         if field in here:
             expected = str(tmp_path / here[field])
@@ -112,8 +112,8 @@ def test_what_the_app_saves_can_be_trained(
     recipe = msgspec.structs.replace(session.recipe, optimizer=optimizer, epochs=10)
     state = RunState()
     state.apply(msgspec.structs.replace(session, plan=plan, recipe=recipe))
-    saved = present_choices(given, state)
-    write(saved, file)
+    saved = current_config(given, state)
+    write_config_file(saved, file)
     again = config_of("--config", file)
     assert again == saved and again.run_dir is None
     assert again.plan == ("gradual" if planned else None) and again.optimizer == optimizer

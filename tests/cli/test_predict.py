@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 from engine.training import checkpoint
 from tests.cli.test_commands import TL_TUI, environment, refused, run, strict
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tests.support.pseudo_terminal import Terminal
-from tests.support.trained_runs import SMALL, done, plain_input, plain_model, trained
+from tests.support.trained_runs import SMALL, plain_input, plain_model, run_job, train_run
 from tl_tui.protocol.commands import Predict, Step
-from tl_tui.protocol.inference import AnsweringBegan, ImagesPredicted
+from tl_tui.protocol.inference import ImagesPredicted, InferenceBegan
 
 __all__ = ["environment"]
 
@@ -32,22 +32,22 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def a_run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
-    return trained(images, tmp_path_factory.mktemp("runs") / "squares")
+    return train_run(images, tmp_path_factory.mktemp("runs") / "squares")
 
 
 def asked(a_run: Path, *paths: Path, **fields: object) -> list[ImagesPredicted]:
-    told, failure = done(
+    told, failure = run_job(
         Predict, run=str(a_run), paths=tuple(map(os.fsencode, paths)), device="cpu", **fields
     )
     assert not failure
-    assert isinstance(told[0], AnsweringBegan)
+    assert isinstance(told[0], InferenceBegan)
     answers = [event for event in told if isinstance(event, ImagesPredicted)]
     assert told[0].images == sum(len(a.images) + len(a.unreadable) for a in answers)
     return answers
 
 
 def failure_of(a_run: Path | str, *paths: Path, **fields: object) -> str:
-    told, failure = done(
+    told, failure = run_job(
         Predict, run=str(a_run), paths=tuple(map(os.fsencode, paths)), device="cpu", **fields
     )
     assert not told
@@ -76,9 +76,9 @@ def test_the_last_checkpoint_on_request_and_where_there_is_no_best(
     a_run: Path, images: Path, tmp_path: Path
 ) -> None:
     image = images / "val" / "dark" / "000.png"
-    told, _ = done(Predict, run=str(a_run), paths=(os.fsencode(image),), checkpoint="last")
+    told, _ = run_job(Predict, run=str(a_run), paths=(os.fsencode(image),), checkpoint="last")
     began = told[0]
-    assert isinstance(began, AnsweringBegan)
+    assert isinstance(began, InferenceBegan)
     assert began.checkpoint == str(a_run / "checkpoints" / "last.safetensors")
     assert began.classes == ("dark", "light")
     assert "has no checkpoint start-7; it has best, last" in failure_of(
@@ -116,7 +116,7 @@ def test_what_cannot_be_predicted(a_run: Path, images: Path, tmp_path: Path) -> 
     assert "there is no such image or folder" in failure_of(a_run, tmp_path / "x.png")
     image = images / "val" / "dark" / "000.png"
     assert "There is no run nowhere" in failure_of("nowhere", image)
-    told, failure = done(Predict, run=str(a_run), paths=(os.fsencode(image),), device="tpu")
+    told, failure = run_job(Predict, run=str(a_run), paths=(os.fsencode(image),), device="tpu")
     assert not told and "choose auto, cpu" in failure
 
 
@@ -137,7 +137,7 @@ def test_a_session_beside_it_takes_the_same_step(a_run: Path, images: Path, tmp_
 
     def weights(with_errand: bool) -> dict[str, torch.Tensor]:
         path = tmp_path / f"beside-{with_errand}"
-        driven = Driven(
+        driven = DrivenSession(
             data=str(images), run_dir=str(path), **SMALL | {"arch": "mobilenet_v3_small"}
         )
         if with_errand:

@@ -16,7 +16,7 @@ from engine.model import freezing
 from engine.training import checkpoint
 from tests.support.driven_session import draw_images
 from tl_tui.common import json_codec
-from tl_tui.runs.journal_writer import Record
+from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.runs.run_reader import find_run, read_run
 
 pytestmark = pytest.mark.xdist_group("runs")  # its runs are trained once
@@ -160,7 +160,7 @@ def test_the_beginning_of_a_name_is_enough(
 
 
 def test_a_journal_with_nan_in_it_is_read(tmp_path: Path) -> None:
-    record = Record(tmp_path / "run")
+    record = JournalWriter(tmp_path / "run")
     record.begin({"arch": "resnet18", "weights": "random"})
     for step in (1, 2, 3):
         record.note("step", start=0, step=step, loss=float("nan") if step == 2 else 0.5)
@@ -180,7 +180,7 @@ def test_a_journal_of_many_steps_stays_small(tmp_path: Path) -> None:
 
 
 def test_a_journal_whose_directory_is_removed_is_put_back(tmp_path: Path) -> None:
-    record, told = Record(tmp_path / "run"), []
+    record, told = JournalWriter(tmp_path / "run"), []
     record.on_failure = told.append
     record.begin({"weights": "random"})
     record.note("step", start=0, step=1, loss=0.5)

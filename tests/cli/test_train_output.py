@@ -20,9 +20,9 @@ from tests.support.stack_messages import measured, opened, owners_named, step_ta
 from tl_tui.protocol.events import (
     AnyEvent,
     CheckpointSaved,
+    CrossValidationEnded,
     CycleBegan,
     EngineFailed,
-    FoldsEnded,
     FoldValidated,
     ImageSkipped,
     MaskPlanned,
@@ -398,7 +398,7 @@ FOLDS: list[AnyEvent] = [
     fold(1, 18),
     fold(2, 20),
     fold(3, 16),
-    FoldsEnded(folds=3, correct=54, total=60, accuracies=(0.9, 1.0, 0.8), reason="done"),
+    CrossValidationEnded(folds=3, correct=54, total=60, accuracies=(0.9, 1.0, 0.8), reason="done"),
 ]
 
 
@@ -558,7 +558,9 @@ def test_a_signal_in_json(train: Train) -> None:
 
 
 def test_a_signal_among_folds(train: Train) -> None:
-    ended = FoldsEnded(folds=3, correct=38, total=40, accuracies=(0.9, 1.0), reason="paused")
+    ended = CrossValidationEnded(
+        folds=3, correct=38, total=40, accuracies=(0.9, 1.0), reason="paused"
+    )
     done = train(FOLDS[:2], "--folds", "3", at_close=[ended], then=signal.SIGTERM)
     assert done.returncode == 75
     assert "Cross-validation ended early: 2 of 3 folds." in done.stdout

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.server import server
-from engine.server.dispatch import Session
+from engine.server.dispatch import Dispatcher
 from tl_tui.protocol.commands import AnyCommand, Audit
 from tl_tui.protocol.events import AnyEvent, Confirmed, StepTaken
 
 
-class BrokenSession(Session):
+class BrokenSession(Dispatcher):
     def __init__(
         self, emit: Callable[[AnyEvent], None], on_run_dir: Callable[[Path], None]
     ) -> None:
@@ -52,7 +52,7 @@ class BrokenSession(Session):
     def work(self) -> bool:
         if self.run is not None and not self._hooked and self._from is not None:
             self._hooked = True
-            module = self.run.opened.stack.model.get_submodule(self._owner)
+            module = self.run.context.stack.model.get_submodule(self._owner)
             next(module.parameters(recurse=False)).register_hook(self._break)
         return super().work()
 

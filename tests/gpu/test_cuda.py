@@ -13,15 +13,15 @@ from engine.hardware.devices import choose_device
 from engine.model import freezing
 from engine.model.layer_stack import Stack
 from engine.training import checkpoint
-from engine.training.cuda_graphs import CapturedSteps
+from engine.training.cuda_graphs import CudaGraphs
 from engine.training.step_errors import NotFinite
 from engine.training.trainer import Trainer
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tests.support.plain_training import SGD, FixedBatches, small_resnet
 from tl_tui.estimates import cost_model
-from tl_tui.protocol.commands import MeasurePrice, SetMask, StartOver, Step, Train
+from tl_tui.protocol.commands import MeasureStepCost, SetMask, StartOver, Step, Train
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import PriceMeasured, StepTaken
+from tl_tui.protocol.events import StepCostMeasured, StepTaken
 
 pytestmark = [
     pytest.mark.gpu,
@@ -93,7 +93,7 @@ def test_auto_takes_the_gpu() -> None:
 
 
 def test_a_session_on_the_gpu_starts_over_and_repeats(tmp_path: Path) -> None:
-    driven = Driven(
+    driven = DrivenSession(
         data=str(draw_images(tmp_path / "images")),
         weights="none",
         device="cuda",
@@ -116,7 +116,7 @@ def test_mixed_precision_learns_and_keeps_fp32_weights(tmp_path: Path) -> None:
     images = str(draw_images(tmp_path / "images"))
     losses = {}
     for precision in ("fp32", "bf16"):
-        driven = Driven(
+        driven = DrivenSession(
             data=images,
             weights="none",
             device="cuda",
@@ -136,7 +136,7 @@ def test_mixed_precision_learns_and_keeps_fp32_weights(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_the_gpu_holds_its_random_state(tmp_path: Path) -> None:
-    driven = Driven(
+    driven = DrivenSession(
         data=str(draw_images(tmp_path / "images")),
         weights="none",
         device="cuda",
@@ -154,7 +154,7 @@ def test_a_checkpoint_of_the_gpu_holds_its_random_state(tmp_path: Path) -> None:
 
 
 def test_the_price_of_a_step_is_what_the_gpu_allocates(tmp_path: Path) -> None:
-    driven = Driven(
+    driven = DrivenSession(
         data=str(draw_images(tmp_path / "images")),
         weights="none",
         device="cuda",
@@ -162,8 +162,8 @@ def test_the_price_of_a_step_is_what_the_gpu_allocates(tmp_path: Path) -> None:
         batch_size=16,
         run_dir=str(tmp_path / "run"),
     )
-    driven.do(MeasurePrice)
-    price, stack = driven.last(PriceMeasured), driven.opened.stack
+    driven.do(MeasureStepCost)
+    price, stack = driven.last(StepCostMeasured), driven.opened.stack
     parents = [owner.parents for owner in stack.owners]
     for name in ("feature-extraction", "full"):
         driven.do(SetMask, trainable=driven.opened.strategies[name])
@@ -171,7 +171,7 @@ def test_the_price_of_a_step_is_what_the_gpu_allocates(tmp_path: Path) -> None:
         before = torch.cuda.memory_allocated()
         driven.do(Step)
         added = (driven.last(StepTaken).memory_used or 0) - before
-        predicted = cost_model.predict(price, parents, driven.opened.strategies[name])
+        predicted = cost_model.predict_step_cost(price, parents, driven.opened.strategies[name])
         # The optimizer's state is there already at the second step.
         assert predicted.peak_bytes <= 2 * max(added, 2**28)
         assert predicted.peak_bytes >= added / 2
@@ -189,7 +189,7 @@ def capturing(
     batches = FixedBatches(size=size, count=8)
     trainer = Trainer(stack, batches, torch.device("cuda"), chosen)  # type: ignore[arg-type]
     if captured:
-        trainer.captured = CapturedSteps(trainer.probe, trainer.device)
+        trainer.cuda_graphs = CudaGraphs(trainer.probe, trainer.device)
     return trainer
 
 
@@ -293,12 +293,12 @@ def test_a_model_that_cannot_be_captured_is_run_eagerly_and_says_why() -> None:
     mask = frozenset(range(len(trainer.stack.owners)))
     taken = [trainer.step(mask, {}, measured=False, replayed=True) for _ in range(4)]
     assert not any(step.captured for step in taken) and len({step.loss for step in taken}) == 4
-    assert trainer.captured is not None and "cannot be captured" in trainer.captured.why
+    assert trainer.cuda_graphs is not None and "cannot be captured" in trainer.cuda_graphs.why
 
 
 @pytest.mark.parametrize("strategy", ["full", "feature-extraction"])
 def test_a_run_is_captured_and_a_single_step_is_not(strategy: str, tmp_path: Path) -> None:
-    driven = Driven(
+    driven = DrivenSession(
         data=str(draw_images(tmp_path / "images")),
         weights="none",
         image_size=64,

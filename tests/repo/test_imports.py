@@ -58,9 +58,7 @@ def test_no_module_of_the_engine_loads_the_screen() -> None:
     assert not loaded & {"textual", "rich", "click", "tui"}
 
 
-@pytest.mark.parametrize(
-    "module", ["server.dispatch", "server.server", "server.connections"]
-)
+@pytest.mark.parametrize("module", ["server.dispatch", "server.server", "server.connections"])
 def test_the_socket_answers_before_torch(module: str) -> None:
     """What runs before the first stage of opening needs no torch."""
     assert "torch" not in loaded_after(f"import engine.{module}")

@@ -37,7 +37,7 @@ def block(language: str) -> str:
 
 def test_the_run_file_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text(block("toml"))
-    found = config_file.read(tmp_path / "job.toml")
+    found = config_file.read_config_file(tmp_path / "job.toml")
     assert found["data"] == str(tmp_path / "flowers") and found["warmup"] == 0.1
     assert RunConfig(**found).plan == "lp-ft"
 

@@ -24,7 +24,7 @@ class TestTerminal:
     unicode: bool = True
 
 
-def workbench(engine: ScriptedEngine, *, theme: str | None = None, **terminal: bool):
+def make_app(engine: ScriptedEngine, *, theme: str | None = None, **terminal: bool):
     """An app on this engine, without animation."""
     return WorkbenchApp(
         engine,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from engine.server.dispatch import Session
+from engine.server.dispatch import Dispatcher
 from tl_tui.protocol.commands import Open, ResumeRun
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent
@@ -18,23 +18,23 @@ from tl_tui.protocol.session import SessionOpened
 E = TypeVar("E")
 
 
-class Driven:
+class DrivenSession:
     """A session and everything it has said."""
 
     def __init__(self, **config: Any) -> None:
         gc.collect()  # a model is few objects to Python, and much memory
         self.events: list[AnyEvent] = []
-        self.session = Session(self.events.append)
+        self.session = Dispatcher(self.events.append)
         self._id = 0
         # Every epoch with its checkpoint, however quick it was.
         self.do(Open, config=RunConfig(**{"checkpoint_seconds": 0.0, **config}))
 
     @classmethod
-    def resumed(cls, run: Path, **fields: Any) -> Driven:
+    def resumed(cls, run: Path, **fields: Any) -> DrivenSession:
         """A session of a run that goes on."""
         driven = cls.__new__(cls)
         driven.events = []
-        driven.session = Session(driven.events.append)
+        driven.session = Dispatcher(driven.events.append)
         driven._id = 0
         driven.do(ResumeRun, run=str(run), **fields)
         return driven
@@ -76,7 +76,7 @@ def draw_images(root: Path, *, train: int = 12, val: int = 6, size: int = 40) ->
     return root
 
 
-def made(root: Path, *paths: str) -> Path:
+def draw_tiny_images(root: Path, *paths: str) -> Path:
     """Tiny images at these paths."""
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)

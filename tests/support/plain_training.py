@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.data import Batch
+from engine.data.batches import Batch
 from engine.model.layer_stack import Stack
 from engine.training.trainer import Trainer
 from tl_tui.protocol.config import Recipe
@@ -51,7 +51,7 @@ def make_trainer(
 
 
 @dataclass
-class TwinStep:
+class PlainStep:
     loss: float
     grad: dict[str, Tensor]
     """By parameter name; absent if there is none."""
@@ -61,7 +61,7 @@ class TwinStep:
     """By module name: a gradient comes to its output."""
 
 
-class Twin:
+class PlainTraining:
     """The same model, trained by hand as a careful reader of the lesson would."""
 
     def __init__(self, trainer: Trainer) -> None:
@@ -84,7 +84,7 @@ class Twin:
         self.velocity: dict[str, Tensor] = {}
         self.batches = trainer.batches
 
-    def step(self, mask: frozenset[int], position: int) -> TwinStep:
+    def step(self, mask: frozenset[int], position: int) -> PlainStep:
         """One step of SGD with momentum and weight decay, written out."""
         trainable = {self.names[index] for index in mask}
         self.model.train()
@@ -126,7 +126,7 @@ class Twin:
         }
         self._update()
         after = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-        return TwinStep(float(loss.detach()), grad, before, after, arrives)
+        return PlainStep(float(loss.detach()), grad, before, after, arrives)
 
     def _update(self) -> None:
         with torch.no_grad():

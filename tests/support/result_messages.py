@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tl_tui.protocol.events import FoldsEnded, FoldValidated, RangeTested
+from tl_tui.protocol.events import CrossValidationEnded, FoldValidated, LrRangeTested
 from tl_tui.protocol.results import Comparison, ImagesShown, ResultsShown, Thumbnail, WrongImage
 
 
@@ -71,14 +71,14 @@ def images(
     return ImagesShown(**(fields | changes))
 
 
-def range_tested(steps: int = 80, **changes: Any) -> RangeTested:
+def range_tested(steps: int = 80, **changes: Any) -> LrRangeTested:
     """A curve that falls to its lowest at 0.2 and explodes behind it."""
     points = []
     for number in range(steps):
         rate = 1e-5 * 1e6 ** (number / 79)
         fall = 0.4 / (1 + math.exp(-3 * (math.log10(rate) + 2.5)))
         points.append((rate, 0.7 - fall + (rate / 1.2) ** 2))
-    return RangeTested(**({"points": tuple(points), "done": False} | changes))
+    return LrRangeTested(**({"points": tuple(points), "done": False} | changes))
 
 
 def fold(number: int, folds: int = 5, correct: int = 13, **changes: Any) -> FoldValidated:
@@ -97,7 +97,7 @@ def fold(number: int, folds: int = 5, correct: int = 13, **changes: Any) -> Fold
     return FoldValidated(**(fields | changes))
 
 
-def folds_ended(corrects: Sequence[int], **changes: Any) -> FoldsEnded:
+def folds_ended(corrects: Sequence[int], **changes: Any) -> CrossValidationEnded:
     fields: dict[str, Any] = {
         "folds": len(corrects),
         "correct": sum(corrects),
@@ -105,4 +105,4 @@ def folds_ended(corrects: Sequence[int], **changes: Any) -> FoldsEnded:
         "accuracies": tuple(one / 16 for one in corrects),
         "reason": "done",
     }
-    return FoldsEnded(**(fields | changes))
+    return CrossValidationEnded(**(fields | changes))

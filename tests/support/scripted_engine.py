@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
-from engine.session.progress import Course
-from tests.support.stack_messages import from_top, opened, priced, step_taken
+from engine.session.progress import Progress
+from tests.support.stack_messages import from_top, opened, step_cost_measured, step_taken
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import (
     AnyCommand,
     Audit,
     BeginCycle,
-    MeasurePrice,
+    MeasureStepCost,
     Open,
     Pause,
     RestoreLayer,
@@ -46,7 +46,6 @@ from tl_tui.protocol.events import (
     LayerRestored,
     LoadingProgressed,
     MaskPlanned,
-    MovedMeasured,
     NormModeChanged,
     OpenFailed,
     PlanChanged,
@@ -57,6 +56,7 @@ from tl_tui.protocol.events import (
     TrainBegan,
     TrainEnded,
     Validated,
+    WeightDriftMeasured,
 )
 from tl_tui.protocol.session import SessionOpened
 from tl_tui.settings import plan as plans
@@ -86,7 +86,7 @@ class ScriptedEngine:
             hold: Keep steps in flight until `release`.
             failures: Answers to the first `Open` commands.
             loss: The loss of each step.
-            prices: Answer `MeasurePrice`; else it goes on being measured.
+            prices: Answer `MeasureStepCost`; else it goes on being measured.
             pace: Seconds between two steps of training.
         """
         self.session = session or opened()
@@ -107,7 +107,7 @@ class ScriptedEngine:
     def _begin(self) -> None:
         self._queue: asyncio.Queue[AnyEvent | None] = asyncio.Queue()
         session = self.session
-        self._course = Course(
+        self._course = Progress(
             wanted=frozenset(session.wanted),
             strategies=session.strategies,
             recipe=session.recipe,
@@ -204,9 +204,9 @@ class ScriptedEngine:
                     self._set_plan(command)
                 except Problem as problem:
                     return self._emit(Refused(id=command.id, reason=str(problem)))
-            case MeasurePrice():
+            case MeasureStepCost():
                 if self.prices:
-                    self._emit(priced(self.session.stack))
+                    self._emit(step_cost_measured(self.session.stack))
             case RestoreLayer():
                 self._emit(LayerRestored(owners=command.owners))
             case UndoRestoreLayer():
@@ -239,7 +239,7 @@ class ScriptedEngine:
     def _set_plan(self, command: SetPlan) -> None:
         if command.plan is None:
             return self._leave_plan("left")
-        plan = plans.lay_out(
+        plan = plans.make_plan(
             command.plan,
             from_top(self.session.stack),
             epochs=self._course.recipe.epochs,
@@ -354,7 +354,7 @@ class ScriptedEngine:
                 else 0.0
                 for r in stack.rows
             )
-            self._emit(MovedMeasured(step=self.step, rows=moved, drift={}))
+            self._emit(WeightDriftMeasured(step=self.step, rows=moved, drift={}))
         self._enter_phase()
 
     def _validate(self, total: int, *, yardstick: bool) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tl_tui.estimates.gradient_reach import combine, predict_owners
+from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import LayerMeasurement, PriceMeasured, SavedTensors, StepTaken
+from tl_tui.protocol.events import LayerMeasurement, SavedTensors, StepCostMeasured, StepTaken
 from tl_tui.protocol.layers import OwnerInfo, Reach, RowInfo, StackInfo, StageInfo
 from tl_tui.protocol.session import Cycle, SessionOpened
 
@@ -232,11 +232,11 @@ def from_top(stack: StackInfo) -> list[tuple[str, tuple[int, ...]]]:
     ]
 
 
-def priced(stack: StackInfo) -> PriceMeasured:
+def step_cost_measured(stack: StackInfo) -> StepCostMeasured:
     """A price in which every owner costs the same: 0.1 ms each way and a megabyte kept."""
     count = len(stack.owners)
     each = (0.1,) * count
-    return PriceMeasured(
+    return StepCostMeasured(
         batch=32,
         forward_ms=each,
         pass_ms=each,
@@ -294,7 +294,7 @@ def step_taken(
         changes: Other fields of the step.
     """
     trainable = frozenset(trainable)
-    reach = predict_owners([owner.parents for owner in stack.owners], trainable)
+    reach = predict_reach([owner.parents for owner in stack.owners], trainable)
     by_row: list[LayerMeasurement] = []
     by_owner: list[LayerMeasurement] = []
     count = len(stack.rows)
@@ -316,7 +316,7 @@ def step_taken(
                 None if one == "unreached" else arrival,
             )
             by_owner.append((owners or {}).get(name) or given or made)
-        total = combine(reach[owner] for owner in mine)
+        total = combine_reach(reach[owner] for owner in mine)
         by_row.append(
             given
             or measured(

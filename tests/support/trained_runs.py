@@ -10,11 +10,11 @@ import torchvision
 from safetensors import safe_open
 from torch import nn
 
-from engine.server.dispatch import Session
-from tests.support.driven_session import Driven
+from engine.server.dispatch import Dispatcher
+from tests.support.driven_session import DrivenSession
 from tl_tui.common import json_codec
-from tl_tui.protocol.commands import Errand, Train
-from tl_tui.protocol.events import AnyEvent, ErrandEnded
+from tl_tui.protocol.commands import Job, Train
+from tl_tui.protocol.events import AnyEvent, JobEnded
 
 SMALL: dict[str, Any] = {
     "arch": "resnet18",
@@ -25,23 +25,23 @@ SMALL: dict[str, Any] = {
 }
 
 
-def trained(data: Path, run: Path, *, steps: int = 3, **config: Any) -> Path:
+def train_run(data: Path, run: Path, *, steps: int = 3, **config: Any) -> Path:
     """A run of a few steps in this process; its directory."""
-    driven = Driven(data=str(data), run_dir=str(run), **SMALL | config)
+    driven = DrivenSession(data=str(data), run_dir=str(run), **SMALL | config)
     driven.do(Train, steps=steps)
     driven.session.close()
     return run
 
 
-def done(kind: type[Errand], **fields: Any) -> tuple[list[AnyEvent], str]:
+def run_job(kind: type[Job], **fields: Any) -> tuple[list[AnyEvent], str]:
     """What an errand told, without the answer to the command and its end; and why it failed."""
     events: list[AnyEvent] = []
-    session = Session(events.append)
+    session = Dispatcher(events.append)
     session.handle(kind(id=1, **fields))
     while session.work():
         pass
     session.close()
-    assert isinstance(events[-1], ErrandEnded)
+    assert isinstance(events[-1], JobEnded)
     return events[1:-1], events[-1].failure
 
 

@@ -45,7 +45,7 @@ from tl_tui.protocol.events import (
     Refused,
     StepTaken,
     TrainEnded,
-    Watched,
+    ViewersChanged,
 )
 from tl_tui.protocol.framing import decode_event, encode
 from tl_tui.protocol.framing_reader import read_frame
@@ -214,7 +214,7 @@ async def test_it_ends_with_its_last_client(
     one = await opened_talk(engine, tmp_path)
     other = await talk(engine)
     await one.connection.close()
-    await other.until(lambda event: event == Watched(screens=1, steers=True))
+    await other.until(lambda event: event == ViewersChanged(screens=1, steers=True))
     other.send(Pause(id=1))
     await other.until(Confirmed)  # it is still there
     await other.connection.close()

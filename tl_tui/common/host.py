@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Place:
+class HostInfo:
     host: str
     job: str
     """The SLURM job whose step this is; empty outside of one."""
@@ -17,7 +17,7 @@ class Place:
     """When the job ends, in seconds since 1970; None if SLURM did not say."""
 
 
-def place_of(environment: Mapping[str, str], host: str) -> Place:
+def host_info(environment: Mapping[str, str], host: str) -> HostInfo:
     """What the environment of a process says of where it runs.
 
     A shell within an allocation (`salloc`) has SLURM_JOB_ID as well, on the login node: what ends
@@ -26,8 +26,8 @@ def place_of(environment: Mapping[str, str], host: str) -> Place:
     inside = "SLURM_STEP_ID" in environment or environment.get("SLURMD_NODENAME", "") != ""
     job = environment.get("SLURM_JOB_ID", "") if inside else ""
     ends = environment.get("SLURM_JOB_END_TIME", "") if job else ""
-    return Place(host, job, float(ends) if ends.isdigit() else None)
+    return HostInfo(host, job, float(ends) if ends.isdigit() else None)
 
 
-place = place_of(os.environ, socket.gethostname())
+this_host = host_info(os.environ, socket.gethostname())
 """This process's."""

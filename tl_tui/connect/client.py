@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from tl_tui.connect.engine_log import last_words
-from tl_tui.connect.malloc_env import environment
+from tl_tui.connect.engine_log import last_log_line
+from tl_tui.connect.malloc_env import malloc_environment
 from tl_tui.connect.socket_path import log_path, new_socket_path
 from tl_tui.protocol.commands import AnyCommand, Hello
 from tl_tui.protocol.events import AnyEvent
@@ -76,7 +76,7 @@ class EngineProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env=environment(os.environ),
+                env=malloc_environment(os.environ),
             )
         return cls(process, socket_path)
 
@@ -129,7 +129,7 @@ class EngineProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)  # its socket closes a moment before it ends
         code = self._process.returncode
-        words = last_words(self.log)
+        words = last_log_line(self.log)
         if code is None:
             reason = "The engine does not answer any more."
         elif code == -signal.SIGKILL:

@@ -16,7 +16,7 @@ import msgspec
 from tl_tui import __version__
 from tl_tui.common.errors import Problem
 from tl_tui.connect.client import LOOK_EVERY_S, EngineProcess
-from tl_tui.connect.engine_log import last_words
+from tl_tui.connect.engine_log import last_log_line
 from tl_tui.connect.socket_path import log_path, socket_directory
 from tl_tui.protocol.commands import PROTOCOL
 from tl_tui.protocol.events import Greeted
@@ -27,7 +27,7 @@ ANSWER_S = 30.0
 
 
 @dataclass(frozen=True)
-class Found:
+class RunningEngine:
     """An engine and what it said of itself."""
 
     socket_path: Path
@@ -39,7 +39,7 @@ class Found:
         return Path(self.greeted.run_dir).name
 
 
-def running_engines() -> list[Found]:
+def running_engines() -> list[RunningEngine]:
     """The user's engines on this machine that have a session, the newest run first.
 
     Raises:
@@ -47,16 +47,16 @@ def running_engines() -> list[Found]:
     """
     paths = list(socket_directory().glob("*.sock"))
     with ThreadPoolExecutor(max_workers=16) as asking:  # one that is stopped holds up no other
-        told = list(asking.map(greeting, paths))
+        told = list(asking.map(ask_engine, paths))
     found = [
-        Found(path, greeted)
+        RunningEngine(path, greeted)
         for path, greeted in zip(paths, told, strict=True)
         if greeted is not None and greeted.run_dir
     ]
     return sorted(found, key=lambda one: one.name, reverse=True)
 
 
-def choose(engines: list[Found], run: str) -> list[Found]:
+def match_engines(engines: list[RunningEngine], run: str) -> list[RunningEngine]:
     """Those that a name, the beginning of one, or a run directory may mean.
 
     Args:
@@ -70,7 +70,7 @@ def choose(engines: list[Found], run: str) -> list[Found]:
     return exact or [one for one in engines if run and one.name.startswith(run)]
 
 
-def greeting(socket_path: Path) -> Greeted | None:
+def ask_engine(socket_path: Path) -> Greeted | None:
     """What an engine says to a visitor; None if nothing that can be understood comes."""
     with socket.socket(socket.AF_UNIX) as visitor:
         visitor.settimeout(ANSWER_S)
@@ -85,12 +85,12 @@ def greeting(socket_path: Path) -> Greeted | None:
     return event if isinstance(event, Greeted) else None
 
 
-def why_gone(socket_path: Path) -> str:
+def why_engine_is_gone(socket_path: Path) -> str:
     """The last words of an engine that is not there any more: its end takes its socket away."""
     if not socket_path.exists():
         return "The engine has ended."
     log = log_path(socket_path).resolve()
-    words = last_words(log)
+    words = last_log_line(log)
     return f"The engine died{f': {words}' if words else ''}. Its log: {log}"
 
 
@@ -121,10 +121,10 @@ def _exactly(stream: socket.socket, count: int) -> bytes:
     return read
 
 
-class FoundEngine(EngineProcess):
+class AttachedEngine(EngineProcess):
     """An engine that somebody else started: no child of this process."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: RunningEngine) -> None:
         self._pid = found.greeted.pid
         self._socket_path = found.socket_path
 
@@ -149,7 +149,7 @@ class FoundEngine(EngineProcess):
         """Why the engine is gone, in a sentence; its exit code is only its parent's to know."""
         if self.alive:
             return f"The engine does not answer any more. Its log: {self.log}"
-        return why_gone(self._socket_path)
+        return why_engine_is_gone(self._socket_path)
 
     async def stop(self) -> None:
         if self.alive:

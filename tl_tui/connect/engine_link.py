@@ -11,7 +11,7 @@ from tl_tui.protocol.events import AnyEvent
 
 
 @dataclass(frozen=True)
-class LineCut:
+class ConnectionLost:
     """The engine goes on and cannot be reached; the link comes back to it by itself."""
 
     sentence: str
@@ -35,7 +35,7 @@ class EngineLink(Protocol):
     def send(self, command: AnyCommand) -> None:
         """Send a command; never waits. Nothing happens if the engine is gone."""
 
-    def events(self) -> AsyncIterator[AnyEvent | LineCut]:
+    def events(self) -> AsyncIterator[AnyEvent | ConnectionLost]:
         """Its events, in order; ends when the engine is gone. Behind a cut line it tells its
         state anew, as to a screen that attaches."""
 

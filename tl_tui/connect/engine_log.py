@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-def adopt(log: Path, run_dir: Path) -> Path:
+def redirect_output(log: Path, run_dir: Path) -> Path:
     """Take the log into the run directory; a link stays where it was, for the client.
 
     Standard output and error go to the new file from here on, whatever library writes to them.
@@ -39,7 +39,7 @@ def adopt(log: Path, run_dir: Path) -> Path:
     return new
 
 
-def last_words(log: Path) -> str:
+def last_log_line(log: Path) -> str:
     """The line of a log that says best why the process ended; empty if there is none."""
     try:
         with open(log, "rb") as file:

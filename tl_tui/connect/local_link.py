@@ -16,7 +16,7 @@ SAVE_S = 75.0
 """How long an engine may take to save; it ends itself earlier."""
 
 
-class ProcessLink:
+class LocalLink:
     """An engine that was started here already: the screen's first frame need not wait for it."""
 
     def __init__(self, process: EngineProcess) -> None:

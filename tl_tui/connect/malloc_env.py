@@ -18,7 +18,7 @@ SETTINGS = {
 }
 
 
-def environment(given: Mapping[str, str]) -> dict[str, str]:
+def malloc_environment(given: Mapping[str, str]) -> dict[str, str]:
     """The environment of an engine: this one, with the settings that its user has not made.
 
     Other C libraries do not look at them.

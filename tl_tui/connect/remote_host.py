@@ -6,14 +6,20 @@ import shlex
 import subprocess
 
 from tl_tui.common.errors import Problem
-from tl_tui.connect.ssh_connection import NOT_FOUND, SSH_FAILED, Line, open_line, why_none
-from tl_tui.connect.ssh_link import RemoteLink
+from tl_tui.connect.ssh_connection import (
+    NOT_FOUND,
+    SSH_FAILED,
+    SshConnection,
+    open_connection,
+    why_none,
+)
+from tl_tui.connect.ssh_link import SshLink
 from tl_tui.settings.preferences import load_preferences, remember
 
 TL_TUI = "tl-tui"
 
 
-def open_first(host: str, remote_command: str | None, *arguments: str) -> tuple[str, Line]:
+def open_first(host: str, remote_command: str | None, *arguments: str) -> tuple[str, SshConnection]:
     """Open a line to a relay; what runs tl-tui there is remembered if it was said and works.
 
     Args:
@@ -26,13 +32,13 @@ def open_first(host: str, remote_command: str | None, *arguments: str) -> tuple[
     """
     known = load_preferences().remote_commands
     runs = _what_runs(host, remote_command)
-    line = open_line(host, runs, *arguments, asks=True)
+    line = open_connection(host, runs, *arguments, asks=True)
     if remote_command is not None and known.get(host) != remote_command:
         remember(remote_commands=known | {host: remote_command})
     return runs, line
 
 
-def connect(host: str, remote_command: str | None, *arguments: str) -> RemoteLink:
+def connect(host: str, remote_command: str | None, *arguments: str) -> SshLink:
     """The link to an engine on another machine; started there, or found by `arguments`.
 
     Args:
@@ -44,7 +50,7 @@ def connect(host: str, remote_command: str | None, *arguments: str) -> RemoteLin
         Problem: there is no way.
     """
     runs, line = open_first(host, remote_command, *arguments)
-    return RemoteLink(host, runs, line)
+    return SshLink(host, runs, line)
 
 
 def run_there(host: str, remote_command: str | None, *words: str) -> int:

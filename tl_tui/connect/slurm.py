@@ -23,14 +23,14 @@ BEFORE_END_S = 300
 """How long before the end of its time a job is told, so that it can save and be requeued."""
 
 
-def is_here() -> bool:
+def slurm_is_installed() -> bool:
     """This machine has SLURM's commands."""
     return shutil.which("srun") is not None
 
 
 def no_terminal_words() -> str:
     """For the sentence that the screen has no terminal; empty without SLURM."""
-    if not (is_here() or "SLURM_JOB_ID" in os.environ):
+    if not (slurm_is_installed() or "SLURM_JOB_ID" in os.environ):
         return ""
     return f" In SLURM, {ON_A_GPU} has one; a batch script runs tl-tui train."
 
@@ -56,7 +56,7 @@ def doctor_sentences(job: str, environment: Mapping[str, str]) -> list[str]:
             f"Allocation {environment['SLURM_JOB_ID']} is held and this is not one of its nodes; "
             "srun --pty tl-tui opens the screen there."
         ]
-    if is_here():
+    if slurm_is_installed():
         return [f"SLURM is here, and this shell is in no job: {ON_A_GPU} opens the screen in one."]
     return []
 
@@ -103,7 +103,7 @@ def _squeue(job: str, format: str) -> str | None:
     return "" if "Invalid job id" in done.stderr else None  # forgotten some minutes after its end
 
 
-def overlap(job: str, *command: str, terminal: bool) -> list[str]:
+def overlap_command(job: str, *command: str, terminal: bool) -> list[str]:
     """The command line that runs something beside what a job is running.
 
     Args:

@@ -32,7 +32,7 @@ KEEP_ALIVE = ("-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3")
 NEVER_ASK = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=15")
 
 
-class LineProblem(Problem):
+class SshProblem(Problem):
     """The server cannot be reached, now; the text says why."""
 
 
@@ -40,7 +40,7 @@ class EngineEnded(Problem):
     """The server is there and the engine is not; the text says why."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class RelayGreeting(msgspec.Struct, frozen=True):
     """The relay's first line."""
 
     protocol: int
@@ -54,12 +54,12 @@ class Told(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Line:
+class SshConnection:
     """An open line: `socket` carries the protocol from here on."""
 
     process: subprocess.Popen[bytes]
     socket: socket.socket
-    told: Told
+    told: RelayGreeting
     _words: deque[str]
 
     def last_words(self) -> str:
@@ -76,7 +76,7 @@ class Line:
             self.process.wait()
 
 
-def open_line(host: str, remote_command: str, *arguments: str, asks: bool) -> Line:
+def open_connection(host: str, remote_command: str, *arguments: str, asks: bool) -> SshConnection:
     """Connect to a relay and wait for its first line.
 
     Args:
@@ -103,7 +103,7 @@ def open_line(host: str, remote_command: str, *arguments: str, asks: bool) -> Li
         )
     except OSError as error:
         ours.close()
-        raise LineProblem(f"ssh cannot be started ({error.strerror or error}).") from error
+        raise SshProblem(f"ssh cannot be started ({error.strerror or error}).") from error
     finally:
         theirs.close()
     said: deque[str] = deque(maxlen=20)
@@ -124,8 +124,8 @@ def open_line(host: str, remote_command: str, *arguments: str, asks: bool) -> Li
         ours.close()
         code = process.wait()
         listener.join(1.0)
-        raise LineProblem(why_none(host, remote_command, code, said))
-    line = Line(process, ours, told, said)
+        raise SshProblem(why_none(host, remote_command, code, said))
+    line = SshConnection(process, ours, told, said)
     try:
         _check(told, host)
     except Problem:
@@ -134,7 +134,7 @@ def open_line(host: str, remote_command: str, *arguments: str, asks: bool) -> Li
     return line
 
 
-def _first_line(stream: socket.socket) -> Told | None:
+def _first_line(stream: socket.socket) -> RelayGreeting | None:
     """Skip to the relay's line, byte by byte: what follows it is the protocol's. None at the end.
 
     Raises:
@@ -150,17 +150,17 @@ def _first_line(stream: socket.socket) -> Told | None:
             return None
         seen += 1
         if seen > MOST_NOISE:
-            raise LineProblem("The server prints without end, and tl-tui does not come to speak.")
+            raise SshProblem("The server prints without end, and tl-tui does not come to speak.")
         if byte != b"\n":
             line += byte
             continue
         if line.startswith(MAGIC):
             with contextlib.suppress(msgspec.DecodeError):
-                return msgspec.json.decode(bytes(line[len(MAGIC) :]), type=Told)
+                return msgspec.json.decode(bytes(line[len(MAGIC) :]), type=RelayGreeting)
         line.clear()
 
 
-def _check(told: Told, host: str) -> None:
+def _check(told: RelayGreeting, host: str) -> None:
     if told.protocol != PROTOCOL:
         raise Problem(
             f"{host} has tl-tui {told.version} (protocol {told.protocol}), here is {__version__} "

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from tl_tui.common.errors import Problem
-from tl_tui.connect.engine_link import LineCut
-from tl_tui.connect.ssh_connection import EngineEnded, Line, open_line
+from tl_tui.connect.engine_link import ConnectionLost
+from tl_tui.connect.ssh_connection import EngineEnded, SshConnection, open_connection
 from tl_tui.protocol.commands import AnyCommand, Hello, Shutdown
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.framing import decode_event, encode
@@ -29,10 +29,10 @@ class RemoteGone(ConnectionError):
     """There is no way to an engine; the text is the reason, in a sentence."""
 
 
-class RemoteLink:
+class SshLink:
     """An engine on a server, whose first line was opened before the screen was taken."""
 
-    def __init__(self, host: str, remote_command: str, line: Line) -> None:
+    def __init__(self, host: str, remote_command: str, line: SshConnection) -> None:
         """
         Args:
             host: As ssh takes it.
@@ -67,7 +67,7 @@ class RemoteLink:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(encode(command))
 
-    async def events(self) -> AsyncIterator[AnyEvent | LineCut]:
+    async def events(self) -> AsyncIterator[AnyEvent | ConnectionLost]:
         """Its events, in order, and between them that the line was cut; ends with the engine."""
         while True:
             assert self._reader is not None
@@ -77,11 +77,13 @@ class RemoteLink:
             if self._closing:
                 return
             pause = FIRST_PAUSE_S
-            yield LineCut(f"The line to {self.host} is cut; the run goes on there. Connecting.")
+            yield ConnectionLost(
+                f"The line to {self.host} is cut; the run goes on there. Connecting."
+            )
             while (why := await self._again()) and not self._closing:
                 if self._reason:
                     return
-                yield LineCut(f"{why} The run goes on there; trying again.")
+                yield ConnectionLost(f"{why} The run goes on there; trying again.")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
@@ -107,8 +109,8 @@ class RemoteLink:
         await self.start()
         return ""
 
-    def _open(self, *arguments: str) -> Line:
-        return open_line(self.host, self.remote_command, *arguments, asks=False)
+    def _open(self, *arguments: str) -> SshConnection:
+        return open_connection(self.host, self.remote_command, *arguments, asks=False)
 
     async def restart(self) -> None:
         """Start another engine there.

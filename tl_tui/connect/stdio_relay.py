@@ -22,9 +22,9 @@ from typing import NoReturn
 
 from tl_tui import __version__
 from tl_tui.common.errors import Problem
-from tl_tui.common.host import place
+from tl_tui.common.host import this_host
 from tl_tui.connect.client import LOOK_EVERY_S, EngineProcess
-from tl_tui.connect.discovery import choose, greeting, running_engines, why_gone
+from tl_tui.connect.discovery import ask_engine, match_engines, running_engines, why_engine_is_gone
 from tl_tui.connect.socket_path import socket_directory
 from tl_tui.protocol.commands import PROTOCOL
 
@@ -72,15 +72,15 @@ def _engine(run: str | None, name: str | None) -> tuple[Path, int]:
     """The socket of the engine that is meant, and its process id."""
     if name is not None:
         path = socket_directory() / Path(name).name
-        greeted = greeting(path)
+        greeted = ask_engine(path)
         if greeted is None:
-            raise Gone(why_gone(path))
+            raise Gone(why_engine_is_gone(path))
         return path, greeted.pid
     if run is None:
         process = EngineProcess.start(outlives=True)
         return _started(process), process.pid
     engines = running_engines()
-    found = choose(engines, run) if run else engines
+    found = match_engines(engines, run) if run else engines
     if len(found) == 1:
         return found[0].socket_path, found[0].greeted.pid
     if not engines:
@@ -93,7 +93,7 @@ def _engine(run: str | None, name: str | None) -> tuple[Path, int]:
 def _started(process: EngineProcess) -> Path:
     deadline = time.monotonic() + START_S
     while process.alive and time.monotonic() < deadline:
-        if greeting(process.socket_path) is not None:
+        if ask_engine(process.socket_path) is not None:
             return process.socket_path
         time.sleep(LOOK_EVERY_S)
     raise Problem(process.reason())
@@ -109,7 +109,7 @@ def _end_relay(pid: int) -> None:
 
 def _say(**fields: object) -> None:
     """The one line before the first message."""
-    told = {"protocol": PROTOCOL, "version": __version__, "host": place.host, **fields}
+    told = {"protocol": PROTOCOL, "version": __version__, "host": this_host.host, **fields}
     sys.stdout.buffer.write(b"\n" + MAGIC + json.dumps(told).encode() + b"\n")
     sys.stdout.buffer.flush()
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from tl_tui.protocol.events import PriceMeasured
+from tl_tui.protocol.events import StepCostMeasured
 
 
 @dataclass(frozen=True)
-class PricePrediction:
+class StepCostPrediction:
     """What one measured step with a mask is predicted to take."""
 
     step_ms: float
@@ -25,9 +25,9 @@ class PricePrediction:
     """The most memory in use at any moment of it, over what was in use before."""
 
 
-def predict(
-    price: PriceMeasured, parents: Sequence[Sequence[int]], mask: Collection[int]
-) -> PricePrediction:
+def predict_step_cost(
+    price: StepCostMeasured, parents: Sequence[Sequence[int]], mask: Collection[int]
+) -> StepCostPrediction:
     """The price of a step with a mask.
 
     Neither time nor memory falls when an owner is added to the mask.
@@ -47,11 +47,11 @@ def predict(
         if owner in learns:
             milliseconds += price.learn_ms[owner]
         arrives.append(handed_on or owner in learns)
-    return PricePrediction(milliseconds, _peak_bytes(price, arrives, learns))
+    return StepCostPrediction(milliseconds, _peak_bytes(price, arrives, learns))
 
 
 def saved_bytes(
-    price: PriceMeasured, parents: Sequence[Sequence[int]], mask: Collection[int]
+    price: StepCostMeasured, parents: Sequence[Sequence[int]], mask: Collection[int]
 ) -> int:
     """Bytes of the tensors that autograd keeps for backward; weights and buffers left out."""
     learns = set(mask)
@@ -61,7 +61,7 @@ def saved_bytes(
     return sum(_kept(price, arrives, learns))
 
 
-def _kept(price: PriceMeasured, arrives: list[bool], learns: set[int]) -> list[int]:
+def _kept(price: StepCostMeasured, arrives: list[bool], learns: set[int]) -> list[int]:
     """Bytes that are kept for backward, by the owner at which they are saved."""
     kept = [0] * len(arrives)
     for tensors in price.saved:
@@ -75,7 +75,7 @@ def _kept(price: PriceMeasured, arrives: list[bool], learns: set[int]) -> list[i
     return kept
 
 
-def _peak_bytes(price: PriceMeasured, arrives: list[bool], learns: set[int]) -> int:
+def _peak_bytes(price: StepCostMeasured, arrives: list[bool], learns: set[int]) -> int:
     kept = _kept(price, arrives, learns)
     peak = held = 0
     for owner, more in enumerate(kept):

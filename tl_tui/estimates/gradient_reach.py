@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from tl_tui.protocol.layers import Reach
 
 
-def predict_owners(parents: Sequence[Sequence[int]], trainable: Collection[int]) -> list[Reach]:
+def predict_reach(parents: Sequence[Sequence[int]], trainable: Collection[int]) -> list[Reach]:
     """The predicted reach of every parameter owner.
 
     Args:
@@ -31,7 +31,7 @@ def predict_owners(parents: Sequence[Sequence[int]], trainable: Collection[int])
     return reach
 
 
-def combine(reaches: Iterable[Reach]) -> Reach:
+def combine_reach(reaches: Iterable[Reach]) -> Reach:
     """The reach of a row, from that of its owners: the strongest."""
     seen = set(reaches)
     if "updated" in seen:

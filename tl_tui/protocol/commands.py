@@ -9,7 +9,7 @@ import msgspec
 from tl_tui.protocol.config import ModelFormat, PlanName, Recipe, RunConfig
 from tl_tui.protocol.layers import NormMode
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Raised whenever a message changes in a way that an older peer would misread."""
 
 
@@ -159,11 +159,11 @@ class ShowImages(Command):
     most: int = 24
 
 
-class TestRange(Command):
+class TestLrRange(Command):
     """Run a learning-rate range test on a copy; answered by `RangeTested`, again and again."""
 
 
-class MeasurePrice(Command):
+class MeasureStepCost(Command):
     """Take the probe steps of the price again; answered by `PriceMeasured`."""
 
 
@@ -191,14 +191,14 @@ class Audit(Command):
     """Compare every frozen tensor with its state when frozen, and over one step on a copy."""
 
 
-class Errand(Command):
+class Job(Command):
     """Something to be done with a run, beside any session; ended by `ErrandEnded`."""
 
     run: str
     """Its directory, its name, or the beginning of that."""
 
 
-class Predict(Errand):
+class Predict(Job):
     """Ask a run's model about images; answered by `AnsweringBegan`, then `ImagesPredicted`."""
 
     paths: tuple[bytes, ...]
@@ -209,7 +209,7 @@ class Predict(Errand):
     batch_size: int = 32
 
 
-class EvaluateData(Errand):
+class EvaluateData(Job):
     """Ask a run's model about labelled images; answered by `AnsweringBegan`, then
     `AnsweringProgressed`, and at last `DataEvaluated`."""
 
@@ -220,7 +220,7 @@ class EvaluateData(Errand):
     batch_size: int = 32
 
 
-class ExportModel(Errand):
+class ExportModel(Job):
     """Write a run's model for other programs; answered by `ModelFileChecked` for each file, and at
     last `ModelExported`."""
 
@@ -232,7 +232,7 @@ class ExportModel(Errand):
     checkpoint: str = "best"
 
 
-class ExportScript(Errand):
+class ExportScript(Job):
     """Write a run as a plain PyTorch script; answered by `ScriptWritten`."""
 
     path: str
@@ -267,8 +267,8 @@ AnyCommand = (
     | Evaluate
     | ShowResults
     | ShowImages
-    | TestRange
-    | MeasurePrice
+    | TestLrRange
+    | MeasureStepCost
     | RestoreLayer
     | UndoRestoreLayer
     | CrossValidate

@@ -8,10 +8,10 @@ import msgspec
 
 from tl_tui.protocol.config import Recipe
 from tl_tui.protocol.inference import (
-    AnsweringBegan,
-    AnsweringProgressed,
     DataEvaluated,
     ImagesPredicted,
+    InferenceBegan,
+    InferenceProgressed,
     ModelExported,
     ModelFileChecked,
     ScriptWritten,
@@ -44,7 +44,7 @@ class Greeted(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """How many clients it has already."""
 
 
-class Watched(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class ViewersChanged(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Told to each client when it changes; until then it is alone and steers."""
 
     screens: int
@@ -62,7 +62,7 @@ class LoadingProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-class StartTold(msgspec.Struct, frozen=True, kw_only=True):
+class StartCurves(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of one start so far."""
 
     start: int
@@ -79,11 +79,11 @@ class StartTold(msgspec.Struct, frozen=True, kw_only=True):
     """The plan its steps followed, if they did."""
 
 
-class HistoryTold(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class HistorySent(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The curves so far, of a run that goes on or to which a screen comes back; comes right behind
     `SessionOpened`."""
 
-    starts: tuple[StartTold, ...]
+    starts: tuple[StartCurves, ...]
     """Oldest first; the last one goes on."""
 
 
@@ -154,7 +154,7 @@ class StepTaken(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Until the end of what `Train` asked for, validations included; None outside of training."""
 
 
-class FeaturesCached(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class FeatureCacheReported(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """How the steps of a run stand to the feature cache."""
 
     rows: int
@@ -313,7 +313,7 @@ class CheckpointSaved(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 # --- side measurements --------------------------------------------------------------------------
 
 
-class RangeTested(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class LrRangeTested(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """A learning-rate range test: how it goes, and at its end what it proposes."""
 
     points: tuple[tuple[float, float], ...]
@@ -336,7 +336,7 @@ class SavedTensors(msgspec.Struct, frozen=True, array_like=True):
     """... or if any of these learns."""
 
 
-class PriceMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class StepCostMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """What each owner costs in a step; `tl_tui.estimates.cost_model` predicts any mask from it.
 
     Tuples have one entry an owner, in their order, except for `saved`.
@@ -371,7 +371,7 @@ class PriceMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The batch, and what else no owner accounts for."""
 
 
-class MovedMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class WeightDriftMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """How far the weights have moved from those that the session began with."""
 
     step: int
@@ -411,7 +411,7 @@ class FoldValidated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     seconds: float
 
 
-class FoldsEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class CrossValidationEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     folds: int
     correct: int
     total: int
@@ -450,7 +450,7 @@ class Heartbeat(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     seconds: float
 
 
-class ErrandEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class JobEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """An errand is done, or cannot be."""
 
     failure: str = ""
@@ -465,15 +465,15 @@ class EngineFailed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 AnyEvent = (
     Greeted
-    | Watched
+    | ViewersChanged
     | LoadingProgressed
     | OpenFailed
     | SessionOpened
-    | HistoryTold
+    | HistorySent
     | Confirmed
     | Refused
     | StepTaken
-    | FeaturesCached
+    | FeatureCacheReported
     | StepNotApplied
     | Validated
     | NormModeChanged
@@ -488,20 +488,20 @@ AnyEvent = (
     | CheckpointSaved
     | ResultsShown
     | ImagesShown
-    | RangeTested
-    | PriceMeasured
-    | MovedMeasured
+    | LrRangeTested
+    | StepCostMeasured
+    | WeightDriftMeasured
     | LayerRestored
     | FoldProgressed
     | FoldValidated
-    | FoldsEnded
+    | CrossValidationEnded
     | TrainEnded
     | ImageSkipped
     | Heartbeat
-    | ErrandEnded
-    | AnsweringBegan
+    | JobEnded
+    | InferenceBegan
     | ImagesPredicted
-    | AnsweringProgressed
+    | InferenceProgressed
     | DataEvaluated
     | ModelFileChecked
     | ModelExported

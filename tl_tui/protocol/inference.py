@@ -7,7 +7,7 @@ import msgspec
 from tl_tui.protocol.results import WrongImage
 
 
-class AnsweringBegan(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class InferenceBegan(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The model of a run and the images that it will be asked about are there."""
 
     run: str
@@ -45,7 +45,7 @@ class ImagesPredicted(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     unreadable: tuple[UnreadableFile, ...] = ()
 
 
-class AnsweringProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class InferenceProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     done: int
     """Files so far, unreadable ones included."""
     unreadable: tuple[UnreadableFile, ...] = ()

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from tl_tui import __version__
 from tl_tui.common import json_codec
 from tl_tui.common.errors import Problem
-from tl_tui.common.host import place
+from tl_tui.common.host import this_host
 
 FORMAT = 2
 """Version of the run directory's format; in `config.json`. 2 has what a resume needs."""
@@ -76,7 +76,7 @@ def check_run_dir(path: Path) -> None:
         )
 
 
-class Record:
+class JournalWriter:
     """Writes one run directory. Nothing is made before `begin`."""
 
     def __init__(self, path: Path) -> None:
@@ -123,10 +123,17 @@ class Record:
                 _end_torn_line(self.path / JOURNAL)
                 self._config = (self.path / CONFIG).read_text(encoding="utf-8")
             else:
-                whole = {"format": FORMAT, "tl_tui": __version__, "engine": owner(), **config}
+                whole = {
+                    "format": FORMAT,
+                    "tl_tui": __version__,
+                    "engine": engine_identity(),
+                    **config,
+                }
                 self._config = json_codec.dumps(whole) + "\n"
                 (self.path / CONFIG).write_text(self._config, encoding="utf-8")
-            (self.path / ENGINE).write_text(json_codec.dumps(owner()) + "\n", encoding="utf-8")
+            (self.path / ENGINE).write_text(
+                json_codec.dumps(engine_identity()) + "\n", encoding="utf-8"
+            )
         except OSError as error:
             raise RunDirectoryProblem(
                 f"--run-dir {self.path}: it cannot be written ({error.strerror or error}); "
@@ -180,15 +187,15 @@ class Record:
             OSError: it cannot be.
         """
         assert self._journal is not None
-        place, held = self.path / JOURNAL, self._journal.fileno()
-        if place.exists():
+        path, held = self.path / JOURNAL, self._journal.fileno()
+        if path.exists():
             return
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / CONFIG).write_text(self._config, encoding="utf-8")
-        journal = open(place, "a+", encoding="utf-8", buffering=1)
+        journal = open(path, "a+", encoding="utf-8", buffering=1)
         fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         size = os.fstat(held).st_size
-        with open(place, "ab") as file:
+        with open(path, "ab") as file:
             while (there := file.tell()) < size:
                 file.write(os.pread(held, min(1 << 20, size - there), there))
         self._journal.close()
@@ -208,9 +215,9 @@ class Record:
             )
 
 
-def owner() -> dict[str, Any]:
+def engine_identity() -> dict[str, Any]:
     """Which engine writes: host, process, since which start of the machine, and in which job."""
-    return {"host": place.host, "pid": os.getpid(), "boot": _boot_id(), "job": place.job}
+    return {"host": this_host.host, "pid": os.getpid(), "boot": _boot_id(), "job": this_host.job}
 
 
 def _end_torn_line(journal: Path) -> None:

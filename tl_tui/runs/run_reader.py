@@ -17,7 +17,7 @@ import msgspec
 
 from tl_tui.common import json_codec
 from tl_tui.common.errors import Problem
-from tl_tui.common.host import place
+from tl_tui.common.host import this_host
 from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import RunConfig
 from tl_tui.runs.journal_writer import CHECKPOINTS, CONFIG, ENGINE, FORMAT, JOURNAL, runs_directory
@@ -61,7 +61,7 @@ class StartOverLine(msgspec.Struct, frozen=True):
     weights: str = ""
 
 
-class BackLine(msgspec.Struct, frozen=True):
+class RewindLine(msgspec.Struct, frozen=True):
     """A start over taken back, or a run that goes on from a checkpoint: where it stands then."""
 
     start: int
@@ -76,8 +76,8 @@ _READ: dict[bytes, msgspec.json.Decoder[Any]] = {
     b"step": msgspec.json.Decoder(StepLine),
     b"validated": msgspec.json.Decoder(ValidatedLine),
     b"start_over": msgspec.json.Decoder(StartOverLine),
-    b"start_over_undone": msgspec.json.Decoder(BackLine),
-    b"resumed": msgspec.json.Decoder(BackLine),
+    b"start_over_undone": msgspec.json.Decoder(RewindLine),
+    b"resumed": msgspec.json.Decoder(RewindLine),
     b"train_ended": msgspec.json.Decoder(_EndedLine),
 }
 """By the event's name, which stands first in every line; other lines tell nothing of a history."""
@@ -209,7 +209,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def reopening(command: ResumeRun) -> RunConfig:
+def config_to_resume(command: ResumeRun) -> RunConfig:
     """What opens the session that a run began with.
 
     Raises:
@@ -235,7 +235,7 @@ def reopening(command: ResumeRun) -> RunConfig:
     return msgspec.structs.replace(config, **changes)
 
 
-def opened_with(run: str) -> RunConfig:
+def original_config(run: str) -> RunConfig:
     """What a run was opened with, every choice pinned.
 
     Raises:
@@ -292,7 +292,7 @@ def read_run(path: Path) -> Run:
                         best = read if read.best else best
                 elif isinstance(read, StartOverLine):
                     _begin(starts, read.start, read.weights)
-                elif isinstance(read, BackLine):
+                elif isinstance(read, RewindLine):
                     best = _back(starts, read, best)
                 else:
                     ended = read.reason
@@ -317,7 +317,7 @@ def _begin(starts: list[StartHistory], start: int, weights: str) -> None:
 
 
 def _back(
-    starts: list[StartHistory], to: BackLine, best: ValidatedLine | None
+    starts: list[StartHistory], to: RewindLine, best: ValidatedLine | None
 ) -> ValidatedLine | None:
     """Go back to where another start stood; what came after is taken again, or was never."""
     while len(starts) > 1 and starts[-1].start != to.start:
@@ -329,7 +329,7 @@ def _back(
     return best
 
 
-class Elsewhere(msgspec.Struct, frozen=True):
+class OtherHost(msgspec.Struct, frozen=True):
     """The engine of another host that writes a run, by what it left in the directory."""
 
     host: str
@@ -337,16 +337,16 @@ class Elsewhere(msgspec.Struct, frozen=True):
     """The SLURM job that it ends with; empty outside of one."""
 
 
-def written_elsewhere(path: Path) -> Elsewhere | None:
+def written_elsewhere(path: Path) -> OtherHost | None:
     """Which other host's engine has a run open; None if none has, or nothing says so."""
     try:
-        found = msgspec.json.decode((path / ENGINE).read_bytes(), type=Elsewhere)
+        found = msgspec.json.decode((path / ENGINE).read_bytes(), type=OtherHost)
     except (OSError, msgspec.DecodeError):
         return None
-    return found if found.host and found.host != place.host else None
+    return found if found.host and found.host != this_host.host else None
 
 
-def runs_elsewhere() -> list[tuple[Path, Elsewhere]]:
+def runs_elsewhere() -> list[tuple[Path, OtherHost]]:
     """The runs that engines of other hosts have open, the newest first."""
     found = ((path, written_elsewhere(path)) for path in _folders(runs_directory()))
     return [(path, where) for path, where in found if where is not None]

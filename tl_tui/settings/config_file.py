@@ -17,7 +17,7 @@ import msgspec
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import RunConfig
 
-CHOICES = tuple(name for name in RunConfig.__struct_fields__ if name != "describe_only")
+OPTIONS = tuple(name for name in RunConfig.__struct_fields__ if name != "describe_only")
 """The fields of `RunConfig` that a person chooses; each is an option and a key."""
 
 _PATHS = ("data", "labels", "run_dir")
@@ -32,7 +32,7 @@ _WORDS = {
 }
 
 
-class RunFileProblem(Problem):
+class ConfigFileProblem(Problem):
     """A run file cannot be read or written; the text names it, what is wrong, and what to do."""
 
 
@@ -41,7 +41,7 @@ def key_of(field: str) -> str:
     return field.replace("_", "-")
 
 
-def read(path: str | Path) -> dict[str, Any]:
+def read_config_file(path: str | Path) -> dict[str, Any]:
     """The choices in a run file.
 
     Args:
@@ -61,11 +61,13 @@ def read(path: str | Path) -> dict[str, Any]:
             found = tomllib.load(file)
     except OSError as error:
         reason = error.strerror or error
-        raise RunFileProblem(f"{path}: it cannot be read ({reason}); name a TOML file.") from error
+        raise ConfigFileProblem(
+            f"{path}: it cannot be read ({reason}); name a TOML file."
+        ) from error
     except UnicodeDecodeError as error:
-        raise RunFileProblem(f"{path}: it is not UTF-8, and so not TOML.") from error
+        raise ConfigFileProblem(f"{path}: it is not UTF-8, and so not TOML.") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RunFileProblem(f"{path}: it is not TOML: {error}.") from error
+        raise ConfigFileProblem(f"{path}: it is not TOML: {error}.") from error
     folder = Path(path).absolute().parent
     types = typing.get_type_hints(RunConfig)
     fields: dict[str, Any] = {}
@@ -77,7 +79,7 @@ def read(path: str | Path) -> dict[str, Any]:
     return fields
 
 
-def write(config: RunConfig, path: str | Path) -> None:
+def write_config_file(config: RunConfig, path: str | Path) -> None:
     """Write the choices that differ from the defaults; a file that is there is replaced.
 
     `RunConfig(**read(path))` is `config` again, its paths made absolute.
@@ -90,7 +92,7 @@ def write(config: RunConfig, path: str | Path) -> None:
     folder = Path(path).absolute().parent
     standard = RunConfig()
     choices: dict[str, Any] = {}
-    for field in CHOICES:
+    for field in OPTIONS:
         value = getattr(config, field)
         if value == getattr(standard, field):
             continue
@@ -98,25 +100,25 @@ def write(config: RunConfig, path: str | Path) -> None:
     try:
         Path(path).write_bytes((_HEADER + tomli_w.dumps(choices)).encode())
     except UnicodeEncodeError as error:
-        raise RunFileProblem(
+        raise ConfigFileProblem(
             f"{path}: a name in it is not UTF-8, which TOML cannot hold; rename that file."
         ) from error
     except OSError as error:
         reason = error.strerror or error
-        raise RunFileProblem(
+        raise ConfigFileProblem(
             f"{path}: it cannot be written ({reason}); name another file."
         ) from error
 
 
 def _field_of(path: str | Path, key: str, value: Any) -> str:
-    keys = [key_of(field) for field in CHOICES]
+    keys = [key_of(field) for field in OPTIONS]
     if key in keys:
         return key.replace("-", "_")
     if isinstance(value, dict):
-        raise RunFileProblem(f"{path}: it has the table [{key}]; write the keys without tables.")
+        raise ConfigFileProblem(f"{path}: it has the table [{key}]; write the keys without tables.")
     near = difflib.get_close_matches(key.replace("_", "-").lower(), keys, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the keys are those of {', '.join(keys)}."
-    raise RunFileProblem(f"{path}: there is no key {key!r}; {hint}")
+    raise ConfigFileProblem(f"{path}: there is no key {key!r}; {hint}")
 
 
 def _converted(path: str | Path, key: str, value: Any, kind: Any) -> Any:
@@ -126,10 +128,10 @@ def _converted(path: str | Path, key: str, value: Any, kind: Any) -> Any:
         wrong = f"{path}: {key} = {_shown(value)}: it must be"
         names = _names_in(kind)
         if not names:
-            raise RunFileProblem(f"{wrong} {_words(kind)}.") from error
+            raise ConfigFileProblem(f"{wrong} {_words(kind)}.") from error
         near = difflib.get_close_matches(str(value), names, n=1)
         hint = f"did you mean {near[0]}?" if near else "choose one."
-        raise RunFileProblem(f"{wrong} one of {', '.join(names)}; {hint}") from error
+        raise ConfigFileProblem(f"{wrong} one of {', '.join(names)}; {hint}") from error
 
 
 def _shown(value: Any) -> str:

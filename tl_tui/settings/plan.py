@@ -14,7 +14,7 @@ from tl_tui.protocol.config import PlanName
 from tl_tui.protocol.session import Plan, PlanPhase
 
 
-def lay_out(
+def make_plan(
     name: PlanName,
     from_top: Sequence[tuple[str, Collection[int]]],
     *,

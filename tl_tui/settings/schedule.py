@@ -20,7 +20,7 @@ DIVIDED_AT_FIRST = 25.0
 DIVIDED_AT_LAST = 1e4
 
 
-def factor(schedule: Schedule, done: int, steps: int, warmup: float = 0.0) -> float:
+def lr_factor(schedule: Schedule, done: int, steps: int, warmup: float = 0.0) -> float:
     """The factor of the step after `done` steps of the cycle.
 
     Args:
@@ -47,7 +47,7 @@ def factor(schedule: Schedule, done: int, steps: int, warmup: float = 0.0) -> fl
     return 1.0
 
 
-def over(done: int, steps: int) -> bool:
+def is_over(done: int, steps: int) -> bool:
     """The cycle has come to its end."""
     return done >= steps
 

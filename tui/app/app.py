@@ -18,7 +18,7 @@ from textual.screen import Screen
 
 from tl_tui.connect.engine_link import EngineLink
 from tl_tui.connect.slurm import job_end, write_batch_script
-from tl_tui.protocol.commands import MeasurePrice, ResumeRun
+from tl_tui.protocol.commands import MeasureStepCost, ResumeRun
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import (
     AnyEvent,
@@ -28,25 +28,25 @@ from tl_tui.protocol.events import (
     OpenFailed,
     StepNotApplied,
     StepTaken,
-    Watched,
+    ViewersChanged,
 )
 from tl_tui.protocol.session import SessionOpened
 from tl_tui.settings.preferences import Alone, load_preferences, load_stack, remember, save_stack
 from tui.app.actions.base import Terminal
-from tui.app.actions.mask import ChoiceActions
-from tui.app.actions.results import FindingActions
+from tui.app.actions.mask import MaskActions
+from tui.app.actions.results import ResultActions
 from tui.app.actions.training import TrainingActions
 from tui.drawing.terminal import terminal_gone
 from tui.drawing.textual_theme import LeanColours, textual_theme
 from tui.drawing.theme import PALETTES
-from tui.drawing.throttle import Pace
+from tui.drawing.throttle import Throttle
 from tui.keys import KEYS
-from tui.screens.command_palette import Palette
-from tui.screens.find_layer import Find
-from tui.screens.help import Help
-from tui.screens.messages import Messages
-from tui.screens.open_failed import OpenQuestion
-from tui.screens.quit import LeaveQuestion, parting_words, worth_keeping
+from tui.screens.command_palette import Commands
+from tui.screens.find_layer import FindLayer
+from tui.screens.help import HelpScreen
+from tui.screens.messages import MessagesScreen
+from tui.screens.open_failed import OpenFailedDialog
+from tui.screens.quit import QuitDialog, parting_words, worth_keeping
 from tui.stack.stack import LayerStack
 from tui.text.notices import audit_sentence, lost_sentence, proposal_words
 from tui.text.viewers import viewers_sentence
@@ -59,7 +59,7 @@ LEFT_ON_REQUEST = os.EX_TEMPFAIL
 BAD_INPUT = 2
 
 
-class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
+class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
     """The workbench. It holds the state, and nothing that the state does not say."""
 
     CSS_PATH = "app.tcss"
@@ -95,8 +95,8 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
             theme: A palette's name; None is the one of last time.
         """
         super().__init__(link, config, unicode=terminal.unicode)
-        self.dialogue.resumes, self.dialogue.attached = resumes, attached
-        self.dialogue.alone = load_preferences().alone
+        self.engine_session.resumes, self.engine_session.attached = resumes, attached
+        self.engine_session.alone = load_preferences().alone
         self.parting = ""
         """What to say when the screen is gone: where the run is that was left."""
         self.terminal = terminal
@@ -108,7 +108,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         wanted = theme or load_preferences().theme
         self.theme = wanted if wanted in PALETTES and not terminal.monochrome else "terminal"
         self._lean = LeanColours(monochrome=terminal.monochrome)
-        self._follow_cursor = Pace(self, HELD, self._show_cursor)
+        self._follow_cursor = Throttle(self, HELD, self._show_cursor)
         self._to_replay: StepTaken | None = None
         self._replayed_slower = 1
         self._lost = ""
@@ -124,7 +124,11 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
 
     def on_mount(self) -> None:
         cached = load_stack(self.config)
-        if cached is not None and self.dialogue.resumes is None and not self.dialogue.attached:
+        if (
+            cached is not None
+            and self.engine_session.resumes is None
+            and not self.engine_session.attached
+        ):
             self.run_state.show_cached(cached)
         width, height = self.size
         letters = "Unicode" if self.terminal.unicode else "ASCII"
@@ -136,14 +140,14 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         if not self.is_headless:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, self._leave_on_request)
-        self.run_worker(self.dialogue.follow(), exit_on_error=True)
+        self.run_worker(self.engine_session.follow(), exit_on_error=True)
 
     async def on_unmount(self) -> None:
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(self.link.close(), timeout=3)
 
     def _dress(self) -> None:
-        self.main.set_theme(*self.look, self.terminal.monochrome)
+        self.main.set_theme(*self.appearance, self.terminal.monochrome)
 
     def _theme_changed(self) -> None:
         self._dress()
@@ -155,7 +159,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
     def _show(self) -> None:
         self.main.show(self.run_state)
         step, self._to_replay = self._to_replay, None
-        if step is not None and (self.dialogue.stepping or self.dialogue.running):
+        if step is not None and (self.engine_session.stepping or self.engine_session.running):
             self.main.stack.flash(step)
         elif step is not None:
             self._replayed_slower = 1
@@ -174,7 +178,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
     def on_layer_stack_toggled(self, event: LayerStack.Toggled) -> None:
         self.toggle(event.target)
 
-    def heard(self, event: AnyEvent | None) -> None:
+    def event_received(self, event: AnyEvent | None) -> None:
         for sentence in self.run_state.notices:
             self.notices.tell(sentence)
         self.run_state.notices.clear()
@@ -185,28 +189,32 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
                 self.run_worker(self._find_job_end(job), group="job", exclusive=True)
             case StepTaken(rows=rows) if rows:
                 self._to_replay = event
-                if not self.dialogue.running:
+                if not self.engine_session.running:
                     self.notices.done()
             case SessionOpened():
                 # At once: the cursor may stand in another stack than the one that was cached.
                 self.repaint()
-                save_stack(self.dialogue.config, event)
-                if not self.dialogue.attached:  # else its price was asked for when it was opened
-                    self.dialogue.send(MeasurePrice)
+                save_stack(self.engine_session.config, event)
+                if (
+                    not self.engine_session.attached
+                ):  # else its price was asked for when it was opened
+                    self.engine_session.send(MeasureStepCost)
                 if self._lost:
                     self.notices.insist(self._lost)
                     self._lost = ""
-            case Watched():
+            case ViewersChanged():
                 self.notices.tell(viewers_sentence(self.run_state.watched_before, event))
             case StepNotApplied(sentence=sentence):
                 self.notices.insist(f"{sentence}{proposal_words(self.run_state.proposed())}")
             case ImageSkipped(lost_class=sentence) if sentence:
                 self.notices.insist(sentence)
             case OpenFailed():
-                self.push_screen(OpenQuestion(event, self.look), self._answer_open_question)
+                self.push_screen(
+                    OpenFailedDialog(event, self.appearance), self._answer_open_question
+                )
             case Audited():
                 self.notices.answer(audit_sentence(event))
-        super().heard(event)
+        super().event_received(event)
 
     # --- answering keys -------------------------------------------------------------------------
 
@@ -215,7 +223,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         if step is None:
             self.notices.answer("There is no measured step to show yet; t takes one.")
             return
-        if self.dialogue.running:
+        if self.engine_session.running:
             self.notices.answer("It is training; r pauses it, then . shows the last step slowly.")
             return
         again = stack.replaying and self._replayed_slower == 1
@@ -228,29 +236,29 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
             self.notices.answer("The engine is running; R is for when it is gone.")
             return
         self._lost = lost_sentence(self.run_state)
-        self.dialogue.keep_choices()
+        self.engine_session.keep_choices()
         self.run_state.restarted()
-        self.run_worker(self.dialogue.follow(restart=True), exit_on_error=True)
+        self.run_worker(self.engine_session.follow(restart=True), exit_on_error=True)
         self.repaint()
 
     def action_command_palette(self) -> None:
         if not isinstance(self.screen, CommandPalette):
-            self.push_screen(Palette(id="--command-palette"))
+            self.push_screen(Commands(id="--command-palette"))
 
     def action_find(self) -> None:
         if self.need_stack():
-            self.push_screen(Find(self.main.stack.find))
+            self.push_screen(FindLayer(self.main.stack.find))
 
     # --- screens --------------------------------------------------------------------------------
 
     def action_help(self) -> None:
-        self.push_screen(Help(self.look))
+        self.push_screen(HelpScreen(self.appearance))
 
     def action_understood(self) -> None:
         self.notices.understood()
 
     def action_messages(self) -> None:
-        self.push_screen(Messages(self.notices.said, self.look))
+        self.push_screen(MessagesScreen(self.notices.said, self.appearance))
 
     def action_leave(self) -> None:
         state = self.run_state
@@ -259,11 +267,11 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         elif state.watched.screens > 1:
             self._part("stays")
             self.exit()
-        elif isinstance(self.screen, LeaveQuestion) or not worth_keeping(state):
+        elif isinstance(self.screen, QuitDialog) or not worth_keeping(state):
             self.exit()
         else:
             last = load_preferences().leave
-            self.push_screen(LeaveQuestion(state, self.look, last), self._leave_with)
+            self.push_screen(QuitDialog(state, self.appearance, last), self._leave_with)
 
     def _leave_with(self, answer: str | None) -> None:
         if answer is None or answer == "":
@@ -282,7 +290,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
     def _leave_on_request(self) -> None:
         """The terminal was closed, or the line dropped: what was trained stays with its engine."""
         if worth_keeping(self.run_state) or self.run_state.watched.screens > 1:
-            self._part(self.dialogue.alone)
+            self._part(self.engine_session.alone)
         self.exit(return_code=LEFT_ON_REQUEST)
 
     def _part(self, does: str) -> None:
@@ -292,7 +300,7 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
 
     def _choose_alone(self, does: Alone) -> None:
         remember(alone=does)
-        self.dialogue.when_alone(does)
+        self.engine_session.when_alone(does)
 
     def _choose_alone_in_passing(self, does: Alone) -> None:
         self._choose_alone(does)
@@ -328,13 +336,13 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
         if self.run_state.watched.steers:
             self.notices.answer("This screen steers.")
         elif self.need_engine():
-            self.dialogue.take_over()
+            self.engine_session.take_over()
 
     def _answer_open_question(self, answer: str | None) -> None:
         if answer is None or answer == "leave":
             self.exit(return_code=BAD_INPUT)
         else:
-            self.dialogue.open_with(answer)
+            self.engine_session.open_with(answer)
             self.repaint()
 
     def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
@@ -343,11 +351,11 @@ class WorkbenchApp(ChoiceActions, TrainingActions, FindingActions):
                 run: Callable = partial(self.run_action, key.action)
                 does = f"{key.shown}: {key.does}" if key.keys else key.does
                 yield SystemCommand(key.title, does, run)
-        yield SystemCommand("Messages", "everything said in passing", self.action_messages)
+        yield SystemCommand("MessagesScreen", "everything said in passing", self.action_messages)
         for does in get_args(Alone):
             yield SystemCommand(
                 f"When the line drops: {does}",
-                "remembered; now: " + ("yes" if self.dialogue.alone == does else "no"),
+                "remembered; now: " + ("yes" if self.engine_session.alone == does else "no"),
                 partial(self._choose_alone_in_passing, does),
             )
         for name, palette in PALETTES.items():

@@ -17,7 +17,7 @@ from tui.state.run_state import RunState
 from tui.text.layer_names import listed
 
 
-def present_choices(config: RunConfig, state: RunState) -> RunConfig:
+def current_config(config: RunConfig, state: RunState) -> RunConfig:
     """What would train like this from the start.
 
     Args:
@@ -53,9 +53,9 @@ def present_choices(config: RunConfig, state: RunState) -> RunConfig:
     return msgspec.structs.replace(config, **changes)
 
 
-def reopening(config: RunConfig, state: RunState) -> RunConfig:
+def config_to_reopen(config: RunConfig, state: RunState) -> RunConfig:
     """What opens a session with the choices as they are now, beside the run that ended."""
-    choices = present_choices(config, state)
+    choices = current_config(config, state)
     if config.run_dir is None:
         return choices
     taken = Path(config.run_dir)
@@ -66,7 +66,7 @@ def reopening(config: RunConfig, state: RunState) -> RunConfig:
 
 
 @dataclass(frozen=True)
-class ByHand:
+class ManualSettings:
     """Choices that no option has."""
 
     rates: dict[float, tuple[int, ...]]
@@ -76,7 +76,7 @@ class ByHand:
     """BatchNorm owners that were switched, by mode."""
 
 
-def by_hand(state: RunState) -> ByHand:
+def manual_settings(state: RunState) -> ManualSettings:
     """Rates and BatchNorm modes that were set by hand."""
     training = state.training
     rates: dict[float, tuple[int, ...]] = {}
@@ -87,7 +87,7 @@ def by_hand(state: RunState) -> ByHand:
     for owner, mode in state.norm_modes.items():
         if mode != "auto":
             modes[mode] = (*modes.get(mode, ()), owner)
-    return ByHand(rates, training.recipe, modes)
+    return ManualSettings(rates, training.recipe, modes)
 
 
 def rates_given_up(state: RunState, recipe: Recipe) -> str:
@@ -99,7 +99,7 @@ def rates_given_up(state: RunState, recipe: Recipe) -> str:
         or base_rates(recipe, stack.rows) == base_rates(now, stack.rows)
     ):
         return ""
-    rows = [stack.rows[row].name for rows in by_hand(state).rates.values() for row in rows]
+    rows = [stack.rows[row].name for rows in manual_settings(state).rates.values() for row in rows]
     if not rows:
         return ""
     one = len(rows) == 1
@@ -128,7 +128,7 @@ def caveat(state: RunState) -> str:
 
 
 def _of_hand(state: RunState) -> str:
-    chosen, stack = by_hand(state), state.stack
+    chosen, stack = manual_settings(state), state.stack
     if stack is None:
         return ""
     left_out = []

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tl_tui.common.errors import Problem
-from tl_tui.connect.engine_link import EngineLink, LineCut
+from tl_tui.connect.engine_link import ConnectionLost, EngineLink
 from tl_tui.protocol.commands import (
     Audit,
     Command,
@@ -43,16 +43,16 @@ from tl_tui.protocol.events import (
 )
 from tl_tui.protocol.layers import NormMode
 from tl_tui.protocol.session import SessionOpened
-from tl_tui.runs.run_reader import opened_with
+from tl_tui.runs.run_reader import original_config
 from tl_tui.settings.preferences import Alone
-from tui.app.config_from_state import ByHand, by_hand, reopening
+from tui.app.config_from_state import ManualSettings, config_to_reopen, manual_settings
 from tui.state.run_state import RunState
 
 COME_BACK_S = 600.0
 """How long an engine on another machine waits after a cut, if nothing was trained yet."""
 
 
-class Dialogue:
+class EngineSession:
     """Takes events into the state and sends what they make possible."""
 
     def __init__(
@@ -81,7 +81,7 @@ class Dialogue:
         """The run to change to, or what to open anew, when the engine of this one has ended."""
         self._leave_others = False
         self.state = state
-        self._heard = heard
+        self._on_event = heard
         self._step_in_flight: int | None = None
         self.step_waits = False
         """A step was asked for and goes out as soon as it can."""
@@ -93,7 +93,7 @@ class Dialogue:
         """The start over that was asked for and is not answered yet."""
         self.start_beside = False
         """The last start over that was asked for is a new start beside the running one."""
-        self._by_hand: ByHand | None = None
+        self._by_hand: ManualSettings | None = None
         """What the engine before had been told, for the one that takes its place."""
 
     @property
@@ -116,7 +116,7 @@ class Dialogue:
             await (self.link.restart() if restart else self.link.start())
             self._begin()
             async for event in self.link.events():
-                if isinstance(event, LineCut):
+                if isinstance(event, ConnectionLost):
                     self._line_cut(event)
                 elif self._coming is None:  # else it is of the run that is left
                     self._take(event)
@@ -130,7 +130,7 @@ class Dialogue:
                 self.attached = False
                 self._begin()
                 async for event in self.link.events():
-                    if isinstance(event, LineCut):
+                    if isinstance(event, ConnectionLost):
                         self._line_cut(event)
                     else:
                         self._take(event)
@@ -138,7 +138,7 @@ class Dialogue:
             pass  # the reason is asked for below
         self._forget_steps()
         self.state.died(self.link.death_reason())
-        self._heard(None)
+        self._on_event(None)
 
     def keep_choices(self) -> None:
         """The engine that is started next goes on from the last checkpoint, with the choices as
@@ -146,13 +146,13 @@ class Dialogue:
         self.attached = False
         if not self.state.opened or self.state.session is None:
             return
-        self._by_hand = by_hand(self.state)
+        self._by_hand = manual_settings(self.state)
         saved = self.state.training.goes_on_from
         if saved is not None:
             run = self.state.session.run_dir
             self.resumes = ResumeRun(id=0, run=run, checkpoint=saved.name)
         else:
-            self.config = reopening(self.config, self.state)
+            self.config = config_to_reopen(self.config, self.state)
 
     def change_to(self, run: ResumeRun | RunConfig) -> None:
         """Leave this run, which the engine saves, and go on with another, or open one."""
@@ -161,12 +161,12 @@ class Dialogue:
         self._by_hand = None
         self.state.left()
 
-    def _line_cut(self, cut: LineCut) -> None:
+    def _line_cut(self, cut: ConnectionLost) -> None:
         """What was on its way is lost; what the engine has done of it, it will tell."""
         self._forget_steps()
         self.starting_over = None
         self.state.line_cut(cut.sentence)
-        self._heard(None)
+        self._on_event(None)
 
     def _take(self, event: AnyEvent) -> None:
         back = isinstance(event, Greeted) and bool(self.state.cut)
@@ -195,12 +195,12 @@ class Dialogue:
                 self.starting_over = None
         if isinstance(event, EngineFailed):
             self._forget_steps()
-        self._heard(event)
+        self._on_event(event)
 
     def _opened(self, event: SessionOpened) -> None:
         if self.resumes is not None:
             with contextlib.suppress(Problem):  # it is on another machine
-                opened = opened_with(self.resumes.run)
+                opened = original_config(self.resumes.run)
                 self.config = msgspec.structs.replace(opened, run_dir=event.run_dir)
             self.resumes = None
         if self.state.wanted != frozenset(event.wanted):

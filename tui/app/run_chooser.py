@@ -5,13 +5,13 @@ from __future__ import annotations
 from textual.app import App
 from textual.filter import LineFilter
 
-from tl_tui.connect.discovery import Found
+from tl_tui.connect.discovery import RunningEngine
 from tl_tui.settings.preferences import load_preferences
-from tui.drawing.sanitize import visible
-from tui.drawing.terminal import TerminalInfo, look
+from tui.drawing.sanitize import sanitize
+from tui.drawing.terminal import TerminalInfo, detect_terminal
 from tui.drawing.textual_theme import LeanColours, textual_theme
 from tui.drawing.theme import ASCII, PALETTES, UNICODE
-from tui.screens.choice_dialog import Answer, Question
+from tui.screens.choice_dialog import Choice, ChoiceDialog
 from tui.text.runs import describe_engine
 
 KEYS = "123456789abcdefghil"
@@ -24,7 +24,9 @@ class RunChooser(App[str]):
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
 
-    def __init__(self, engines: list[Found], terminal: TerminalInfo, theme: str | None) -> None:
+    def __init__(
+        self, engines: list[RunningEngine], terminal: TerminalInfo, theme: str | None
+    ) -> None:
         """
         Args:
             engines: To choose from; beyond the room of the keys they are left out.
@@ -40,15 +42,15 @@ class RunChooser(App[str]):
         self._lean = LeanColours(monochrome=terminal.monochrome)
         glyphs = UNICODE if terminal.unicode else ASCII
         answers = [
-            Answer(
+            Choice(
                 (key,),
-                glyphs.text(visible(f"{one.name}  {describe_engine(one)}")),
+                glyphs.text(sanitize(f"{one.name}  {describe_engine(one)}")),
                 str(one.socket_path),
             )
             for key, one in zip(KEYS, engines, strict=False)
         ]
-        answers.append(Answer(("escape", "q", "ctrl+c"), "leave", ""))
-        self._question = Question(
+        answers.append(Choice(("escape", "q", "ctrl+c"), "leave", ""))
+        self._question = ChoiceDialog(
             "Runs that go on",
             "Which one? Its engine has gone on without a screen.",
             answers,
@@ -62,7 +64,9 @@ class RunChooser(App[str]):
         self.push_screen(self._question, lambda value: self.exit(value or None))
 
 
-def choose_run(engines: list[Found], *, ascii_only: bool, theme: str | None) -> Found | None:
+def choose_run(
+    engines: list[RunningEngine], *, ascii_only: bool, theme: str | None
+) -> RunningEngine | None:
     """Let the user choose one of these; None if they leave."""
-    chosen = RunChooser(engines, look(ascii_only=ascii_only), theme).run()
+    chosen = RunChooser(engines, detect_terminal(ascii_only=ascii_only), theme).run()
     return next((one for one in engines if str(one.socket_path) == chosen), None)

@@ -15,9 +15,9 @@ from tl_tui.protocol.events import (
     AnyEvent,
     Confirmed,
     EngineFailed,
-    ErrandEnded,
     Greeted,
     Heartbeat,
+    JobEnded,
     OpenFailed,
     Refused,
 )
@@ -156,7 +156,7 @@ async def errand(
     """
     connection.send(command)
     async for event in events:
-        if isinstance(event, ErrandEnded):
+        if isinstance(event, JobEnded):
             if event.failure:
                 raise Problem(event.failure)
             return

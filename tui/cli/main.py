@@ -42,7 +42,7 @@ EXAMPLES = (
 )
 
 
-class Workbench(click.Group):
+class TlTuiGroup(click.Group):
     """The group of all commands; each is imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -107,7 +107,7 @@ class Workbench(click.Group):
         return command
 
 
-@click.group(cls=Workbench, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=TlTuiGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tl-tui", message="%(prog)s %(version)s")
 def command_line() -> None:
     """See a pretrained network as a stack of layers, freeze and thaw them, take real train steps,

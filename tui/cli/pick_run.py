@@ -9,13 +9,13 @@ import msgspec
 
 from tl_tui.common.errors import Problem
 from tl_tui.connect import slurm
-from tl_tui.connect.discovery import Found, choose, running_engines
+from tl_tui.connect.discovery import RunningEngine, match_engines, running_engines
 from tl_tui.protocol.config import RunConfig
 from tl_tui.runs.run_reader import (
-    Elsewhere,
+    OtherHost,
     RunProblem,
     find_run,
-    opened_with,
+    original_config,
     runs_elsewhere,
     written_elsewhere,
 )
@@ -24,7 +24,7 @@ from tl_tui.runs.run_reader import (
 class OnAnotherHost(Problem):
     """The run goes on, and not here; the text says where, and how to reach it."""
 
-    def __init__(self, run: Path, where: Elsewhere) -> None:
+    def __init__(self, run: Path, where: OtherHost) -> None:
         self.run, self.where = run, where
         self.job_over = bool(where.job) and slurm.job_state(where.job) == ""
         in_job = f" in SLURM job {where.job}" if where.job else ""
@@ -40,17 +40,17 @@ class OnAnotherHost(Problem):
     def command(self, what: str) -> list[str]:
         """The command line that attaches to the run, or stops it, beside what its job does."""
         words = (*slurm.tl_tui_words(), what, self.run.name)
-        return slurm.overlap(self.where.job, *words, terminal=what == "attach")
+        return slurm.overlap_command(self.where.job, *words, terminal=what == "attach")
 
 
-def engine_of(run: str) -> Found:
+def engine_of(run: str) -> RunningEngine:
     """The engine of a run that goes on here.
 
     Raises:
         Problem: none goes on under this name, or more than one; what to do instead.
     """
     engines = running_engines()
-    found = choose(engines, run)
+    found = match_engines(engines, run)
     if len(found) == 1:
         return found[0]
     if found:
@@ -69,7 +69,7 @@ def engine_of(run: str) -> Found:
     )
 
 
-def one_engine(run: str | None, *, ascii_only: bool, theme: str | None) -> Found | None:
+def one_engine(run: str | None, *, ascii_only: bool, theme: str | None) -> RunningEngine | None:
     """The engine that is meant: of a run by name, the only one, or one chosen from a list.
 
     Args:
@@ -105,10 +105,10 @@ def one_engine(run: str | None, *, ascii_only: bool, theme: str | None) -> Found
     return choose_run(engines, ascii_only=ascii_only, theme=theme)
 
 
-def config_of(found: Found) -> RunConfig:
+def config_of(found: RunningEngine) -> RunConfig:
     """What the run was opened with; without a run directory yet, as much as the engine says."""
     try:
-        config = opened_with(found.greeted.run_dir)
+        config = original_config(found.greeted.run_dir)
         return msgspec.structs.replace(config, run_dir=found.greeted.run_dir)
     except (RunProblem, msgspec.ValidationError):
         return RunConfig(arch=found.greeted.arch)

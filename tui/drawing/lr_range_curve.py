@@ -14,7 +14,7 @@ AXIS = 6
 """Cells left of the curve."""
 
 
-def range_curve(
+def lr_range_curve(
     points: Sequence[tuple[float, float]],
     proposal: float | None,
     width: int,

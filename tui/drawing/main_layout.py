@@ -20,7 +20,7 @@ PRICED_HEIGHT = 22
 """Lines beside the stack from which on inspector and price share them."""
 
 
-class Wish(NamedTuple):
+class LayoutRequest(NamedTuple):
     """What there is to place."""
 
     stack_lines: int = 16
@@ -29,7 +29,10 @@ class Wish(NamedTuple):
     """A sentence about the device stands there all the time."""
 
 
-def places(width: int, height: int, wish: Wish = Wish()) -> dict[str, Region]:  # noqa: B008
+_DEFAULT = LayoutRequest()
+
+
+def main_layout(width: int, height: int, request: LayoutRequest = _DEFAULT) -> dict[str, Region]:
     """The region of every widget that has a place at this size, by its id.
 
     As the terminal shrinks, things are given up in this order: frames, accuracy, loss, inspector.
@@ -39,7 +42,7 @@ def places(width: int, height: int, wish: Wish = Wish()) -> dict[str, Region]:  
         return {"too-small": Region(0, 0, width, height)}
     found = {"title": Region(0, 0, width, 1)}
     top = 1
-    if wish.warning:
+    if request.warning:
         found["warning"] = Region(0, top, width, 1)
         top += 1
     found["strategy"] = Region(0, top, width, 1)
@@ -47,16 +50,16 @@ def places(width: int, height: int, wish: Wish = Wish()) -> dict[str, Region]:  
     found["footer"] = Region(0, height - 1, width, 1)
     roomy = width >= ROOMY_WIDTH and height >= ROOMY_HEIGHT
     place = _framed if roomy else _plain
-    found |= place(width, top, height - 1, wish)
+    found |= place(width, top, height - 1, request)
     found["loading"] = found["stack"]
     return found
 
 
-def _plain(width: int, top: int, bottom: int, wish: Wish) -> dict[str, Region]:
+def _plain(width: int, top: int, bottom: int, request: LayoutRequest) -> dict[str, Region]:
     """Without frames: the stack, the caption, and below it what there is room for."""
     room = bottom - top
     caption = 2 if room >= 9 else 1
-    spare = room - caption - min(wish.stack_lines, 14)
+    spare = room - caption - min(request.stack_lines, 14)
     # At 80x24 four lines and their heading remain below the caption; a warning takes one.
     below = min(spare, 5 + max(0, room - 26) // 3) if room - caption >= 17 and spare >= 4 else 0
     found = {"stack": Region(0, top, width, room - caption - below)}
@@ -77,7 +80,7 @@ def _plain(width: int, top: int, bottom: int, wish: Wish) -> dict[str, Region]:
     return found
 
 
-def _framed(width: int, top: int, bottom: int, wish: Wish) -> dict[str, Region]:
+def _framed(width: int, top: int, bottom: int, request: LayoutRequest) -> dict[str, Region]:
     """Panels with frames, a legend and a line about the run."""
     found = {
         "run": Region(1, bottom - 1, width - 2, 1),
@@ -91,7 +94,7 @@ def _framed(width: int, top: int, bottom: int, wish: Wish) -> dict[str, Region]:
         height = upper - top
         left = stack_width + inspector_width + 1
         # Below the stack, if it leaves room there; else both curves share the right.
-        below = height - max(wish.stack_lines + 6, 30)
+        below = height - max(request.stack_lines + 6, 30)
         if below >= 12:
             panels = {
                 "loss": Region(left + 1, top, width - left - 1, height),
@@ -107,7 +110,7 @@ def _framed(width: int, top: int, bottom: int, wish: Wish) -> dict[str, Region]:
     else:
         stack_width = width * 82 // 120
         inspector_width = width - stack_width - 1
-        spare = bottom - top - 2 - (wish.stack_lines + 6)
+        spare = bottom - top - 2 - (request.stack_lines + 6)
         curve_height = max(8, min(20, spare))
         lower = upper = bottom - curve_height - 2
         half = width // 2
@@ -128,18 +131,18 @@ def _framed(width: int, top: int, bottom: int, wish: Wish) -> dict[str, Region]:
     return found
 
 
-class PlacesLayout(Layout):
-    """Puts the children of a widget where `places` says; the others are not shown."""
+class MainLayout(Layout):
+    """Puts the children of a widget where `main_layout` says; the others are not shown."""
 
     name = "places"
 
     def __init__(self) -> None:
-        self.wish = Wish()
+        self.request = LayoutRequest()
 
     def arrange(
         self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True
     ) -> ArrangeResult:
-        regions = places(size.width, size.height, self.wish)
+        regions = main_layout(size.width, size.height, self.request)
         return [
             WidgetPlacement(regions[child.id], NULL_OFFSET, NULL_SPACING, child, order)
             for order, child in enumerate(children)

@@ -14,7 +14,7 @@ _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Unicode's categories of what has no picture, or none of its own."""
 
 
-def visible(name: str) -> str:
+def sanitize(name: str) -> str:
     """The name with everything that has no picture written out, such as `\\x1b` or `\\u202e`."""
     name = unicodedata.normalize("NFC", name)
     return "".join(_written(c) if unicodedata.category(c) in _HIDDEN else c for c in name)
@@ -39,7 +39,7 @@ def padded(text: str, width: int, *, right: bool = False) -> str:
     return fill + text if right else text + fill
 
 
-def shortened(path: str, width: int) -> str:
+def shorten_path(path: str, width: int) -> str:
     """A path in at most so many cells; what is too much is left out in the middle.
 
     The end, which tells a file from its neighbours, gets two thirds.

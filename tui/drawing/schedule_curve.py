@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tl_tui.protocol.config import Recipe
-from tl_tui.settings.schedule import factor
+from tl_tui.settings.schedule import lr_factor
 from tui.drawing.lines import Line, line
 from tui.drawing.plot import Canvas, Scale, Series, trace
 
@@ -30,7 +30,7 @@ def schedule_curve(
     points = []
     for x in range(dots):
         step = round(x / max(1, dots - 1) * max(0, steps - 1))
-        share = factor(recipe.schedule, step, steps, recipe.warmup)
+        share = lr_factor(recipe.schedule, step, steps, recipe.warmup)
         points.append((1 + x, share))
     trace(canvas, Series(points, 0, "", ""), dots, Scale(0.0, 1.0))
     lines: list[Line] = []

@@ -42,7 +42,7 @@ class TerminalInfo:
         return self.colours == "none"
 
 
-def look(*, ask: bool = True, ascii_only: bool = False) -> TerminalInfo:
+def detect_terminal(*, ask: bool = True, ascii_only: bool = False) -> TerminalInfo:
     """Find out what the terminal can show.
 
     Args:

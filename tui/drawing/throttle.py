@@ -9,7 +9,7 @@ from textual.message_pump import MessagePump
 from textual.timer import Timer
 
 
-class Pace:
+class Throttle:
     """Calls an action at once if the last time is long enough ago, else when it is."""
 
     def __init__(self, pump: MessagePump, interval: float, action: Callable[[], None]) -> None:

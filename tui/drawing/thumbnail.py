@@ -15,7 +15,7 @@ ALIKE = 6
 """Of 255: colours no further apart than this are sent as one, which nobody sees but the line."""
 
 
-def cells_of(image: Thumbnail, columns: int, lines: int) -> list[Line]:
+def thumbnail_lines(image: Thumbnail, columns: int, lines: int) -> list[Line]:
     """The picture as large as it fits, its proportions kept, never larger than its own pixels.
 
     Args:

@@ -12,11 +12,11 @@ from tui.drawing.lines import Line, line, wrapped
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.dialog import Dialog
 from tui.state.run_state import RunState
-from tui.widgets.dialog_box import Box
+from tui.widgets.dialog_box import DialogBox
 
 
 @dataclass(frozen=True)
-class Answer:
+class Choice:
     """One answer: its keys (as Textual names them; the first is shown), its words, its value."""
 
     keys: tuple[str, ...]
@@ -24,38 +24,38 @@ class Answer:
     value: str
 
 
-class Question(Dialog[str | None]):
+class ChoiceDialog(Dialog[str | None]):
     """Dismissed with the value of the answer, or None for Escape."""
 
     def __init__(
         self,
         title: str,
         sentence: str,
-        answers: Sequence[Answer],
-        look: tuple[Palette, Glyphs],
+        answers: Sequence[Choice],
+        appearance: tuple[Palette, Glyphs],
         cursor: int = 0,
     ) -> None:
         super().__init__()
         self.question_title = title
         self.sentence = sentence
         self.answers = list(answers)
-        self.look = look
+        self.appearance = appearance
         self.cursor = cursor
 
     def compose(self) -> ComposeResult:
-        yield Box(self.question_title)
+        yield DialogBox(self.question_title)
 
     def on_mount(self) -> None:
-        box = self.query_one(Box)
+        box = self.query_one(DialogBox)
         box.state = RunState()
-        box.set_theme(*self.look)
+        box.set_theme(*self.appearance)
         self._arrange()
 
     def on_resize(self) -> None:
         self._arrange()
 
     def _arrange(self) -> None:
-        box = self.query_one(Box)
+        box = self.query_one(DialogBox)
         width = min(76, self.app.size.width - 2)
         content: list[Line] = [line(text) for text in wrapped(self.sentence, width - 4, 12)]
         if content:
@@ -81,7 +81,7 @@ class Question(Dialog[str | None]):
             self._arrange()
 
     def on_click(self, event: events.Click) -> None:
-        box = self.query_one(Box)
+        box = self.query_one(DialogBox)
         first = box.region.y + box.region.height - 1 - len(self.answers)
         index = event.screen_y - first
         if 0 <= index < len(self.answers):

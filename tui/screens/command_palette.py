@@ -6,7 +6,7 @@ from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette
 
 
-class Palette(CommandPalette):
+class Commands(CommandPalette):
     """A second Enter behind the one that chose finds it closing, and is let go."""
 
     _dismissed = False  # `_closed` is Textual's own word, for a widget that hears no more messages

@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Callable
 
 from tl_tui.common.metrics import accuracy_words, balanced_accuracy, share_words
-from tl_tui.protocol.events import FoldsEnded, FoldValidated
+from tl_tui.protocol.events import CrossValidationEnded, FoldValidated
 from tui.drawing.lines import Line, line, line_width, wrapped
 from tui.drawing.sanitize import padded
 from tui.drawing.theme import Glyphs, Palette
-from tui.screens.full_screen import Body, WholeScreen, body
+from tui.screens.full_screen import Body, FullScreen, body
 from tui.screens.results.interval_line import interval_line
 from tui.state.run_state import RunState
 
@@ -20,7 +20,7 @@ ABOUT = 20
 """Cells for steps and seconds."""
 
 
-class FoldsScreen(WholeScreen):
+class CrossValidationScreen(FullScreen):
     """Leaving it lets the engine go on; p stops."""
 
     name_shown = "cross-validation"
@@ -28,7 +28,7 @@ class FoldsScreen(WholeScreen):
     def __init__(
         self,
         state: RunState,
-        look: tuple[Palette, Glyphs],
+        appearance: tuple[Palette, Glyphs],
         *,
         folds: int | None,
         stop: Callable[[], None],
@@ -37,7 +37,7 @@ class FoldsScreen(WholeScreen):
         """
         Args:
             state: What is known.
-            look: Colours and characters.
+            appearance: Colours and characters.
             folds: How many splits were just asked for; None shows what is there.
             stop: Has the engine end what it does.
             again: Asks for the number of splits and begins.
@@ -45,19 +45,19 @@ class FoldsScreen(WholeScreen):
         self.asked, self._stop, self._again = folds, stop, again
         fresh = folds is not None
         self._before: tuple[object, object] = (
-            (state.findings.folds, state.findings.folds_ended) if fresh else (None, None)
+            (state.results.folds, state.results.folds_ended) if fresh else (None, None)
         )
         self._refused = self.stopped = False
-        super().__init__(state, look)
+        super().__init__(state, appearance)
 
     @property
     def folds(self) -> list[FoldValidated]:
-        found = self.state.findings.folds
+        found = self.state.results.folds
         return [] if found is self._before[0] else found
 
     @property
-    def ended(self) -> FoldsEnded | None:
-        found = self.state.findings.folds_ended
+    def ended(self) -> CrossValidationEnded | None:
+        found = self.state.results.folds_ended
         return None if found is self._before[1] else found
 
     @property
@@ -70,7 +70,7 @@ class FoldsScreen(WholeScreen):
         """Splits in all."""
         if self.folds:
             return self.folds[0].folds
-        fold = self.state.findings.fold
+        fold = self.state.results.fold
         return fold.folds if fold else self.asked or 0
 
     def refused(self) -> None:
@@ -87,7 +87,7 @@ class FoldsScreen(WholeScreen):
         lines = [self._fold(fold, width) for fold in self.folds]
         number = len(self.folds) + 1
         if self.going and number <= self.count:
-            fold = state.findings.fold
+            fold = state.results.fold
             trains = "trains from the session's start"
             if fold is not None and fold.fold == number:
                 trains += f", step {fold.step:,} of {fold.steps:,}"
@@ -184,7 +184,7 @@ class FoldsScreen(WholeScreen):
         return True
 
 
-def ended_sentence(ended: FoldsEnded) -> str:
+def ended_sentence(ended: CrossValidationEnded) -> str:
     """What came of it, in a sentence."""
     if ended.reason == "failed":
         return "Cross-validation failed; what it had is kept."

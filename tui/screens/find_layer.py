@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 from tui.screens.dialog import Dialog
 
 
-class Find(Dialog[bool]):
+class FindLayer(Dialog[bool]):
     """Dismissed with True to stay where the search came to, False to go back."""
 
     BINDINGS = [Binding("escape", "back", show=False)]

@@ -19,7 +19,7 @@ from tui.drawing.lines import (
     wrapped,
 )
 from tui.drawing.main_layout import LEAST_HEIGHT, LEAST_WIDTH
-from tui.drawing.sanitize import visible
+from tui.drawing.sanitize import sanitize
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.dialog import Dialog
 from tui.state.run_state import RunState
@@ -58,26 +58,26 @@ class Drawing(StateLines):
 
     def on_resize(self) -> None:
         self.redraw()
-        if isinstance(self.screen, WholeScreen):
+        if isinstance(self.screen, FullScreen):
             self.screen.drawn.close()
 
 
-class WholeScreen(Dialog[None]):
+class FullScreen(Dialog[None]):
     """Closed by Escape or q. Heading, a body that scrolls, and a line with the keys or a notice."""
 
     DEFAULT_CSS = """
-    WholeScreen { background: $background; color: $foreground; overflow: hidden hidden; }
+    FullScreen { background: $background; color: $foreground; overflow: hidden hidden; }
     """
 
-    def __init__(self, state: RunState, look: tuple[Palette, Glyphs]) -> None:
+    def __init__(self, state: RunState, appearance: tuple[Palette, Glyphs]) -> None:
         """
         Args:
             state: What is known; the screen is shown it again with every event.
-            look: Colours and characters.
+            appearance: Colours and characters.
         """
         super().__init__()
         self.state = state
-        self.palette, self.glyphs = look
+        self.palette, self.glyphs = appearance
         self.notice = ""
         self.offset_line = 0
         self.drawn = ExitStack()
@@ -236,4 +236,4 @@ def named(state: RunState, index: int, glyphs: Glyphs) -> str:
     """A class's name as it can be shown in this terminal."""
     classes = state.session.classes if state.session else ()
     name = classes[index] if 0 <= index < len(classes) else f"class {index}"
-    return glyphs.text(visible(name)) or "''"
+    return glyphs.text(sanitize(name)) or "''"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui.drawing.lines import Line, line, wrapped
 from tui.drawing.theme import Glyphs, Palette
 from tui.keys import KEYS
-from tui.screens.text_page import Page
+from tui.screens.text_page import TextPage
 
 LESSON: tuple[tuple[str, str], ...] = (
     (
@@ -61,9 +61,9 @@ LESSON: tuple[tuple[str, str], ...] = (
 )
 
 
-class Help(Page):
-    def __init__(self, look: tuple[Palette, Glyphs]) -> None:
-        super().__init__("help", look)
+class HelpScreen(TextPage):
+    def __init__(self, appearance: tuple[Palette, Glyphs]) -> None:
+        super().__init__("help", appearance)
 
     def content(self, width: int) -> list[Line]:
         lines: list[Line] = [line(("Keys", "strong"))]

@@ -12,10 +12,10 @@ from tl_tui.common.metrics import share_words
 from tl_tui.protocol.results import ImagesShown, Thumbnail
 from tui.drawing.lines import Line, Piece, justified, line, line_width, wrapped
 from tui.drawing.picture_grid import Grid, grid_of, large_grid
-from tui.drawing.sanitize import padded, shortened, visible
+from tui.drawing.sanitize import padded, sanitize, shorten_path
 from tui.drawing.theme import Glyphs, Palette
-from tui.drawing.thumbnail import cells_of, is_pixels, pixel_style
-from tui.screens.full_screen import Body, Drawing, WholeScreen, body, named
+from tui.drawing.thumbnail import is_pixels, pixel_style, thumbnail_lines
+from tui.screens.full_screen import Body, Drawing, FullScreen, body, named
 from tui.state.run_state import RunState
 
 What = Literal["batch", "wrong"]
@@ -31,7 +31,7 @@ class PictureDrawing(Drawing):
         return pixel_style(name) if is_pixels(name) else super().line_style(name)
 
 
-class ImagesScreen(WholeScreen):
+class ImagesScreen(FullScreen):
     """Two sets of pictures; each is asked of the engine when it is first seen."""
 
     name_shown = "images"
@@ -39,7 +39,7 @@ class ImagesScreen(WholeScreen):
     def __init__(
         self,
         state: RunState,
-        look: tuple[Palette, Glyphs],
+        appearance: tuple[Palette, Glyphs],
         *,
         ask: Callable[[What, int, int], None],
         pictures: str,
@@ -48,7 +48,7 @@ class ImagesScreen(WholeScreen):
         """
         Args:
             state: What is known.
-            look: Colours and characters.
+            appearance: Colours and characters.
             ask: Has the engine send what, with so many pixels a side, so many at most.
             pictures: Empty if this terminal can show pictures; else why it cannot.
             what: What to show first.
@@ -64,12 +64,12 @@ class ImagesScreen(WholeScreen):
         """Pixels a side that were asked for when it came; the engine may have sent fewer."""
         self._cells: dict[tuple[int, int, int], list[Line]] = {}
         """Of each picture of the set that is shown, by its number and room."""
-        self._seen = state.findings.images
-        self._results = state.findings.results
+        self._seen = state.results.images
+        self._results = state.results.results
         """Those that the most wrong images are of."""
         self._folder = ""
         """In which all of the images are; said once, where there is room."""
-        super().__init__(state, look)
+        super().__init__(state, appearance)
 
     def make_drawing(self) -> Drawing:
         return PictureDrawing(self._lines)
@@ -104,16 +104,16 @@ class ImagesScreen(WholeScreen):
         self._asked.clear()
 
     def show(self, state: RunState) -> None:
-        shown = state.findings.images
+        shown = state.results.images
         if shown is not None and shown is not self._seen:
             self._seen = shown
             self._got[shown.what] = shown
             self._sides[shown.what] = self._asked.pop(shown.what, self._sides.get(shown.what, 0))
             self._folder = common_folder([image.path for image in shown.images])
             self._cells.clear()
-            self._results = state.findings.results
+            self._results = state.results.results
         super().show(state)
-        newer = state.findings.results is not self._results
+        newer = state.results.results is not self._results
         old = newer if self.what == "wrong" else self._behind(state)
         if self.is_mounted and not state.running and not self._asked and old:
             self._want(anew=True)
@@ -187,7 +187,7 @@ class ImagesScreen(WholeScreen):
         image = got.images[place]
         key = (place, grid.side, grid.picture_lines)
         if key not in self._cells:
-            self._cells[key] = cells_of(image, grid.side, grid.picture_lines)
+            self._cells[key] = thumbnail_lines(image, grid.side, grid.picture_lines)
         picture = self._cells[key]
         row: Line = picture[number] if number < len(picture) else ()
         words = self._caption(image, place, grid.words, grid.lines)
@@ -213,10 +213,10 @@ class ImagesScreen(WholeScreen):
             ]
         lines.append(())
         path = image.path if self.large else image.path.removeprefix(self._folder)
-        path = self.glyphs.text(visible(path))
+        path = self.glyphs.text(sanitize(path))
         room = max(1, min(4, height - len(lines) - 1))
         lines += [
-            line((part, "dim")) for part in _in_cells(shortened(path, width * room), width, 9)
+            line((part, "dim")) for part in _in_cells(shorten_path(path, width * room), width, 9)
         ]
         return lines
 
@@ -232,7 +232,7 @@ class ImagesScreen(WholeScreen):
             sure = "" if image.probability is None else share_words(image.probability)
             label = named(self.state, image.label, self.glyphs)
             mark = self.glyphs.cursor if number == self.cursor else " "
-            path = shortened(self.glyphs.text(visible(image.path)), width - 2 * name - 14)
+            path = shorten_path(self.glyphs.text(sanitize(image.path)), width - 2 * name - 14)
             return line(
                 f" {mark} {sure:>4}  ",
                 (padded(said, name), "text" if image.predicted != image.label else "dim"),

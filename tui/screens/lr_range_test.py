@@ -7,15 +7,15 @@ from collections.abc import Callable
 import msgspec
 
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import RangeTested
+from tl_tui.protocol.events import LrRangeTested
 from tui.drawing.lines import Line, line, wrapped
-from tui.drawing.lr_range_curve import range_curve
+from tui.drawing.lr_range_curve import lr_range_curve
 from tui.drawing.theme import Glyphs, Palette
-from tui.screens.full_screen import Body, WholeScreen, body
+from tui.screens.full_screen import Body, FullScreen, body
 from tui.state.run_state import RunState
 
 
-class RangeTestScreen(WholeScreen):
+class LrRangeTestScreen(FullScreen):
     """Enter takes the proposal; leaving, or p, stops the test."""
 
     name_shown = "learning-rate range test"
@@ -23,7 +23,7 @@ class RangeTestScreen(WholeScreen):
     def __init__(
         self,
         state: RunState,
-        look: tuple[Palette, Glyphs],
+        appearance: tuple[Palette, Glyphs],
         *,
         start: Callable[[], None],
         stop: Callable[[], None],
@@ -32,21 +32,21 @@ class RangeTestScreen(WholeScreen):
         """
         Args:
             state: What is known.
-            look: Colours and characters.
+            appearance: Colours and characters.
             start: Has the engine run the test.
             stop: Has it end what it does.
             take: Trains with this recipe from now on.
         """
         self._start, self._stop, self._take = start, stop, take
-        self._before = state.findings.range_test
+        self._before = state.results.range_test
         self._refused = False
         self.stopped = False
-        super().__init__(state, look)
+        super().__init__(state, appearance)
 
     @property
-    def tested(self) -> RangeTested | None:
+    def tested(self) -> LrRangeTested | None:
         """The test of this screen, as far as it came; not one from before."""
-        found = self.state.findings.range_test
+        found = self.state.results.range_test
         return None if found is self._before else found
 
     @property
@@ -77,7 +77,7 @@ class RangeTestScreen(WholeScreen):
         room = height - len(words) - 2
         if room < 4:
             return body(words)
-        curve = range_curve(points, self.proposal, width, room, plain=self.glyphs.plain)
+        curve = lr_range_curve(points, self.proposal, width, room, plain=self.glyphs.plain)
         head: Line = line(("  loss", "text"), (" (smoothed) over the head's learning rate", "dim"))
         return body([head, *curve, (), *words])
 
@@ -119,7 +119,7 @@ class RangeTestScreen(WholeScreen):
             self._stop()
             self.redraw()
         elif key == "r" and not self.going:
-            self._before, self.stopped, self._refused = self.state.findings.range_test, False, False
+            self._before, self.stopped, self._refused = self.state.results.range_test, False, False
             self._start()
             self.redraw()
         elif key in ("escape", "q"):

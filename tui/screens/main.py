@@ -8,7 +8,13 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.drawing.lines import Line, line, wrapped
-from tui.drawing.main_layout import LEAST_HEIGHT, LEAST_WIDTH, PlacesLayout, Wish, places
+from tui.drawing.main_layout import (
+    LEAST_HEIGHT,
+    LEAST_WIDTH,
+    LayoutRequest,
+    MainLayout,
+    main_layout,
+)
 from tui.drawing.theme import Glyphs, Palette
 from tui.stack.stack import LayerStack
 from tui.state.cursor import Target
@@ -20,8 +26,8 @@ from tui.widgets.inspector import Inspector
 from tui.widgets.legend import Legend, RunLine
 from tui.widgets.loading import Loading
 from tui.widgets.loss_and_accuracy import AccuracyCurve, LossCurve
-from tui.widgets.price_panel import PricePanel
 from tui.widgets.state_lines import StateLines
+from tui.widgets.step_cost_panel import StepCostPanel
 from tui.widgets.strategy_line import StrategyLine
 from tui.widgets.title_line import TitleLine, WarningLine
 
@@ -39,11 +45,11 @@ class TooSmall(StateLines):
 
 
 class Room(Widget):
-    """Holds widgets where `places` puts them."""
+    """Holds widgets where `main_layout` puts them."""
 
     def __init__(self, *inside: Widget) -> None:
         super().__init__(*inside)
-        self.arrangement = PlacesLayout()
+        self.arrangement = MainLayout()
 
     @property
     def layout(self) -> Layout:
@@ -59,7 +65,7 @@ class MainScreen(Screen[None]):
         self.loading_list = Loading(id="loading")
         self.caption = CaptionLine(id="caption")
         self.inspector = Inspector(id="inspector")
-        self.price = PricePanel(id="price")
+        self.price = StepCostPanel(id="price")
         self.footer = Footer(id="footer")
         self.loss, self.accuracy = LossCurve(id="loss"), AccuracyCurve(id="accuracy")
         self.frames = {
@@ -164,18 +170,18 @@ class MainScreen(Screen[None]):
 
     def _arrange(self, state: RunState) -> None:
         session = state.session
-        wish = Wish(
+        request = LayoutRequest(
             stack_lines=len(session.stack.rows) + 4 + len(session.stack.stages) if session else 16,
             warning=bool(session and session.device_warning),
         )
-        found = places(*self.size, wish)
+        found = main_layout(*self.size, request)
         framed = "stack-frame" in found
         self.loss.framed = self.accuracy.framed = framed
         self.footer.priced = "inspector" not in found
         self.stack.display = state.session is not None
         self.loading_list.display = state.session is None
-        if self.room.arrangement.wish != wish:
-            self.room.arrangement.wish = wish
+        if self.room.arrangement.request != request:
+            self.room.arrangement.request = request
             self.room.refresh(layout=True)
 
     def show_titles(self, state: RunState) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from tui.drawing.lines import Line, line, wrapped
 from tui.drawing.theme import Glyphs, Palette
-from tui.screens.text_page import Page
+from tui.screens.text_page import TextPage
 
 
-class Messages(Page):
-    def __init__(self, sentences: Sequence[str], look: tuple[Palette, Glyphs]) -> None:
-        super().__init__("messages", look)
+class MessagesScreen(TextPage):
+    def __init__(self, sentences: Sequence[str], appearance: tuple[Palette, Glyphs]) -> None:
+        super().__init__("messages", appearance)
         self.sentences = list(sentences) or ["Nothing yet."]
 
     def content(self, width: int) -> list[Line]:

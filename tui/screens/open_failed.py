@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tl_tui.protocol.events import OpenFailed
 from tui.drawing.theme import Glyphs, Palette
-from tui.screens.choice_dialog import Answer, Question
+from tui.screens.choice_dialog import Choice, ChoiceDialog
 
 WORDS = {
     "none": "none: random weights, BatchNorm statistics estimated from your images",
@@ -13,14 +13,14 @@ WORDS = {
 }
 
 
-class OpenQuestion(Question):
+class OpenFailedDialog(ChoiceDialog):
     """Dismissed with the value for `--weights`, `leave`, or None."""
 
-    def __init__(self, failed: OpenFailed, look: tuple[Palette, Glyphs]) -> None:
+    def __init__(self, failed: OpenFailed, appearance: tuple[Palette, Glyphs]) -> None:
         answers = [
-            Answer((str(number),), WORDS.get(choice, choice), choice)
+            Choice((str(number),), WORDS.get(choice, choice), choice)
             for number, choice in enumerate(failed.choices, start=1)
         ]
-        answers.append(Answer(("q", "escape"), "leave", "leave"))
+        answers.append(Choice(("q", "escape"), "leave", "leave"))
         title = "Which weights?" if failed.choices else "This cannot be opened"
-        super().__init__(title, failed.sentence, answers, look)
+        super().__init__(title, failed.sentence, answers, appearance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tui.drawing.theme import Glyphs, Palette
-from tui.screens.choice_dialog import Answer, Question
+from tui.screens.choice_dialog import Choice, ChoiceDialog
 from tui.state.run_state import RunState
 from tui.text.progress import epoch_words
 
@@ -13,14 +13,14 @@ KEPT_MINUTES = 30
 """How long an engine without a screen and without work stays (`engine.server.server.IDLE_S`)."""
 
 
-class LeaveQuestion(Question):
+class QuitDialog(ChoiceDialog):
     """Asked once steps were taken; dismissed with `go on`, `pause`, `batch` or `end`, or None."""
 
-    def __init__(self, state: RunState, look: tuple[Palette, Glyphs], last: str = "") -> None:
+    def __init__(self, state: RunState, appearance: tuple[Palette, Glyphs], last: str = "") -> None:
         """
         Args:
             state: What is known.
-            look: Colours and characters.
+            appearance: Colours and characters.
             last: The answer of last time, where the cursor stands.
         """
         steps = sum(curve.loss[-1][0] for curve in state.curves if curve.loss)
@@ -28,25 +28,29 @@ class LeaveQuestion(Question):
         now = f"It is training, {epoch_words(state)}. " if state.running else ""
         if state.running:
             stay = [
-                Answer(("d",), "let it go on; tl-tui attach comes back to it", "go on"),
-                Answer(("p",), "pause it and keep it open for tl-tui attach", "pause"),
+                Choice(("d",), "let it go on; tl-tui attach comes back to it", "go on"),
+                Choice(("p",), "pause it and keep it open for tl-tui attach", "pause"),
             ]
         else:
             kept = f"keep it open for tl-tui attach, {KEPT_MINUTES} minutes"
-            stay = [Answer(("d",), kept, "go on")]
+            stay = [Choice(("d",), kept, "go on")]
         batch = []
         if job := in_job(state):
             now += f"Left alone it ends with SLURM job {job}. "
-            batch = [Answer(("b",), "end it, and write the sbatch script that goes on", "batch")]
+            batch = [Choice(("b",), "end it, and write the sbatch script that goes on", "batch")]
         answers = [
             *stay,
             *batch,
-            Answer(("q", "y"), "end it; tl-tui resume goes on from the weights", "end"),
-            Answer(("escape", "n"), "stay", ""),
+            Choice(("q", "y"), "end it; tl-tui resume goes on from the weights", "end"),
+            Choice(("escape", "n"), "stay", ""),
         ]
         cursor = next((n for n, answer in enumerate(answers) if answer.value == last), 0)
         super().__init__(
-            "Leave?", f"{now}{taken} taken. {where_the_weights_are(state)}", answers, look, cursor
+            "Leave?",
+            f"{now}{taken} taken. {where_the_weights_are(state)}",
+            answers,
+            appearance,
+            cursor,
         )
 
 

@@ -9,9 +9,9 @@ from tui.drawing.lines import Line, Piece, line
 from tui.drawing.sanitize import padded
 from tui.drawing.schedule_curve import schedule_curve
 from tui.drawing.theme import Glyphs, Palette
-from tui.screens.full_screen import Body, WholeScreen, body
+from tui.screens.full_screen import Body, FullScreen, body
 from tui.state.run_state import RunState
-from tui.text.recipe_fields import FIELDS, Field, note, shown, turned, typed, words_of
+from tui.text.recipe_fields import FIELDS, Field, note, parse_value, shown, step_value, words_of
 
 LABEL, VALUE = 26, 12
 """Cells of the first two columns."""
@@ -20,18 +20,18 @@ NARROW = 74
 LEAST_CURVE = 5
 
 
-class RecipeScreen(WholeScreen):
+class RecipeScreen(FullScreen):
     """Enter trains with it from the next step on, Escape leaves everything as it was."""
 
     name_shown = "recipe"
 
     def __init__(
-        self, state: RunState, look: tuple[Palette, Glyphs], *, take: Callable[[Recipe], None]
+        self, state: RunState, appearance: tuple[Palette, Glyphs], *, take: Callable[[Recipe], None]
     ) -> None:
         """
         Args:
             state: What is known; the session is open.
-            look: Colours and characters.
+            appearance: Colours and characters.
             take: Trains with a recipe from now on.
         """
         assert state.session is not None and state.training.recipe is not None
@@ -42,7 +42,7 @@ class RecipeScreen(WholeScreen):
         """What stands in fields that hold no good number yet."""
         self.wrong: dict[str, str] = {}
         self._take = take
-        super().__init__(state, look)
+        super().__init__(state, appearance)
 
     @property
     def field(self) -> Field:
@@ -146,7 +146,7 @@ class RecipeScreen(WholeScreen):
         elif key in ("left", "h", "right", "l", "space"):
             self._forget()
             step = -1 if key in ("left", "h") else 1
-            self.draft = turned(self.field, self.draft, step, self._precisions)
+            self.draft = step_value(self.field, self.draft, step, self._precisions)
         elif key == "enter":
             self._apply()
         elif not self.field.words and key in ("backspace", "delete"):
@@ -167,7 +167,7 @@ class RecipeScreen(WholeScreen):
     def _type(self, text: str) -> None:
         name = self.field.name
         self.typed[name] = text[:VALUE]
-        found = typed(self.field, self.draft, self.typed[name])
+        found = parse_value(self.field, self.draft, self.typed[name])
         if isinstance(found, str):
             self.wrong[name] = found
         else:

@@ -10,9 +10,9 @@ from tl_tui.runs.run_reader import Run, RunProblem, StartHistory, list_runs
 from tui.drawing.decimation import Decimation
 from tui.drawing.lines import Line, Piece, line, wrapped
 from tui.drawing.plot import Scale, Series, plot, short
-from tui.drawing.sanitize import padded, visible
+from tui.drawing.sanitize import padded, sanitize
 from tui.drawing.theme import Glyphs, Palette
-from tui.screens.full_screen import Body, WholeScreen
+from tui.screens.full_screen import Body, FullScreen
 from tui.state.run_state import RunState
 from tui.text.runs import best_words, data_of, size_words, when_words
 
@@ -20,7 +20,7 @@ LEAST_PLOT = 5
 """Lines that a plot needs."""
 
 
-class RunsScreen(WholeScreen):
+class RunsScreen(FullScreen):
     """Enter goes on with a run, space marks one to compare the others with."""
 
     name_shown = "runs"
@@ -28,7 +28,7 @@ class RunsScreen(WholeScreen):
     def __init__(
         self,
         state: RunState,
-        look: tuple[Palette, Glyphs],
+        appearance: tuple[Palette, Glyphs],
         *,
         own: str,
         go_on: Callable[[Run], None],
@@ -36,7 +36,7 @@ class RunsScreen(WholeScreen):
         """
         Args:
             state: What is known.
-            look: Colours and characters.
+            appearance: Colours and characters.
             own: The directory of the run that is on the screen.
             go_on: Leaves this run and goes on with another.
         """
@@ -45,7 +45,7 @@ class RunsScreen(WholeScreen):
         self.cursor = 0
         self.marked: Path | None = None
         self._own, self._go_on = own, go_on
-        super().__init__(state, look)
+        super().__init__(state, appearance)
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -92,7 +92,7 @@ class RunsScreen(WholeScreen):
         style = "strong" if str(run.path) == self._own else "text"
         pieces: list[Piece] = [
             (f" {here}{mark} ", "text"),
-            (padded(self.glyphs.text(visible(run.name)), min(34, max(14, width - 57))), style),
+            (padded(self.glyphs.text(sanitize(run.name)), min(34, max(14, width - 57))), style),
             (f" {run.state:<8}", "dim"),
             (f"{run.steps:>8,} steps  ", "text"),
             (self.glyphs.text(best_words(run)), "text"),
@@ -105,7 +105,7 @@ class RunsScreen(WholeScreen):
         run = self.runs[self.cursor]
         where = f"{run.config.get('arch')}, {run.config.get('weights')} weights · {data_of(run)}"
         about = f"{where} · {when_words(run.changed)} · {size_words(run.bytes)}"
-        text = self.glyphs.text(visible(about))
+        text = self.glyphs.text(sanitize(about))
         lines: list[Line] = [(), *[line(("  " + p, "dim")) for p in wrapped(text, width - 4, 2)]]
         left = height - len(lines)
         if left < LEAST_PLOT:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from tui.drawing.theme import Glyphs, Palette
-from tui.screens.choice_dialog import Answer, Question
-from tui.state.run_state import STRATEGY_KEYS, Mask, RunState
+from tui.screens.choice_dialog import Choice, ChoiceDialog
+from tui.state.curve import STRATEGY_KEYS
+from tui.state.mask_undo import Mask
+from tui.state.run_state import RunState
 from tui.text.format import format_ms, format_params
-from tui.text.price import price_of
+from tui.text.step_cost import step_cost_of
 
 WHAT_FOR = {
     "feature-extraction": "little data, much like ImageNet",
@@ -23,12 +25,12 @@ PLANS = {
 NO_PLAN = "no plan"
 
 
-class StrategyList(Question):
+class StrategyList(ChoiceDialog):
     """Dismissed with the name of a strategy or a plan, with `NO_PLAN`, or None."""
 
-    def __init__(self, state: RunState, look: tuple[Palette, Glyphs]) -> None:
+    def __init__(self, state: RunState, appearance: tuple[Palette, Glyphs]) -> None:
         session, plan = state.session, state.training.plan
-        answers: list[Answer] = []
+        answers: list[Choice] = []
         masks = {
             n: frozenset(owners) for n, owners in (session.strategies if session else {}).items()
         }
@@ -42,14 +44,14 @@ class StrategyList(Question):
             answers.append(_answer(len(answers) + 1, name, whole, state, what, name, plan=True))
         names = [answer.value for answer in answers]
         if plan is not None:
-            answers.append(Answer(("0",), f"leave the plan {plan.name}, keep what trains", NO_PLAN))
+            answers.append(Choice(("0",), f"leave the plan {plan.name}, keep what trains", NO_PLAN))
         now = plan.name if plan is not None else state.strategy
         super().__init__(
             "Strategies and plans",
             "What trains, and what a step of it takes; the rest stays frozen. A plan goes through "
             "strategies over the epochs; any choice by hand ends it.",
             answers,
-            look,
+            appearance,
             names.index(now) if now in names else 0,
         )
 
@@ -63,9 +65,9 @@ def _answer(
     name: str,
     *,
     plan: bool = False,
-) -> Answer:
-    price = price_of(state, mask)
+) -> Choice:
+    price = step_cost_of(state, mask)
     takes = f"{format_ms(price.step_ms)}" if price.step_ms is not None else ""
     upto = "to " if plan else ""
     text = f"{label:<10} {upto + format_params(price.params):>10} {takes:>8}   {what}"
-    return Answer((str(number),), text, name)
+    return Choice((str(number),), text, name)

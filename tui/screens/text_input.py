@@ -13,17 +13,17 @@ from tui.drawing.theme import Glyphs, Palette
 from tui.screens.dialog import Dialog
 
 
-class Ask(Dialog[str | None]):
+class TextInput(Dialog[str | None]):
     """Dismissed with a line that passed the check, or None for Escape."""
 
     DEFAULT_CSS = """
-    Ask { align: left bottom; }
-    Ask Vertical { height: auto; background: $background; color: $foreground; }
-    Ask Horizontal { height: 1; }
-    Ask Static { width: auto; }
-    Ask #ask-sentence { width: 100%; padding: 0 1; }
-    Ask #ask-label { text-style: reverse; }
-    Ask Input { width: 1fr; background: $background; color: $foreground; }
+    TextInput { align: left bottom; }
+    TextInput Vertical { height: auto; background: $background; color: $foreground; }
+    TextInput Horizontal { height: 1; }
+    TextInput Static { width: auto; }
+    TextInput #ask-sentence { width: 100%; padding: 0 1; }
+    TextInput #ask-label { text-style: reverse; }
+    TextInput Input { width: 1fr; background: $background; color: $foreground; }
     """
     BINDINGS = [Binding("escape", "back", show=False)]
 
@@ -33,7 +33,7 @@ class Ask(Dialog[str | None]):
         sentence: str,
         value: str,
         check: Callable[[str], str],
-        look: tuple[Palette, Glyphs],
+        appearance: tuple[Palette, Glyphs],
     ) -> None:
         """
         Args:
@@ -41,11 +41,11 @@ class Ask(Dialog[str | None]):
             sentence: Stands above it.
             value: What the line holds at first.
             check: What is wrong with an answer, in a sentence; empty if nothing is.
-            look: Colours and characters.
+            appearance: Colours and characters.
         """
         super().__init__()
         self.label, self.value, self.check = label, value, check
-        self.glyphs = look[1]
+        self.glyphs = appearance[1]
         self.sentence = self.glyphs.text(sentence)
 
     def compose(self) -> ComposeResult:

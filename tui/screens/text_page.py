@@ -9,28 +9,28 @@ from tui.drawing.lines import Line
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.dialog import Dialog
 from tui.state.run_state import RunState
-from tui.widgets.dialog_box import Box
+from tui.widgets.dialog_box import DialogBox
 
 
-class Page(Dialog[None]):
+class TextPage(Dialog[None]):
     """Closed by Escape, q, ? or Enter."""
 
-    def __init__(self, title: str, look: tuple[Palette, Glyphs]) -> None:
+    def __init__(self, title: str, appearance: tuple[Palette, Glyphs]) -> None:
         super().__init__()
         self.page_title = title
-        self.look = look
+        self.appearance = appearance
 
     def content(self, width: int) -> list[Line]:
         """The page's lines for so many cells."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
-        yield Box(self.page_title)
+        yield DialogBox(self.page_title)
 
     def on_mount(self) -> None:
-        box = self.query_one(Box)
+        box = self.query_one(DialogBox)
         box.state = RunState()
-        box.set_theme(*self.look)
+        box.set_theme(*self.appearance)
         self._arrange()
 
     def on_resize(self) -> None:
@@ -39,7 +39,7 @@ class Page(Dialog[None]):
     def _arrange(self) -> None:
         width = min(84, self.app.size.width)
         content = self.content(width - 4)
-        box = self.query_one(Box)
+        box = self.query_one(DialogBox)
         box.styles.width = width
         box.styles.height = min(len(content) + 2, self.app.size.height)
         box.fill(content)
@@ -47,7 +47,7 @@ class Page(Dialog[None]):
 
     def on_key(self, event: events.Key) -> None:
         event.stop()
-        box = self.query_one(Box)
+        box = self.query_one(DialogBox)
         page = max(1, box.size.height - 3)
         jumps = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -page, "pagedown": page}
         jumps |= {"space": page, "home": -(10**6), "g": -(10**6), "end": 10**6, "G": 10**6}
@@ -57,7 +57,7 @@ class Page(Dialog[None]):
             self.dismiss(None)
 
     def on_mouse_scroll_down(self) -> None:
-        self.query_one(Box).scroll_lines(3)
+        self.query_one(DialogBox).scroll_lines(3)
 
     def on_mouse_scroll_up(self) -> None:
-        self.query_one(Box).scroll_lines(-3)
+        self.query_one(DialogBox).scroll_lines(-3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tl_tui.protocol.layers import StackInfo
-from tui.state.memo import Unchanged
+from tui.state.memo import Memo
 from tui.text.layer_names import short_name
 
 WIDE = 100
@@ -21,7 +21,7 @@ NAME, STATE, REACH, BAR, NORM, RATIO, RATE, ROLE = 9, 8, 9, 12, 7, 7, 6, 10
 """Widths; a name may get more where there is room, a role is its bracket and up to 8 letters."""
 
 LONGEST_NAME = 40
-_LONGEST: Unchanged[int] = Unchanged()
+_LONGEST: Memo[int] = Memo()
 
 SENTENCE = 66
 """What a sentence in the table may take in any case."""
@@ -31,7 +31,7 @@ SENTENCE = 66
 class Columns:
     """The first cell of each column, counted in the table, which begins right of the tower."""
 
-    brick: int
+    brick_width: int
     """Width of a brick: 7 or 9."""
     table: int
     """Width of the table."""
@@ -51,7 +51,7 @@ class Columns:
     @property
     def tower(self) -> int:
         """Width of the tower."""
-        return MARKER + self.brick + 1
+        return MARKER + self.brick_width + 1
 
     @property
     def end(self) -> int:
@@ -131,7 +131,7 @@ def _longest_in(stack: StackInfo) -> int:
     return min(LONGEST_NAME, max(len(name) for name in names) + 2)
 
 
-def fit(text: str, width: int, ellipsis: str) -> str:
+def truncate_middle(text: str, width: int, ellipsis: str) -> str:
     """The text in at most so many cells; what is too much is left out in the middle."""
     if len(text) <= width:
         return text

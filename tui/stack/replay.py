@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from tl_tui.protocol.events import LayerMeasurement, StepTaken
 from tl_tui.protocol.layers import StackInfo
 from tui.state.cursor import Target
-from tui.state.layer_status import Channel, Glow, channel_of, measurement_of
+from tui.state.layer_status import Glow, GradientFlow, gradient_flow, measurement_of
 
 LENGTH = 1.2
 """Seconds that a replay lasts, whatever the model."""
@@ -27,12 +27,12 @@ TRAIL = 3
 class Frame:
     """One moment of a replay."""
 
-    lit: dict[Target, Channel]
+    lit: dict[Target, GradientFlow]
     """What has been reached by now."""
     known: frozenset[Target]
     """Everything that will be lit in this replay."""
 
-    def channel(self, target: Target, standing: Channel) -> Channel:
+    def flow(self, target: Target, standing: GradientFlow) -> GradientFlow:
         """The middle of a brick at this moment.
 
         Args:
@@ -41,7 +41,7 @@ class Frame:
         """
         if target in self.lit:
             return self.lit[target]
-        return Channel("open") if target in self.known or standing.reached else standing
+        return GradientFlow("open") if target in self.known or standing.reached else standing
 
 
 class Replay:
@@ -60,7 +60,7 @@ class Replay:
         """Seconds."""
         self.times: dict[Target, float] = {}
         """When each brick is lit, in seconds from the replay's start, in the order of lighting."""
-        self._channels: dict[Target, Channel] = {}
+        self._channels: dict[Target, GradientFlow] = {}
 
         arrivals: list[tuple[float, int, Target]] = []
         for target, place in _targets(stack):
@@ -70,7 +70,7 @@ class Replay:
             assert measurement.arrival_ms is not None
             arrivals.append((measurement.arrival_ms, -place, target))
             # The second argument only matters for layers that were not reached.
-            self._channels[target] = channel_of(measurement, trainable=False)
+            self._channels[target] = gradient_flow(measurement, trainable=False)
         arrivals.sort(key=lambda arrival: arrival[:2])
         if arrivals:
             first, last = arrivals[0][0], arrivals[-1][0]
@@ -85,7 +85,7 @@ class Replay:
 
     def frame(self, seconds: float) -> Frame:
         """What is lit so many seconds after the replay's start."""
-        lit: dict[Target, Channel] = {}
+        lit: dict[Target, GradientFlow] = {}
         now = bisect_right(self._row_times, seconds)
         for target, time in self.times.items():
             if time > seconds:

@@ -19,10 +19,11 @@ from tui.drawing.theme import UNICODE, Glyphs, Palette
 from tui.stack.columns import MARKER, STATE, WIDE, Columns
 from tui.stack.layer_table import LayerTable
 from tui.stack.replay import FRAMES, Frame, Replay
-from tui.stack.stack_lines import Picture, StackLine, StackView, Target, stack_lines, target_name
+from tui.stack.stack_lines import Picture, StackLine, stack_lines
 from tui.stack.table_cells import table_cells
 from tui.stack.tower import Tower
 from tui.stack.tower_cells import tower_cells
+from tui.state.cursor import StackCursor, Target, target_name
 from tui.state.run_state import RunState
 
 WHEEL = 3
@@ -54,7 +55,7 @@ class LayerStack(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.view = StackView()
+        self.view = StackCursor()
         self._state = RunState()
         self._glyphs = UNICODE
         self._tower = Tower()
@@ -189,7 +190,7 @@ class LayerStack(Widget):
                 self._moved(lambda: self.view.collapse_stage(target.index))
             return
         self._moved(lambda: self.view.set_cursor(target))
-        on_brick = MARKER <= offset.x < MARKER + columns.brick
+        on_brick = MARKER <= offset.x < MARKER + columns.brick_width
         if on_brick or columns.state <= x < columns.state + STATE:
             self.post_message(self.Toggled(target))
         elif self._on_mark(line, columns, x):

@@ -12,21 +12,11 @@ from typing import Literal
 
 from tl_tui.protocol.layers import StackInfo
 from tui.stack.columns import Columns, columns_of
-from tui.state.boundary import Wall, wall_of
-from tui.state.cursor import StackView, Target, target_name, target_owners
-from tui.state.layer_status import Brick, brick_of
-from tui.state.memo import Unchanged
+from tui.state.boundary import Boundary, boundary_of
+from tui.state.cursor import StackCursor, Target
+from tui.state.layer_status import LayerStatus, layer_status
+from tui.state.memo import Memo
 from tui.state.run_state import RunState
-
-__all__ = [
-    "StackLine",
-    "Picture",
-    "StackView",
-    "Target",
-    "stack_lines",
-    "target_name",
-    "target_owners",
-]
 
 LineKind = Literal["heading", "loss", "row", "owner", "stage", "header", "wall", "images", "blank"]
 
@@ -41,12 +31,12 @@ class StackLine:
     kind: LineKind
     target: Target | None = None
     """What a click means; for a header its stage."""
-    brick: Brick | None = None
+    status: LayerStatus | None = None
     """For a header that of the row below it, whose channel runs on through it."""
     shows: Target | None = None
     """Whose channel it shows: the target, for a header the row below it."""
     cursor: bool = False
-    wall: Wall | None = None
+    wall: Boundary | None = None
     pinned: Literal["", "above", "below"] = ""
     """The wall is off the window, in this direction."""
     expanded: bool = False
@@ -57,7 +47,7 @@ class StackLine:
 
 
 BLANK = StackLine("blank")
-_ITEMS: Unchanged[list[_Item]] = Unchanged()
+_ITEMS: Memo[list[_Item]] = Memo()
 
 
 @dataclass(frozen=True)
@@ -83,7 +73,7 @@ class _Item:
 
 
 def stack_lines(
-    state: RunState, view: StackView, width: int, height: int, *, wide: bool = False
+    state: RunState, view: StackCursor, width: int, height: int, *, wide: bool = False
 ) -> Picture:
     """The lines to draw.
 
@@ -104,7 +94,7 @@ def stack_lines(
     if stack is None:
         return Picture(columns, tuple((top + [BLANK] * height)[:height]), 0, 1)
 
-    wall = wall_of(state)
+    wall = boundary_of(state)
     items = _items(stack, view, headers)
     top += [StackLine("loss")] if height >= 3 else []
     foot: list[StackLine] = []
@@ -151,12 +141,12 @@ def _has_header(stack: StackInfo, stage: int) -> bool:
     return info.end_row - info.first_row > 1 or (stage == 0 and len(stack.stages) > 1)
 
 
-def _items(stack: StackInfo, view: StackView, headers: bool) -> list[_Item]:
+def _items(stack: StackInfo, view: StackCursor, headers: bool) -> list[_Item]:
     key = (view.folds, headers)
     return [*_ITEMS.get(stack, key, lambda: _items_of(stack, view, headers))]
 
 
-def _items_of(stack: StackInfo, view: StackView, headers: bool) -> list[_Item]:
+def _items_of(stack: StackInfo, view: StackCursor, headers: bool) -> list[_Item]:
     items: list[_Item] = []
     for number in range(len(stack.stages) - 1, -1, -1):
         stage = stack.stages[number]
@@ -174,7 +164,7 @@ def _items_of(stack: StackInfo, view: StackView, headers: bool) -> list[_Item]:
     return items
 
 
-def _offset(items: list[_Item], view: StackView, window: int) -> int:
+def _offset(items: list[_Item], view: StackCursor, window: int) -> int:
     """Where the window begins: where it was, moved as little as keeps the cursor in it."""
     last = max(0, len(items) - window)
     offset = max(0, min(view.offset, last))
@@ -192,7 +182,7 @@ def _offset(items: list[_Item], view: StackView, window: int) -> int:
     return max(0, min(offset, last))
 
 
-def _wall_place(items: list[_Item], wall: Wall) -> int:
+def _wall_place(items: list[_Item], wall: Boundary) -> int:
     """How many items stand above the wall."""
     if wall.row is None:
         return 0
@@ -211,7 +201,7 @@ def _role(stack: StackInfo, item: _Item) -> str:
 
 def _line(
     state: RunState,
-    view: StackView,
+    view: StackCursor,
     stack: StackInfo,
     items: list[_Item],
     place: int,
@@ -224,7 +214,7 @@ def _line(
     if item.kind == "header":
         below = Target("row", item.row)
         stage = Target("stage", item.index)
-        return StackLine("header", target=stage, brick=brick_of(state, below), shows=below)
+        return StackLine("header", target=stage, status=layer_status(state, below), shows=below)
     target = Target(item.kind, item.index)
     role = _role(stack, item)
     same_above = place > 0 and _role(stack, items[place - 1]) == role
@@ -236,7 +226,7 @@ def _line(
         item.kind,
         target=target,
         shows=target,
-        brick=brick_of(state, target),
+        status=layer_status(state, target),
         cursor=target == view.cursor,
         expanded=item.kind == "row" and item.index in view.expanded,
         last_part=item.kind == "owner" and item.index == stack.rows[item.row].first_owner,

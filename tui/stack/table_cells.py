@@ -18,10 +18,10 @@ from tui.stack.columns import (
     REACH,
     STATE,
     Columns,
-    fit,
+    truncate_middle,
 )
 from tui.stack.stack_lines import StackLine
-from tui.state.layer_status import Brick
+from tui.state.layer_status import LayerStatus
 from tui.state.run_state import RunState
 from tui.text.feature_cache import cache_words
 from tui.text.format import format_rate, format_seconds, number, short_count
@@ -71,26 +71,26 @@ def _heading(columns: Columns, glyphs: Glyphs) -> list[PlacedPiece]:
 def _layer(
     line: StackLine, columns: Columns, glyphs: Glyphs, session: SessionOpened
 ) -> list[PlacedPiece]:
-    brick = line.brick
-    assert brick is not None
-    quiet = "unreached" if brick.dim else "dim" if brick.stale else "text"
-    state, reach = _state(brick, glyphs), _reach(brick, glyphs)
-    state_style = "text" if brick.stale or not brick.dim else "unreached"
-    finding = brick.channel.kind in ("cut off", "vanished")
-    alarm = brick.channel.kind == "nonfinite" and not brick.stale
-    reach_style = "alarm" if alarm else "strong" if finding and not brick.stale else quiet
+    status = line.status
+    assert status is not None
+    quiet = "unreached" if status.dim else "dim" if status.stale else "text"
+    state, reach = _state(status, glyphs), _reach(status, glyphs)
+    state_style = "text" if status.stale or not status.dim else "unreached"
+    finding = status.flow.kind in ("cut off", "vanished")
+    alarm = status.flow.kind == "nonfinite" and not status.stale
+    reach_style = "alarm" if alarm else "strong" if finding and not status.stale else quiet
     pieces = _name(line, columns, glyphs, session)
     pieces.append((columns.state, state, state_style))
-    pieces.append((columns.reach, fit(reach, REACH, glyphs.ellipsis), reach_style))
-    measurement = brick.measurement
+    pieces.append((columns.reach, truncate_middle(reach, REACH, glyphs.ellipsis), reach_style))
+    measurement = status.measurement
     if measurement is not None:
-        norm, ratio = _numbers(brick, measurement, glyphs)
-        bar = _bar(measurement.grad_norm, glyphs) if brick.channel.kind == "updated" else ""
-        style = "dim" if brick.stale else "gradient"
+        norm, ratio = _numbers(status, measurement, glyphs)
+        bar = _bar(measurement.grad_norm, glyphs) if status.flow.kind == "updated" else ""
+        style = "dim" if status.stale else "gradient"
         number = "alarm" if alarm else quiet
         if columns.bar is not None and bar:
             pieces.append((columns.bar, bar, style))
-        if brick.channel.kind == "cached" and columns.norm is not None and columns.ratio:
+        if status.flow.kind == "cached" and columns.norm is not None and columns.ratio:
             width = columns.ratio + RATIO - columns.norm
             pieces.append(_right(columns.norm, width, NOT_EXECUTED, quiet))
         elif columns.norm is not None:
@@ -98,10 +98,10 @@ def _layer(
             if columns.ratio is not None:
                 pieces.append(_right(columns.ratio, RATIO, ratio, number))
     if columns.rate is not None:
-        pieces += _rate(brick, columns.rate, glyphs, quiet)
+        pieces += _rate(status, columns.rate, glyphs, quiet)
     if columns.role is not None:
         pieces.append((columns.role, _bracket(line, glyphs), "dim"))
-        pieces.append((columns.role + 2, line.role, "unreached" if brick.dim else "text"))
+        pieces.append((columns.role + 2, line.role, "unreached" if status.dim else "text"))
     return pieces
 
 
@@ -113,58 +113,58 @@ def _right(column: int, width: int, text: str, style: str) -> PlacedPiece:
 def _name(
     line: StackLine, columns: Columns, glyphs: Glyphs, session: SessionOpened
 ) -> list[PlacedPiece]:
-    brick, target, stack = line.brick, line.target, session.stack
-    assert brick is not None and target is not None
-    style = "frozen_name" if brick.wanted == "none" else "trainable_name"
-    if brick.dim:
+    status, target, stack = line.status, line.target, session.stack
+    assert status is not None and target is not None
+    style = "frozen_name" if status.wanted == "none" else "trainable_name"
+    if status.dim:
         style += "+unreached"
     width = columns.name
     if target.kind == "owner":
         branch = glyphs.last_branch if line.last_part else glyphs.branch
-        name = fit(short_name(stack, target.index), width - 2, glyphs.ellipsis)
+        name = truncate_middle(short_name(stack, target.index), width - 2, glyphs.ellipsis)
         return [(0, branch, "dim"), (2, name, style)]
     if target.kind == "stage":
-        name = fit(stack.stages[target.index].name, width - 2, glyphs.ellipsis)
+        name = truncate_middle(stack.stages[target.index].name, width - 2, glyphs.ellipsis)
         return [(0, name, style), (len(name) + 1, glyphs.collapsed, "text")]
     row = stack.rows[target.index]
     if not columns.marks or row.end_owner - row.first_owner < 2:
-        return [(0, fit(row.name, width, glyphs.ellipsis), style)]
-    name = fit(row.name, width - 2, glyphs.ellipsis)
+        return [(0, truncate_middle(row.name, width, glyphs.ellipsis), style)]
+    name = truncate_middle(row.name, width - 2, glyphs.ellipsis)
     mark = glyphs.expanded if line.expanded else glyphs.collapsed
-    return [(0, name, style), (len(name) + 1, mark, "dim" if brick.dim else "text")]
+    return [(0, name, style), (len(name) + 1, mark, "dim" if status.dim else "text")]
 
 
-def _rate(brick: Brick, column: int, glyphs: Glyphs, quiet: str) -> list[PlacedPiece]:
+def _rate(status: LayerStatus, column: int, glyphs: Glyphs, quiet: str) -> list[PlacedPiece]:
     """The rate; one set by hand has a mark before it, which may stand in the gap."""
-    if brick.wanted == "none" and not brick.by_hand:
+    if status.wanted == "none" and not status.by_hand:
         return [_right(column, RATE, glyphs.no_gradient, quiet)]
-    words = format_rate(brick.rate)
-    style = quiet if brick.wanted == "none" else "text"
-    if not brick.by_hand:
+    words = format_rate(status.rate)
+    style = quiet if status.wanted == "none" else "text"
+    if not status.by_hand:
         return [_right(column, RATE, words, style)]
     at = column + RATE - len(words)
     return [(at - 1, glyphs.by_hand, "strong"), (at, words, "strong" if style == "text" else style)]
 
 
-def _state(brick: Brick, glyphs: Glyphs) -> str:
-    if brick.pending:
-        word = {"all": "train", "none": "frozen", "partial": brick.share}[brick.wanted]
+def _state(status: LayerStatus, glyphs: Glyphs) -> str:
+    if status.pending:
+        word = {"all": "train", "none": "frozen", "partial": status.share}[status.wanted]
         text = f"{glyphs.pending} {word}"
         return text if len(text) <= 8 else glyphs.pending + word
-    if brick.thaws_in is not None:
-        return f"{glyphs.pending} ep {brick.thaws_in}"[:STATE]
-    if brick.resting and brick.wanted == "all":
+    if status.thaws_in is not None:
+        return f"{glyphs.pending} ep {status.thaws_in}"[:STATE]
+    if status.resting and status.wanted == "all":
         return "lr 0"
-    return {"all": "train", "none": "frozen", "partial": f"part {brick.share}"}[brick.wanted]
+    return {"all": "train", "none": "frozen", "partial": f"part {status.share}"}[status.wanted]
 
 
-def _reach(brick: Brick, glyphs: Glyphs) -> str:
-    measurement = brick.measurement
+def _reach(status: LayerStatus, glyphs: Glyphs) -> str:
+    measurement = status.measurement
     if measurement is None:
         return ""
-    if brick.channel.kind in ("vanished", "cached"):
-        return brick.channel.kind
-    if brick.channel.kind == "nonfinite":
+    if status.flow.kind in ("vanished", "cached"):
+        return status.flow.kind
+    if status.flow.kind == "nonfinite":
         norm = measurement.grad_norm
         word = "inf" if norm is not None and math.isinf(norm) else "nan"
         count = f" ×{short_count(measurement.nonfinite)}" if measurement.nonfinite else ""
@@ -172,8 +172,8 @@ def _reach(brick: Brick, glyphs: Glyphs) -> str:
     return measurement.reach
 
 
-def _numbers(brick: Brick, measurement: LayerMeasurement, glyphs: Glyphs) -> tuple[str, str]:
-    if brick.channel.kind in ("passed", "nonfinite") and measurement.grad_norm is None:
+def _numbers(status: LayerStatus, measurement: LayerMeasurement, glyphs: Glyphs) -> tuple[str, str]:
+    if status.flow.kind in ("passed", "nonfinite") and measurement.grad_norm is None:
         return glyphs.no_gradient, glyphs.no_gradient
     if measurement.reach == "unreached":
         return glyphs.unreached, glyphs.unreached
@@ -210,7 +210,7 @@ def _header(
     stage = session.stack.stages[line.target.index]
     # A stage of one row (the stem) bears that row's name.
     name = "stem" if stage.end_row - stage.first_row == 1 else stage.name
-    pieces = [(0, fit(name, columns.name, glyphs.ellipsis), "dim")]
+    pieces = [(0, truncate_middle(name, columns.name, glyphs.ellipsis), "dim")]
     pieces.append((columns.state, stage.role, "dim"))
     if columns.bar is not None:
         shape = glyphs.text(" × ".join(map(str, stage.output_shape)))
@@ -290,12 +290,12 @@ def _wall(
     if line.pinned:
         arrow = glyphs.above if line.pinned == "above" else glyphs.below
         if wall.row:
-            name = fit(session.stack.rows[wall.row].name, 2 * NAME, glyphs.ellipsis)
+            name = truncate_middle(session.stack.rows[wall.row].name, 2 * NAME, glyphs.ellipsis)
             says = says.replace("here", f"below {name}")
         says = f"{arrow} {says}"
     forms = [*(f"{says} · {compared}" for compared in wall.compared), says]
     says = next((form for form in forms if 1 + len(form) <= end), says)
-    text = fit(glyphs.text(says), end - 1, glyphs.ellipsis)
+    text = truncate_middle(glyphs.text(says), end - 1, glyphs.ellipsis)
     pieces = [(0, " ", "text"), (1, text, "gradient")]
     if (fill := end - len(text) - 2) > 0:
         pieces.append((len(text) + 2, rule * fill, "gradient"))

@@ -8,7 +8,7 @@ from tui.state.run_state import RunState
 
 
 @dataclass(frozen=True)
-class Wall:
+class Boundary:
     """The wall stands right below one row: the lowest that the gradient reaches."""
 
     row: int | None
@@ -26,26 +26,26 @@ def settled(state: RunState) -> bool:
     return state.measured is not None and frozenset(state.measured.mask) == state.wanted
 
 
-def wall_of(state: RunState) -> Wall:
+def boundary_of(state: RunState) -> Boundary:
     """The measured wall if it still holds, else the predicted one. There must be a stack."""
     step = state.measured
     if step is not None and settled(state):
         row = state.lowest_reached(predicted=False)
         measured = (f"measured in step {step.step}", f"step {step.step}")
         if row is None and not step.mask:
-            return Wall(None, False, "nothing to train: loss computed, no gradient flows")
+            return Boundary(None, False, "nothing to train: loss computed, no gradient flows")
         if row is None:
-            return Wall(None, False, "no gradient arrived anywhere", measured)
+            return Boundary(None, False, "no gradient arrived anywhere", measured)
         if row == 0:
-            return Wall(0, False, "the gradient went all the way down", measured)
-        return Wall(row, False, "gradient stopped here", measured)
+            return Boundary(0, False, "the gradient went all the way down", measured)
+        return Boundary(row, False, "gradient stopped here", measured)
     row = state.lowest_reached(predicted=True)
     before = _before(state, row)
     if row is None:
-        return Wall(None, True, "nothing to train: no gradient will flow", before)
+        return Boundary(None, True, "nothing to train: no gradient will flow", before)
     if row == 0:
-        return Wall(0, True, "the gradient will go all the way down", before)
-    return Wall(row, True, "gradient will stop here", before)
+        return Boundary(0, True, "the gradient will go all the way down", before)
+    return Boundary(row, True, "gradient will stop here", before)
 
 
 def _before(state: RunState, row: int | None) -> tuple[str, ...]:

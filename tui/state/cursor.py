@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tl_tui.protocol.layers import StackInfo
-from tui.state.memo import Unchanged
+from tui.state.memo import Memo
 from tui.state.run_state import RunState
 
 
@@ -36,7 +36,7 @@ def target_name(stack: StackInfo, target: Target) -> str:
     return stack.owners[target.index].name
 
 
-class StackView:
+class StackCursor:
     """The cursor, the expanded rows and the collapsed stages, and which window is drawn."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class StackView:
         self.follows = True
         """The window goes with the cursor; not while the mouse wheel moves it."""
         self._stack: StackInfo | None = None
-        self._targets: Unchanged[list[Target]] = Unchanged()
+        self._targets: Memo[list[Target]] = Memo()
 
     @property
     def folds(self) -> tuple[frozenset[int], frozenset[int]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from tl_tui.estimates.gradient_reach import combine
+from tl_tui.estimates.gradient_reach import combine_reach
 from tl_tui.protocol.events import LayerMeasurement, StepTaken
 from tl_tui.protocol.layers import Reach, StackInfo
 from tui.state.cursor import Target, target_owners
@@ -28,7 +28,7 @@ Glow = Literal["head", "trail", "faint"]
 
 
 @dataclass(frozen=True)
-class Channel:
+class GradientFlow:
     """The middle of a brick."""
 
     kind: Middle
@@ -44,7 +44,7 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Brick:
+class LayerStatus:
     """One line's state: the wanted mask, and what the last measured step did."""
 
     wanted: Trainable
@@ -52,7 +52,7 @@ class Brick:
     """The wish differs from the mask that the last step ran with."""
     share: str
     """How much of it is wanted trainable if only a part is: `2/4`, or in percent."""
-    channel: Channel
+    flow: GradientFlow
     measurement: LayerMeasurement | None
     resting: bool
     """It received a gradient and did not move: its learning rate is 0."""
@@ -89,7 +89,7 @@ def measurement_of(stack: StackInfo, step: StepTaken, target: Target) -> LayerMe
     norms = [row.grad_norm for row in rows if row.grad_norm is not None]
     arrivals = [row.arrival_ms for row in rows if row.arrival_ms is not None]
     return LayerMeasurement(
-        combine(row.reach for row in rows),
+        combine_reach(row.reach for row in rows),
         _norm(norms) if norms else None,
         _norm(row.weight_norm for row in rows),
         changes / weights if weights else None,
@@ -102,7 +102,7 @@ def _norm(values: Iterable[float]) -> float:
     return math.sqrt(sum(value * value for value in values))
 
 
-def channel_of(measurement: LayerMeasurement, trainable: bool) -> Channel:
+def gradient_flow(measurement: LayerMeasurement, trainable: bool) -> GradientFlow:
     """The middle of a brick, from what was measured there.
 
     Args:
@@ -112,18 +112,18 @@ def channel_of(measurement: LayerMeasurement, trainable: bool) -> Channel:
     """
     norm = measurement.grad_norm
     if measurement.nonfinite or (norm is not None and not math.isfinite(norm)):
-        return Channel("nonfinite", 3)
+        return GradientFlow("nonfinite", 3)
     if measurement.reach == "updated":
         if norm is None or norm < VANISHED:
-            return Channel("vanished", 1)
-        return Channel("updated", 3 if norm >= MANY else 2 if norm >= SOME else 1)
+            return GradientFlow("vanished", 1)
+        return GradientFlow("updated", 3 if norm >= MANY else 2 if norm >= SOME else 1)
     if measurement.reach == "passed":
         # Two hollow dots, always: no norm is measured where no parameter receives a gradient.
-        return Channel("passed", 2)
-    return Channel("cut off", 1) if trainable else Channel("closed")
+        return GradientFlow("passed", 2)
+    return GradientFlow("cut off", 1) if trainable else GradientFlow("closed")
 
 
-def brick_of(state: RunState, target: Target) -> Brick:
+def layer_status(state: RunState, target: Target) -> LayerStatus:
     """The state of a target's brick. There must be a stack."""
     assert state.session is not None
     stack = state.session.stack
@@ -136,13 +136,13 @@ def brick_of(state: RunState, target: Target) -> Brick:
     thaws_in = state.training.thaws_in_epoch(owners, state.step) if wanted == "none" else None
     if step is None or measurement is None:
         predicted: Reach = state.predicted(owners)
-        channel = Channel("closed" if predicted == "unreached" else "open")
+        flow = GradientFlow("closed" if predicted == "unreached" else "open")
         share = _share(owners, state)
-        return Brick(
+        return LayerStatus(
             wanted,
             False,
             share,
-            channel,
+            flow,
             None,
             False,
             False,
@@ -155,18 +155,18 @@ def brick_of(state: RunState, target: Target) -> Brick:
     stale = any((owner in applied) != (owner in state.wanted) for owner in owners)
     ran = state.applied if state.applied is not None else applied
     pending = any((owner in ran) != (owner in state.wanted) for owner in owners)
-    channel = channel_of(measurement, was != "none")
-    if channel.kind == "closed" and wanted != "none":
-        channel = Channel("open")
-    elif channel.kind == "closed" and target_rows(stack, target)[-1] < step.cached_rows:
-        channel = Channel("cached")
-    return Brick(
+    flow = gradient_flow(measurement, was != "none")
+    if flow.kind == "closed" and wanted != "none":
+        flow = GradientFlow("open")
+    elif flow.kind == "closed" and target_rows(stack, target)[-1] < step.cached_rows:
+        flow = GradientFlow("cached")
+    return LayerStatus(
         wanted,
         pending,
         _share(owners, state),
-        channel,
+        flow,
         measurement,
-        resting=channel.kind == "updated" and measurement.update_ratio == 0 and rate == 0,
+        resting=flow.kind == "updated" and measurement.update_ratio == 0 and rate == 0,
         dim=measurement.reach == "unreached",
         rate=rate,
         stale=stale,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tl_tui.protocol.layers import NormMode
 from tui.state.cursor import Target, target_name, target_owners
-from tui.state.run_state import Mask, RunState
+from tui.state.mask_undo import Mask
+from tui.state.run_state import RunState
 
 
 def after_toggle(state: RunState, target: Target) -> tuple[Mask, str]:
@@ -29,7 +30,7 @@ def after_freeze_below(state: RunState, target: Target) -> tuple[Mask, str]:
     return frozenset(range(first, len(stack.owners))), f"freeze below {stack.rows[lowest].name}"
 
 
-def other_norm_mode(state: RunState, target: Target) -> tuple[list[int], NormMode, str]:
+def next_norm_mode(state: RunState, target: Target) -> tuple[list[int], NormMode, str]:
     """What b does: which BatchNorms to switch, to which mode, and what that means in words.
 
     A mode set by hand goes back to what the mask says; a frozen BatchNorm may let its statistics

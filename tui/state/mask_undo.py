@@ -36,7 +36,7 @@ MOST_UNDO = 1000
 UndoEntry = MaskChange | StartOverEntry | RestoreEntry
 
 
-class Wishes:
+class MaskHistory:
     """The wanted mask, what of it the engine has confirmed, and the undo list."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Wishes:
         """An id for the next command."""
         return next(self._ids)
 
-    def wish(self, mask: Mask, what: str) -> bool:
+    def change_mask(self, mask: Mask, what: str) -> bool:
         """Want another mask; it can be undone. False if it is the wanted one already."""
         if mask == self.wanted:
             return False

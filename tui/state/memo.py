@@ -10,7 +10,7 @@ from tl_tui.protocol.layers import StackInfo
 T = TypeVar("T")
 
 
-class Unchanged(Generic[T]):
+class Memo(Generic[T]):
     """The last value of a computation over a whole stack: a thousand rows at every key are slow."""
 
     def __init__(self) -> None:

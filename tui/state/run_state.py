@@ -10,60 +10,55 @@ from typing import Literal
 
 import msgspec
 
-from tl_tui.estimates.gradient_reach import combine, predict_owners
+from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
 from tl_tui.protocol.events import (
     AnyEvent,
     Audited,
     Confirmed,
+    CrossValidationEnded,
     EngineFailed,
-    FoldsEnded,
     Greeted,
     Heartbeat,
-    HistoryTold,
+    HistorySent,
     ImageSkipped,
     LayerMeasurement,
     LayerRestored,
     LoadingProgressed,
+    LrRangeTested,
     MaskPlanned,
-    MovedMeasured,
     NormModeChanged,
     OpenFailed,
-    PriceMeasured,
-    RangeTested,
     Refused,
     StartedOver,
     StartOverUndone,
+    StepCostMeasured,
     StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
-    Watched,
+    ViewersChanged,
+    WeightDriftMeasured,
 )
 from tl_tui.protocol.layers import NormMode, Reach, RowInfo, StackInfo
 from tl_tui.protocol.results import ImagesShown, ResultsShown
 from tl_tui.protocol.session import SessionOpened
-from tui.state.curve import STRATEGY_KEYS as STRATEGY_KEYS
-from tui.state.curve import Curve as Curve
-from tui.state.mask_undo import Mask as Mask
-from tui.state.mask_undo import MaskChange as MaskChange
-from tui.state.mask_undo import RestoreEntry as RestoreEntry
-from tui.state.mask_undo import StartOverEntry as StartOverEntry
-from tui.state.mask_undo import Wishes
-from tui.state.measurements import Findings
+from tui.state.curve import Curve
+from tui.state.mask_undo import Mask, MaskChange, MaskHistory, RestoreEntry, StartOverEntry
+from tui.state.results import Results
 from tui.state.training_state import TrainingState
 
 Trainable = Literal["all", "none", "partial"]
 
 
-class RunState(Wishes):
+class RunState(MaskHistory):
     """Everything the screen shows, as the events so far and the keys so far have made it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.phase: Literal["starting", "asking", "ready", "dead"] = "starting"
         self.greeted: Greeted | None = None
-        self.watched = Watched(screens=1, steers=True)
+        self.watched = ViewersChanged(screens=1, steers=True)
         """How many screens this engine has, and whether this one steers."""
         self.watched_before = self.watched
         self.loading: dict[str, LoadingProgressed] = {}
@@ -101,7 +96,7 @@ class RunState(Wishes):
         self.running = False
         """The engine works on a `Train` command."""
         self.training = TrainingState()
-        self.findings = Findings()
+        self.results = Results()
         self.busy: Heartbeat | None = None
         self.audited: Audited | None = None
         self.skipped_images = 0
@@ -185,9 +180,9 @@ class RunState(Wishes):
         assert self.session is not None
         if self._predicted_for != self.wanted:
             parents = [owner.parents for owner in self.session.stack.owners]
-            self._predicted = predict_owners(parents, self.wanted)
+            self._predicted = predict_reach(parents, self.wanted)
             self._predicted_for = self.wanted
-        return combine(self._predicted[owner] for owner in owners)
+        return combine_reach(self._predicted[owner] for owner in owners)
 
     def measurement(self, row: int) -> LayerMeasurement | None:
         """What the last measured step did at a row; None before the first."""
@@ -231,12 +226,12 @@ class RunState(Wishes):
     def apply(self, event: AnyEvent) -> None:
         """Take one event in."""
         self.training.apply(event)
-        self.findings.apply(event)
+        self.results.apply(event)
         match event:
             case Greeted():
-                self.greeted, self.watched = event, Watched(screens=1, steers=True)
+                self.greeted, self.watched = event, ViewersChanged(screens=1, steers=True)
                 self.cut, self.job_ends = "", event.job_ends
-            case Watched():
+            case ViewersChanged():
                 self.watched_before, self.watched = self.watched, event
             case LoadingProgressed():
                 self.loading[event.stage] = event
@@ -244,7 +239,7 @@ class RunState(Wishes):
                 self.phase, self.question = "asking", event
             case SessionOpened():
                 self._opened(event)
-            case HistoryTold():
+            case HistorySent():
                 self._told(event)
             case Confirmed():
                 self.confirmed = self.unanswered.pop(event.id, self.confirmed)
@@ -280,9 +275,15 @@ class RunState(Wishes):
                 self.running = True
             case Audited():
                 self.audited, self.busy = event, None
-            case ResultsShown() | ImagesShown() | RangeTested() | PriceMeasured() | MovedMeasured():
+            case (
+                ResultsShown()
+                | ImagesShown()
+                | LrRangeTested()
+                | StepCostMeasured()
+                | WeightDriftMeasured()
+            ):
                 self.busy = None
-            case FoldsEnded():
+            case CrossValidationEnded():
                 self.running, self.busy = False, None
             case TrainEnded():
                 self.running, self.busy = False, None
@@ -298,7 +299,7 @@ class RunState(Wishes):
         if self.phase != "dead":
             self.phase, self.death, self.cut = "dead", reason, ""
         self.running, self.busy = False, None
-        self.findings.fold = None
+        self.results.fold = None
         self.training.died()
         self.unanswered.clear()
 
@@ -345,7 +346,7 @@ class RunState(Wishes):
         self.skipped_images = event.skipped_images
         self.notices.extend(event.notes)
 
-    def _told(self, event: HistoryTold) -> None:
+    def _told(self, event: HistorySent) -> None:
         """The curves of a run that goes on: its earlier starts are ghosts, the last one goes on."""
         first = self.session.weights if self.session else ""
         self.curves = [

@@ -14,7 +14,7 @@ from tl_tui.protocol.events import (
     CheckpointSaved,
     Confirmed,
     CycleBegan,
-    FeaturesCached,
+    FeatureCacheReported,
     PlanChanged,
     RecipeChanged,
     Refused,
@@ -52,7 +52,7 @@ class TrainingState:
         """The last of each name: best, last, start-N; it may have failed."""
         self.saved: dict[str, CheckpointSaved] = {}
         """The last of each name that was written; it is there, whole."""
-        self.features: FeaturesCached | None = None
+        self.features: FeatureCacheReported | None = None
         """How the steps of the run stand to the feature cache; None before the first."""
         self.weights = ""
         """The label of the weights that this start began from."""
@@ -71,7 +71,7 @@ class TrainingState:
                 self.weights = event.weights
                 self.checkpoints, self.saved = {}, {}
                 self.features = None
-            case FeaturesCached():
+            case FeatureCacheReported():
                 self.features = event
             case RecipeChanged():
                 self._take(event.recipe, event.rates)
@@ -142,7 +142,7 @@ class TrainingState:
             return 1.0
         recipe, cycle = self.recipe, self.cycle
         done = step - cycle.after_step
-        return schedule.factor(recipe.schedule, done, cycle.steps, recipe.warmup)
+        return schedule.lr_factor(recipe.schedule, done, cycle.steps, recipe.warmup)
 
     def over(self, step: int) -> bool:
         """The end of schedule or plan is reached after `step`: the rate is at its floor now."""

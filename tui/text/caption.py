@@ -11,12 +11,12 @@ import math
 from tl_tui.protocol.events import StepTaken
 from tl_tui.protocol.layers import StackInfo
 from tui.drawing.theme import UNICODE
-from tui.state.layer_status import channel_of
+from tui.state.layer_status import gradient_flow
 from tui.state.run_state import RunState
-from tui.text.fit_sentences import FINDING, Clause, capital, fit
+from tui.text.fit_sentences import FINDING, Clause, capital, fit_sentences
 from tui.text.format import number
 from tui.text.layer_names import count, listed, names_of, row_of_its
-from tui.text.next_step import outlook, planned
+from tui.text.next_step import next_step_clauses, plan_clauses
 
 
 def caption(state: RunState, width: int) -> list[str]:
@@ -34,24 +34,24 @@ def caption(state: RunState, width: int) -> list[str]:
             frozen = Clause(("All layers are frozen: nothing is left to train.",))
             space = "Press space to thaw a layer."
             press = ("Press t for the loss alone, or space to thaw a layer.", space, "")
-            return fit([frozen, Clause(press)], width)
+            return fit_sentences([frozen, Clause(press)], width)
         invitation = "Press t: green layers learn, blue ones stay as they are. r runs on."
         short = "Press t: green layers learn, blue ones stay as they are."
         invited = Clause((invitation, short, "Press t for a step."))
-        return fit([invited, *planned(state)], width)
+        return fit_sentences([invited, *plan_clauses(state)], width)
     clauses = _happened(session.stack, step)
     if frozenset(step.mask) == state.wanted and _broken(step):
         clauses.append(Clause(("0 starts over.", ""), FINDING))
     else:
-        clauses += outlook(state, step)
-    return fit(clauses, width)
+        clauses += next_step_clauses(state, step)
+    return fit_sentences(clauses, width)
 
 
 def caption_of(stack: StackInfo, step: StepTaken) -> str:
     """What one step did, in words, for a log: the caption without what is wished for next."""
     if not step.rows:
         return f"Step {step.step} was not measured."
-    return " ".join(fit(_happened(stack, step), 80))
+    return " ".join(fit_sentences(_happened(stack, step), 80))
 
 
 # --- what happened ------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def caption_of(stack: StackInfo, step: StepTaken) -> str:
 def _happened(stack: StackInfo, step: StepTaken) -> list[Clause]:
     mask = frozenset(step.mask)
     kinds = [
-        channel_of(measurement, trainable=owner in mask).kind
+        gradient_flow(measurement, trainable=owner in mask).kind
         for owner, measurement in enumerate(step.owners)
     ]
     # A part may well be too small to move in one step; it is news if a whole layer does not.
@@ -173,7 +173,7 @@ def _went(
 
 def _broken(step: StepTaken) -> bool:
     return not math.isfinite(step.loss) or any(
-        channel_of(row, trainable=True).kind == "nonfinite" for row in step.rows
+        gradient_flow(row, trainable=True).kind == "nonfinite" for row in step.rows
     )
 
 
@@ -182,7 +182,7 @@ def _not_finite(stack: StackInfo, step: StepTaken) -> Clause:
     rows = [
         row
         for row, seen in enumerate(step.rows)
-        if channel_of(seen, trainable=True).kind == "nonfinite"
+        if gradient_flow(seen, trainable=True).kind == "nonfinite"
     ]
     start = f"Step {step.step} is not finite"
     loss = "" if math.isfinite(step.loss) else f"the loss is {number(step.loss, UNICODE)}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tl_tui.protocol.events import FeaturesCached
+from tl_tui.protocol.events import FeatureCacheReported
 from tui.text.runs import size_words
 
 
-def cache_words(told: FeaturesCached | None) -> tuple[str, ...]:
+def cache_words(told: FeatureCacheReported | None) -> tuple[str, ...]:
     """What the line of the images says of the cache, longest form first."""
     if told is None:
         return ()

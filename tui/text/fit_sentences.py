@@ -23,7 +23,7 @@ class Clause:
     """How much it costs to say it a form shorter, against the others."""
 
 
-def fit(clauses: list[Clause], width: int) -> list[str]:
+def fit_sentences(clauses: list[Clause], width: int) -> list[str]:
     """The clauses in the longest forms that fit two lines, by what it costs to shorten each."""
     return list(_fitted(tuple(clauses), width))
 

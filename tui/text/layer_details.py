@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tl_tui.estimates.gradient_reach import predict_owners
+from tl_tui.estimates.gradient_reach import predict_reach
 from tl_tui.protocol.events import LayerMeasurement
 from tl_tui.protocol.layers import Reach, StackInfo
 from tui.state.cursor import Target, target_name, target_owners
+from tui.state.curve import STRATEGY_KEYS
 from tui.state.layer_status import target_rows
-from tui.state.run_state import STRATEGY_KEYS, RunState, Trainable
+from tui.state.run_state import RunState, Trainable
 from tui.text.format import format_rate
 from tui.text.progress import schedule_words
 
@@ -21,7 +22,7 @@ CHOICE = {"all": "train", "none": "frozen", "partial": "part"}
 
 
 @dataclass(frozen=True)
-class Inspection:
+class LayerDetails:
     """The inspector's fields; texts are empty where there is nothing to say."""
 
     name: str
@@ -54,7 +55,7 @@ class Inspection:
     why: str
 
 
-def inspect(state: RunState, target: Target) -> Inspection:
+def layer_details(state: RunState, target: Target) -> LayerDetails:
     """Everything about a target. There must be a stack."""
     session = state.session
     assert session is not None
@@ -66,7 +67,7 @@ def inspect(state: RunState, target: Target) -> Inspection:
     kind, role, shape = _description(stack, target)
     learning = [o for o in owners if o in (state.measured.mask if state.measured else ())]
     over = f"over {len(learning)} of {len(owners)} parts" if 0 < len(learning) < len(owners) else ""
-    return Inspection(
+    return LayerDetails(
         name=target_name(stack, target),
         choice=_choice(state, owners, wanted),
         kind=kind,
@@ -222,10 +223,10 @@ def _lr_remark(state: RunState, target: Target) -> str:
 def _moved(state: RunState, target: Target) -> str:
     """Such as `0.12 %`; of a stage the furthest of its rows."""
     assert state.session is not None
-    if state.findings.moved is None:
+    if state.results.moved is None:
         return ""
     rows = target_rows(state.session.stack, target)
-    share = max(100 * state.findings.moved.rows[row] for row in rows)
+    share = max(100 * state.results.moved.rows[row] for row in rows)
     if not math.isfinite(share):
         return number(share)
     if 0 < share < 0.01:
@@ -245,7 +246,7 @@ def _moved_from(state: RunState, target: Target) -> str:
 
 def _drift(state: RunState, owners: range) -> str:
     """Where a BatchNorm's running statistics have followed the new images though it is frozen."""
-    found = state.findings.moved
+    found = state.results.moved
     drifted = [
         amount
         for owner, amount in (found.drift.items() if found else ())
@@ -354,5 +355,5 @@ def _cut_off(state: RunState, owners: range) -> bool:
     if not any(owner in mask for owner in owners):
         return False
     parents = [owner.parents for owner in state.session.stack.owners]
-    reach = predict_owners(parents, mask)
+    reach = predict_reach(parents, mask)
     return any(reach[owner] != "unreached" for owner in owners)

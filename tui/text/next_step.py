@@ -9,7 +9,7 @@ from tui.text.layer_names import count, listed, names_of
 from tui.text.progress import cycle_offer, factor_words
 
 
-def outlook(state: RunState, step: StepTaken) -> list[Clause]:
+def next_step_clauses(state: RunState, step: StepTaken) -> list[Clause]:
     """What is to come after a measured step; empty if the next does as it did, without a plan.
 
     Args:
@@ -17,7 +17,7 @@ def outlook(state: RunState, step: StepTaken) -> list[Clause]:
         step: The last measured step.
     """
     if frozenset(step.mask) == state.wanted:
-        return planned(state)
+        return plan_clauses(state)
     if state.applied == state.wanted and state.step > step.step:
         return [_unmeasured(state, step)]
     clauses = [_coming(state, step)]
@@ -61,7 +61,7 @@ def _unmeasured(state: RunState, step: StepTaken) -> Clause:
     return Clause((*forms, f"Step {state.step} ran with another mask, not measured yet.", ""))
 
 
-def planned(state: RunState) -> list[Clause]:
+def plan_clauses(state: RunState) -> list[Clause]:
     """What the plan will thaw next, and when."""
     plan, coming = state.training.plan, state.training.next_phase(state.step)
     if plan is None or coming is None or state.session is None:

@@ -32,7 +32,7 @@ def epoch_words(state: RunState) -> str:
     return f"epoch {min(epoch, in_all)} of {in_all}"
 
 
-def time_left(seconds: float) -> str:
+def format_time_left(seconds: float) -> str:
     """Such as `40 s left`, `2 min left`, `1 h 20 min left`."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s left"
@@ -46,11 +46,11 @@ def time_left(seconds: float) -> str:
 def progress_words(state: RunState) -> str:
     """Such as `epoch 4 of 10 · 2 min left` while it trains; else what it is busy with, if that
     takes long, or that the schedule has come to its end. A cross-validation goes before."""
-    if (fold := state.findings.fold) is not None:
+    if (fold := state.results.fold) is not None:
         return f"fold {fold.fold} of {fold.folds} · step {fold.step:,} of {fold.steps:,}"
     if state.running:
         left = state.training.seconds_left
-        return epoch_words(state) + (f" · {time_left(left)}" if left is not None else "")
+        return epoch_words(state) + (f" · {format_time_left(left)}" if left is not None else "")
     if (
         state.busy is not None
         and state.phase == "ready"
@@ -72,7 +72,7 @@ def compared_with(session: SessionOpened) -> str:
 
 def result_words(state: RunState) -> str:
     """The last whole validation of this start: `71 of 80, .89 (.80 to .94); chance .50`."""
-    whole = state.findings.validated
+    whole = state.results.validated
     start = state.curves[-1].start
     if whole is None or state.session is None or whole.start != start:
         return ""

@@ -65,7 +65,7 @@ def words_of(field: Field, precisions: tuple[str, ...]) -> tuple[str, ...]:
     return field.words
 
 
-def turned(field: Field, recipe: Recipe, steps: int, precisions: tuple[str, ...]) -> Recipe:
+def step_value(field: Field, recipe: Recipe, steps: int, precisions: tuple[str, ...]) -> Recipe:
     """The recipe with the next value, or the one before."""
     value = getattr(recipe, field.name)
     words = words_of(field, precisions)
@@ -84,7 +84,7 @@ def turned(field: Field, recipe: Recipe, steps: int, precisions: tuple[str, ...]
     return _with(recipe, field, next_rate(value, steps, FROM_ZERO))
 
 
-def typed(field: Field, recipe: Recipe, text: str) -> Recipe | str:
+def parse_value(field: Field, recipe: Recipe, text: str) -> Recipe | str:
     """The recipe with the number that was typed; or what is wrong with it, in a few words."""
     limits = f"from 0 to {field.most:g}" if field.most < LARGEST else "from 0 on"
     if field.whole:

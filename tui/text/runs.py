@@ -6,14 +6,14 @@ import time
 from typing import Any
 
 from tl_tui.common.metrics import accuracy_words, interval
-from tl_tui.connect.discovery import Found
+from tl_tui.connect.discovery import RunningEngine
 from tl_tui.runs.run_reader import (
     Run,
     ValidatedLine,
 )
 
 
-def described(run: Run) -> dict[str, Any]:
+def run_as_json(run: Run) -> dict[str, Any]:
     """A run as `runs --json` writes it, an object a run."""
     config = run.config
     return {
@@ -75,7 +75,7 @@ def when_words(changed: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(changed))
 
 
-def story_lines(run: Run) -> list[tuple[str, str]]:
+def run_page(run: Run) -> list[tuple[str, str]]:
     """One run's page: (what, value) pairs."""
     config = run.config
     recipe = config.get("recipe", {})
@@ -124,7 +124,7 @@ def _state_words(run: Run) -> str:
     return f"{words[run.state]} ({when_words(run.changed)}, {size_words(run.bytes)})"
 
 
-def describe_engine(found: Found) -> str:
+def describe_engine(found: RunningEngine) -> str:
     """A line of the list: what it trains and how far it is."""
     greeted = found.greeted
     state = "trains" if greeted.training else "waits"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tl_tui.protocol.events import Watched
+from tl_tui.protocol.events import ViewersChanged
 from tui.state.run_state import RunState
 
 
-def viewers_sentence(before: Watched, now: Watched) -> str:
+def viewers_sentence(before: ViewersChanged, now: ViewersChanged) -> str:
     """What has changed, said once."""
     if not now.steers:
         return "Another screen steers this run, this one watches. W takes over."

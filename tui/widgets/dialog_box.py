@@ -7,7 +7,7 @@ from tui.state.run_state import RunState
 from tui.widgets.state_lines import StateLines
 
 
-class Box(StateLines):
+class DialogBox(StateLines):
     """Draws the lines it is given inside a frame, from `offset` on."""
 
     def __init__(self, title: str) -> None:

@@ -6,7 +6,7 @@ from tui.drawing.lines import Line, Piece, line_width
 from tui.keys import key_of
 from tui.state.cursor import Target, target_owners
 from tui.state.run_state import RunState
-from tui.text.price import toggle_words
+from tui.text.step_cost import toggle_cost
 from tui.widgets.state_lines import StateLines
 
 LEFT = (
@@ -77,8 +77,8 @@ class Footer(StateLines):
         if action == "freeze_or_train" and self.target is not None and state.session is not None:
             thaws = state.trainable(target_owners(state, self.target)) != "all"
             word = "thaw  " if thaws else "freeze"
-            if self.priced and state.findings.price is not None:
-                cost = toggle_words(state, self.target).split(" · ")[1:]
+            if self.priced and state.results.price is not None:
+                cost = toggle_cost(state, self.target).split(" · ")[1:]
                 word = f"{word.strip()} {' '.join(cost)}"
             return _entry(action)[0], word
         if action == "run":

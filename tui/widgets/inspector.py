@@ -6,8 +6,8 @@ from tui.drawing.lines import Line, fitted, line, wrapped
 from tui.state.cursor import Target
 from tui.state.run_state import RunState
 from tui.text.format import format_params
-from tui.text.layer_details import Inspection, inspect
-from tui.text.price import toggle_words
+from tui.text.layer_details import LayerDetails, layer_details
+from tui.text.step_cost import toggle_cost
 from tui.widgets.state_lines import StateLines
 
 FRAMED_LINES = 10
@@ -25,10 +25,10 @@ class Inspector(StateLines):
         seen = self._inspection()
         return seen.name if seen else ""
 
-    def _inspection(self) -> Inspection | None:
+    def _inspection(self) -> LayerDetails | None:
         if self.state is None or self.state.session is None or self.target is None:
             return None
-        return inspect(self.state, self.target)
+        return layer_details(self.state, self.target)
 
     def lines(self, state: RunState) -> list[Line]:
         seen = self._inspection()
@@ -36,13 +36,13 @@ class Inspector(StateLines):
         if seen is None:
             return []
         assert self.target is not None
-        price = toggle_words(state, self.target)
+        price = toggle_cost(state, self.target)
         if height >= FRAMED_LINES:
             return _fields(seen, state, width, height)
         return _short(seen, price, width, height)
 
 
-def _fields(seen: Inspection, state: RunState, width: int, height: int) -> list[Line]:
+def _fields(seen: LayerDetails, state: RunState, width: int, height: int) -> list[Line]:
     top: list[Line] = [
         *([()] if height >= 20 else []),
         *(line(text) for text in wrapped(seen.kind, width, 2)),
@@ -88,7 +88,7 @@ def _fields(seen: Inspection, state: RunState, width: int, height: int) -> list[
     return [*top, (), *(line(text) for text in why[:room])] if room > 0 else top
 
 
-def _short(seen: Inspection, price: str, width: int, height: int) -> list[Line]:
+def _short(seen: LayerDetails, price: str, width: int, height: int) -> list[Line]:
     head = f"─ {seen.name} ─ "
     choice = fitted(f"{seen.choice} ", max(0, width - len(head) - 3))
     rule = "─" * max(1, width - 2 - len(head) - len(choice))
@@ -121,7 +121,7 @@ def _short(seen: Inspection, price: str, width: int, height: int) -> list[Line]:
     return [top, *(line(f" {text}") for text in body)]
 
 
-def _rate_and_way(seen: Inspection, width: int) -> str:
+def _rate_and_way(seen: LayerDetails, width: int) -> str:
     """The learning rate and how far it has brought the layer, in one line."""
     rate = f"lr {seen.lr}" if seen.lr else ""
     hand = f"{rate} {seen.lr_remark}" if rate and seen.lr_remark else rate

@@ -8,7 +8,8 @@ from tl_tui.common.metrics import interval
 from tui.drawing.decimation import Decimation
 from tui.drawing.lines import Line
 from tui.drawing.plot import PATTERNS, Scale, Series, plot, short
-from tui.state.run_state import Curve, RunState
+from tui.state.curve import Curve
+from tui.state.run_state import RunState
 from tui.widgets.state_lines import StateLines
 
 GHOSTS = len(PATTERNS) - 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tui.drawing.lines import Line, Piece, justified, line_width
-from tui.state.run_state import STRATEGY_KEYS, RunState
+from tui.state.curve import STRATEGY_KEYS
+from tui.state.run_state import RunState
 from tui.text.format import format_params
 from tui.widgets.state_lines import StateLines
 

@@ -17,16 +17,16 @@ from typing import Any
 import msgspec
 import torch
 
-from engine.checks.cost.memory_trace import StepMemory, look_at_memory, twin_of
-from engine.checks.cost.timing import ProbeSteps, Timing
+from engine.checks.cost.memory_trace import StepMemory, copy_model, trace_memory
+from engine.checks.cost.timing import TimedSteps, Timing
 from engine.hardware.memory_limit import memory
-from engine.hardware.peak_memory import hand_back
+from engine.hardware.peak_memory import release_memory
 from engine.model.freezing import Mask
 from engine.model.layer_stack import Stack
 from tl_tui.common.errors import Problem
-from tl_tui.estimates.cost_model import predict, saved_bytes
+from tl_tui.estimates.cost_model import predict_step_cost, saved_bytes
 from tl_tui.protocol.config import Optimizer, Precision, Recipe
-from tl_tui.protocol.events import PriceMeasured
+from tl_tui.protocol.events import StepCostMeasured
 
 ROUNDS = 5
 """Steps of each kind, at most."""
@@ -35,11 +35,11 @@ SECONDS = 4.0
 """After so many seconds of steps no further round is begun."""
 
 
-class PriceProblem(Problem):
+class StepCostProblem(Problem):
     """The price cannot be measured; the text says why."""
 
 
-def measure_price(
+def measure_step_cost(
     stack: Stack,
     device: torch.device,
     *,
@@ -47,7 +47,7 @@ def measure_price(
     classes: int,
     optimizer: Optimizer,
     precision: Precision,
-) -> Iterator[PriceMeasured | None]:
+) -> Iterator[StepCostMeasured | None]:
     """Measure what each owner costs; yields None after each unit and at last the message.
 
     If a step with everything trainable does not fit into what is free, time is taken with half the
@@ -69,12 +69,12 @@ def measure_price(
         optimizer=optimizer, precision=precision, lr_head=0, lr_pretrained=0, weight_decay=1e-4
     )
     found: StepMemory | None = None
-    looks = look_at_memory(stack, batch_shape, recipe)
+    looks = trace_memory(stack, batch_shape, recipe)
     while found is None:
         with _random_state_kept(device):
             found = next(looks)
         yield None
-    price = PriceMeasured(
+    price = StepCostMeasured(
         batch=batch_shape[0],
         forward_ms=(0.0,) * len(stack.owners),
         pass_ms=(0.0,) * len(stack.owners),
@@ -89,7 +89,8 @@ def measure_price(
     count = batch_shape[0]
     while True:
         needed = (
-            _copied_bytes(stack) + predict(price, parents, full).peak_bytes * count // price.batch
+            _copied_bytes(stack)
+            + predict_step_cost(price, parents, full).peak_bytes * count // price.batch
         )
         if needed < _free_bytes(device):
             try:
@@ -97,9 +98,9 @@ def measure_price(
                 return
             except torch.OutOfMemoryError:
                 pass
-            hand_back(device)  # outside of `except`, for the exception holds the tensors
+            release_memory(device)  # outside of `except`, for the exception holds the tensors
         if count < 4:
-            raise PriceProblem(
+            raise StepCostProblem(
                 "The price of a step cannot be measured: a step with everything trainable needs "
                 "more memory than is free, even with two images."
             )
@@ -112,14 +113,14 @@ def _timed(
     shape: tuple[int, ...],
     classes: int,
     recipe: Recipe,
-    price: PriceMeasured,
-) -> Iterator[PriceMeasured | None]:
+    price: StepCostMeasured,
+) -> Iterator[StepCostMeasured | None]:
     """The price with its times, taken with a batch of this shape."""
     full: Mask = frozenset(range(len(stack.owners)))
     # With these trainable the gradient goes everywhere.
     first: Mask = frozenset(i for i, owner in enumerate(stack.owners) if not owner.parents)
     with _random_state_kept(device):
-        steps = ProbeSteps(twin_of(stack), device, shape, classes, recipe)
+        steps = TimedSteps(copy_model(stack), device, shape, classes, recipe)
     yield None
     peaks: dict[Mask, int | None] = {}
     for mask in (full, first, frozenset()):  # the first warms up, too
@@ -138,14 +139,14 @@ def _timed(
             seconds += timings[-1].total / 1e3
             yield None
     del steps
-    hand_back(device)
+    release_memory(device)
     nothing, passing, learning = (_typical(timings) for timings in taken.values())
     yield _assembled(stack, price, price.batch / shape[0], nothing, passing, learning)
 
 
 def _with_peaks(
-    stack: Stack, price: PriceMeasured, scale: float, peaks: dict[Mask, int | None]
-) -> PriceMeasured:
+    stack: Stack, price: StepCostMeasured, scale: float, peaks: dict[Mask, int | None]
+) -> StepCostMeasured:
     """The price with what the allocator and the kernels' scratch memory add to it.
 
     What the steps took beyond the tensors: with nothing trainable it is fixed, what comes to it
@@ -158,7 +159,9 @@ def _with_peaks(
         peak = peaks[mask]
         if peak is None:
             continue
-        missing = max(0, round(scale * peak) + batch - predict(price, parents, mask).peak_bytes)
+        missing = max(
+            0, round(scale * peak) + batch - predict_step_cost(price, parents, mask).peak_bytes
+        )
         if not mask:
             price = msgspec.structs.replace(price, fixed_bytes=price.fixed_bytes + missing)
         elif len(mask) < len(parents):
@@ -185,12 +188,12 @@ def _typical(timings: list[Timing]) -> Timing:
 
 def _assembled(
     stack: Stack,
-    price: PriceMeasured,
+    price: StepCostMeasured,
     scale: float,
     nothing: Timing,
     passing: Timing,
     learning: Timing,
-) -> PriceMeasured:
+) -> StepCostMeasured:
     """The price from a step with nothing trainable, with the first owners, and with everything.
 
     What one kind of step adds to another is divided among the owners as it was seen at each, and

@@ -31,7 +31,7 @@ from tl_tui.protocol.config import Precision, Recipe
 from tl_tui.protocol.events import SavedTensors
 
 
-def twin_of(stack: Stack, fake: FakeTensorMode | None = None) -> Stack:
+def copy_model(stack: Stack, fake: FakeTensorMode | None = None) -> Stack:
     """The stack over a copy of its model, for a step that may change anything.
 
     Args:
@@ -50,14 +50,14 @@ def twin_of(stack: Stack, fake: FakeTensorMode | None = None) -> Stack:
     return twin
 
 
-def in_precision(precision: Precision, device: torch.device) -> AbstractContextManager:
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager:
     """Around forward and loss."""
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
-class LiveBytes(TorchDispatchMode):
+class AllocatedBytes(TorchDispatchMode):
     """Counts the bytes of the storages that were made inside and are still in use."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class StepMemory:
     fixed_bytes: int
 
 
-def look_at_memory(
+def trace_memory(
     stack: Stack, shape: tuple[int, ...], recipe: Recipe
 ) -> Iterator[StepMemory | None]:
     """What a step uses; yields None after each pass and at last the result.
@@ -124,7 +124,7 @@ def look_at_memory(
         recipe: Its optimizer and precision.
     """
     fake = FakeTensorMode()
-    twin = twin_of(stack, fake)
+    twin = copy_model(stack, fake)
     device = stack.owners[0].parameters[0].device
     everything = frozenset(range(len(stack.owners)))
     gradients = [sum(p.nbytes for p in owner.parameters) for owner in stack.owners]
@@ -198,7 +198,7 @@ class _Pass:
         """By owner, up to its output, with what is executed since the one before."""
         self.backward_peaks = [0] * count
         """By owner, from the arrival of the gradient at its output."""
-        self._live = LiveBytes()
+        self._live = AllocatedBytes()
         tensors = (*twin.model.parameters(), *twin.model.buffers())
         self._resident = {tensor.untyped_storage()._cdata for tensor in tensors}
         self._inside: list[tuple[int, int]] = []
@@ -217,7 +217,7 @@ class _Pass:
             ]
         with self._live:
             with torch.autograd.graph.saved_tensors_hooks(self._save, lambda tensor: tensor):
-                with in_precision(precision, images.device):
+                with autocast(precision, images.device):
                     logits = self.twin.model(images)
                 loss = F.cross_entropy(logits.float(), labels)
             self._note(self.forward_peaks, self._last)

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.checks.cost.memory_trace import in_precision
-from engine.hardware.peak_memory import Peak
+from engine.checks.cost.memory_trace import autocast
+from engine.hardware.peak_memory import PeakMemory
 from engine.model import freezing
 from engine.model.freezing import Mask
 from engine.model.layer_stack import Stack
@@ -35,7 +35,7 @@ class Timing:
     total: float
 
 
-class ProbeSteps:
+class TimedSteps:
     """Real steps of a twin with a random batch."""
 
     def __init__(
@@ -60,7 +60,7 @@ class ProbeSteps:
         """
         self.optimizer.torch.zero_grad(set_to_none=True)
         self.optimizer.torch.state.clear()
-        with Peak(self.device) as peak:
+        with PeakMemory(self.device) as peak:
             self._prepare(mask)
             loss = self._loss()
             if loss.requires_grad:
@@ -120,6 +120,6 @@ class ProbeSteps:
         self.optimizer.make_ready(trainable, ())
 
     def _loss(self) -> Tensor:
-        with in_precision(self.recipe.precision, self.device):
+        with autocast(self.recipe.precision, self.device):
             logits = self.twin.model(self.images)
         return F.cross_entropy(logits.float(), self.labels)

@@ -23,10 +23,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import demo_data
-from engine.data import ImageFolder, list_folder
+from engine.data.image_folder import list_folder
+from engine.data.samples import ImageFolder
 from engine.export.model import onnx
 from engine.export.model.card import ABOUT, README, described, metadata, readme
-from engine.jobs.inference import decoder_of, logits, sound_model
+from engine.jobs.inference import decoder_of, load_checked_model, logits
 from engine.jobs.load import TrainedModel
 from tl_tui.common import json_codec
 from tl_tui.common.errors import Problem
@@ -80,7 +81,7 @@ def export_model(command: ExportModel) -> Iterator[ModelFileChecked | ModelExpor
     folder = Path(command.folder).absolute()
     _check_folder(command, folder)
     formats, notes = _formats(command)
-    trained = sound_model(command.run, command.checkpoint, torch.device("cpu"))
+    trained = load_checked_model(command.run, command.checkpoint, torch.device("cpu"))
     yield None
     compared = yield from _real_images(trained)
     about = described(trained, [FILES[kind] for kind in formats], compared.what)

@@ -15,9 +15,9 @@ from typing import Any
 
 from PIL import Image
 
-from engine.data import ImageFolder, Sample, printable
 from engine.data.decoding import LONGEST
 from engine.data.image_folder import VALIDATION_NAMES
+from engine.data.samples import ImageFolder, Sample, printable
 from engine.export.script.facts import DataSection, ImageFacts
 from engine.export.script.literals import literal, path_lines, quoted
 

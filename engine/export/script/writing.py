@@ -22,7 +22,7 @@ from tl_tui.runs.run_reader import FIRST_FORMAT, find_run, is_written, read_conf
 from tl_tui.runs.settings_history import History, read_history
 
 
-class ExportProblem(Problem):
+class ExportError(Problem):
     """The run cannot be written as a script; the text says why and what to do."""
 
 
@@ -35,12 +35,12 @@ def export_script(command: ExportScript) -> Iterator[AnyEvent | None]:
     path, target = find_run(command.run), Path(command.path)
     about = read_config(path)
     if about["format"] < FIRST_FORMAT:
-        raise ExportProblem(
+        raise ExportError(
             f"{path} was written by an earlier tl-tui (format {about['format']}), which did not "
             "keep what a script needs."
         )
     if is_written(path):
-        raise ExportProblem(f"{path} is open in an engine; export it when that has ended.")
+        raise ExportError(f"{path} is open in an engine; export it when that has ended.")
     _check_target(target, force=command.force)
     config = msgspec.convert(about["config"], RunConfig)
     if command.data is not None:
@@ -51,13 +51,13 @@ def export_script(command: ExportScript) -> Iterator[AnyEvent | None]:
 
 def _check_target(target: Path, *, force: bool) -> None:
     if target.is_dir():
-        raise ExportProblem(f"-o {target}: it is a folder; name a file in it, such as train.py.")
+        raise ExportError(f"-o {target}: it is a folder; name a file in it, such as train.py.")
     if target.suffix != ".py":
-        raise ExportProblem(f"-o {target}: a script ends in .py; name it so.")
+        raise ExportError(f"-o {target}: a script ends in .py; name it so.")
     if not target.parent.is_dir():
-        raise ExportProblem(f"-o {target}: there is no folder {target.parent}; make it first.")
+        raise ExportError(f"-o {target}: there is no folder {target.parent}; make it first.")
     if target.exists() and not force:
-        raise ExportProblem(f"-o {target}: it is there already; --force writes over it.")
+        raise ExportError(f"-o {target}: it is there already; --force writes over it.")
 
 
 def _write(
@@ -65,8 +65,9 @@ def _write(
 ) -> Iterator[AnyEvent | None]:
     import torch
 
-    from engine.data import Decoder, ImageFolder, TrainBatches, list_folder
-    from engine.data.samples import printable
+    from engine.data.batches import Decoder, TrainBatches
+    from engine.data.image_folder import list_folder
+    from engine.data.samples import ImageFolder, printable
     from engine.export.script.data_section import data_section, image_facts
     from engine.export.script.model_facts import backbone, model_facts, weights_of
     from engine.export.script.script import script_text
@@ -86,7 +87,7 @@ def _write(
     while (images := next(looking)) is None:
         yield None
     if images.unusual:
-        raise ExportProblem(
+        raise ExportError(
             f"{images.unusual} is an image that takes more than a few lines to read as the run "
             "did; a script cannot be written for this folder."
         )
@@ -166,13 +167,13 @@ def _tail(path: str) -> str:
 
 
 def _check_images(folder: Any, about: dict[str, Any], root: str) -> None:
-    from engine.session.context import images_of
+    from engine.session.context import describe_images
 
-    before, now = about.get("images"), images_of(folder)
+    before, now = about.get("images"), describe_images(folder)
     if list(folder.classes) != about["classes"]:
-        raise ExportProblem(f"{root} has other classes now than the run was trained on.")
+        raise ExportError(f"{root} has other classes now than the run was trained on.")
     if before and before != now:
-        raise ExportProblem(
+        raise ExportError(
             f"The images in {root} are not those of the run ({before['train']:,} + "
             f"{before['val']:,} then, {now['train']:,} + {now['val']:,} now, or other names), so a "
             "script could not train the same; name the run's own folder with --data."
@@ -195,7 +196,7 @@ def _check_phases(phases: list[Phase]) -> None:
     ):
         changed = "the schedule of the learning rates"
     if changed:
-        raise ExportProblem(
+        raise ExportError(
             f"This run changed {changed} on its way, which is not written as a script yet; "
             "its model can be exported with --model."
         )
@@ -227,4 +228,4 @@ def _put(path: Path, write: Callable[[Path], Any]) -> None:
     except (OSError, RuntimeError) as error:  # torch.save raises the latter
         part.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or error
-        raise ExportProblem(f"{path} cannot be written ({reason}).") from error
+        raise ExportError(f"{path} cannot be written ({reason}).") from error

@@ -22,7 +22,12 @@ from tl_tui.protocol.config import (
     RunConfig,
     Schedule,
 )
-from tl_tui.settings.config_file import CHOICES, RunFileProblem, read, write
+from tl_tui.settings.config_file import (
+    OPTIONS,
+    ConfigFileProblem,
+    read_config_file,
+    write_config_file,
+)
 
 texts = st.text(min_size=1).filter(lambda text: "/" not in text and "." not in text)
 """What is no path."""
@@ -65,7 +70,7 @@ configs = st.fixed_dictionaries({}, optional=kinds).map(lambda fields: RunConfig
 
 def located(config: RunConfig) -> dict[str, Any]:
     """A configuration with its paths made absolute, as plain fields that can be compared."""
-    fields = {field: getattr(config, field) for field in CHOICES}
+    fields = {field: getattr(config, field) for field in OPTIONS}
     for field in ("data", "labels", "run_dir", "weights"):
         value = fields[field]
         if value and (field != "weights" or value.endswith(".pth")):
@@ -74,15 +79,15 @@ def located(config: RunConfig) -> dict[str, Any]:
 
 
 def test_every_choice_is_covered() -> None:
-    assert set(kinds) == set(CHOICES) == set(RunConfig.__struct_fields__) - {"describe_only"}
+    assert set(kinds) == set(OPTIONS) == set(RunConfig.__struct_fields__) - {"describe_only"}
 
 
 @given(configs)
 @example(RunConfig(data="~/images", arch='quote " and \\ and \x7f', lr=float("nan")))
 def test_what_is_written_is_read_again(config: RunConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        write(config, Path(folder, "run.toml"))
-        again = RunConfig(**read(Path(folder, "run.toml")))
+        write_config_file(config, Path(folder, "run.toml"))
+        again = RunConfig(**read_config_file(Path(folder, "run.toml")))
     assert repr(located(again)) == repr(located(config))  # repr, for NaN is no NaN
 
 
@@ -93,12 +98,12 @@ def test_paths_are_relative_to_the_files_folder(
     monkeypatch.chdir(tmp_path)
     file = Path("job", "run.toml")
     config = RunConfig(data="job/flowers", labels="elsewhere.csv", weights="job/mine.pth")
-    write(config, file)
+    write_config_file(config, file)
     text = file.read_text()
     assert 'data = "flowers"' in text and 'weights = "mine.pth"' in text
     assert f'labels = "{tmp_path}/elsewhere.csv"' in text
     monkeypatch.chdir("/")
-    found = read(tmp_path / file)
+    found = read_config_file(tmp_path / file)
     assert found == {
         "data": str(tmp_path / "job" / "flowers"),
         "labels": str(tmp_path / "elsewhere.csv"),
@@ -109,19 +114,19 @@ def test_paths_are_relative_to_the_files_folder(
 def test_a_home_folder_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     (tmp_path / "run.toml").write_text('data = "~/flowers"\nrun-dir = "../~/x"')
-    found = read(tmp_path / "run.toml")
+    found = read_config_file(tmp_path / "run.toml")
     assert found["data"] == "/home/me/flowers"
     assert found["run_dir"] == f"{tmp_path}/../~/x"
 
 
 def test_weights_by_name_are_no_path(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text('weights = "IMAGENET1K_V1"')
-    assert read(tmp_path / "run.toml") == {"weights": "IMAGENET1K_V1"}
+    assert read_config_file(tmp_path / "run.toml") == {"weights": "IMAGENET1K_V1"}
 
 
 def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("lr = 1\n")
-    found = read(tmp_path / "run.toml")["lr"]
+    found = read_config_file(tmp_path / "run.toml")["lr"]
     assert (found, type(found)) == (1.0, float)
 
 
@@ -156,8 +161,8 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
 def test_what_is_wrong_is_one_sentence(text: str, told: str, tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text(text)
-    with pytest.raises(RunFileProblem) as refusal:
-        read(file)
+    with pytest.raises(ConfigFileProblem) as refusal:
+        read_config_file(file)
     sentence = str(refusal.value)
     assert sentence.startswith(f"{file}: ") and told in sentence and "\n" not in sentence
 
@@ -169,15 +174,15 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path, "Is a directory"),
         (tmp_path / "latin.toml", "not UTF-8"),
     ):
-        with pytest.raises(RunFileProblem, match=told):
-            read(file)
+        with pytest.raises(ConfigFileProblem, match=told):
+            read_config_file(file)
 
 
 def test_files_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(RunFileProblem, match="cannot be written"):
-        write(RunConfig(), tmp_path / "no folder" / "run.toml")
+    with pytest.raises(ConfigFileProblem, match="cannot be written"):
+        write_config_file(RunConfig(), tmp_path / "no folder" / "run.toml")
     file = tmp_path / "run.toml"
-    write(RunConfig(seed=1), file)
-    with pytest.raises(RunFileProblem, match="not UTF-8"):
-        write(RunConfig(data=os.fsdecode(b"bl\xfcte")), file)
-    assert read(file) == {"seed": 1}  # what was there is still there
+    write_config_file(RunConfig(seed=1), file)
+    with pytest.raises(ConfigFileProblem, match="not UTF-8"):
+        write_config_file(RunConfig(data=os.fsdecode(b"bl\xfcte")), file)
+    assert read_config_file(file) == {"seed": 1}  # what was there is still there

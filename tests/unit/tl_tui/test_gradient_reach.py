@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tl_tui.estimates.gradient_reach import combine, predict_owners
+from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
 
 
 @st.composite
@@ -34,7 +34,7 @@ def test_backward_visits_what_has_a_trainable_ancestor(
     graph: tuple[list[list[int]], set[int]],
 ) -> None:
     parents, trainable = graph
-    for owner, reach in enumerate(predict_owners(parents, trainable)):
+    for owner, reach in enumerate(predict_reach(parents, trainable)):
         if owner in trainable:
             assert reach == "updated"
         elif ancestors(parents, owner) & trainable:
@@ -46,7 +46,7 @@ def test_backward_visits_what_has_a_trainable_ancestor(
 def test_a_branch_beside_the_trainable_one_is_not_reached() -> None:
     """A downsampling block: input, conv1, conv2, the shortcut, the sum's successor."""
     parents = [[], [0], [1], [0], [2, 3]]
-    assert predict_owners(parents, {1}) == [
+    assert predict_reach(parents, {1}) == [
         "unreached",
         "updated",
         "passed",
@@ -56,6 +56,6 @@ def test_a_branch_beside_the_trainable_one_is_not_reached() -> None:
 
 
 def test_a_row_has_the_strongest_reach_of_its_owners() -> None:
-    assert combine(["passed", "updated", "unreached"]) == "updated"
-    assert combine(["unreached", "passed"]) == "passed"
-    assert combine([]) == "unreached"
+    assert combine_reach(["passed", "updated", "unreached"]) == "updated"
+    assert combine_reach(["unreached", "passed"]) == "passed"
+    assert combine_reach([]) == "unreached"

@@ -13,7 +13,7 @@ from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import Recipe
 from tl_tui.settings import plan as plans
 from tl_tui.settings.recipe import base_rates, check_recipe
-from tl_tui.settings.schedule import COSINE_FLOOR, factor, over
+from tl_tui.settings.schedule import COSINE_FLOOR, is_over, lr_factor
 
 SCHEDULES = st.sampled_from(["constant", "cosine", "one-cycle"])
 
@@ -35,7 +35,7 @@ def test_cosine_is_pytorchs(steps: int) -> None:
     expected = torch_factors(
         lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, steps, eta_min=COSINE_FLOOR), steps
     )
-    assert [factor("cosine", done, steps) for done in range(steps)] == pytest.approx(expected)
+    assert [lr_factor("cosine", done, steps) for done in range(steps)] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("steps", [10, 30, 100])
@@ -43,7 +43,7 @@ def test_one_cycle_is_pytorchs(steps: int) -> None:
     expected = torch_factors(
         lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=1.0, total_steps=steps), steps
     )
-    ours = [factor("one-cycle", done, steps) for done in range(steps)]
+    ours = [lr_factor("one-cycle", done, steps) for done in range(steps)]
     # PyTorch's peak is at .3 * steps - 1; ours is a step later.
     assert ours[0] == pytest.approx(expected[0]) and ours[-1] == pytest.approx(expected[-1])
     assert max(ours) == pytest.approx(max(expected), rel=0.02)
@@ -51,19 +51,19 @@ def test_one_cycle_is_pytorchs(steps: int) -> None:
 
 @given(SCHEDULES, st.integers(1, 500), st.integers(0, 1500), st.floats(0, 0.9))
 def test_a_factor_is_never_above_one_and_never_negative(schedule, steps, done, warmup) -> None:
-    assert 0 < factor(schedule, done, steps, warmup) <= 1
+    assert 0 < lr_factor(schedule, done, steps, warmup) <= 1
 
 
 @given(SCHEDULES, st.integers(2, 300), st.floats(0, 0.9), st.integers(0, 300))
 def test_behind_its_horizon_the_rate_stays_where_it_is(schedule, steps, warmup, beyond) -> None:
-    assert over(steps + beyond, steps) and not over(steps - 1, steps)
-    floor = factor(schedule, steps, steps, warmup)
-    assert factor(schedule, steps + beyond, steps, warmup) == pytest.approx(floor)
+    assert is_over(steps + beyond, steps) and not is_over(steps - 1, steps)
+    floor = lr_factor(schedule, steps, steps, warmup)
+    assert lr_factor(schedule, steps + beyond, steps, warmup) == pytest.approx(floor)
 
 
 @given(st.sampled_from(["cosine", "one-cycle"]), st.integers(20, 300), st.floats(0.05, 0.9))
 def test_it_rises_to_one_and_then_falls(schedule, steps, warmup) -> None:
-    factors = [factor(schedule, done, steps, warmup) for done in range(steps)]
+    factors = [lr_factor(schedule, done, steps, warmup) for done in range(steps)]
     top = factors.index(max(factors))
     assert factors[top] > 0.9
     assert all(a <= b for a, b in zip(factors[:top], factors[1 : top + 1], strict=True))
@@ -104,7 +104,7 @@ FROM_TOP = [("head", {4}), ("layer4", {3, 4}), ("layer3", {2, 3, 4}), ("stem", {
 
 def laid_out(name, **changes):
     options = {"epochs": 10, "phase_epochs": None, "batches_per_epoch": 8, "after_step": 5}
-    return plans.lay_out(name, FROM_TOP, **(options | changes))
+    return plans.make_plan(name, FROM_TOP, **(options | changes))
 
 
 def test_lp_ft_is_the_head_and_then_everything() -> None:

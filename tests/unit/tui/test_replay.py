@@ -14,7 +14,7 @@ from tests.support.stack_messages import (
 from tl_tui.protocol.events import StepTaken
 from tui.stack.replay import LENGTH, TRAIL, Replay
 from tui.state.cursor import Target, target_name
-from tui.state.layer_status import Channel
+from tui.state.layer_status import GradientFlow
 
 STACK = resnet18_stack()
 MASK = owners_named(STACK, "fc", "layer4.1", "layer3.1")
@@ -27,7 +27,7 @@ def order(step: StepTaken) -> list[str]:
     return [target_name(STACK, target) for target in times if target.kind == "row"]
 
 
-def channels(step: StepTaken) -> dict[str, Channel]:
+def channels(step: StepTaken) -> dict[str, GradientFlow]:
     """What the rows show at the replay's end."""
     lit = Replay(STACK, step).frame(LENGTH).lit
     return {target_name(STACK, row): made for row, made in lit.items() if row.kind == "row"}
@@ -108,8 +108,8 @@ def test_the_pulse_moves_on_and_leaves_a_trail():
 
 def test_a_brick_is_open_until_the_pulse_comes_and_closed_if_it_never_does():
     frame = Replay(STACK, step_taken(STACK, MASK)).frame(0.0)
-    assert frame.channel(Target("row", 6), Channel("updated", 3)) == Channel("open")
-    assert frame.channel(Target("row", 0), Channel("closed")) == Channel("closed")
+    assert frame.flow(Target("row", 6), GradientFlow("updated", 3)) == GradientFlow("open")
+    assert frame.flow(Target("row", 0), GradientFlow("closed")) == GradientFlow("closed")
 
 
 def test_a_flash_shows_all_of_it_at_once():

@@ -16,22 +16,15 @@ from tests.support.stack_messages import (
     resnet18_stack,
     step_taken,
 )
-from tl_tui.protocol.events import FeaturesCached, Validated
+from tl_tui.protocol.events import FeatureCacheReported, Validated
 from tl_tui.protocol.layers import StackInfo
 from tui.drawing.lines import Line, split_at
 from tui.drawing.theme import ASCII, UNICODE, Glyphs
-from tui.stack.columns import columns_of, fit
-from tui.stack.stack_lines import (
-    Picture,
-    StackLine,
-    StackView,
-    Target,
-    stack_lines,
-    target_name,
-    target_owners,
-)
+from tui.stack.columns import columns_of, truncate_middle
+from tui.stack.stack_lines import Picture, StackLine, stack_lines
 from tui.stack.table_cells import table_cells
 from tui.stack.tower_cells import tower_cells
+from tui.state.cursor import StackCursor, Target, target_name, target_owners
 from tui.state.run_state import RunState
 from tui.text.format import format_rate
 
@@ -51,8 +44,8 @@ def state_of(stack: StackInfo, mask, wanted=None, **step) -> RunState:
     return state
 
 
-def view_of(state: RunState) -> StackView:
-    view = StackView()
+def view_of(state: RunState) -> StackCursor:
+    view = StackCursor()
     view.take(state.stack)
     return view
 
@@ -66,7 +59,7 @@ def drawn(
     width: int = 80,
     height: int = 14,
     *,
-    view: StackView | None = None,
+    view: StackCursor | None = None,
     glyphs: Glyphs = UNICODE,
     wide: bool = False,
 ) -> list[str]:
@@ -327,11 +320,13 @@ def test_narrow_screens_give_up_role_then_ratio_then_bar():
 
 
 def test_long_names_lose_their_middle():
-    assert fit("features.12", 9, "…") == "fea…es.12"
-    assert fit("layer4.1", 9, "…") == "layer4.1"
-    assert fit("layer4.1", 2, "…") == "la"
+    assert truncate_middle("features.12", 9, "…") == "fea…es.12"
+    assert truncate_middle("layer4.1", 9, "…") == "layer4.1"
+    assert truncate_middle("layer4.1", 2, "…") == "la"
     name = "encoder.layers.encoder_layer_11.self_attention"
-    assert len(fit(name, 20, "…")) == 20 and fit(name, 20, "…").endswith("attention")
+    assert len(truncate_middle(name, 20, "…")) == 20 and truncate_middle(name, 20, "…").endswith(
+        "attention"
+    )
 
 
 def test_rates_fit_their_column():
@@ -469,7 +464,7 @@ def test_any_room_gives_as_many_lines_as_it_has(height, width, wide):
 # --- cursor and folds ---------------------------------------------------------------------------
 
 
-def folded(view: StackView) -> list[str]:
+def folded(view: StackCursor) -> list[str]:
     return [target_name(RESNET18, target) for target in view.targets()]
 
 
@@ -574,7 +569,7 @@ def cached_state(**told: object) -> RunState:
     """Layer4 and the head were trained; what is below was executed in an earlier epoch."""
     state = state_of(RESNET18, LAST_STAGE, step=40, cached_rows=7)
     fields = {"rows": 7, "cut": "layer3.1", "images": 650, "total": 650, "memory": 10_649_600}
-    state.apply(FeaturesCached(**(fields | {"hits": 12_345} | told)))
+    state.apply(FeatureCacheReported(**(fields | {"hits": 12_345} | told)))
     return state
 
 

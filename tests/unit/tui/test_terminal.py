@@ -14,13 +14,13 @@ from pathlib import Path
 import pyte
 import pytest
 
-from tui.drawing.terminal import look
+from tui.drawing.terminal import detect_terminal
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import dataclasses, json, os, sys
-from tui.drawing.terminal import look
-found = look()
+from tui.drawing.terminal import detect_terminal
+found = detect_terminal()
 left = os.read(0, 100) if sys.argv[1:] else b""
 print(json.dumps({**dataclasses.asdict(found), "left": left.decode()}))
 """
@@ -150,9 +150,7 @@ def test_colours(environment: dict[str, str], colours: str) -> None:
     """In a process of its own: curses reads terminfo once."""
     quiet = {"TERM", "COLORTERM", "NO_COLOR"}
     env = {name: value for name, value in os.environ.items() if name not in quiet}
-    program = (
-        "from tui.drawing.terminal import look; f = look(ask=False); print(f.colours, f.monochrome)"
-    )
+    program = "from tui.drawing.terminal import detect_terminal; f = detect_terminal(ask=False); print(f.colours, f.monochrome)"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
@@ -165,5 +163,5 @@ def test_colours(environment: dict[str, str], colours: str) -> None:
 
 
 def test_ascii_is_insisted_on() -> None:
-    found = look(ask=False, ascii_only=True)
+    found = detect_terminal(ask=False, ascii_only=True)
     assert (found.unicode, found.unicode_why) == (False, "--ascii")

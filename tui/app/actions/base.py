@@ -14,10 +14,10 @@ from textual.app import App
 from tl_tui.connect.engine_link import EngineLink
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent
-from tui.app.engine_session import Dialogue
-from tui.app.messages import Notices
+from tui.app.engine_session import EngineSession
+from tui.app.message_queue import MessageQueue
 from tui.drawing.theme import ASCII, PALETTES, UNICODE, Glyphs, Palette
-from tui.drawing.throttle import Pace
+from tui.drawing.throttle import Throttle
 from tui.screens.main import MainScreen
 from tui.state.cursor import Target
 from tui.state.run_state import RunState
@@ -36,13 +36,13 @@ class Terminal(Protocol):
     def unicode(self) -> bool: ...
 
 
-class Workbench(App[None]):
+class ActionBase(App[None]):
     """The state, and the ways to the engine and to the user. It knows no keys.
 
-    For a group of actions: `run_state` is what is known, `dialogue.send` tells the engine,
-    `notices.answer` says at once what a key did and `notices.tell` when its turn comes, `look` is
-    for screens that are pushed, `need_engine` and `need_stack` say themselves what is missing, and
-    `repaint` shows a wish in the same frame. Events have changed `run_state` when `heard` is told.
+    For a group of actions: `run_state` holds what is known, `engine_session.send` sends a command,
+    `notices.answer` shows a sentence at once and `notices.tell` queues one, `appearance` is for
+    screens that are pushed, `need_engine` and `need_stack` report what is missing, and `repaint`
+    shows a change in the same frame. `run_state` has an event before `event_received` is called.
     """
 
     terminal: Terminal
@@ -57,14 +57,14 @@ class Workbench(App[None]):
         super().__init__()
         self.link, self.config = link, config
         self.run_state = RunState()
-        self.dialogue = Dialogue(link, config, self.run_state, self.heard)
+        self.engine_session = EngineSession(link, config, self.run_state, self.event_received)
         self.glyphs: Glyphs = UNICODE if unicode else ASCII
         self.main = MainScreen()
-        self.notices = Notices(self, self.main.say)
-        self._paint = Pace(self, FRAME, self._show)
+        self.notices = MessageQueue(self, self.main.say)
+        self._paint = Throttle(self, FRAME, self._show)
 
     @property
-    def look(self) -> tuple[Palette, Glyphs]:
+    def appearance(self) -> tuple[Palette, Glyphs]:
         """Colours and characters, for screens that are pushed."""
         return PALETTES.get(self.theme, PALETTES["terminal"]), self.glyphs
 
@@ -94,10 +94,10 @@ class Workbench(App[None]):
         else:
             self._paint.soon()
 
-    def heard(self, event: AnyEvent | None) -> None:
+    def event_received(self, event: AnyEvent | None) -> None:
         """An event came, and `run_state` has it; None when the engine is gone.
 
-        A group of actions that waits for an event extends this and calls `super().heard(event)`.
+        A group of actions that waits for an event extends this and calls the base class.
         """
         self.repaint(now=False)
 

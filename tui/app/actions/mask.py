@@ -5,35 +5,37 @@ from __future__ import annotations
 from tl_tui.protocol.commands import SetPlan, UndoRestoreLayer
 from tl_tui.protocol.events import AnyEvent, PlanChanged
 from tl_tui.protocol.session import Plan
-from tui.app.actions.base import Workbench
+from tui.app.actions.base import ActionBase
 from tui.screens.strategies import NO_PLAN, PLANS, StrategyList
 from tui.state.cursor import Target
-from tui.state.mask_edits import after_freeze_below, after_toggle, other_norm_mode
-from tui.state.run_state import STRATEGY_KEYS, MaskChange, RestoreEntry, RunState
+from tui.state.curve import STRATEGY_KEYS
+from tui.state.mask_edits import after_freeze_below, after_toggle, next_norm_mode
+from tui.state.mask_undo import MaskChange, RestoreEntry
+from tui.state.run_state import RunState
 
 
-class ChoiceActions(Workbench):
+class MaskActions(ActionBase):
     """Actions on the wanted mask."""
 
-    def heard(self, event: AnyEvent | None) -> None:
+    def event_received(self, event: AnyEvent | None) -> None:
         match event:
             case PlanChanged(plan=None, why=why):
                 self.notices.answer(_plan_ended(self.run_state, why))
             case PlanChanged(plan=Plan(name=name), why=why) if why:
                 self.notices.answer(f"The plan {name} is {why}.")
-        super().heard(event)
+        super().event_received(event)
 
-    def wish(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
+    def change_mask(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
         """Want another mask, shown in the same frame; as a strategy, if it is one."""
         if self.run_state.provisional or self.run_state.cut:
             self.run_state.chosen_early = True
-        if self.run_state.wish(mask, what):
-            self.dialogue.mask(strategy)
+        if self.run_state.change_mask(mask, what):
+            self.engine_session.mask(strategy)
             self.repaint()
 
     def toggle(self, target: Target) -> None:
         """What space does on a target."""
-        self.wish(*after_toggle(self.run_state, target))
+        self.change_mask(*after_toggle(self.run_state, target))
 
     def action_freeze_or_train(self) -> None:
         if target := self.need_stack():
@@ -41,7 +43,7 @@ class ChoiceActions(Workbench):
 
     def action_freeze_below(self) -> None:
         if target := self.need_stack():
-            self.wish(*after_freeze_below(self.run_state, target))
+            self.change_mask(*after_freeze_below(self.run_state, target))
 
     def action_strategy(self, number: int) -> None:
         session = self.run_state.session
@@ -50,7 +52,7 @@ class ChoiceActions(Workbench):
 
     def action_strategies(self) -> None:
         if self.need_stack():
-            self.push_screen(StrategyList(self.run_state, self.look), self._take_strategy)
+            self.push_screen(StrategyList(self.run_state, self.appearance), self._take_strategy)
 
     def _take_strategy(self, name: str | None) -> None:
         """Choose a strategy; a plan, or none of them, if the list gave that."""
@@ -63,17 +65,17 @@ class ChoiceActions(Workbench):
         owners = frozenset(session.strategies[name])
         if self.run_state.training.plan is not None and owners == self.run_state.wanted:
             self._follow(None)  # the plan wants the same just now: it would not be interrupted
-        self.wish(owners, " ".join(STRATEGY_KEYS.get(name, (name,))), name)
+        self.change_mask(owners, " ".join(STRATEGY_KEYS.get(name, (name,))), name)
 
     def _follow(self, plan: str | None) -> None:
         if self.need_engine():
-            self.dialogue.send(SetPlan, plan=plan)
+            self.engine_session.send(SetPlan, plan=plan)
             if plan is not None:
                 self.notices.done()
 
     def action_undo(self) -> None:
-        if self.dialogue.starting_over and self.run_state.phase == "ready":
-            self.dialogue.undo_start_over()
+        if self.engine_session.starting_over and self.run_state.phase == "ready":
+            self.engine_session.undo_start_over()
             self.notices.answer("The start over is taken back.")
             return
         left = self.run_state.training.plan_interrupted
@@ -81,15 +83,15 @@ class ChoiceActions(Workbench):
         if entry is None:
             self.notices.answer("There is nothing to undo.")
         elif isinstance(entry, MaskChange):
-            self.dialogue.mask()
+            self.engine_session.mask()
             gone = " The plan stays left; s takes one again." if left else ""
             self.notices.answer(f"Undone: {entry.what}. U does it again.{gone}")
         elif not self.need_engine():
             pass
         elif isinstance(entry, RestoreEntry):
-            self.dialogue.send(UndoRestoreLayer)  # its answer says what was taken back
+            self.engine_session.send(UndoRestoreLayer)  # its answer says what was taken back
         else:
-            self.dialogue.undo_start_over()
+            self.engine_session.undo_start_over()
             self.notices.answer("The start over is taken back.")
         self.repaint()
 
@@ -97,15 +99,15 @@ class ChoiceActions(Workbench):
         entry = self.run_state.redo()
         self.notices.answer(f"Done again: {entry.what}." if entry else "There is nothing to redo.")
         if entry:
-            self.dialogue.mask()
+            self.engine_session.mask()
         self.repaint()
 
     def action_norm_mode(self) -> None:
         target = self.need_stack()
         if target and self.need_engine():
-            owners, mode, sentence = other_norm_mode(self.run_state, target)
+            owners, mode, sentence = next_norm_mode(self.run_state, target)
             if owners:
-                self.dialogue.norm_mode(owners, mode)
+                self.engine_session.norm_mode(owners, mode)
             self.notices.answer(sentence)
 
 

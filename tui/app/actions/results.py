@@ -16,24 +16,30 @@ from tl_tui.protocol.commands import (
     SetRecipe,
     ShowImages,
     ShowResults,
-    TestRange,
+    TestLrRange,
 )
 from tl_tui.protocol.config import Recipe, RunConfig
-from tl_tui.protocol.events import AnyEvent, FoldsEnded, LayerRestored, RangeTested, Validated
+from tl_tui.protocol.events import (
+    AnyEvent,
+    CrossValidationEnded,
+    LayerRestored,
+    LrRangeTested,
+    Validated,
+)
 from tl_tui.protocol.results import ImagesShown, ResultsShown
 from tl_tui.runs.run_reader import Run
 from tl_tui.settings import config_file
-from tui.app.config_from_state import caveat, present_choices, rates_given_up
-from tui.app.overlay import Covering
-from tui.screens.choice_dialog import Answer, Question
-from tui.screens.cross_validation import FoldsScreen, ended_sentence
+from tui.app.config_from_state import caveat, current_config, rates_given_up
+from tui.app.overlays import Overlays
+from tui.screens.choice_dialog import Choice, ChoiceDialog
+from tui.screens.cross_validation import CrossValidationScreen, ended_sentence
 from tui.screens.images import ImagesScreen, What
-from tui.screens.lr_range_test import RangeTestScreen
-from tui.screens.new_start import NewStart
+from tui.screens.lr_range_test import LrRangeTestScreen
+from tui.screens.new_start import NewStartDialog
 from tui.screens.recipe import RecipeScreen
 from tui.screens.results.screen import ResultsScreen
 from tui.screens.runs import RunsScreen
-from tui.screens.text_input import Ask
+from tui.screens.text_input import TextInput
 from tui.state.cursor import target_owners
 from tui.text.layer_names import names_of
 
@@ -49,12 +55,12 @@ class _Terminal(Protocol):
     def unicode(self) -> bool: ...
 
 
-class FindingActions(Covering):
+class ResultActions(Overlays):
     """Actions on what was found out; see `Workbench` for what they may use."""
 
     terminal: _Terminal
 
-    def heard(self, event: AnyEvent | None) -> None:
+    def event_received(self, event: AnyEvent | None) -> None:
         match event:
             case Validated(yardstick=False) if isinstance(self.covering, ResultsScreen):
                 if not {ShowResults, Evaluate} & set(self.asked.values()):
@@ -63,28 +69,28 @@ class FindingActions(Covering):
                 self.answered(ShowResults, Evaluate)
             case ImagesShown():
                 self.answered(ShowImages)
-            case RangeTested(done=True):
-                self.answered(TestRange)
-            case FoldsEnded():
+            case LrRangeTested(done=True):
+                self.answered(TestLrRange)
+            case CrossValidationEnded():
                 self.answered(CrossValidate)
-                if not isinstance(self.covering, FoldsScreen):
+                if not isinstance(self.covering, CrossValidationScreen):
                     self.notices.tell(ended_sentence(event))
             case LayerRestored(owners=owners, undone=undone) if self.run_state.stack:
                 names = names_of(self.run_state.stack, owners, 3)
                 words = "as before" if undone else "as this start began. u takes it back"
                 has = "have their weights" if names.plural else "has its weights"
                 self.notices.answer(f"{names.text} {has} {words}.")
-        super().heard(event)
+        super().event_received(event)
 
     # --- results and images ---------------------------------------------------------------------
 
     def action_results(self) -> None:
-        there = self.run_state.findings.results is not None
+        there = self.run_state.results.results is not None
         if there or self.need_engine():
             self.cover(
                 ResultsScreen(
                     self.run_state,
-                    self.look,
+                    self.appearance,
                     evaluate=self._evaluate,
                     pictures=partial(self._show_images, "wrong"),
                 )
@@ -104,7 +110,7 @@ class FindingActions(Covering):
             self.cover(
                 ImagesScreen(
                     self.run_state,
-                    self.look,
+                    self.appearance,
                     ask=lambda what, side, most: self.ask(
                         ShowImages, what=what, side=side, most=most
                     ),
@@ -127,11 +133,11 @@ class FindingActions(Covering):
 
     def action_recipe(self) -> None:
         if self.need_engine():
-            self.cover(RecipeScreen(self.run_state, self.look, take=self._set_recipe))
+            self.cover(RecipeScreen(self.run_state, self.appearance, take=self._set_recipe))
 
     def _set_recipe(self, recipe: Recipe) -> None:
         lost = rates_given_up(self.run_state, recipe)
-        self.dialogue.send(SetRecipe, recipe=recipe)
+        self.engine_session.send(SetRecipe, recipe=recipe)
         said = "It trains with this recipe from the next step on."
         training = self.run_state.training
         if training.plan and training.recipe and recipe.epochs != training.recipe.epochs:
@@ -141,10 +147,10 @@ class FindingActions(Covering):
     def action_range_test(self) -> None:
         if self.need_engine():
             self.cover(
-                RangeTestScreen(
+                LrRangeTestScreen(
                     self.run_state,
-                    self.look,
-                    start=partial(self.ask, TestRange),
+                    self.appearance,
+                    start=partial(self.ask, TestLrRange),
                     stop=self._stop_side_work,
                     take=self._set_recipe,
                 )
@@ -152,13 +158,13 @@ class FindingActions(Covering):
 
     def _stop_side_work(self) -> None:
         if self.run_state.phase == "ready":
-            self.dialogue.send(Pause)
+            self.engine_session.send(Pause)
             self.run_state.busy = None  # if it is not done, it says so within a second
 
     # --- folds ----------------------------------------------------------------------------------
 
     def action_folds(self) -> None:
-        findings = self.run_state.findings
+        findings = self.run_state.results
         if findings.folds or findings.fold:
             self._show_folds(None)
         elif self.need_engine():
@@ -169,9 +175,10 @@ class FindingActions(Covering):
             "Cross-validation: every image is validated once, by a model trained on the other "
             "splits from the session's start. How many splits?"
         )
-        value = str(self.dialogue.config.folds or FOLDS)
+        value = str(self.engine_session.config.folds or FOLDS)
         self.push_screen(
-            Ask("splits", sentence, value, wrong_with_folds, self.look), self._cross_validate
+            TextInput("splits", sentence, value, wrong_with_folds, self.appearance),
+            self._cross_validate,
         )
 
     def _cross_validate(self, answer: str | None) -> None:
@@ -181,9 +188,9 @@ class FindingActions(Covering):
 
     def _show_folds(self, folds: int | None) -> None:
         self.cover(
-            FoldsScreen(
+            CrossValidationScreen(
                 self.run_state,
-                self.look,
+                self.appearance,
                 folds=folds,
                 stop=self._stop_side_work,
                 again=self._ask_folds,
@@ -194,11 +201,11 @@ class FindingActions(Covering):
 
     def action_new_start(self) -> None:
         if self.need_engine():
-            self.push_screen(NewStart(self.run_state, self.look), self._start_anew)
+            self.push_screen(NewStartDialog(self.run_state, self.appearance), self._start_anew)
 
     def _start_anew(self, weights: str | None) -> None:
         if weights and self.need_engine():
-            self.dialogue.start_over(weights, beside=True)
+            self.engine_session.start_over(weights, beside=True)
 
     def action_restore_layer(self) -> None:
         target, stack = self.need_stack(), self.run_state.stack
@@ -206,19 +213,19 @@ class FindingActions(Covering):
             return
         owners = tuple(target_owners(self.run_state, target))
         names = names_of(stack, owners, 3)
-        question = Question(
+        question = ChoiceDialog(
             f"Return {names.text} to its first weights?",
             f"{names.text}: weights and buffers as this start began; everything else stays as it "
             "is. u takes it back until the next step.",
-            [Answer(("y",), "return it", "yes"), Answer(("escape", "n"), "leave it", "")],
-            self.look,
+            [Choice(("y",), "return it", "yes"), Choice(("escape", "n"), "leave it", "")],
+            self.appearance,
             cursor=1,
         )
         self.push_screen(question, lambda answer: self._restore(owners) if answer else None)
 
     def _restore(self, owners: tuple[int, ...]) -> None:
         if self.need_engine():
-            self.dialogue.send(RestoreLayer, owners=owners)
+            self.engine_session.send(RestoreLayer, owners=owners)
 
     # --- runs -----------------------------------------------------------------------------------
 
@@ -228,15 +235,15 @@ class FindingActions(Covering):
             self.notices.answer(f"{where}; tl-tui runs there lists them.")
             return
         own = self.run_state.session.run_dir if self.run_state.session else ""
-        self.cover(RunsScreen(self.run_state, self.look, own=own, go_on=self._go_on))
+        self.cover(RunsScreen(self.run_state, self.appearance, own=own, go_on=self._go_on))
 
     def _go_on(self, run: Run) -> None:
         gone = self.run_state.phase == "dead"
-        self.dialogue.change_to(ResumeRun(id=0, run=str(run.path)))
+        self.engine_session.change_to(ResumeRun(id=0, run=str(run.path)))
         self.notices.answer(f"{run.name} is being opened; the run before is saved.")
         self.repaint()
         if gone:
-            self.run_worker(self.dialogue.follow(restart=True), exit_on_error=True)
+            self.run_worker(self.engine_session.follow(restart=True), exit_on_error=True)
         else:
             self.run_worker(self.link.close(), exit_on_error=True)
 
@@ -246,29 +253,30 @@ class FindingActions(Covering):
         if self.need_stack():
             sentence = "The choices as they are now, for tl-tui train --config. Which file?"
             self.push_screen(
-                Ask("file", sentence, RUN_FILE, wrong_with_file, self.look), self._save_choices
+                TextInput("file", sentence, RUN_FILE, wrong_with_file, self.appearance),
+                self._save_choices,
             )
 
     def _save_choices(self, name: str | None) -> None:
         if name is None:
             return
         path = Path(name).expanduser()
-        config = present_choices(self.dialogue.config, self.run_state)
+        config = current_config(self.engine_session.config, self.run_state)
         if not path.exists():
             self._write(config, path)
             return
-        question = Question(
+        question = ChoiceDialog(
             "Write over it?",
             f"{path} is there already.",
-            [Answer(("y",), "write over it", "yes"), Answer(("escape", "n"), "leave it", "")],
-            self.look,
+            [Choice(("y",), "write over it", "yes"), Choice(("escape", "n"), "leave it", "")],
+            self.appearance,
             cursor=1,
         )
         self.push_screen(question, lambda answer: self._write(config, path) if answer else None)
 
     def _write(self, config: RunConfig, path: Path) -> None:
         try:
-            config_file.write(config, path)
+            config_file.write_config_file(config, path)
         except Problem as problem:
             self.notices.answer(str(problem))
         else:

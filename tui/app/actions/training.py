@@ -6,8 +6,8 @@ import msgspec
 
 from tl_tui.protocol.commands import BeginCycle
 from tl_tui.protocol.events import AnyEvent, CheckpointSaved, StartedOver, TrainEnded
-from tui.app.actions.base import Workbench
-from tui.app.config_from_state import present_choices
+from tui.app.actions.base import ActionBase
+from tui.app.config_from_state import current_config
 from tui.state.cursor import Target, target_name
 from tui.state.layer_status import target_rows
 from tui.state.rate_ladder import next_rate
@@ -15,12 +15,12 @@ from tui.text.format import format_rate
 from tui.text.progress import ended_sentence, epoch_words, schedule_words
 
 
-class TrainingActions(Workbench):
+class TrainingActions(ActionBase):
     """Actions that train."""
 
-    def heard(self, event: AnyEvent | None) -> None:
+    def event_received(self, event: AnyEvent | None) -> None:
         match event:
-            case StartedOver() if not self.dialogue.start_beside:
+            case StartedOver() if not self.engine_session.start_beside:
                 self.notices.answer(
                     "Started over: weights, optimizer and batches are as at the start. u takes it "
                     "back until the next step."
@@ -38,16 +38,16 @@ class TrainingActions(Workbench):
                     if event.name == "journal"
                     else f"The checkpoint {event.name} could not be saved: {failure}"
                 )
-        super().heard(event)
+        super().event_received(event)
 
     # --- steps ----------------------------------------------------------------------------------
 
     def action_step(self) -> None:
         if self.run_state.phase == "dead":
             self.need_engine()
-        elif self.dialogue.running:
+        elif self.engine_session.running:
             self.notices.answer("It is training; r pauses it, then t takes one step at a time.")
-        elif not self.dialogue.step():
+        elif not self.engine_session.step():
             self.notices.answer("The step is noted: it runs as soon as the engine is ready.")
         self.repaint(now=False)
 
@@ -57,8 +57,8 @@ class TrainingActions(Workbench):
             return
         if not self.need_engine():
             return
-        if self.dialogue.running:
-            again = not self.dialogue.pause()
+        if self.engine_session.running:
+            again = not self.engine_session.pause()
             self.notices.answer(
                 "It pauses as soon as what is running is done."
                 if again
@@ -66,26 +66,26 @@ class TrainingActions(Workbench):
             )
         else:
             self.notices.done()
-            self.dialogue.train()
+            self.engine_session.train()
         self.repaint()
 
     def _run_when_ready(self) -> None:
-        if self.dialogue.train_waits:
-            self.dialogue.train_waits = False
+        if self.engine_session.train_waits:
+            self.engine_session.train_waits = False
             self.notices.answer("It does not run when the engine is ready; r notes it again.")
         else:
-            self.dialogue.train()
+            self.engine_session.train()
             self.notices.answer("Training is noted: it begins as soon as the engine is ready.")
 
     def action_start_over(self) -> None:
         if not self.need_engine():
             return
-        if self.dialogue.running:
+        if self.engine_session.running:
             self.notices.answer("It is training; r pauses it, then 0 starts over.")
         elif not self.run_state.step:
             self.notices.answer("This is the start already.")
         else:
-            self.dialogue.start_over()
+            self.engine_session.start_over()
 
     def action_accept(self) -> None:
         """Take what was proposed in place of a step that ran out of memory."""
@@ -96,18 +96,18 @@ class TrainingActions(Workbench):
         self.notices.understood()
         self.run_state.not_applied = None
         if isinstance(proposed, int):
-            chosen = present_choices(self.dialogue.config, self.run_state)
-            self.dialogue.change_to(msgspec.structs.replace(chosen, batch_size=proposed))
+            chosen = current_config(self.engine_session.config, self.run_state)
+            self.engine_session.change_to(msgspec.structs.replace(chosen, batch_size=proposed))
             self.notices.answer(f"It is opened again with batches of {proposed}.")
             self.run_worker(self.link.close(), exit_on_error=True)
-        elif self.run_state.wish(frozenset(proposed), "the mask that should fit"):
-            self.dialogue.mask(self.run_state.strategy_of(frozenset(proposed)))
+        elif self.run_state.change_mask(frozenset(proposed), "the mask that should fit"):
+            self.engine_session.mask(self.run_state.strategy_of(frozenset(proposed)))
             self.notices.answer("The mask that should fit; t or r goes on, u takes it back.")
         self.repaint()
 
     def action_audit(self) -> None:
         if self.need_engine():
-            self.dialogue.audit()
+            self.engine_session.audit()
             self.notices.answer("Auditing: a step on a copy, every frozen tensor compared.")
 
     # --- rates and the schedule -----------------------------------------------------------------
@@ -139,7 +139,7 @@ class TrainingActions(Workbench):
         state, stack = self.run_state, self.run_state.stack
         assert stack is not None
         for rate in sorted(set(wanted.values())):
-            self.dialogue.rate([row for row, its in wanted.items() if its == rate], rate)
+            self.engine_session.rate([row for row, its in wanted.items() if its == rate], rate)
         if target.kind == "owner":
             target = Target("row", stack.owners[target.index].row)
         low, high = min(wanted.values()), max(wanted.values())
@@ -159,7 +159,7 @@ class TrainingActions(Workbench):
     def action_begin_cycle(self) -> None:
         if self.need_engine():
             recipe = self.run_state.training.recipe
-            self.dialogue.send(BeginCycle)
+            self.engine_session.send(BeginCycle)
             schedule = recipe.schedule if recipe else ""
             rate = "; the rates stay constant" if schedule == "constant" else ""
             self.notices.answer(f"A new cycle of the schedule begins with the next step{rate}.")

@@ -41,9 +41,9 @@ def command(
 ) -> int:
     """Come back to a run whose engine goes on without its screen: same stack, history and curves,
     and the keys steer it. If another screen has it open, this one watches, until W takes over."""
-    from tl_tui.connect.discovery import FoundEngine, check_version
-    from tl_tui.connect.local_link import ProcessLink
-    from tui.cli.commands.open import show, the_terminal
+    from tl_tui.connect.discovery import AttachedEngine, check_version
+    from tl_tui.connect.local_link import LocalLink
+    from tui.cli.commands.open import check_terminal, show
     from tui.cli.pick_run import OnAnotherHost, config_of, one_engine
 
     if not (os.isatty(0) and os.isatty(1)):
@@ -54,7 +54,7 @@ def command(
     if host is not None:
         from tl_tui.connect.remote_host import connect
 
-        terminal = the_terminal(ascii_only, theme)
+        terminal = check_terminal(ascii_only, theme)
         line = connect(host, remote_command, "--run", run or "")
         return show(
             line,
@@ -72,9 +72,9 @@ def command(
         return exit_codes.DONE
     check_version(found.greeted, f"The engine of {found.name}")
     return show(
-        ProcessLink(FoundEngine(found)),
+        LocalLink(AttachedEngine(found)),
         config_of(found),
-        terminal=the_terminal(ascii_only, theme),
+        terminal=check_terminal(ascii_only, theme),
         animation=not no_animation,
         theme=theme,
         attached=True,

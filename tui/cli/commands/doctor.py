@@ -12,13 +12,13 @@ import click
 
 from tl_tui import __version__
 from tl_tui.common import json_codec
-from tl_tui.common.host import place
+from tl_tui.common.host import this_host
 from tl_tui.connect import slurm
 from tl_tui.connect.client import engine_command
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.logind import logout_sentence
-from tui.drawing.terminal import TerminalInfo, look
+from tui.drawing.terminal import TerminalInfo, detect_terminal
 
 LIMIT_S = 300
 """Seconds for looking at torch; a cold disk takes a minute, a driver that hangs for ever."""
@@ -37,7 +37,7 @@ _COLOURS = {
 def command(as_json: bool) -> int:
     """Look at torch, the GPUs, the weights cache and the terminal by using them, and say what
     tl-tui will do. Exit code 2 if something stands in its way."""
-    terminal = look()
+    terminal = detect_terminal()
     found = _torch_findings()
     will = _will(found, terminal)
     if as_json:
@@ -102,7 +102,7 @@ def _will(found: dict[str, Any], terminal: TerminalInfo) -> list[str]:
         said.append("There is no screen here (a pipe or a file): tl-tui train and layers work.")
     if sentence := logout_sentence():
         said.append(sentence)
-    said += slurm.doctor_sentences(place.job, os.environ)
+    said += slurm.doctor_sentences(this_host.job, os.environ)
     return said
 
 

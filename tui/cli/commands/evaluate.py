@@ -11,14 +11,14 @@ from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import EvaluateData
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.inference import (
-    AnsweringBegan,
-    AnsweringProgressed,
     DataEvaluated,
+    InferenceBegan,
+    InferenceProgressed,
     UnreadableFile,
 )
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
-from tui.cli.options.inference import RUN, a_text, answering_options
+from tui.cli.options.inference import RUN, as_text, inference_options
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     cls=Option,
     section="Images",
     metavar="DIR",
-    callback=a_text,
+    callback=as_text,
     help="Image folder: DIR/CLASS/, named as the run's classes, or these in DIR/val/ or DIR/test/.",
 )
 @click.option(
@@ -46,13 +46,13 @@ if TYPE_CHECKING:
     cls=Option,
     section="Images",
     metavar="FILE.csv",
-    callback=a_text,
+    callback=as_text,
     help="Classes from a file instead of folders; only its rows of split val, if it has any.",
 )
 @click.option(
     "--json", "as_json", cls=Option, section="Output", is_flag=True, help="One JSON object."
 )
-@answering_options
+@inference_options
 def command(
     run: str,
     data: str | None,
@@ -68,7 +68,7 @@ def command(
     Files that cannot be read are named on standard error; the exit code is then 1."""
     from tui.cli import headless
     from tui.cli.output.evaluation import print_json, print_report
-    from tui.cli.output.progress_bar import AnsweringBar
+    from tui.cli.output.progress_bar import InferenceProgressBar
 
     if data is None and labels is None:
         raise Problem("--data is missing: name a folder that holds a folder a class.")
@@ -83,17 +83,17 @@ def command(
     )
 
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
-        began: AnsweringBegan | None = None
+        began: InferenceBegan | None = None
         result: DataEvaluated | None = None
         unreadable: list[UnreadableFile] = []
         done = 0
-        with AnsweringBar() as bar:
+        with InferenceProgressBar() as bar:
             async for event in headless.errand(connection, events, asked):
                 match event:
-                    case AnsweringBegan():
+                    case InferenceBegan():
                         began = event
                         bar.began(event.images)
-                    case AnsweringProgressed():
+                    case InferenceProgressed():
                         bar.left_out(event.unreadable)
                         unreadable += event.unreadable
                         bar.advanced(event.done - done)

@@ -39,7 +39,7 @@ def command(
         need_terminal()
         from tl_tui.connect.remote_host import connect
 
-        terminal = the_terminal(ascii_only, theme)
+        terminal = check_terminal(ascii_only, theme)
         return show(
             connect(host, remote_command),
             config,
@@ -78,13 +78,13 @@ def on_the_screen(
     # The engine first: it loads torch while the screen is being loaded and drawn.
     process = EngineProcess.start(outlives=True)
     try:
-        terminal = the_terminal(ascii_only, theme)
-        from tl_tui.connect.local_link import ProcessLink
+        terminal = check_terminal(ascii_only, theme)
+        from tl_tui.connect.local_link import LocalLink
     except BaseException:
         process.kill()
         raise
     return show(
-        ProcessLink(process),
+        LocalLink(process),
         config,
         resumes=resumes,
         terminal=terminal,
@@ -107,18 +107,18 @@ def need_terminal() -> None:
         )
 
 
-def the_terminal(ascii_only: bool, theme: str | None) -> TerminalInfo:
+def check_terminal(ascii_only: bool, theme: str | None) -> TerminalInfo:
     """What the terminal can.
 
     Raises:
         Problem: there is no such theme.
     """
-    from tui.drawing.terminal import look
+    from tui.drawing.terminal import detect_terminal
     from tui.drawing.theme import PALETTES
 
     if theme is not None and theme not in PALETTES:
         raise Problem(f"--theme {theme}: choose one of {', '.join(PALETTES)}.")
-    return look(ascii_only=ascii_only)
+    return detect_terminal(ascii_only=ascii_only)
 
 
 def show(

@@ -11,10 +11,10 @@ import click
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import Predict
 from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.inference import AnsweringBegan, ImagesPredicted
+from tl_tui.protocol.inference import ImagesPredicted, InferenceBegan
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
-from tui.cli.options.inference import RUN, answering_options
+from tui.cli.options.inference import RUN, inference_options
 from tui.cli.options.types import whole_number
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="In the order in which to label them: the one whose class is least probable first.",
 )
-@answering_options
+@inference_options
 def command(
     run: str,
     images: tuple[str, ...],
@@ -83,7 +83,7 @@ def command(
     Files that cannot be read are named on standard error; the exit code is then 1."""
     from tui.cli import headless
     from tui.cli.output.predictions import CsvRows, JsonObjects, LeastCertainFirst, Words
-    from tui.cli.output.progress_bar import AnsweringBar
+    from tui.cli.output.progress_bar import InferenceProgressBar
 
     if as_json and as_csv:
         raise Problem("--json and --csv: choose one of them.")
@@ -100,10 +100,10 @@ def command(
 
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
         lines: Lines | None = None
-        with AnsweringBar(wanted=len(images) > 1 or os.path.isdir(images[0])) as bar:
+        with InferenceProgressBar(wanted=len(images) > 1 or os.path.isdir(images[0])) as bar:
             async for event in headless.errand(connection, events, asked):
                 match event:
-                    case AnsweringBegan():
+                    case InferenceBegan():
                         bar.began(event.images)
                         for note in event.notes:
                             bar.err(note)

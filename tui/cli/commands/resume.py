@@ -101,13 +101,13 @@ def command(
         raise Problem("--epochs and --steps: both say where the run ends; leave one of them out.")
     if rest["strategy"] is not None and rest["trainable"] is not None:
         raise Problem("--strategy and --trainable: both say what trains; leave one of them out.")
-    from tl_tui.runs.run_reader import reopening
+    from tl_tui.runs.run_reader import config_to_resume
 
     for name in ("data", "labels"):
         if rest[name] is not None:
             rest[name] = os.path.abspath(rest[name])
     asked = ResumeRun(id=1, run=run, epochs=epochs, probe_every=1 if as_json else None, **rest)
-    config = reopening(asked)  # what is wrong is told before torch is loaded
+    config = config_to_resume(asked)  # what is wrong is told before torch is loaded
     if screen:
         if as_json or steps is not None:
             raise Problem("--screen: it trains when you press r; leave --json and --steps out.")

@@ -33,7 +33,7 @@ def command(folder: str | None, as_json: bool) -> int:
     from tl_tui.common.errors import Problem
     from tl_tui.runs.journal_writer import runs_directory
     from tl_tui.runs.run_reader import Run, RunProblem, list_runs
-    from tui.text.runs import described
+    from tui.text.runs import run_as_json
 
     place = Path(folder) if folder is not None else runs_directory()
     if folder is not None and not place.is_dir():
@@ -45,7 +45,7 @@ def command(folder: str | None, as_json: bool) -> int:
             print(f"tl-tui: {found}", file=sys.stderr)
             damaged = True
         elif as_json:
-            print(json_codec.dumps(described(found)), flush=True)
+            print(json_codec.dumps(run_as_json(found)), flush=True)
         else:
             runs.append(found)
     if not as_json and runs:

@@ -25,7 +25,7 @@ def command(run: str, as_json: bool) -> int:
     from tl_tui.common import json_codec
     from tl_tui.runs.run_reader import find_run, read_run
     from tui.cli.output.train.sentences import printable
-    from tui.text.runs import described, story_lines
+    from tui.text.runs import run_as_json, run_page
 
     found = read_run(find_run(run))
     if as_json:
@@ -47,9 +47,9 @@ def command(run: str, as_json: bool) -> int:
             }
             for one in found.starts
         ]
-        print(json_codec.dumps({**described(found), "history": starts}), flush=True)
+        print(json_codec.dumps({**run_as_json(found), "history": starts}), flush=True)
         return 0
-    lines = story_lines(found)
+    lines = run_page(found)
     width = max(len(what) for what, _ in lines)
     for what, value in lines:
         print(f"{what:<{width}}  {printable(value)}")

@@ -14,7 +14,7 @@ from tui.cli.click_sections import SectionedCommand
 from tui.cli.options.host import host_options
 
 if TYPE_CHECKING:
-    from tl_tui.connect.discovery import FoundEngine
+    from tl_tui.connect.discovery import AttachedEngine
 
 
 @click.command(
@@ -34,7 +34,7 @@ def command(run: str, host: str | None, remote_command: str | None) -> int:
     RUN is its directory, its name, or the beginning of that; `tl-tui runs` lists them.
     """
     from tl_tui.connect.client import EngineGone
-    from tl_tui.connect.discovery import FoundEngine, check_version
+    from tl_tui.connect.discovery import AttachedEngine, check_version
     from tui.cli.pick_run import OnAnotherHost, engine_of
 
     if host is not None:
@@ -50,7 +50,7 @@ def command(run: str, host: str | None, remote_command: str | None) -> int:
         raise
     check_version(found.greeted, f"The engine of {found.name}")
     try:
-        failures = asyncio.run(_end(FoundEngine(found)))
+        failures = asyncio.run(_end(AttachedEngine(found)))
     except EngineGone as error:
         raise Problem(f"{found.name} did not hear of it: {error}") from error
     if failures:
@@ -59,7 +59,7 @@ def command(run: str, host: str | None, remote_command: str | None) -> int:
     return exit_codes.DONE
 
 
-async def _end(engine: FoundEngine) -> list[str]:
+async def _end(engine: AttachedEngine) -> list[str]:
     """Ask for the end and wait for it; what could not be saved on the way."""
     from tl_tui.protocol.commands import Shutdown
     from tl_tui.protocol.events import CheckpointSaved, EngineFailed

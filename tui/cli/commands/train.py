@@ -11,7 +11,7 @@ import msgspec
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import CrossValidate, ResumeRun, Train
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved, FoldsEnded, TrainEnded
+from tl_tui.protocol.events import AnyEvent, CheckpointSaved, CrossValidationEnded, TrainEnded
 from tl_tui.protocol.session import SessionOpened
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
@@ -108,16 +108,16 @@ def train_headless(
             connection.send(Train(id=2, steps=steps))
         unsaved = False
         async for event in events:
-            report.heard(event)
+            report.event_received(event)
             match event:
                 # Paused means that it was asked to end: the engine's end comes next.
-                case FoldsEnded(reason="done") if folds:
+                case CrossValidationEnded(reason="done") if folds:
                     return exit_codes.DONE
                 case CheckpointSaved(name="last", failure=failure):
                     unsaved = bool(failure)
                 case TrainEnded(reason="done") if not folds:
                     return exit_codes.FAILED if unsaved else exit_codes.DONE
-                case TrainEnded(reason="failed") | FoldsEnded(reason="failed"):
+                case TrainEnded(reason="failed") | CrossValidationEnded(reason="failed"):
                     return exit_codes.FAILED
         raise AssertionError("the events ended without a reason")
 

@@ -16,7 +16,7 @@ from tl_tui.settings.defaults import defaults
 from tl_tui.settings.recipe import check_recipe, recipe_of
 from tui.cli.click_sections import Option
 from tui.cli.options import data_and_model, training
-from tui.cli.options.conflicts import merged
+from tui.cli.options.conflicts import merge_options
 
 OPTIONS = (*data_and_model.OPTIONS, *training.OPTIONS)
 
@@ -30,14 +30,14 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(**given: Any) -> Any:
         folder, file = given.pop("folder"), given.pop("config_file")
-        asked = {field: given.pop(field) for field in config_file.CHOICES}
+        asked = {field: given.pop(field) for field in config_file.OPTIONS}
         asked = {field: value for field, value in asked.items() if value is not None}
         if folder is not None:
             if "data" in asked:
                 raise Problem(f"The data is given twice: {folder} and --data {asked['data']}.")
             asked["data"] = folder
-        filed = {} if file is None else _checked(file, config_file.read(file))
-        choices = merged(asked, filed, file)
+        filed = {} if file is None else _checked(file, config_file.read_config_file(file))
+        choices = merge_options(asked, filed, file)
         config = RunConfig(**choices)
 
         def called(field: str) -> str:

@@ -18,7 +18,7 @@ _NEEDED = (
 )
 
 
-def merged(asked: dict[str, Any], filed: dict[str, Any], file: str | None) -> dict[str, Any]:
+def merge_options(asked: dict[str, Any], filed: dict[str, Any], file: str | None) -> dict[str, Any]:
     """The choices of the command line, and of a run file where the command line is silent.
 
     An option on the command line also takes the place of what it cannot go together with in the

@@ -14,7 +14,7 @@ from tui.cli.options.types import whole_number
 SECTION = "Model"
 
 
-def a_text(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def as_text(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Refuse a value that is no text, for it goes to the engine as one."""
     if value is not None:
         option = parameter.opts[0] if isinstance(parameter, click.Option) else ""
@@ -22,7 +22,7 @@ def a_text(_: click.Context, parameter: click.Parameter, value: str | None) -> s
     return value
 
 
-RUN = click.argument("run", metavar="RUN", callback=a_text)
+RUN = click.argument("run", metavar="RUN", callback=as_text)
 """A run's directory, its name, or the beginning of that."""
 CHECKPOINT = click.option(
     "--checkpoint",
@@ -30,7 +30,7 @@ CHECKPOINT = click.option(
     section=SECTION,
     metavar="NAME",
     default="best",
-    callback=a_text,
+    callback=as_text,
     help="best (the default; the last one if there is none), last, or start-N.",
 )
 DEVICE = click.option(
@@ -39,7 +39,7 @@ DEVICE = click.option(
     section=SECTION,
     metavar="DEVICE",
     default="auto",
-    callback=a_text,
+    callback=as_text,
     help="auto (the default), cpu, cuda, cuda:N or mps.",
 )
 BATCH_SIZE = click.option(
@@ -53,7 +53,7 @@ BATCH_SIZE = click.option(
 )
 
 
-def answering_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def inference_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the checkpoint, the device and the batch size."""
     for option in (BATCH_SIZE, DEVICE, CHECKPOINT):
         function = option(function)

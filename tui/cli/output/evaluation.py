@@ -8,7 +8,7 @@ from typing import Any
 
 from tl_tui.common import json_codec
 from tl_tui.common.metrics import accuracy_words, balanced_accuracy, interval, share_words
-from tl_tui.protocol.inference import AnsweringBegan, DataEvaluated, UnreadableFile
+from tl_tui.protocol.inference import DataEvaluated, InferenceBegan, UnreadableFile
 from tui.cli.output.train.sentences import class_table, printable, short
 
 MATRIX = 12
@@ -21,7 +21,7 @@ WRONG = 10
 
 
 def print_json(
-    began: AnsweringBegan, result: DataEvaluated, unreadable: Sequence[UnreadableFile]
+    began: InferenceBegan, result: DataEvaluated, unreadable: Sequence[UnreadableFile]
 ) -> None:
     """One strict JSON object; shares are from 0 to 1."""
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
@@ -64,7 +64,7 @@ def print_json(
     print(json_codec.dumps(whole), flush=True)
 
 
-def print_report(began: AnsweringBegan, result: DataEvaluated, unreadable: int) -> None:
+def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) -> None:
     """Accuracy, classes, mistakes, most wrong images."""
     from tui.cli.printing import console
 

@@ -12,7 +12,7 @@ from tl_tui.protocol.inference import UnreadableFile
 from tui.cli.output.train.sentences import printable
 
 
-class AnsweringBar:
+class InferenceProgressBar:
     """Begun at once; a context, so that the bar goes however it ends."""
 
     def __init__(self, wanted: bool = True) -> None:
@@ -44,7 +44,7 @@ class AnsweringBar:
             )
             self._task = self._progress.add_task("loading", total=None)
 
-    def __enter__(self) -> AnsweringBar:
+    def __enter__(self) -> InferenceProgressBar:
         if self._progress is not None:
             self._progress.start()
         return self

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from tl_tui.common.metrics import share_words
 from tui.drawing.lines import Line, line
-from tui.drawing.sanitize import padded, shortened, visible
+from tui.drawing.sanitize import padded, sanitize, shorten_path
 from tui.screens.full_screen import Body, body
 from tui.screens.results.section import Section
 
@@ -32,7 +32,7 @@ class MostWrong(Section):
 
         def at(number: int) -> Line:
             one = wrong[number]
-            path = shortened(self.glyphs.text(visible(one.path)), room)
+            path = shorten_path(self.glyphs.text(sanitize(one.path)), room)
             return line(
                 (f"  {share_words(one.probability):>4}  ", "strong"),
                 f"{padded(self.name(one.predicted), name)}  {padded(self.name(one.label), name)}  ",

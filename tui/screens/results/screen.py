@@ -8,7 +8,7 @@ from tl_tui.common.metrics import accuracy_words, balanced_accuracy, share_words
 from tl_tui.protocol.results import ResultsShown
 from tui.drawing.lines import Line, Piece, justified, line, line_width, wrapped
 from tui.drawing.theme import Glyphs, Palette
-from tui.screens.full_screen import Body, WholeScreen, body
+from tui.screens.full_screen import Body, FullScreen, body
 from tui.screens.results.classes import Classes
 from tui.screens.results.confusion import Confusion
 from tui.screens.results.curves import Curves
@@ -19,7 +19,7 @@ from tui.screens.results.summary import Summary
 from tui.state.run_state import RunState
 
 
-class ResultsScreen(WholeScreen):
+class ResultsScreen(FullScreen):
     """The last evaluation of all validation images; newer ones replace it while it is open."""
 
     name_shown = "results"
@@ -27,7 +27,7 @@ class ResultsScreen(WholeScreen):
     def __init__(
         self,
         state: RunState,
-        look: tuple[Palette, Glyphs],
+        appearance: tuple[Palette, Glyphs],
         *,
         evaluate: Callable[[], bool],
         pictures: Callable[[], None],
@@ -35,7 +35,7 @@ class ResultsScreen(WholeScreen):
         """
         Args:
             state: What is known.
-            look: Colours and characters.
+            appearance: Colours and characters.
             evaluate: Has the engine evaluate now; False if it cannot, which it has said.
             pictures: Shows the most wrong images.
         """
@@ -44,19 +44,19 @@ class ResultsScreen(WholeScreen):
         self._taken: ResultsShown | None = None
         self._offsets = [0] * len(self.sections)
         self._evaluate, self._pictures = evaluate, pictures
-        super().__init__(state, look)
+        super().__init__(state, appearance)
 
     # --- what it says ---------------------------------------------------------------------------
 
     def aside(self, state: RunState) -> str:
-        results = state.findings.results
+        results = state.results.results
         if results is None:
             return ""
         start = f"start {results.start} · " if results.start else ""
         return f"{start}step {results.step:,} · epoch {results.epoch:,}"
 
     def heading(self, state: RunState, width: int) -> list[Line]:
-        results = state.findings.results
+        results = state.results.results
         lines = [self._tabs(width)]
         if results is None:
             return [*lines, ()]
@@ -98,7 +98,7 @@ class ResultsScreen(WholeScreen):
         return justified(left, right, width)
 
     def content(self, state: RunState, width: int, height: int) -> Body:
-        results = state.findings.results
+        results = state.results.results
         if results is None:
             text = (
                 "Evaluating all validation images. This may take a while."

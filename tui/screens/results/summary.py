@@ -64,7 +64,7 @@ class Summary(Section):
                 )
             )
         facts.append(("loss", f"{results.loss:.3g}, the mean over the validation images"))
-        best = self.state.findings.best
+        best = self.state.results.best
         if best is not None and best.total:
             facts.append(
                 (

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms._presets import ImageClassification
 
-from engine.data import DataProblem, Decoder, Sample, TrainBatches, open_folder, read_rgb
+from engine.data.batches import Decoder, TrainBatches
+from engine.data.decoding import read_rgb
+from engine.data.image_folder import open_folder
+from engine.data.samples import DataProblem, Sample
 from tests.support.driven_session import draw_images
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.data import read_rgb
+from engine.data.decoding import read_rgb
 
 GREY = 140
 

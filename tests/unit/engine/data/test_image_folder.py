@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data import DataProblem, ImageFolder, list_folder, open_folder, printable
-from tests.support.driven_session import Driven, draw_images, made
+from engine.data.image_folder import list_folder, open_folder
+from engine.data.samples import DataProblem, ImageFolder, printable
+from tests.support.driven_session import DrivenSession, draw_images, draw_tiny_images
 from tl_tui.common.json_codec import dumps
 from tl_tui.protocol.commands import Train
 from tl_tui.protocol.events import ImageSkipped, StepTaken, TrainEnded, Validated
 
 
 def two_classes(root: Path, count: int = 4) -> Path:
-    return made(root, *(f"{name}/{n}.png" for name in ("cat", "dog") for n in range(count)))
+    return draw_tiny_images(
+        root, *(f"{name}/{n}.png" for name in ("cat", "dog") for n in range(count))
+    )
 
 
 def test_listing_reports_on_its_way_and_does_not_depend_on_the_order_of_names(
@@ -98,7 +101,7 @@ def test_train_alone_is_split(tmp_path: Path) -> None:
 
 def test_a_class_with_one_image_keeps_it_for_training(tmp_path: Path) -> None:
     two_classes(tmp_path)
-    made(tmp_path, "bird/only.png")
+    draw_tiny_images(tmp_path, "bird/only.png")
     folder = open_folder(tmp_path)
     assert [Path(s.path).name for s in folder.train if s.label == 0] == ["only.png"]
     assert not [s for s in folder.val if s.label == 0]
@@ -108,7 +111,7 @@ def test_a_link_that_leads_back_ends(tmp_path: Path) -> None:
     two_classes(tmp_path)
     (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat", target_is_directory=True)
     (tmp_path / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    more = made(tmp_path.with_name("elsewhere"), "extra.png")
+    more = draw_tiny_images(tmp_path.with_name("elsewhere"), "extra.png")
     (tmp_path / "dog" / "more").symlink_to(more, target_is_directory=True)
     folder = open_folder(tmp_path)
     names = sorted(Path(sample.path).name for sample in folder.train + folder.val)
@@ -120,7 +123,7 @@ def test_of_two_links_to_a_folder_always_the_same_one_counts(tmp_path: Path) -> 
     paths = []
     for order in (("a", "b"), ("b", "a")):
         root = two_classes(tmp_path / order[0])
-        more = made(tmp_path / f"{order[0]} more", "extra.png")
+        more = draw_tiny_images(tmp_path / f"{order[0]} more", "extra.png")
         for name in order:
             (root / "dog" / name).symlink_to(more, target_is_directory=True)
         folder = open_folder(root)
@@ -133,7 +136,7 @@ def test_links_to_themselves_and_folders_with_an_images_name(tmp_path: Path) -> 
     two_classes(tmp_path)
     (tmp_path / "cat" / "round").symlink_to(tmp_path / "cat" / "round")
     (tmp_path / "itself").symlink_to(tmp_path / "itself")
-    made(tmp_path, "cat/folder.jpg/inside.png")
+    draw_tiny_images(tmp_path, "cat/folder.jpg/inside.png")
     folder = open_folder(tmp_path)
     assert folder.classes == ("cat", "dog")
     names = [Path(s.path).name for s in folder.train + folder.val if s.label == 0]
@@ -141,14 +144,18 @@ def test_links_to_themselves_and_folders_with_an_images_name(tmp_path: Path) -> 
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
-    made(tmp_path, *(f"{name}/{n}.png" for name in ("plane", "train") for n in range(5)))
+    draw_tiny_images(
+        tmp_path, *(f"{name}/{n}.png" for name in ("plane", "train") for n in range(5))
+    )
     folder = open_folder(tmp_path)
     assert folder.classes == ("plane", "train") and len(folder.train) == 8
 
 
 def test_what_is_no_image_is_left_alone_and_still_reports(tmp_path: Path) -> None:
     two_classes(tmp_path)
-    made(tmp_path, ".hidden/1.png", "cat/.hidden/1.png", "cat/.1.png", "__pycache__/1.png")
+    draw_tiny_images(
+        tmp_path, ".hidden/1.png", "cat/.hidden/1.png", "cat/.1.png", "__pycache__/1.png"
+    )
     for number in range(2500):
         (tmp_path / "cat" / f"{number}.txt").touch()
     (tmp_path / "cat" / "paper.pdf").touch()
@@ -159,8 +166,12 @@ def test_what_is_no_image_is_left_alone_and_still_reports(tmp_path: Path) -> Non
 
 def test_a_folder_that_goes_away_while_it_is_listed(tmp_path: Path) -> None:
     for number in range(1100):
-        (made(tmp_path, "cat/0.png", "dog/0.png", "dog/1.png") / "cat" / f"{number}.jpg").touch()
-    made(tmp_path, "cat/deeper/1.png")
+        (
+            draw_tiny_images(tmp_path, "cat/0.png", "dog/0.png", "dog/1.png")
+            / "cat"
+            / f"{number}.jpg"
+        ).touch()
+    draw_tiny_images(tmp_path, "cat/deeper/1.png")
     listing = list_folder(tmp_path)
     assert next(listing) == 1000
     (tmp_path / "cat" / "deeper" / "1.png").unlink()
@@ -177,9 +188,9 @@ def test_odd_names_train_and_are_told(tmp_path: Path) -> None:
     draw_images(tmp_path / "plain", train=4, val=2)
     root = tmp_path / "odd"
     for number, name in enumerate(ODD):
-        made(root, *(f"{name}/{name[:40]} {n}.png" for n in range(6)))
+        draw_tiny_images(root, *(f"{name}/{name[:40]} {n}.png" for n in range(6)))
         (root / name / f"broken {number}.jpg").write_bytes(b"no image")
-    driven = Driven(
+    driven = DrivenSession(
         data=str(root), weights="none", image_size=32, batch_size=8, run_dir=str(tmp_path / "run")
     )
     assert list(driven.opened.classes) == sorted(ODD)
@@ -200,7 +211,7 @@ def test_a_name_that_is_not_utf8_is_printable_and_its_image_is_read(tmp_path: Pa
     broken = os.fsencode(tmp_path / "dog") + b"/\xe9.png"
     with open(broken, "wb") as file:
         file.write(b"no image")
-    driven = Driven(
+    driven = DrivenSession(
         data=str(tmp_path), weights="none", image_size=32, batch_size=4, run_dir=str(tmp_path / "r")
     )
     driven.do(Train, steps=driven.opened.batches_per_epoch)
@@ -219,9 +230,9 @@ def test_printable_can_always_be_encoded(name: bytes) -> None:
 # --- what cannot be read ------------------------------------------------------------------------
 
 
-def session(folder: Path, tmp_path: Path, **config: object) -> Driven:
+def session(folder: Path, tmp_path: Path, **config: object) -> DrivenSession:
     common = {"weights": "none", "image_size": 32, "batch_size": 4}
-    return Driven(data=str(folder), run_dir=str(tmp_path / "run"), **(common | config))  # type: ignore[arg-type]
+    return DrivenSession(data=str(folder), run_dir=str(tmp_path / "run"), **(common | config))  # type: ignore[arg-type]
 
 
 def test_files_that_vanish_are_skipped(tmp_path: Path) -> None:

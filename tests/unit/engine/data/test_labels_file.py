@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.data import ImageFolder, open_folder
-from tests.support.driven_session import Driven, made
+from engine.data.image_folder import open_folder
+from engine.data.samples import ImageFolder
+from tests.support.driven_session import DrivenSession, draw_tiny_images
 from tl_tui.common.errors import Problem
 
 
@@ -18,7 +19,7 @@ def labelled(tmp_path: Path, text: str, encoding: str = "utf-8") -> ImageFolder:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    made(tmp_path / "images", *(f"{n}.png" for n in range(10)), "deep/er.png")
+    draw_tiny_images(tmp_path / "images", *(f"{n}.png" for n in range(10)), "deep/er.png")
     return tmp_path
 
 
@@ -110,7 +111,7 @@ def test_a_labels_file_that_is_not_there_or_a_folder(pictures: Path) -> None:
 def test_without_a_folder_its_own_is_taken(pictures: Path) -> None:
     rows = lines(*(f"images/{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(10)))
     (pictures / "labels.csv").write_text(rows)
-    driven = Driven(
+    driven = DrivenSession(
         labels=str(pictures / "labels.csv"), weights="none", image_size=32, batch_size=4,
         run_dir=str(pictures / "run"),
     )  # fmt: skip

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data import ImageFolder, Sample, folds, open_folder, yardstick_of
-from engine.data.splits import stratified
+from engine.data.image_folder import open_folder
+from engine.data.samples import ImageFolder, Sample
+from engine.data.splits import split_folds, stratified, yardstick_of
 from tests.support.driven_session import draw_images
 from tl_tui.common.errors import Problem
 
@@ -33,9 +34,9 @@ def test_folds_validate_every_image_once_in_proportion(counts, count, seed) -> N
     folder = folder_of(counts)
     if count > min(counts):
         with pytest.raises(Problem, match="use at most"):
-            folds(folder, count, seed)
+            split_folds(folder, count, seed)
         return
-    parts = folds(folder, count, seed)
+    parts = split_folds(folder, count, seed)
     everything = sorted(folder.train + folder.val)
     assert sorted(sample for part in parts for sample in part.val) == everything
     for part in parts:
@@ -43,7 +44,7 @@ def test_folds_validate_every_image_once_in_proportion(counts, count, seed) -> N
         for label, images in enumerate(counts):
             mine = sum(sample.label == label for sample in part.val)
             assert images // count <= mine <= images // count + 1
-    assert parts == folds(folder, count, seed)
+    assert parts == split_folds(folder, count, seed)
 
 
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=100), st.integers(0, 9))
@@ -88,4 +89,4 @@ def test_the_split_is_the_seeds() -> None:
 
 def test_folds_of_a_class_with_one_image_are_refused() -> None:
     with pytest.raises(Problem, match="the class 1 has one image"):
-        folds(folder_of([5, 1, 5]), 2, 0)
+        split_folds(folder_of([5, 1, 5]), 2, 0)

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.data import UnreadableImage, read_rgb
-from engine.data.decoding import image_endings, without_far_ends
+from engine.data.decoding import UnreadableImage, image_endings, read_rgb, without_outliers
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all", None])
@@ -91,9 +90,9 @@ def test_postscript_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_of_a_strip_the_middle_is_kept(size, meant) -> None:
     strip = Image.new("L", size)
     strip.putpixel((size[0] // 2, size[1] // 2), 255)
-    kept = without_far_ends(strip)
+    kept = without_outliers(strip)
     assert kept.size == meant and kept.getpixel((meant[0] // 2, meant[1] // 2)) == 255
-    assert without_far_ends(kept) is kept
+    assert without_outliers(kept) is kept
 
 
 @given(st.binary(max_size=200), st.integers(0, 3), st.integers(0, 2**32))

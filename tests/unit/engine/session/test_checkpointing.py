@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.training import checkpoint
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import (
     Evaluate,
     RestoreLayer,
@@ -28,8 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def driven(folder: Path, tmp_path: Path) -> Driven:
-    return Driven(
+def driven(folder: Path, tmp_path: Path) -> DrivenSession:
+    return DrivenSession(
         data=str(folder),
         weights="none",
         image_size=32,
@@ -38,15 +38,15 @@ def driven(folder: Path, tmp_path: Path) -> Driven:
     )
 
 
-def saved(driven: Driven, name: str) -> list[CheckpointSaved]:
+def saved(driven: DrivenSession, name: str) -> list[CheckpointSaved]:
     return [event for event in driven.all(CheckpointSaved) if event.name == name]
 
 
-def whole(driven: Driven) -> list[Validated]:
+def whole(driven: DrivenSession) -> list[Validated]:
     return [event for event in driven.all(Validated) if not event.yardstick]
 
 
-def test_an_evaluation_by_hand_shows_its_results_and_keeps_the_best(driven: Driven) -> None:
+def test_an_evaluation_by_hand_shows_its_results_and_keeps_the_best(driven: DrivenSession) -> None:
     driven.do(Evaluate)
     assert driven.last(ResultsShown).step == 0
     assert not driven.all(CheckpointSaved), "nothing was trained"
@@ -57,14 +57,14 @@ def test_an_evaluation_by_hand_shows_its_results_and_keeps_the_best(driven: Driv
     assert kept == [event.step for event in whole(driven)[1:] if event.best]
 
 
-def test_the_best_weights_are_kept_whatever_look_found_them(driven: Driven) -> None:
+def test_the_best_weights_are_kept_whatever_look_found_them(driven: DrivenSession) -> None:
     driven.do(Step)
     driven.do(ShowResults)
     assert whole(driven)[-1].best
     assert [event.step for event in saved(driven, "best")] == [1]
 
 
-def test_a_result_is_not_compared_with_itself(driven: Driven) -> None:
+def test_a_result_is_not_compared_with_itself(driven: DrivenSession) -> None:
     driven.do(Step)
     driven.do(Evaluate)
     driven.do(Evaluate)
@@ -79,7 +79,7 @@ def test_a_result_is_not_compared_with_itself(driven: Driven) -> None:
 
 
 def test_best_weights_that_could_not_be_written_are_written_later(
-    driven: Driven, tmp_path: Path
+    driven: DrivenSession, tmp_path: Path
 ) -> None:
     driven.do(Step)
     driven.do(Evaluate)  # the first one is the best so far, and the run has its folder
@@ -107,7 +107,7 @@ def test_best_weights_that_could_not_be_written_are_written_later(
     assert checkpoint.read(folder / "last.safetensors").about["step"] == best.step + 1
 
 
-def test_a_new_start_keeps_the_weights_it_leaves(driven: Driven, tmp_path: Path) -> None:
+def test_a_new_start_keeps_the_weights_it_leaves(driven: DrivenSession, tmp_path: Path) -> None:
     """Also from a session that began with the same random weights."""
     driven.do(Train, steps=2)
     driven.do(StartOver, weights="same", keep=True)
@@ -122,7 +122,7 @@ def test_short_epochs_share_a_checkpoint_and_lose_no_best_weights(
     folder: Path, tmp_path: Path
 ) -> None:
     """Within the interval only memory has the best weights; the end writes them."""
-    driven = Driven(
+    driven = DrivenSession(
         data=str(folder),
         weights="none",
         image_size=32,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.model import freezing
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import (
     CrossValidate,
     Pause,
@@ -17,8 +17,14 @@ from tl_tui.protocol.commands import (
     Step,
     Train,
 )
-from tl_tui.protocol.commands import TestRange as RangeTest
-from tl_tui.protocol.events import FoldProgressed, FoldsEnded, FoldValidated, Refused, StepTaken
+from tl_tui.protocol.commands import TestLrRange as RangeTest
+from tl_tui.protocol.events import (
+    CrossValidationEnded,
+    FoldProgressed,
+    FoldValidated,
+    Refused,
+    StepTaken,
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +48,23 @@ def options(folder: Path, tmp_path: Path) -> dict:
 def test_every_image_is_validated_once_and_nothing_is_left_behind(
     options: dict, tmp_path: Path
 ) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(CrossValidate, folds=3)
-    folds, ended = driven.all(FoldValidated), driven.last(FoldsEnded)
+    folds, ended = driven.all(FoldValidated), driven.last(CrossValidationEnded)
     assert [fold.fold for fold in folds] == [1, 2, 3]
     assert ended.total == sum(fold.total for fold in folds) == 36
     assert ended.correct == sum(fold.correct for fold in folds)
     assert ended.accuracies == tuple(fold.correct / fold.total for fold in folds)
     assert all(fold.steps == 4 and fold.cached for fold in folds)
     assert ended.reason == "done"
-    plain = Driven(**options | {"run_dir": str(tmp_path / "plain")})
+    plain = DrivenSession(**options | {"run_dir": str(tmp_path / "plain")})
     plain.do(Train, steps=4)
     driven.do(Train, steps=4)
     assert [s.loss for s in driven.all(StepTaken)] == [s.loss for s in plain.all(StepTaken)]
 
 
 def test_nothing_is_cached_where_the_prefix_would_not_always_give_the_same(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     owners = driven.opened.stack.owners
     stem = next(i for i, owner in enumerate(owners) if owner.name == "bn1")
     driven.do(SetMask, trainable=(*driven.opened.strategies["feature-extraction"], stem))
@@ -71,9 +77,9 @@ def test_nothing_is_cached_where_the_prefix_would_not_always_give_the_same(optio
 
 
 def test_a_pause_ends_it_and_nothing_else_does(options: dict, tmp_path: Path) -> None:
-    plain = Driven(**options | {"run_dir": str(tmp_path / "plain")})
+    plain = DrivenSession(**options | {"run_dir": str(tmp_path / "plain")})
     plain.do(Step)
-    driven = Driven(**options | {"run_dir": str(tmp_path / "folds")})
+    driven = DrivenSession(**options | {"run_dir": str(tmp_path / "folds")})
     before = {n: t.clone() for n, t in driven.session.run.trainer.model.state_dict().items()}  # type: ignore[union-attr]
     driven.send(CrossValidate, folds=3)
     for _ in range(3):
@@ -82,9 +88,9 @@ def test_a_pause_ends_it_and_nothing_else_does(options: dict, tmp_path: Path) ->
     for command in (Step, Train, StartOver, RangeTest):
         driven.send(command)
         assert "A cross-validation runs" in driven.last(Refused).reason
-    assert not driven.all(FoldsEnded) and not driven.all(StepTaken)
+    assert not driven.all(CrossValidationEnded) and not driven.all(StepTaken)
     driven.do(Pause)
-    assert driven.last(FoldsEnded).reason == "paused"
+    assert driven.last(CrossValidationEnded).reason == "paused"
     after = driven.session.run.trainer.model.state_dict()  # type: ignore[union-attr]
     assert not freezing.changed_tensors(before, after)
     driven.do(Step)
@@ -92,8 +98,8 @@ def test_a_pause_ends_it_and_nothing_else_does(options: dict, tmp_path: Path) ->
 
 
 def test_too_many_folds_are_refused_in_a_sentence(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     for count, words in ((1, "least is 2"), (99, "at most 18 folds")):
         driven.do(CrossValidate, folds=count)
         assert words in driven.last(Refused).reason
-    assert not driven.all(FoldsEnded)
+    assert not driven.all(CrossValidationEnded)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.training import checkpoint
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import Train
 from tl_tui.protocol.events import CheckpointSaved, Refused, StepTaken, TrainEnded
 
@@ -26,9 +26,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def session(tmp_path: Path, run: Path) -> Driven:
+def session(tmp_path: Path, run: Path) -> DrivenSession:
     folder = tmp_path / "images"
-    return Driven(
+    return DrivenSession(
         data=str(folder if folder.exists() else draw_images(folder)),
         weights="none",
         image_size=32,

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from engine.data import read_rgb
-from tests.support.driven_session import Driven, draw_images
+from engine.data.decoding import read_rgb
+from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import SetMask, Train
 from tl_tui.protocol.events import MaskPlanned, PlanChanged, StepTaken
 from tl_tui.settings.schedule import COSINE_FLOOR
@@ -34,25 +34,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_images(tmp_path_factory.mktemp("images"))
 
 
-def session(folder: Path, tmp_path: Path, **config: object) -> Driven:
+def session(folder: Path, tmp_path: Path, **config: object) -> DrivenSession:
     common = {"data": str(folder), "weights": "none", "image_size": 32, "batch_size": 8}
-    return Driven(run_dir=str(tmp_path / "run"), **(common | config))  # type: ignore[arg-type]
+    return DrivenSession(run_dir=str(tmp_path / "run"), **(common | config))  # type: ignore[arg-type]
 
 
 class ByHand:
     """The same start, trained by a loop of its own."""
 
-    def __init__(self, driven: Driven) -> None:
+    def __init__(self, driven: DrivenSession) -> None:
         run = driven.session.run
         assert run is not None
         self.trainer = run.trainer
         self.model = copy.deepcopy(self.trainer.model)
         self.rates = dict(
-            zip((row.name for row in run.opened.stack.rows), run.trainer.rates, strict=True)
+            zip((row.name for row in run.context.stack.rows), run.trainer.rates, strict=True)
         )
         self.rows = {
-            run.opened.stack.owners[owner].name: row.name
-            for row in run.opened.stack.rows
+            run.context.stack.owners[owner].name: row.name
+            for row in run.context.stack.rows
             for owner in row.owners
         }
 
@@ -109,7 +109,7 @@ def assert_same_weights(by_hand: ByHand) -> None:
         torch.testing.assert_close(tensor, theirs[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
-def losses(driven: Driven) -> list[float]:
+def losses(driven: DrivenSession) -> list[float]:
     return [step.loss for step in driven.all(StepTaken)]
 
 

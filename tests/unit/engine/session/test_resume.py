@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from engine.model import freezing
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import (
     SetMask,
     SetNormMode,
@@ -24,7 +24,7 @@ from tl_tui.protocol.commands import (
     Step,
     Train,
 )
-from tl_tui.protocol.events import CheckpointSaved, HistoryTold, OpenFailed, StepTaken, Validated
+from tl_tui.protocol.events import CheckpointSaved, HistorySent, OpenFailed, StepTaken, Validated
 from tl_tui.runs.run_reader import read_run
 
 EPOCH = 3
@@ -36,20 +36,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_images(tmp_path_factory.mktemp("images"))
 
 
-def weights(driven: Driven) -> dict[str, torch.Tensor]:
+def weights(driven: DrivenSession) -> dict[str, torch.Tensor]:
     assert driven.session.run is not None
     return {n: t.clone() for n, t in driven.session.run.trainer.model.state_dict().items()}
 
 
-def losses(driven: Driven) -> list[float]:
+def losses(driven: DrivenSession) -> list[float]:
     return [step.loss for step in driven.all(StepTaken)]
 
 
-def train_to(step: int) -> Callable[[Driven], None]:
+def train_to(step: int) -> Callable[[DrivenSession], None]:
     return lambda driven: driven.do(Train, steps=step) and None
 
 
-def masks(driven: Driven) -> list[Callable[[Driven], None]]:
+def masks(driven: DrivenSession) -> list[Callable[[DrivenSession], None]]:
     """Layers are frozen and thawed; a rate and a BatchNorm's mode are set by hand."""
     named = driven.opened.strategies
     norm = next(i for i, o in enumerate(driven.opened.stack.owners) if o.name == "layer1.0.bn1")
@@ -65,12 +65,12 @@ def masks(driven: Driven) -> list[Callable[[Driven], None]]:
     ]
 
 
-def plan(driven: Driven) -> list[Callable[[Driven], None]]:
+def plan(driven: DrivenSession) -> list[Callable[[DrivenSession], None]]:
     """A plan over epochs, along a cosine with warm-up."""
     return [train_to(2), train_to(EPOCH), train_to(EPOCH + 2), train_to(3 * EPOCH)]
 
 
-def other_starts(driven: Driven) -> list[Callable[[Driven], None]]:
+def other_starts(driven: DrivenSession) -> list[Callable[[DrivenSession], None]]:
     """Augmented and balanced; started over, and with another recipe."""
     recipe = msgspec.structs.replace(driven.opened.recipe, lr_head=0.05, weight_decay=0.01)
     return [
@@ -105,8 +105,8 @@ def test_from_every_checkpoint_it_is_the_run_that_never_stopped(
 ) -> None:
     options, history = HISTORIES[name]
 
-    def opened(run: str) -> Driven:
-        return Driven(
+    def opened(run: str) -> DrivenSession:
+        return DrivenSession(
             data=str(folder),
             weights="none",
             image_size=32,
@@ -128,7 +128,7 @@ def test_from_every_checkpoint_it_is_the_run_that_never_stopped(
             action(first)
         first.session.close()
         monkeypatch.setattr(os, "cpu_count", partial(int, stop))  # other threads that decode
-        second = Driven.resumed(tmp_path / f"stopped-{stop}")
+        second = DrivenSession.resumed(tmp_path / f"stopped-{stop}")
         for action in actions[stop:]:
             action(second)
         assert losses(first) + losses(second) == expected, f"stopped after action {stop}"
@@ -140,8 +140,8 @@ def test_from_every_checkpoint_it_is_the_run_that_never_stopped(
         assert read.torn == 0
 
 
-def session(folder: Path, run: Path, **options) -> Driven:
-    return Driven(
+def session(folder: Path, run: Path, **options) -> DrivenSession:
+    return DrivenSession(
         **{
             "data": str(folder),
             "weights": "none",
@@ -159,8 +159,8 @@ def test_a_screen_is_told_the_curves_so_far(folder: Path, tmp_path: Path) -> Non
     driven.do(StartOver)
     driven.do(Train)
     driven.session.close()
-    again = Driven.resumed(tmp_path / "run")
-    first, second = again.last(HistoryTold).starts
+    again = DrivenSession.resumed(tmp_path / "run")
+    first, second = again.last(HistorySent).starts
     assert [step for step, _ in first.losses] == [1, 2]
     assert [loss for _, loss in second.losses] == losses(driven)[2:]
     told = [v.correct for v in driven.all(Validated) if not v.yardstick and v.start == 1]
@@ -182,7 +182,7 @@ def test_what_was_cut_off_is_taken_again_from_the_last_checkpoint(
         journal.write(b'{"event":"step","time":17')  # the machine went down here
     assert read_run(cut).state == "cut off"
     driven.do(Train)
-    again = Driven.resumed(cut)
+    again = DrivenSession.resumed(cut)
     assert again.opened.step == EPOCH
     again.do(Train)
     assert losses(again) == losses(driven)[EPOCH:]
@@ -197,7 +197,7 @@ def test_another_mask_says_what_is_kept_and_what_is_dropped(folder: Path, tmp_pa
     driven = session(folder, tmp_path / "run", strategy="last-stage")
     driven.do(Train, steps=2)
     driven.session.close()
-    again = Driven.resumed(tmp_path / "run", trainable=("fc", "layer1"))
+    again = DrivenSession.resumed(tmp_path / "run", trainable=("fc", "layer1"))
     said = " ".join(again.opened.notes)
     assert "kept for 2 of the 14 tensors that train, made anew for the others" in said
     assert "dropped for layer4.0.bn1.bias" in said
@@ -211,7 +211,7 @@ def test_more_epochs_are_a_longer_schedule(folder: Path, tmp_path: Path) -> None
     driven = session(folder, tmp_path / "run", epochs=1, lr_schedule="cosine")
     driven.do(Train)
     driven.session.close()
-    again = Driven.resumed(tmp_path / "run", epochs=3)
+    again = DrivenSession.resumed(tmp_path / "run", epochs=3)
     assert again.opened.cycle.steps == 3 * EPOCH
     again.do(Train)
     assert again.last(StepTaken).step == 3 * EPOCH
@@ -225,7 +225,7 @@ def test_epochs_are_of_the_whole_run_also_when_a_cycle_began_in_it(
     driven.do(SetMask, trainable=driven.opened.strategies["full"], strategy="full")
     driven.do(Train, steps=5)  # its cycle began after step 4
     driven.session.close()
-    again = Driven.resumed(tmp_path / "run", epochs=3)
+    again = DrivenSession.resumed(tmp_path / "run", epochs=3)
     cycle = again.opened.cycle
     assert (cycle.after_step, cycle.after_step + cycle.steps) == (4, 3 * EPOCH)
     again.do(Train)
@@ -236,9 +236,9 @@ def test_a_plan_keeps_its_epochs(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path / "run", plan="lp-ft", epochs=2)
     driven.do(Train, steps=2)
     driven.session.close()
-    refused = Driven.resumed(tmp_path / "run", epochs=4).last(OpenFailed).sentence
+    refused = DrivenSession.resumed(tmp_path / "run", epochs=4).last(OpenFailed).sentence
     assert "follows the plan lp-ft" in refused
-    again = Driven.resumed(tmp_path / "run", epochs=4, strategy="full")
+    again = DrivenSession.resumed(tmp_path / "run", epochs=4, strategy="full")
     assert again.opened.plan is None and again.opened.step == 2
 
 
@@ -246,16 +246,18 @@ def test_where_it_is_saved_is_told_again(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path / "run")
     driven.do(Train, steps=2)
     driven.session.close()
-    again = Driven.resumed(tmp_path / "run")
+    again = DrivenSession.resumed(tmp_path / "run")
     told = again.last(CheckpointSaved)
     assert (told.name, told.start, told.step, told.failure) == ("last", 0, 2, "")
     assert Path(told.path).exists()
-    refused = Driven.resumed(tmp_path / "run", strategy="upper")
+    refused = DrivenSession.resumed(tmp_path / "run", strategy="upper")
     assert "open in another engine" in refused.last(OpenFailed).sentence
     again.session.close()
-    refused = Driven.resumed(tmp_path / "run", strategy="upper")
+    refused = DrivenSession.resumed(tmp_path / "run", strategy="upper")
     assert "choose one of" in refused.last(OpenFailed).sentence
-    assert Driven.resumed(tmp_path / "run").opened.step == 2, "the refusal left no lock behind"
+    assert DrivenSession.resumed(tmp_path / "run").opened.step == 2, (
+        "the refusal left no lock behind"
+    )
 
 
 def test_a_checkpoints_weights_begin_another_run(folder: Path, tmp_path: Path) -> None:
@@ -299,7 +301,7 @@ def test_what_cannot_go_on_is_told_in_a_sentence(spoil, words: str, tmp_path: Pa
     if "classes" in words:
         (folder / "val" / "dark").rename(folder / "val" / "night")
     spoil(tmp_path / "run", folder)
-    again = Driven.resumed(tmp_path / "run")
+    again = DrivenSession.resumed(tmp_path / "run")
     assert words in again.last(OpenFailed).sentence
     assert again.session.run is None
 
@@ -308,7 +310,10 @@ def test_a_run_that_another_engine_writes_is_left_alone(folder: Path, tmp_path: 
     driven = session(folder, tmp_path / "run")
     driven.do(Train, steps=1)
     assert read_run(tmp_path / "run").state == "running"
-    assert "open in another engine" in Driven.resumed(tmp_path / "run").last(OpenFailed).sentence
+    assert (
+        "open in another engine"
+        in DrivenSession.resumed(tmp_path / "run").last(OpenFailed).sentence
+    )
     driven.session.close()
     assert read_run(tmp_path / "run").state == "done"
 
@@ -319,12 +324,15 @@ def test_images_that_changed_are_told(tmp_path: Path) -> None:
     driven.do(Train, steps=1)
     driven.session.close()
     next((folder / "train" / "dark").iterdir()).unlink()
-    again = Driven.resumed(tmp_path / "run")
+    again = DrivenSession.resumed(tmp_path / "run")
     assert "24 + 12 then, 23 + 12 now" in " ".join(again.opened.notes)
     again.session.close()
     shutil.move(folder, tmp_path / "moved")
-    assert "there is no such" in Driven.resumed(tmp_path / "run").last(OpenFailed).sentence.lower()
-    moved = Driven.resumed(tmp_path / "run", data=str(tmp_path / "moved"))
+    assert (
+        "there is no such"
+        in DrivenSession.resumed(tmp_path / "run").last(OpenFailed).sentence.lower()
+    )
+    moved = DrivenSession.resumed(tmp_path / "run", data=str(tmp_path / "moved"))
     assert moved.opened.step == 1
 
 

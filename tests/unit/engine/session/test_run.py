@@ -12,7 +12,7 @@ import torchvision
 
 from engine.model import freezing
 from engine.training import checkpoint
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import (
     BeginCycle,
     Evaluate,
@@ -29,15 +29,14 @@ from tl_tui.protocol.commands import (
     UndoRestoreLayer,
     UndoStartOver,
 )
-from tl_tui.protocol.commands import TestRange as RangeTest
+from tl_tui.protocol.commands import TestLrRange as RangeTest
 from tl_tui.protocol.events import (
     CheckpointSaved,
     CycleBegan,
     LayerRestored,
+    LrRangeTested,
     MaskPlanned,
-    MovedMeasured,
     OpenFailed,
-    RangeTested,
     RecipeChanged,
     Refused,
     StartedOver,
@@ -45,9 +44,10 @@ from tl_tui.protocol.events import (
     TrainBegan,
     TrainEnded,
     Validated,
+    WeightDriftMeasured,
 )
 from tl_tui.protocol.results import ImagesShown, ResultsShown
-from tl_tui.settings.schedule import factor
+from tl_tui.settings.schedule import lr_factor
 
 EPOCH = 3
 """Steps: 24 images in batches of 8."""
@@ -77,12 +77,12 @@ def options(folder: Path, tmp_path: Path) -> dict:
     }
 
 
-def trainer_of(driven: Driven):  # type: ignore[no-untyped-def]
+def trainer_of(driven: DrivenSession):  # type: ignore[no-untyped-def]
     assert driven.session.run is not None
     return driven.session.run.trainer
 
 
-def weights(driven: Driven) -> dict[str, torch.Tensor]:
+def weights(driven: DrivenSession) -> dict[str, torch.Tensor]:
     return {name: t.clone() for name, t in trainer_of(driven).model.state_dict().items()}
 
 
@@ -90,7 +90,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and not freezing.changed_tensors(one, other)
 
 
-def losses(driven: Driven) -> list[float]:
+def losses(driven: DrivenSession) -> list[float]:
     return [step.loss for step in driven.all(StepTaken)]
 
 
@@ -98,7 +98,7 @@ def losses(driven: Driven) -> list[float]:
 
 
 def test_it_trains_to_the_horizon_and_validates_every_epoch(options: dict) -> None:
-    driven = Driven(**options, epochs=2)
+    driven = DrivenSession(**options, epochs=2)
     events = driven.do(Train)
     assert driven.last(TrainBegan).to_step == 2 * EPOCH
     whole = [event for event in events if isinstance(event, Validated) and not event.yardstick]
@@ -112,17 +112,17 @@ def test_it_trains_to_the_horizon_and_validates_every_epoch(options: dict) -> No
 
 
 def test_checkpoints_come_as_often_as_asked_for(options: dict) -> None:
-    driven = Driven(**options, epochs=2, checkpoint_every=2)
+    driven = DrivenSession(**options, epochs=2, checkpoint_every=2)
     driven.do(Train)
     saved = [event.step for event in driven.all(CheckpointSaved) if event.name == "last"]
     assert saved == [2, 3, 4, 6]
 
 
 def test_the_rate_follows_the_schedule_and_stays_at_its_floor(options: dict) -> None:
-    driven = Driven(**options, epochs=2, lr_schedule="cosine", warmup=0.2)
+    driven = DrivenSession(**options, epochs=2, lr_schedule="cosine", warmup=0.2)
     driven.do(Train)
     driven.do(Step)
-    expected = [factor("cosine", done, 6, 0.2) for done in range(7)]
+    expected = [lr_factor("cosine", done, 6, 0.2) for done in range(7)]
     assert [step.lr_factor for step in driven.all(StepTaken)] == pytest.approx(expected)
     driven.do(BeginCycle)
     assert driven.last(CycleBegan).cycle.after_step == 7
@@ -131,7 +131,7 @@ def test_the_rate_follows_the_schedule_and_stays_at_its_floor(options: dict) -> 
 
 
 def test_a_strategy_begins_a_new_cycle_and_a_toggle_by_hand_does_not(options: dict) -> None:
-    driven = Driven(**options, epochs=2, lr_schedule="cosine")
+    driven = DrivenSession(**options, epochs=2, lr_schedule="cosine")
     driven.do(Train, steps=2)
     driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
     driven.do(Step)
@@ -145,9 +145,11 @@ def test_a_strategy_begins_a_new_cycle_and_a_toggle_by_hand_does_not(options: di
 
 
 def test_pausing_and_going_on_changes_nothing(options: dict, tmp_path: Path) -> None:
-    straight = Driven(**options, epochs=2, optimizer="adamw")
+    straight = DrivenSession(**options, epochs=2, optimizer="adamw")
     straight.do(Train)
-    broken = Driven(**options | {"run_dir": str(tmp_path / "other")}, epochs=2, optimizer="adamw")
+    broken = DrivenSession(
+        **options | {"run_dir": str(tmp_path / "other")}, epochs=2, optimizer="adamw"
+    )
     broken.send(Train)
     while len(broken.all(StepTaken)) < 4:
         broken.session.work()
@@ -160,7 +162,7 @@ def test_pausing_and_going_on_changes_nothing(options: dict, tmp_path: Path) -> 
 
 
 def test_a_rate_by_hand_and_another_recipe(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     before = weights(driven)
     driven.do(SetRate, rows=(0, 1), rate=0.0)
     assert driven.last(RecipeChanged).rates[:3] == (0.0, 0.0, 0.003)
@@ -189,13 +191,13 @@ def test_a_rate_by_hand_and_another_recipe(options: dict) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(options, command, fields, words) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(command, **fields)
     assert words in driven.last(Refused).reason
 
 
 def test_side_work_with_the_model_to_itself_waits_for_a_pause(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.send(Train, steps=5)
     driven.send(RangeTest)
     assert "pause it" in driven.last(Refused).reason
@@ -204,7 +206,7 @@ def test_side_work_with_the_model_to_itself_waits_for_a_pause(options: dict) -> 
 
 
 def test_a_plan_that_is_interrupted_keeps_its_horizon(options: dict) -> None:
-    driven = Driven(**options, plan="gradual", epochs=6, lr_schedule="cosine")
+    driven = DrivenSession(**options, plan="gradual", epochs=6, lr_schedule="cosine")
     driven.do(Train, steps=1)
     driven.do(SetMask, trainable=driven.opened.strategies["full"])
     assert driven.last(CycleBegan).cycle.steps == 6 * EPOCH
@@ -213,7 +215,7 @@ def test_a_plan_that_is_interrupted_keeps_its_horizon(options: dict) -> None:
 
 
 def test_a_thawed_layer_is_measured_before_its_turn(options: dict) -> None:
-    driven = Driven(**options, strategy="feature-extraction", probe_every=10)
+    driven = DrivenSession(**options, strategy="feature-extraction", probe_every=10)
     driven.do(Train, steps=3)
     driven.do(SetMask, trainable=driven.opened.strategies["last-stage"])
     driven.do(Train, steps=6)
@@ -222,13 +224,13 @@ def test_a_thawed_layer_is_measured_before_its_turn(options: dict) -> None:
 
 
 def test_adamw_has_a_rate_of_its_own(options: dict) -> None:
-    assert Driven(**options, optimizer="adamw").opened.recipe.lr_head == 0.001
-    assert Driven(**options, optimizer="adamw", lr=0.5).opened.recipe.lr_head == 0.5
+    assert DrivenSession(**options, optimizer="adamw").opened.recipe.lr_head == 0.001
+    assert DrivenSession(**options, optimizer="adamw", lr=0.5).opened.recipe.lr_head == 0.5
 
 
 def test_mixed_precision_where_the_device_has_it(options: dict, tmp_path: Path) -> None:
-    plain = Driven(**options)
-    mixed = Driven(**options | {"run_dir": str(tmp_path / "bf16"), "precision": "bf16"})
+    plain = DrivenSession(**options)
+    mixed = DrivenSession(**options | {"run_dir": str(tmp_path / "bf16"), "precision": "bf16"})
     if "bf16" not in plain.opened.precisions:
         assert "--precision bf16: cpu does not have it" in mixed.last(OpenFailed).sentence
         return
@@ -240,7 +242,7 @@ def test_mixed_precision_where_the_device_has_it(options: dict, tmp_path: Path) 
 
 
 def test_a_pause_at_an_epochs_last_step_does_not_cost_its_validation(options: dict) -> None:
-    driven = Driven(**options, epochs=2)
+    driven = DrivenSession(**options, epochs=2)
     driven.send(Train)
     while len(driven.all(StepTaken)) < EPOCH:
         driven.session.work()
@@ -251,11 +253,11 @@ def test_a_pause_at_an_epochs_last_step_does_not_cost_its_validation(options: di
 
 
 def test_a_journal_that_cannot_be_written_does_not_end_the_run(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(Step)
-    journal = driven.session.run.record._journal  # type: ignore[union-attr]
+    journal = driven.session.run.journal._journal  # type: ignore[union-attr]
     full = open("/dev/full", "a", buffering=1)
-    driven.session.run.record._journal = full  # type: ignore[union-attr]
+    driven.session.run.journal._journal = full  # type: ignore[union-attr]
     driven.do(Train, steps=4)
     told = [event.failure for event in driven.all(CheckpointSaved) if event.name == "journal"]
     assert len(told) == 1 and "journal.jsonl cannot be written" in told[0]
@@ -268,7 +270,7 @@ def test_a_journal_that_cannot_be_written_does_not_end_the_run(options: dict) ->
 
 
 def test_a_checkpoint_holds_everything_a_step_changes(options: dict) -> None:
-    driven = Driven(**options, optimizer="adamw", strategy="last-stage", epochs=1)
+    driven = DrivenSession(**options, optimizer="adamw", strategy="last-stage", epochs=1)
     driven.do(Train)
     folder = Path(options["run_dir"]) / "checkpoints"
     found = checkpoint.read(folder / "last.safetensors")
@@ -290,7 +292,7 @@ def test_a_checkpoint_holds_everything_a_step_changes(options: dict) -> None:
 
 
 def test_weights_are_saved_when_the_engine_ends(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(Step)
     last = Path(options["run_dir"]) / "checkpoints" / "last.safetensors"
     assert not last.exists()
@@ -300,7 +302,7 @@ def test_weights_are_saved_when_the_engine_ends(options: dict) -> None:
 
 
 def test_a_failure_to_save_is_told_and_the_one_before_survives(options: dict) -> None:
-    driven = Driven(**options, epochs=1)
+    driven = DrivenSession(**options, epochs=1)
     driven.do(Train)
     folder = Path(options["run_dir"]) / "checkpoints"
     before = (folder / "last.safetensors").read_bytes()
@@ -315,7 +317,7 @@ def test_a_failure_to_save_is_told_and_the_one_before_survives(options: dict) ->
 def test_a_damaged_checkpoint_is_refused_in_a_sentence(
     options: dict, tmp_path: Path, length: int
 ) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(Step)
     driven.session.close()
     last = Path(options["run_dir"]) / "checkpoints" / "last.safetensors"
@@ -326,7 +328,7 @@ def test_a_damaged_checkpoint_is_refused_in_a_sentence(
 
 
 def test_channels_last_weights_keep_their_memory_format(tmp_path: Path, options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     trainer = trainer_of(driven)
     trainer.model.to(memory_format=torch.channels_last)
     snapshot = trainer.snapshot()
@@ -344,7 +346,7 @@ def test_channels_last_weights_keep_their_memory_format(tmp_path: Path, options:
 def test_a_start_from_scratch_beside_this_one(
     options: dict, backbone: Path, tmp_path: Path
 ) -> None:
-    driven = Driven(**options | {"weights": str(backbone)})
+    driven = DrivenSession(**options | {"weights": str(backbone)})
     first = weights(driven)
     driven.do(Train, steps=2)
     trained = weights(driven)
@@ -352,7 +354,7 @@ def test_a_start_from_scratch_beside_this_one(
     started = driven.last(StartedOver)
     assert (started.weights, started.pretrained, started.start) == ("random", False, 1)
     assert driven.last(MaskPlanned).trainable == driven.opened.strategies["full"]
-    plain = Driven(**options | {"run_dir": str(tmp_path / "plain")})
+    plain = DrivenSession(**options | {"run_dir": str(tmp_path / "plain")})
     assert same(weights(driven), weights(plain)), "as a session of its own would begin"
     assert driven.last(RecipeChanged).rates == plain.opened.rates
     saved = checkpoint.read(Path(options["run_dir"]) / "checkpoints" / "start-0.safetensors")
@@ -371,7 +373,7 @@ def test_a_start_from_scratch_beside_this_one(
 
 
 def test_a_layer_returns_to_its_first_weights_and_back(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     first = weights(driven)
     driven.do(Train, steps=3)
     trained = weights(driven)
@@ -382,7 +384,7 @@ def test_a_layer_returns_to_its_first_weights_and_back(options: dict) -> None:
     for name in returned:
         inside = name.startswith(f"{row.name}.")
         assert torch.equal(returned[name], (first if inside else trained)[name]), name
-    assert driven.last(MovedMeasured).rows[4] == 0.0
+    assert driven.last(WeightDriftMeasured).rows[4] == 0.0
     driven.do(UndoRestoreLayer)
     assert same(weights(driven), trained)
     assert [event.undone for event in driven.all(LayerRestored)] == [False, True]
@@ -396,10 +398,10 @@ def test_a_layer_returns_to_its_first_weights_and_back(options: dict) -> None:
 
 
 def test_how_far_layers_moved_is_what_plain_arithmetic_says(options: dict) -> None:
-    driven = Driven(**options, strategy="last-stage")
+    driven = DrivenSession(**options, strategy="last-stage")
     first = weights(driven)
     driven.do(Step)
-    now, moved = weights(driven), driven.last(MovedMeasured)
+    now, moved = weights(driven), driven.last(WeightDriftMeasured)
     rows = driven.opened.stack.rows
     for row, distance in zip(rows, moved.rows, strict=True):
         names = [
@@ -416,14 +418,14 @@ def test_how_far_layers_moved_is_what_plain_arithmetic_says(options: dict) -> No
 
 
 def test_a_range_test_leaves_no_trace(options: dict, tmp_path: Path) -> None:
-    plain = Driven(**options)
+    plain = DrivenSession(**options)
     plain.do(Train, steps=3)
-    tested = Driven(**options | {"run_dir": str(tmp_path / "other")})
+    tested = DrivenSession(**options | {"run_dir": str(tmp_path / "other")})
     tested.do(Train, steps=1)
     before = weights(tested)
     tested.do(RangeTest)
     assert same(weights(tested), before)
-    result = tested.last(RangeTested)
+    result = tested.last(LrRangeTested)
     assert result.done and len(result.points) > 5
     rates = [rate for rate, _ in result.points]
     assert rates == sorted(rates) and result.why
@@ -432,20 +434,20 @@ def test_a_range_test_leaves_no_trace(options: dict, tmp_path: Path) -> None:
 
 
 def test_a_step_ends_a_range_test(options: dict, tmp_path: Path) -> None:
-    plain = Driven(**options)
+    plain = DrivenSession(**options)
     plain.do(Step)
-    tested = Driven(**options | {"run_dir": str(tmp_path / "other")})
+    tested = DrivenSession(**options | {"run_dir": str(tmp_path / "other")})
     tested.send(RangeTest)
     for _ in range(4):
         tested.session.work()
-    assert tested.all(RangeTested)
+    assert tested.all(LrRangeTested)
     tested.do(Step)
     assert losses(tested) == losses(plain)
-    assert tested.last(RangeTested).done and tested.last(RangeTested).proposal is None
+    assert tested.last(LrRangeTested).done and tested.last(LrRangeTested).proposal is None
 
 
 def test_results_are_of_every_image(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(ShowResults)
     results = driven.last(ResultsShown)
     assert results.total == 12 and not results.stale
@@ -473,7 +475,7 @@ def test_results_are_of_every_image(options: dict) -> None:
 
 
 def test_pictures_are_what_the_model_gets(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     position = trainer_of(driven).batches.position
     driven.do(ShowImages, what="batch", side=16, most=5)
     shown = driven.last(ImagesShown)
@@ -493,7 +495,7 @@ def test_pictures_are_what_the_model_gets(options: dict) -> None:
 
 
 def test_the_journal_tells_the_whole_run(options: dict) -> None:
-    driven = Driven(**options, epochs=1)
+    driven = DrivenSession(**options, epochs=1)
     driven.do(Train)
     driven.do(SetRate, rows=(0,), rate=0.1)
     driven.do(StartOver, weights="none", keep=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.common import json_codec
 from tl_tui.protocol.commands import (
     Audit,
@@ -26,7 +26,6 @@ from tl_tui.protocol.events import (
     Confirmed,
     ImageSkipped,
     LoadingProgressed,
-    MovedMeasured,
     NormModeChanged,
     OpenFailed,
     Refused,
@@ -35,6 +34,7 @@ from tl_tui.protocol.events import (
     StepTaken,
     TrainEnded,
     Validated,
+    WeightDriftMeasured,
 )
 
 thorough = pytest.mark.thorough
@@ -53,12 +53,12 @@ def options(tmp_path: Path) -> dict:
     }
 
 
-def losses(driven: Driven) -> list[float]:
+def losses(driven: DrivenSession) -> list[float]:
     return [step.loss for step in driven.all(StepTaken)]
 
 
 def test_opening_ticks_its_stages_and_tells_everything(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     done = [stage.stage for stage in driven.all(LoadingProgressed) if stage.done]
     assert done == ["torch", "data", "weights", "calibration", "warm-up"]
     opened = driven.opened
@@ -71,13 +71,13 @@ def test_opening_ticks_its_stages_and_tells_everything(options: dict) -> None:
 
 
 def test_a_step_is_measured_and_then_the_yardstick_is_taken(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     events = driven.do(Step)
     assert [type(event) for event in events] == [
         Confirmed,
         StepTaken,
         Validated,
-        MovedMeasured,
+        WeightDriftMeasured,
     ]
     step, validated = events[1], events[2]
     assert isinstance(step, StepTaken) and isinstance(validated, Validated)
@@ -86,7 +86,7 @@ def test_a_step_is_measured_and_then_the_yardstick_is_taken(options: dict) -> No
 
 
 def test_a_held_key_queues_no_second_step(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.send(Step)
     driven.send(Step)
     assert isinstance(driven.events[-1], Refused)
@@ -96,17 +96,23 @@ def test_a_held_key_queues_no_second_step(options: dict) -> None:
 
 
 def test_same_seed_same_losses_bit_for_bit(options: dict) -> None:
-    one, other = Driven(**options), Driven(**options | {"run_dir": options["run_dir"] + "2"})
+    one, other = (
+        DrivenSession(**options),
+        DrivenSession(**options | {"run_dir": options["run_dir"] + "2"}),
+    )
     for driven in (one, other):
         driven.do(Train, steps=4)
     assert losses(one) == losses(other)
-    another = Driven(**options | {"seed": 1, "run_dir": options["run_dir"] + "3"})
+    another = DrivenSession(**options | {"seed": 1, "run_dir": options["run_dir"] + "3"})
     another.do(Train, steps=4)
     assert losses(another) != losses(one)
 
 
 def test_single_steps_and_training_draw_from_one_cursor(options: dict) -> None:
-    one, other = Driven(**options), Driven(**options | {"run_dir": options["run_dir"] + "2"})
+    one, other = (
+        DrivenSession(**options),
+        DrivenSession(**options | {"run_dir": options["run_dir"] + "2"}),
+    )
     one.do(Train, steps=4)
     other.do(Step)
     other.do(Step)
@@ -115,7 +121,10 @@ def test_single_steps_and_training_draw_from_one_cursor(options: dict) -> None:
 
 
 def test_toggling_there_and_back_changes_nothing(options: dict) -> None:
-    one, other = Driven(**options), Driven(**options | {"run_dir": options["run_dir"] + "2"})
+    one, other = (
+        DrivenSession(**options),
+        DrivenSession(**options | {"run_dir": options["run_dir"] + "2"}),
+    )
     for driven in (one, other):
         driven.do(Step)
     everything = one.opened.wanted
@@ -130,7 +139,7 @@ def test_toggling_there_and_back_changes_nothing(options: dict) -> None:
 
 
 def test_the_mask_is_applied_at_the_next_step(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     head = driven.opened.strategies["feature-extraction"]
     driven.do(Step)
     driven.do(SetMask, trainable=head)
@@ -143,7 +152,7 @@ def test_the_mask_is_applied_at_the_next_step(options: dict) -> None:
 
 def test_a_toggle_right_behind_a_step_is_for_the_next_one(options: dict) -> None:
     """The step may not have begun when the toggle comes."""
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.send(Step)
     driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
     assert set(driven.last(StepTaken).mask) == set(driven.opened.strategies["full"])
@@ -152,7 +161,7 @@ def test_a_toggle_right_behind_a_step_is_for_the_next_one(options: dict) -> None
 
 
 def test_all_frozen_is_a_mask_one_can_step_with(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(SetMask, trainable=())
     driven.do(Step)
     step = driven.last(StepTaken)
@@ -160,13 +169,13 @@ def test_all_frozen_is_a_mask_one_can_step_with(options: dict) -> None:
 
 
 def test_starting_over_repeats_bit_for_bit_and_can_be_undone(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(Train, steps=3)
     driven.do(StartOver)
     assert driven.last(StartedOver).from_step == 3
     driven.do(UndoStartOver)
     driven.do(Train, steps=5)
-    straight = Driven(**options | {"run_dir": options["run_dir"] + "2"})
+    straight = DrivenSession(**options | {"run_dir": options["run_dir"] + "2"})
     straight.do(Train, steps=5)
     assert losses(driven) == losses(straight), "undone, it goes on as if nothing had been"
     driven.do(StartOver)
@@ -180,7 +189,7 @@ def test_starting_over_repeats_bit_for_bit_and_can_be_undone(options: dict) -> N
 
 
 def test_start_over_puts_weights_buffers_and_optimizer_back(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     trainer = driven.session.run.trainer  # type: ignore[union-attr]
     start = {name: t.clone() for name, t in trainer.model.state_dict().items()}
     driven.do(Train, steps=2)
@@ -191,11 +200,11 @@ def test_start_over_puts_weights_buffers_and_optimizer_back(options: dict) -> No
 
 
 def test_training_ends_with_the_whole_validation_set(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     events = driven.do(Train, steps=3)
     assert [type(event) for event in events[-5:]] == [
         Validated,
-        MovedMeasured,
+        WeightDriftMeasured,
         CheckpointSaved,
         CheckpointSaved,
         TrainEnded,
@@ -206,13 +215,13 @@ def test_training_ends_with_the_whole_validation_set(options: dict) -> None:
 
 
 def test_cadence_of_the_measurements_depends_on_nothing_else(options: dict) -> None:
-    driven = Driven(**options | {"probe_every": 3})
+    driven = DrivenSession(**options | {"probe_every": 3})
     driven.do(Train, steps=7)
     assert [step.step for step in driven.all(StepTaken) if step.rows] == [1, 4, 7]
 
 
 def test_a_batchnorm_switched_by_hand_drifts_and_the_audit_says_so(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
     driven.do(Audit)
     assert driven.last(Audited).findings == ()
@@ -227,7 +236,7 @@ def test_a_batchnorm_switched_by_hand_drifts_and_the_audit_says_so(options: dict
 
 
 def test_the_journal_is_strict_json_with_nan_in_it(options: dict) -> None:
-    driven = Driven(**options | {"lr": 1e18, "probe_every": 1})
+    driven = DrivenSession(**options | {"lr": 1e18, "probe_every": 1})
     driven.do(Train, steps=3)
     driven.session.close()
     assert all(math.isfinite(loss) for loss in losses(driven))
@@ -254,7 +263,7 @@ def test_the_journal_is_strict_json_with_nan_in_it(options: dict) -> None:
 def test_an_image_that_cannot_be_read_is_skipped_and_named(options: dict) -> None:
     broken = Path(options["data"]) / "train" / "dark" / "000.png"
     broken.write_bytes(broken.read_bytes()[:50])
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(Train, steps=6)
     skipped = driven.all(ImageSkipped)
     assert [event.path for event in skipped] == [str(broken)] and skipped[0].total == 1
@@ -265,7 +274,7 @@ def test_an_image_that_cannot_be_read_is_skipped_and_named(options: dict) -> Non
 def test_an_unreadable_validation_image_is_told_too(options: dict) -> None:
     broken = Path(options["data"]) / "val" / "light" / "000.png"
     broken.write_bytes(b"")
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     driven.do(Step)
     assert [event.path for event in driven.all(ImageSkipped)] == [str(broken)]
     assert driven.last(Validated).total == 11
@@ -277,7 +286,7 @@ def test_pretrained_rates_are_a_tenth(options: dict, tmp_path: Path) -> None:
     torch.manual_seed(5)
     file = tmp_path / "backbone.pth"
     torch.save(torchvision.models.resnet18().state_dict(), file)
-    driven = Driven(**options | {"weights": str(file)})
+    driven = DrivenSession(**options | {"weights": str(file)})
     opened = driven.opened
     assert opened.pretrained and opened.strategy == "feature-extraction"
     assert opened.recipe.lr_pretrained == pytest.approx(opened.recipe.lr_head / 10)
@@ -292,7 +301,7 @@ def test_the_demo_learns_from_the_demo_backbone(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):  # refused: no internet
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    driven = Driven(device="cpu", run_dir=str(tmp_path / "run"))
+    driven = DrivenSession(device="cpu", run_dir=str(tmp_path / "run"))
     opened = driven.opened
     assert opened.weights == "demo backbone" and opened.pretrained
     assert "resnet18-f37072fd.pth" in opened.weights_why
@@ -322,7 +331,7 @@ def test_the_demo_learns_from_the_demo_backbone(
     ],
 )
 def test_bad_input_is_one_sentence(options: dict, change: dict, words: list[str] | None) -> None:
-    driven = Driven(**options | change)
+    driven = DrivenSession(**options | change)
     if words is None:  # a ViT from random weights is built for the size that was asked for
         assert driven.opened.image_size == 64
         return
@@ -334,13 +343,13 @@ def test_bad_input_is_one_sentence(options: dict, change: dict, words: list[str]
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
 def test_cuda_without_cuda(options: dict) -> None:
-    failed = Driven(**options | {"device": "cuda"}).last(OpenFailed)
+    failed = DrivenSession(**options | {"device": "cuda"}).last(OpenFailed)
     assert "--device cpu" in failed.sentence
 
 
 def test_a_file_in_the_run_directorys_place(options: dict, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    failed = Driven(**options | {"run_dir": str(tmp_path / "file" / "run")}).last(OpenFailed)
+    failed = DrivenSession(**options | {"run_dir": str(tmp_path / "file" / "run")}).last(OpenFailed)
     assert "is a file" in failed.sentence and "--run-dir" in failed.sentence
 
 
@@ -348,7 +357,7 @@ def test_it_can_be_opened_again_after_a_refusal(options: dict) -> None:
     from tl_tui.protocol.commands import Open
     from tl_tui.protocol.config import RunConfig
 
-    driven = Driven(**options | {"arch": "resnet19"})
+    driven = DrivenSession(**options | {"arch": "resnet19"})
     driven.do(Open, config=RunConfig(**options))
     assert driven.opened.arch == "resnet18"
 
@@ -358,6 +367,8 @@ def test_it_can_be_opened_again_after_a_refusal(options: dict) -> None:
     ["full", *(pytest.param(one, marks=thorough) for one in ("feature-extraction", "last-stage"))],
 )
 def test_resnet152_from_random_weights_starts_at_a_sane_loss(options: dict, strategy: str) -> None:
-    driven = Driven(**options | {"arch": "resnet152", "strategy": strategy, "image_size": 64})
+    driven = DrivenSession(
+        **options | {"arch": "resnet152", "strategy": strategy, "image_size": 64}
+    )
     driven.do(Step)
     assert 0.4 < driven.last(StepTaken).loss < 1.2

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import Pause, SetMask, SetRate, SetRecipe, Step, Train
 from tl_tui.protocol.events import (
     CycleBegan,
@@ -38,12 +38,12 @@ def options(folder: Path, tmp_path: Path) -> dict:
     }
 
 
-def losses(driven: Driven) -> list[float]:
+def losses(driven: DrivenSession) -> list[float]:
     return [step.loss for step in driven.all(StepTaken)]
 
 
 def test_a_phase_begins_after_the_epoch_before_it_was_validated(options: dict) -> None:
-    driven = Driven(**options, plan="gradual", epochs=7)
+    driven = DrivenSession(**options, plan="gradual", epochs=7)
     driven.do(Train, steps=2 * EPOCH)
     told = [
         "phase" if isinstance(event, MaskPlanned) else "validation"
@@ -60,10 +60,10 @@ def test_a_phase_begins_after_the_epoch_before_it_was_validated(options: dict) -
 def test_a_pause_before_that_validation_does_not_lose_the_phase(
     options: dict, tmp_path: Path
 ) -> None:
-    whole = Driven(**options, plan="gradual", epochs=7)
+    whole = DrivenSession(**options, plan="gradual", epochs=7)
     whole.do(Train, steps=2 * EPOCH)
     for number, further in enumerate((Train, Step)):
-        paused = Driven(
+        paused = DrivenSession(
             **options | {"run_dir": str(tmp_path / f"{number}")}, plan="gradual", epochs=7
         )
         paused.send(Train)
@@ -84,9 +84,9 @@ def test_a_pause_before_that_validation_does_not_lose_the_phase(
 def test_a_plan_goes_on_if_an_interruption_is_taken_back_before_a_step(
     options: dict, tmp_path: Path
 ) -> None:
-    plain = Driven(**options, plan="gradual", epochs=7, lr_schedule="cosine")
+    plain = DrivenSession(**options, plan="gradual", epochs=7, lr_schedule="cosine")
     plain.do(Train, steps=2 * EPOCH)
-    driven = Driven(
+    driven = DrivenSession(
         **options | {"run_dir": str(tmp_path / "other")},
         plan="gradual",
         epochs=7,
@@ -108,7 +108,7 @@ def test_a_plan_goes_on_if_an_interruption_is_taken_back_before_a_step(
 
 
 def test_rates_by_hand_stay_if_the_recipes_rates_do(options: dict) -> None:
-    driven = Driven(**options)
+    driven = DrivenSession(**options)
     recipe = driven.opened.recipe
     driven.do(SetRate, rows=(0,), rate=0.5)
     driven.do(SetRecipe, recipe=msgspec.structs.replace(recipe, weight_decay=0.0))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import Step, Train
 from tl_tui.protocol.events import OpenFailed, StepTaken
 
@@ -24,12 +24,12 @@ def options(tmp_path: Path) -> dict:
     }
 
 
-def losses(driven: Driven) -> list[float]:
+def losses(driven: DrivenSession) -> list[float]:
     return [step.loss for step in driven.all(StepTaken)]
 
 
 def test_cuda_graphs_need_a_cuda_device(options: dict, tmp_path: Path) -> None:
-    driven = Driven(**options, execution="captured", run_dir=str(tmp_path / "run"))
+    driven = DrivenSession(**options, execution="captured", run_dir=str(tmp_path / "run"))
     sentence = driven.last(OpenFailed).sentence
     assert "--execution captured" in sentence and "cpu" in sentence
     assert not (tmp_path / "run").exists()
@@ -37,7 +37,7 @@ def test_cuda_graphs_need_a_cuda_device(options: dict, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("execution", ["auto", "eager"])
 def test_a_cpu_launches_every_kernel(execution: str, options: dict, tmp_path: Path) -> None:
-    driven = Driven(**options, execution=execution, run_dir=str(tmp_path / "run"))
+    driven = DrivenSession(**options, execution=execution, run_dir=str(tmp_path / "run"))
     driven.do(Train, steps=3)
     assert not any(step.captured for step in driven.all(StepTaken))
     driven.session.close()
@@ -49,14 +49,14 @@ def test_channels_last_is_the_same_training(options: dict, tmp_path: Path) -> No
     runs = {}
     for layout in ("contiguous", "channels-last"):
         place = str(tmp_path / layout)
-        driven = Driven(**options, memory_format=layout, strategy="full", run_dir=place)
+        driven = DrivenSession(**options, memory_format=layout, strategy="full", run_dir=place)
         driven.do(Step)
         driven.do(Train, steps=4)
         runs[layout] = driven
         driven.session.close()
     assert losses(runs["channels-last"]) == pytest.approx(losses(runs["contiguous"]), rel=1e-3)
     # It goes on in the format that it was trained in.
-    again = Driven.resumed(tmp_path / "channels-last")
+    again = DrivenSession.resumed(tmp_path / "channels-last")
     again.do(Step)
     assert again.session.run is not None
     weight = again.session.run.trainer.model.get_parameter("layer1.0.conv1.weight")

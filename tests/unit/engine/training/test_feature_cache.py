@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 from torchvision.transforms._presets import ImageClassification
 
-from engine.data import Decoder, Sample, TrainBatches
+from engine.data.batches import Decoder, TrainBatches
+from engine.data.samples import Sample
 from engine.model.layer_stack import Stack
 from engine.training.feature_cache import FeatureCache, cut_of
 from engine.training.trainer import Trainer
-from tests.support.driven_session import Driven, draw_images
+from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import (
     RestoreLayer,
     SetMask,
@@ -31,7 +32,7 @@ from tl_tui.protocol.commands import (
     UndoStartOver,
 )
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import FeaturesCached, StepTaken, Validated
+from tl_tui.protocol.events import FeatureCacheReported, StepTaken, Validated
 
 thorough = pytest.mark.thorough
 
@@ -186,8 +187,8 @@ def test_cached_is_uncached(
         torch.testing.assert_close(
             tensor, cached.model.state_dict()[name], rtol=1e-3, atol=1e-5, msg=name
         )
-    assert cached.features is not None
-    cached.features.close()
+    assert cached.feature_cache is not None
+    cached.feature_cache.close()
     assert not list(tmp_path.glob("features/*"))
 
 
@@ -195,7 +196,7 @@ def test_each_image_runs_through_the_prefix_once(
     samples: tuple[Sample, ...], decoder: Decoder
 ) -> None:
     one = trainer(samples, decoder)
-    features = one.features
+    features = one.feature_cache
     assert features is not None
     runs = 0
 
@@ -225,7 +226,7 @@ def test_toggling_there_and_back_finds_it_again(
     samples: tuple[Sample, ...], decoder: Decoder
 ) -> None:
     one = trainer(samples, decoder)
-    features = one.features
+    features = one.feature_cache
     assert features is not None
     head, more = frozenset({OWNERS - 1}), frozenset({OWNERS - 2, OWNERS - 1})
     start = one.snapshot()
@@ -256,7 +257,7 @@ def test_a_run_from_the_cut_is_the_run(tmp_path: Path, arch: str, strategy: str)
     folder = draw_images(tmp_path / "images")
     told = []
     for choice in ("off", "on"):
-        driven = Driven(
+        driven = DrivenSession(
             data=str(folder),
             weights="none",
             arch=arch,
@@ -280,8 +281,8 @@ def test_a_run_from_the_cut_is_the_run(tmp_path: Path, arch: str, strategy: str)
         told.append(driven)
         driven.session.close()
     off, on = told
-    assert on.last(FeaturesCached).rows > 0 and on.last(FeaturesCached).hits > 0
-    assert on.last(StepTaken).cached_rows == on.last(FeaturesCached).rows
+    assert on.last(FeatureCacheReported).rows > 0 and on.last(FeatureCacheReported).hits > 0
+    assert on.last(StepTaken).cached_rows == on.last(FeatureCacheReported).rows
     assert off.last(StepTaken).cached_rows == 0
     for one, two in zip(off.all(StepTaken), on.all(StepTaken), strict=True):
         assert one.loss == pytest.approx(two.loss, rel=1e-4)
@@ -291,7 +292,7 @@ def test_a_run_from_the_cut_is_the_run(tmp_path: Path, arch: str, strategy: str)
 
 def test_it_says_why_it_stays_off(tmp_path: Path) -> None:
     folder = draw_images(tmp_path / "images")
-    driven = Driven(
+    driven = DrivenSession(
         data=str(folder),
         weights="none",
         image_size=64,
@@ -300,9 +301,9 @@ def test_it_says_why_it_stays_off(tmp_path: Path) -> None:
         run_dir=str(tmp_path / "run"),
     )
 
-    def after(count: int) -> FeaturesCached:
+    def after(count: int) -> FeatureCacheReported:
         driven.do(Train, steps=count)
-        return driven.last(FeaturesCached)
+        return driven.last(FeatureCacheReported)
 
     assert after(1).why == "nothing below is frozen"
     owners, stack = driven.opened.stack.owners, driven.opened.stack
@@ -322,7 +323,7 @@ def test_a_lost_file_is_made_again(
     samples: tuple[Sample, ...], decoder: Decoder, tmp_path: Path
 ) -> None:
     one = trainer(samples, decoder, memory=lambda: 0, folder=tmp_path)
-    features = one.features
+    features = one.feature_cache
     assert features is not None
     head = frozenset({OWNERS - 1})
     for _ in range(4):
@@ -378,7 +379,7 @@ def test_no_room_is_said_and_the_run_goes_on(
 ) -> None:
     (tmp_path / "taken").write_text("a file where a folder should be")
     one = trainer(samples, decoder, memory=lambda: 5 * 32, folder=tmp_path / "taken")
-    features = one.features
+    features = one.feature_cache
     assert features is not None
     head = frozenset({OWNERS - 1})
     for _ in range(8):
@@ -421,5 +422,5 @@ def test_half_precision_is_a_choice_and_close(
         losses.append((one, two))
     assert any(one != two for one, two in losses)
     cut = cut_of(half.stack, head)
-    assert cut is not None and half.features is not None
-    assert half.features.bytes_at(cut) == (14 * 8 * 2, 0)
+    assert cut is not None and half.feature_cache is not None
+    assert half.feature_cache.bytes_at(cut) == (14 * 8 * 2, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.training.norms import each_with_norm, norms_of
+from engine.training.norms import each_with_norm, norms_by_group
 
 SHAPES = [(1,), (5,), (64, 3, 7, 7), (32768,), (40961,), (512, 64, 3, 3), (128, 128, 3, 3)]
 
@@ -26,8 +26,8 @@ def exact(many: list[torch.Tensor]) -> list[float]:
 
 def test_norms_are_those_of_fp64() -> None:
     many = tensors(0)
-    assert [float(norm) for norm in norms_of(many)] == pytest.approx(exact(many), rel=1e-4)
-    assert norms_of([]) == []
+    assert [float(norm) for norm in norms_by_group(many)] == pytest.approx(exact(many), rel=1e-4)
+    assert norms_by_group([]) == []
 
 
 def test_a_change_comes_with_the_norm_of_what_it_made() -> None:
@@ -47,4 +47,4 @@ def test_a_nan_and_an_infinity_are_not_lost_among_rows() -> None:
     for bad in (float("nan"), float("inf")):
         tensor = torch.zeros(256, 256)
         tensor[100, 100] = bad
-        assert not torch.isfinite(norms_of([tensor])[0])
+        assert not torch.isfinite(norms_by_group([tensor])[0])

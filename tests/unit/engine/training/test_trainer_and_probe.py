@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.model import freezing
-from tests.support.plain_training import Twin, make_trainer, small_resnet
-from tl_tui.estimates.gradient_reach import combine, predict_owners
+from tests.support.plain_training import PlainTraining, make_trainer, small_resnet
+from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
 from tl_tui.protocol.events import LayerMeasurement
 
 OWNERS = 25  # of `small_resnet`; asserted below
@@ -57,7 +57,7 @@ def test_random_masks_report_what_autograd_gives(masks: list[frozenset[int]]) ->
     trainer = make_trainer(small_resnet())
     stack = trainer.stack
     assert len(stack.owners) == OWNERS
-    twin = Twin(trainer)
+    twin = PlainTraining(trainer)
     parameter_names = [name for name, _ in trainer.model.named_parameters()]
     for position, mask in enumerate(masks):
         result = trainer.step(mask, {}, measured=True)
@@ -70,10 +70,10 @@ def test_random_masks_report_what_autograd_gives(masks: list[frozenset[int]]) ->
         for row, measured in zip(stack.rows, measurement.rows, strict=True):
             inside = [stack.owners[owner].name for owner in row.owners]
             assert_equal(measured, expected(by_hand, parameter_names, inside), row.name)
-        predicted = predict_owners([owner.parents for owner in stack.owners], mask)
+        predicted = predict_reach([owner.parents for owner in stack.owners], mask)
         assert predicted == [measured.reach for measured in measurement.owners]
         for row, measured in zip(stack.rows, measurement.rows, strict=True):
-            assert combine(predicted[owner] for owner in row.owners) == measured.reach
+            assert combine_reach(predicted[owner] for owner in row.owners) == measured.reach
         # And the weights themselves went where plain SGD takes them.
         for name, parameter in trainer.model.named_parameters():
             torch.testing.assert_close(parameter, by_hand.after[name], rtol=1e-4, atol=1e-6)
@@ -82,7 +82,7 @@ def test_random_masks_report_what_autograd_gives(masks: list[frozenset[int]]) ->
 def test_the_frozen_middle_is_passed() -> None:
     trainer = make_trainer(small_resnet())
     mask = freezing.select(trainer.stack, ["layer2", "fc"])
-    twin = Twin(trainer)
+    twin = PlainTraining(trainer)
     measured = trainer.step(mask, {}, measured=True).measurement
     by_hand = twin.step(mask, 0)
     assert measured is not None

@@ -57,7 +57,7 @@ def test_what_the_import_of_torch_raised_is_what_is_told(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
     monkeypatch.delitem(sys.modules, "torchvision")
     monkeypatch.setattr(torch_import, "_running", None)
-    torch_import.begin()
+    torch_import.start_importing()
     for _ in range(2):
         with pytest.raises(ImportError, match="try 1"):
-            torch_import.finish()
+            torch_import.finish_importing()

@@ -15,7 +15,7 @@ class TrainReport(Protocol):
     def opened(self, session: SessionOpened) -> None:
         """The session is ready; comes first."""
 
-    def heard(self, event: AnyEvent) -> None:
+    def event_received(self, event: AnyEvent) -> None:
         """Any event since; those that are of no interest are passed over."""
 
     def left(self, code: int | None) -> None:

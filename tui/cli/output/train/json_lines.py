@@ -13,8 +13,8 @@ from tl_tui.common.metrics import balanced_accuracy, interval
 from tl_tui.protocol.events import (
     AnyEvent,
     CheckpointSaved,
+    CrossValidationEnded,
     CycleBegan,
-    FoldsEnded,
     FoldValidated,
     ImageSkipped,
     MaskPlanned,
@@ -29,7 +29,7 @@ from tl_tui.protocol.session import Plan, SessionOpened
 from tl_tui.runs.step_line import step_fields
 from tui.app.config_from_state import mask_names
 from tui.cli import exit_codes
-from tui.cli.output.train.run_summary import Story
+from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import majority_share, resume_line
 
 
@@ -37,11 +37,11 @@ class JsonLines:
     """Accuracies are from 0 to 1; numbers that are not finite are strings (`strict_json`)."""
 
     def __init__(self) -> None:
-        self._story: Story | None = None
+        self._story: RunSummary | None = None
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
 
     def opened(self, session: SessionOpened) -> None:
-        self._story = Story(session)
+        self._story = RunSummary(session)
         owners = session.stack.owners
         self._line(
             "opened",
@@ -66,7 +66,7 @@ class JsonLines:
             notes=session.notes,
         )
 
-    def heard(self, event: AnyEvent) -> None:
+    def event_received(self, event: AnyEvent) -> None:
         assert self._story is not None
         self._story.note(event)
         match event:
@@ -105,7 +105,7 @@ class JsonLines:
                 self._line("cycle", after_step=cycle.after_step, steps=cycle.steps, why=event.why)
             case FoldValidated():
                 self._fold(event)
-            case FoldsEnded():
+            case CrossValidationEnded():
                 self._folds(event)
             case TrainEnded(reason="done" | "failed"):
                 self._line("ended", step=event.step, reason=event.reason)
@@ -172,7 +172,7 @@ class JsonLines:
             cached=fold.cached or None,
         )
 
-    def _folds(self, ended: FoldsEnded) -> None:
+    def _folds(self, ended: CrossValidationEnded) -> None:
         shares = ended.accuracies
         self._line(
             "folds",

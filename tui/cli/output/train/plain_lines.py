@@ -6,9 +6,10 @@ import sys
 
 from tl_tui.protocol.events import AnyEvent, ImageSkipped, StepTaken
 from tl_tui.protocol.session import SessionOpened
-from tui.cli.output.train.run_summary import Story
+from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
-    duration,
+    event_sentence,
+    format_duration,
     last_words,
     loss_words,
     opening_words,
@@ -16,7 +17,6 @@ from tui.cli.output.train.sentences import (
     place,
     printable,
     reach_summary,
-    said,
     skipped_words,
     where_words,
 )
@@ -26,15 +26,15 @@ class PlainLines:
     """Plain text, a line each, nothing ever rewritten."""
 
     def __init__(self) -> None:
-        self._story: Story | None = None
+        self._story: RunSummary | None = None
         for stream in (sys.stdout, sys.stderr):  # a name may hold what this encoding lacks
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
     def opened(self, session: SessionOpened) -> None:
-        self._story = Story(session)
+        self._story = RunSummary(session)
         self._say(opening_words(session))
 
-    def heard(self, event: AnyEvent) -> None:
+    def event_received(self, event: AnyEvent) -> None:
         assert self._story is not None
         self._story.note(event)
         match event:
@@ -45,7 +45,7 @@ class PlainLines:
                 for line in skipped_words(event):
                     print(printable(line), file=sys.stderr, flush=True)
             case _:
-                self._say(said(self._story, event))
+                self._say(event_sentence(self._story, event))
 
     def left(self, code: int | None) -> None:
         if self._story is not None and code is not None:
@@ -60,7 +60,11 @@ class PlainLines:
             f"{step.correct} of {step.batch} right  {step.seconds * 1000:.1f} ms  "
             f"{reach_summary(step)}"
         )
-        return line if step.seconds_left is None else f"{line}  {duration(step.seconds_left)} left"
+        return (
+            line
+            if step.seconds_left is None
+            else f"{line}  {format_duration(step.seconds_left)} left"
+        )
 
     def _say(self, lines: list[str]) -> None:
         for line in lines:

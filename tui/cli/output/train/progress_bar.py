@@ -6,9 +6,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from tl_tui.protocol.events import AnyEvent, FoldProgressed, ImageSkipped, StepTaken, TrainBegan
 from tl_tui.protocol.session import SessionOpened
-from tui.cli.output.train.run_summary import Story
+from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
-    duration,
+    event_sentence,
+    format_duration,
     last_words,
     loss_words,
     opening_words,
@@ -16,7 +17,6 @@ from tui.cli.output.train.sentences import (
     place,
     printable,
     reach_summary,
-    said,
     skipped_words,
     where_words,
 )
@@ -30,7 +30,7 @@ class ProgressBar:
     """For a terminal; in few columns the bar gives way before the words do."""
 
     def __init__(self) -> None:
-        self._story: Story | None = None
+        self._story: RunSummary | None = None
         self._console = console()
         self._progress = Progress(
             TextColumn("{task.fields[place]}", markup=False),
@@ -43,11 +43,11 @@ class ProgressBar:
         self._progress.start()
 
     def opened(self, session: SessionOpened) -> None:
-        self._story = Story(session)
+        self._story = RunSummary(session)
         self._say(opening_words(session))
         self._progress.update(self._task, told="the first step")
 
-    def heard(self, event: AnyEvent) -> None:
+    def event_received(self, event: AnyEvent) -> None:
         assert self._story is not None
         self._story.note(event)
         match event:
@@ -58,7 +58,7 @@ class ProgressBar:
             case ImageSkipped():
                 self._say(skipped_words(event))
             case _:
-                self._say(said(self._story, event))
+                self._say(event_sentence(self._story, event))
         if isinstance(event, FoldProgressed):
             self._progress.update(
                 self._task,
@@ -81,7 +81,7 @@ class ProgressBar:
         if self._story.measured and self._console.width >= WIDE:
             parts.append(reach_summary(self._story.measured))
         if step.seconds_left is not None:
-            parts.append(f"{duration(step.seconds_left)} left")
+            parts.append(f"{format_duration(step.seconds_left)} left")
         self._progress.update(
             self._task,
             completed=step.step,

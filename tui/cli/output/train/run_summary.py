@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tl_tui.protocol.events import (
     AnyEvent,
     CheckpointSaved,
-    FoldsEnded,
+    CrossValidationEnded,
     FoldValidated,
     MaskPlanned,
     StepTaken,
@@ -19,7 +19,7 @@ from tl_tui.protocol.session import SessionOpened
 
 
 @dataclass
-class Story:
+class RunSummary:
     session: SessionOpened
     to_step: int | None = None
     """Where training is to end; None until it has begun."""
@@ -61,7 +61,10 @@ class Story:
                 self.mask_why = event.why
             case FoldValidated():
                 self.folds.append(event)
-            case TrainEnded(reason="done" | "failed") | FoldsEnded(reason="done" | "failed"):
+            case (
+                TrainEnded(reason="done" | "failed")
+                | CrossValidationEnded(reason="done" | "failed")
+            ):
                 self.ended = True
 
     @property

@@ -18,8 +18,8 @@ from tl_tui.common.metrics import accuracy_words, share_words
 from tl_tui.protocol.events import (
     AnyEvent,
     CheckpointSaved,
+    CrossValidationEnded,
     CycleBegan,
-    FoldsEnded,
     FoldValidated,
     ImageSkipped,
     MaskPlanned,
@@ -33,7 +33,7 @@ from tl_tui.protocol.layers import StackInfo
 from tl_tui.protocol.session import Plan, SessionOpened
 from tl_tui.runs.journal_writer import runs_directory
 from tui.app.config_from_state import mask_names
-from tui.cli.output.train.run_summary import Story
+from tui.cli.output.train.run_summary import RunSummary
 from tui.text.layer_names import names_of
 
 MOST_CLASSES = 10
@@ -51,7 +51,7 @@ def printable(text: str) -> str:
     )
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Such as `42 s`, `3 min 20 s`, `2 h 05 min`."""
     whole = round(seconds)
     if whole < 60:
@@ -74,7 +74,7 @@ def loss_words(loss: float) -> str:
     return f"{loss:.3f}" if not abs(loss) >= 1e4 else f"{loss:.2e}"
 
 
-def place(story: Story, step: StepTaken) -> str:
+def place(story: RunSummary, step: StepTaken) -> str:
     """Such as `epoch 3/10 step 48/160`."""
     if story.to_step is None:
         return f"epoch {step.epoch} step {step.step}"
@@ -95,7 +95,7 @@ def opening_words(session: SessionOpened) -> list[str]:
     return [*lines, *session.notes]
 
 
-def said(story: Story, event: AnyEvent) -> list[str]:
+def event_sentence(story: RunSummary, event: AnyEvent) -> list[str]:
     """What there is to say of an event beside steps and skipped images; the story knows it."""
     stack = story.session.stack
     match event:
@@ -117,7 +117,7 @@ def said(story: Story, event: AnyEvent) -> list[str]:
             return [f"The schedule begins anew, over {steps} steps{_because(event.why)}."]
         case FoldValidated():
             return [_fold_words(event)]
-        case FoldsEnded():
+        case CrossValidationEnded():
             return folds_words(event)
         case StepNotApplied():
             return [event.sentence, *_going_on(story.session, event)]
@@ -179,7 +179,7 @@ def majority_share(session: SessionOpened, result: Validated) -> float:
     return session.majority / session.val_images
 
 
-def folds_words(event: FoldsEnded) -> list[str]:
+def folds_words(event: CrossValidationEnded) -> list[str]:
     """Mean and spread over the folds, and all images pooled: each was validated once."""
     if not event.accuracies:
         return ["Not one fold came to its end."]
@@ -195,7 +195,7 @@ def folds_words(event: FoldsEnded) -> list[str]:
     return lines
 
 
-def last_words(story: Story) -> list[str]:
+def last_words(story: RunSummary) -> list[str]:
     """What the last measured step did, as the screen's caption says it, and the classes."""
     from tui.text.caption import caption_of
 
@@ -205,7 +205,7 @@ def last_words(story: Story) -> list[str]:
     return [*lines, *class_lines(story.session.classes, story.best or story.validation)]
 
 
-def parting_words(story: Story) -> list[str]:
+def parting_words(story: RunSummary) -> list[str]:
     """What to say of a run that did not come to its end."""
     if story.session is not None and not story.step:
         return ["Ended before the first step was done; there is nothing to keep."]
@@ -215,7 +215,7 @@ def parting_words(story: Story) -> list[str]:
     return lines
 
 
-def where_words(story: Story) -> list[str]:
+def where_words(story: RunSummary) -> list[str]:
     """Where the checkpoints and the run are: paths, to be copied in one piece."""
     lines = [
         f"{name.capitalize()} checkpoint, after step {saved.step}: {saved.path}"
@@ -279,7 +279,7 @@ def _plan_words(plan: Plan) -> str:
 def _fold_words(fold: FoldValidated) -> str:
     words = (
         f"Fold {fold.fold} of {fold.folds}: {accuracy_words(fold.correct, fold.total)}; "
-        f"loss {loss_words(fold.loss)}; {fold.steps} steps in {duration(fold.seconds)}"
+        f"loss {loss_words(fold.loss)}; {fold.steps} steps in {format_duration(fold.seconds)}"
     )
     return f"{words}, features kept up to {fold.cached}." if fold.cached else f"{words}."
 

@@ -9,28 +9,28 @@ from tl_tui.connect.engine_link import EngineLink
 from tl_tui.protocol.commands import Command
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent, Refused
-from tui.app.actions.base import FRAME, Workbench
-from tui.app.messages import Notices
-from tui.drawing.throttle import Pace
-from tui.screens.full_screen import WholeScreen
+from tui.app.actions.base import FRAME, ActionBase
+from tui.app.message_queue import MessageQueue
+from tui.drawing.throttle import Throttle
+from tui.screens.full_screen import FullScreen
 
 
-class Covering(Workbench):
+class Overlays(ActionBase):
     """The screen that covers the main one takes its place for the state and for notices."""
 
     def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
         super().__init__(link, config, unicode=unicode)
-        self.notices = Notices(self, self._say)
-        self._paint_covering = Pace(self, FRAME, self._show_covering)
+        self.notices = MessageQueue(self, self._say)
+        self._paint_covering = Throttle(self, FRAME, self._show_covering)
         self.asked: dict[int, type[Command]] = {}
         """What a screen asked the engine for and was not answered yet, by the command's id."""
 
     @property
-    def covering(self) -> WholeScreen | None:
+    def covering(self) -> FullScreen | None:
         """The screen that covers the main one, if one does."""
-        return next((s for s in reversed(self.screen_stack) if isinstance(s, WholeScreen)), None)
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, FullScreen)), None)
 
-    def cover(self, screen: WholeScreen) -> None:
+    def cover(self, screen: FullScreen) -> None:
         """Show a whole screen; what it covered is drawn again when it is closed."""
         # Else Textual would first send a screenful of blanks, twice.
         screen.drawn.enter_context(self.batch_update())
@@ -46,7 +46,7 @@ class Covering(Workbench):
     def ask(self, command: type[Command], **fields: object) -> None:
         """Ask the engine for what the screen that is open waits for, if there is an engine."""
         if self.run_state.phase == "ready":
-            self.asked[self.dialogue.send(command, **fields)] = command
+            self.asked[self.engine_session.send(command, **fields)] = command
 
     def answered(self, *commands: type[Command]) -> None:
         """What was asked for with these has come."""
@@ -73,13 +73,13 @@ class Covering(Workbench):
 
     def _show_covering(self) -> None:
         if covering := self.covering:
-            if (covering.palette, covering.glyphs) != self.look:
-                covering.set_theme(*self.look)
+            if (covering.palette, covering.glyphs) != self.appearance:
+                covering.set_theme(*self.appearance)
             covering.show(self.run_state)
 
-    def heard(self, event: AnyEvent | None) -> None:
+    def event_received(self, event: AnyEvent | None) -> None:
         if isinstance(event, Refused) and event.id in self.asked:
             del self.asked[event.id]
             if covering := self.covering:
                 covering.refused()
-        super().heard(event)
+        super().event_received(event)

@@ -7,11 +7,11 @@ from tui.state.cursor import Target, target_name
 from tui.state.mask_edits import after_toggle
 from tui.state.run_state import RunState
 from tui.text.format import format_bytes, format_ms, format_params, percent_change
-from tui.text.price import Price, differences, price_of, toggle_words
+from tui.text.step_cost import StepCost, cost_differences, step_cost_of, toggle_cost
 from tui.widgets.state_lines import StateLines
 
 
-class PricePanel(StateLines):
+class StepCostPanel(StateLines):
     """Now, next and the difference: parameters, time of a step, memory."""
 
     target: Target | None = None
@@ -37,7 +37,7 @@ class PricePanel(StateLines):
         else:
             now, after = state.wanted, toggled
             heading = "thawed" if what.startswith("thaw") else "frozen"
-        before, then = price_of(state, now), price_of(state, after)
+        before, then = step_cost_of(state, now), step_cost_of(state, after)
         lines = [_row("", "now", heading, "", "dim"), *_rows(before, then)]
         if before.step_ms is None:
             lines.append(line(("time, memory: being measured", "dim")))
@@ -49,12 +49,12 @@ class PricePanel(StateLines):
             lines.append(line(("measured ", "dim"), fitted(took, width - 9), (f" {where}", "dim")))
         if state.pending:
             lines.append(line(("undo     ", "dim"), "u, costs nothing yet"))
-            lines.append(line((fitted(toggle_words(state, self.target), width), "dim")))
+            lines.append(line((fitted(toggle_cost(state, self.target), width), "dim")))
         return [*lines[:height]]
 
 
-def _rows(before: Price, then: Price) -> list[Line]:
-    more = differences(before, then)
+def _rows(before: StepCost, then: StepCost) -> list[Line]:
+    more = cost_differences(before, then)
     rows = [_row("params", format_params(before.params), format_params(then.params), more[0])]
     if before.step_ms is not None and then.step_ms is not None:
         change = percent_change(before.step_ms, then.step_ms)

@@ -13,19 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from engine.checks.cost.measure import measure_price
-from engine.hardware.memory_limit import Memory, memory, refusal
+from engine.checks.cost.measure import measure_step_cost
+from engine.hardware.memory_limit import Memory, memory, memory_refusal
 from engine.model import freezing
 from engine.model.layer_stack import Stack
-from tl_tui.estimates.cost_model import predict, saved_bytes
-from tl_tui.protocol.events import PriceMeasured, SavedTensors
+from tl_tui.estimates.cost_model import predict_step_cost, saved_bytes
+from tl_tui.protocol.events import SavedTensors, StepCostMeasured
 
 SIZE, BATCH = 64, 4
 CPU = torch.device("cpu")
 
 
-def measured(stack: Stack) -> PriceMeasured:
-    *_, price = measure_price(
+def measured(stack: Stack) -> StepCostMeasured:
+    *_, price = measure_step_cost(
         stack,
         CPU,
         batch_shape=(BATCH, 3, SIZE, SIZE),
@@ -83,8 +83,8 @@ def test_saved_tensors_are_those_of_the_real_forward_pass(arch: str) -> None:
         sum(p.nbytes for p in owner.parameters) for owner in stack.owners
     )
     assert price.state_bytes == price.gradient_bytes  # one momentum a weight
-    full = predict(price, parents, named["full"])
-    assert full.step_ms > predict(price, parents, named["feature-extraction"]).step_ms
+    full = predict_step_cost(price, parents, named["full"])
+    assert full.step_ms > predict_step_cost(price, parents, named["feature-extraction"]).step_ms
     assert full.peak_bytes > saved_bytes(price, parents, named["full"])
 
 
@@ -114,7 +114,7 @@ def test_measuring_changes_neither_model_nor_random_state() -> None:
     expected = torch.rand(4)
     torch.manual_seed(5)
     drawn = []
-    units = measure_price(
+    units = measure_step_cost(
         stack, CPU, batch_shape=(2, 3, SIZE, SIZE), classes=2, optimizer="adamw", precision="fp32"
     )
     for _ in range(4):
@@ -138,7 +138,7 @@ def test_measuring_changes_neither_model_nor_random_state() -> None:
 
 
 @st.composite
-def prices(draw: st.DrawFn) -> tuple[PriceMeasured, list[list[int]], set[int], set[int]]:
+def prices(draw: st.DrawFn) -> tuple[StepCostMeasured, list[list[int]], set[int], set[int]]:
     """A price over a graph, and two masks, the first within the second."""
     count = draw(st.integers(1, 10))
     owners = st.integers(0, count - 1)
@@ -155,7 +155,7 @@ def prices(draw: st.DrawFn) -> tuple[PriceMeasured, list[list[int]], set[int], s
         st.lists(owners, max_size=2).map(tuple),
         st.lists(owners, max_size=2).map(tuple),
     )
-    price = PriceMeasured(
+    price = StepCostMeasured(
         batch=1,
         forward_ms=per_owner(times),
         pass_ms=per_owner(times),
@@ -178,10 +178,10 @@ def prices(draw: st.DrawFn) -> tuple[PriceMeasured, list[list[int]], set[int], s
 
 @given(prices())
 def test_training_more_never_costs_less(
-    case: tuple[PriceMeasured, list[list[int]], set[int], set[int]],
+    case: tuple[StepCostMeasured, list[list[int]], set[int], set[int]],
 ) -> None:
     price, parents, narrow, wide = case
-    less, more = predict(price, parents, narrow), predict(price, parents, wide)
+    less, more = predict_step_cost(price, parents, narrow), predict_step_cost(price, parents, wide)
     assert less.step_ms <= more.step_ms * (1 + 1e-9)
     assert less.peak_bytes <= more.peak_bytes + 1  # a share is rounded
     assert saved_bytes(price, parents, narrow) <= saved_bytes(price, parents, wide)
@@ -254,7 +254,7 @@ def test_a_group_that_is_not_mounted_here_is_the_top_of_what_is(tmp_path: Path) 
 
 def test_a_step_that_does_not_fit_is_refused_in_one_sentence() -> None:
     bound = Memory(2 * GIB, GIB, "the control group")
-    assert refusal(GIB, bound) == ""
-    sentence = refusal(3 * GIB, bound)
+    assert memory_refusal(GIB, bound) == ""
+    sentence = memory_refusal(3 * GIB, bound)
     assert "3.0 GiB" in sentence and "2.0 GiB of the control group" in sentence
     assert "1.0 GiB are free" in sentence and sentence.count(".") - 3 == 1

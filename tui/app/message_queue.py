@@ -12,7 +12,7 @@ REMEMBERED = 200
 """Sentences kept to be read again."""
 
 
-class Notices:
+class MessageQueue:
     """Hands out one sentence at a time."""
 
     def __init__(self, pump: MessagePump, show: Callable[[str], None]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tl_tui.estimates.cost_model import predict
+from tl_tui.estimates.cost_model import predict_step_cost
 from tui.state.cursor import Target
 from tui.state.mask_edits import after_toggle
-from tui.state.run_state import Mask, RunState
+from tui.state.mask_undo import Mask
+from tui.state.run_state import RunState
 from tui.text.format import format_bytes, format_ms, format_params, signed
 
 KEPT = 200
@@ -15,7 +16,7 @@ KEPT = 200
 
 
 @dataclass(frozen=True)
-class Price:
+class StepCost:
     """Of one mask; time and memory are None until the probe was measured."""
 
     params: int
@@ -24,21 +25,21 @@ class Price:
     """The most memory in use at any moment of a step, over what was in use before."""
 
 
-def price_of(state: RunState, mask: Mask) -> Price:
+def step_cost_of(state: RunState, mask: Mask) -> StepCost:
     """The predicted price of a step with a mask."""
-    params, measured = state.trainable_params(mask), state.findings.price
+    params, measured = state.trainable_params(mask), state.results.price
     if measured is None or state.stack is None or state.provisional:
-        return Price(params)
-    known = state.findings.predicted_prices
+        return StepCost(params)
+    known = state.results.predicted_prices
     if (predicted := known.get(mask)) is None:
         if len(known) >= KEPT:
             known.clear()
         parents = [owner.parents for owner in state.stack.owners]
-        predicted = known[mask] = predict(measured, parents, mask)
-    return Price(params, predicted.step_ms, predicted.peak_bytes)
+        predicted = known[mask] = predict_step_cost(measured, parents, mask)
+    return StepCost(params, predicted.step_ms, predicted.peak_bytes)
 
 
-def differences(before: Price, after: Price) -> list[str]:
+def cost_differences(before: StepCost, after: StepCost) -> list[str]:
     """What another mask costs more or less: `+3.67 M`, `+0.7 ms`, `+29 MB`."""
     params = after.params - before.params
     said = [signed(params, format_params(abs(params)))]
@@ -53,10 +54,10 @@ def differences(before: Price, after: Price) -> list[str]:
     return said
 
 
-def toggle_words(state: RunState, target: Target) -> str:
+def toggle_cost(state: RunState, target: Target) -> str:
     """What the next toggle of a target costs: `thaw: +3.67 M · +0.7 ms · +29 MB`."""
     mask, what = after_toggle(state, target)
-    said = differences(price_of(state, state.wanted), price_of(state, mask))
+    said = cost_differences(step_cost_of(state, state.wanted), step_cost_of(state, mask))
     if len(said) == 1 and state.phase == "ready":
         said.append("measuring its price")
     return f"{what.partition(' ')[0]}: {' · '.join(said)}"

@@ -5,24 +5,24 @@ A part of `RunState`, which hands every event on to it.
 
 from __future__ import annotations
 
-from tl_tui.estimates.cost_model import PricePrediction
+from tl_tui.estimates.cost_model import StepCostPrediction
 from tl_tui.protocol.events import (
     AnyEvent,
+    CrossValidationEnded,
     FoldProgressed,
-    FoldsEnded,
     FoldValidated,
-    MovedMeasured,
-    PriceMeasured,
-    RangeTested,
+    LrRangeTested,
     StartedOver,
     StartOverUndone,
+    StepCostMeasured,
     Validated,
+    WeightDriftMeasured,
 )
 from tl_tui.protocol.results import ImagesShown, ResultsShown
 from tl_tui.protocol.session import SessionOpened
 
 
-class Findings:
+class Results:
     """The last of each kind; None until there is one."""
 
     def __init__(self) -> None:
@@ -31,15 +31,15 @@ class Findings:
         self.best: Validated | None = None
         self.results: ResultsShown | None = None
         self.images: ImagesShown | None = None
-        self.range_test: RangeTested | None = None
-        self.price: PriceMeasured | None = None
-        self.predicted_prices: dict[frozenset[int], PricePrediction] = {}
+        self.range_test: LrRangeTested | None = None
+        self.price: StepCostMeasured | None = None
+        self.predicted_prices: dict[frozenset[int], StepCostPrediction] = {}
         """By mask, as far as they were asked for since the price was measured."""
-        self.moved: MovedMeasured | None = None
+        self.moved: WeightDriftMeasured | None = None
         self.folds: list[FoldValidated] = []
         self.fold: FoldProgressed | None = None
         """Where a cross-validation stands; None while none runs."""
-        self.folds_ended: FoldsEnded | None = None
+        self.folds_ended: CrossValidationEnded | None = None
 
     def apply(self, event: AnyEvent) -> None:
         """Take one event in."""
@@ -54,12 +54,12 @@ class Findings:
                 self.results = event
             case ImagesShown():
                 self.images = event
-            case RangeTested():
+            case LrRangeTested():
                 self.range_test = event
-            case PriceMeasured():
+            case StepCostMeasured():
                 self.price = event
                 self.predicted_prices.clear()
-            case MovedMeasured():
+            case WeightDriftMeasured():
                 self.moved = event
             case StartedOver() | StartOverUndone():
                 self.moved = None
@@ -71,5 +71,5 @@ class Findings:
                 if event.fold == 1:
                     self.folds, self.folds_ended = [], None
                 self.folds.append(event)
-            case FoldsEnded():
+            case CrossValidationEnded():
                 self.folds_ended, self.fold = event, None
