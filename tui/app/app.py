@@ -180,17 +180,17 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 
     def event_received(self, event: AnyEvent | None) -> None:
         for sentence in self.run_state.notices:
-            self.notices.tell(sentence)
+            self.messages.enqueue(sentence)
         self.run_state.notices.clear()
         if self.run_state.phase == "dead":
-            self.notices.silence()  # the caption says why
+            self.messages.clear_all()  # the caption says why
         match event:
             case Greeted(job=job) if job and not self.link.host:
                 self.run_worker(self._find_job_end(job), group="job", exclusive=True)
             case StepTaken(rows=rows) if rows:
                 self._to_replay = event
                 if not self.engine_session.running:
-                    self.notices.done()
+                    self.messages.clear()
             case SessionOpened():
                 # At once: the cursor may stand in another stack than the one that was cached.
                 self.repaint()
@@ -200,20 +200,20 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
                 ):  # else its price was asked for when it was opened
                     self.engine_session.send(MeasureStepCost)
                 if self._lost:
-                    self.notices.insist(self._lost)
+                    self.messages.pin(self._lost)
                     self._lost = ""
             case ViewersChanged():
-                self.notices.tell(viewers_sentence(self.run_state.watched_before, event))
+                self.messages.enqueue(viewers_sentence(self.run_state.watched_before, event))
             case StepNotApplied(sentence=sentence):
-                self.notices.insist(f"{sentence}{proposal_words(self.run_state.proposed())}")
+                self.messages.pin(f"{sentence}{proposal_words(self.run_state.proposed())}")
             case ImageSkipped(lost_class=sentence) if sentence:
-                self.notices.insist(sentence)
+                self.messages.pin(sentence)
             case OpenFailed():
                 self.push_screen(
                     OpenFailedDialog(event, self.appearance), self._answer_open_question
                 )
             case Audited():
-                self.notices.answer(audit_sentence(event))
+                self.messages.show_now(audit_sentence(event))
         super().event_received(event)
 
     # --- answering keys -------------------------------------------------------------------------
@@ -221,10 +221,12 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
     def action_replay(self) -> None:
         stack, step = self.main.stack, self.run_state.measured
         if step is None:
-            self.notices.answer("There is no measured step to show yet; t takes one.")
+            self.messages.show_now("There is no measured step to show yet; t takes one.")
             return
         if self.engine_session.running:
-            self.notices.answer("It is training; r pauses it, then . shows the last step slowly.")
+            self.messages.show_now(
+                "It is training; r pauses it, then . shows the last step slowly."
+            )
             return
         again = stack.replaying and self._replayed_slower == 1
         self._replayed_slower = 4 if again else 1
@@ -233,7 +235,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 
     def action_restart(self) -> None:
         if self.run_state.phase != "dead":
-            self.notices.answer("The engine is running; R is for when it is gone.")
+            self.messages.show_now("The engine is running; R is for when it is gone.")
             return
         self._lost = lost_sentence(self.run_state)
         self.engine_session.keep_choices()
@@ -255,10 +257,10 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
         self.push_screen(HelpScreen(self.appearance))
 
     def action_understood(self) -> None:
-        self.notices.understood()
+        self.messages.dismiss()
 
     def action_messages(self) -> None:
-        self.push_screen(MessagesScreen(self.notices.said, self.appearance))
+        self.push_screen(MessagesScreen(self.messages.history, self.appearance))
 
     def action_leave(self) -> None:
         state = self.run_state
@@ -304,16 +306,16 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 
     def _choose_alone_in_passing(self, does: Alone) -> None:
         self._choose_alone(does)
-        self.notices.answer(f"When the line drops the run will {does}; remembered.")
+        self.messages.show_now(f"When the line drops the run will {does}; remembered.")
 
     def action_batch_script(self) -> None:
         session = self.run_state.session
         if self.link.host:
-            self.notices.answer(f"The run is on {self.link.host}; write the script there.")
+            self.messages.show_now(f"The run is on {self.link.host}; write the script there.")
         elif session is None or not self.run_state.opened:
-            self.notices.answer("There is no run yet that a job could go on with.")
+            self.messages.show_now("There is no run yet that a job could go on with.")
         else:
-            self.notices.answer(self._write_batch_script())
+            self.messages.show_now(self._write_batch_script())
 
     def _write_batch_script(self) -> str:
         """Write the script into the working directory; what came of it, in a sentence."""
@@ -334,7 +336,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 
     def action_take_over(self) -> None:
         if self.run_state.watched.steers:
-            self.notices.answer("This screen steers.")
+            self.messages.show_now("This screen steers.")
         elif self.need_engine():
             self.engine_session.take_over()
 

@@ -20,7 +20,7 @@ class Overlays(ActionBase):
 
     def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
         super().__init__(link, config, unicode=unicode)
-        self.notices = MessageQueue(self, self._say)
+        self.messages = MessageQueue(self, self._say)
         self._paint_covering = Throttle(self, FRAME, self._show_covering)
         self.asked: dict[int, type[Command]] = {}
         """What a screen asked the engine for and was not answered yet, by the command's id."""
@@ -53,7 +53,7 @@ class Overlays(ActionBase):
         self.asked = {id: asked for id, asked in self.asked.items() if asked not in commands}
 
     def _uncovered(self) -> None:
-        self.notices.again()
+        self.messages.refresh()
         self.repaint()
 
     def _say(self, sentence: str) -> None:

@@ -37,12 +37,16 @@ class Terminal(Protocol):
 
 
 class ActionBase(App[None]):
-    """The state, and the ways to the engine and to the user. It knows no keys.
+    """Base class of the actions: the state, the engine, the screen and the messages.
 
-    For a group of actions: `run_state` holds what is known, `engine_session.send` sends a command,
-    `notices.answer` shows a sentence at once and `notices.tell` queues one, `appearance` is for
-    screens that are pushed, `need_engine` and `need_stack` report what is missing, and `repaint`
-    shows a change in the same frame. `run_state` has an event before `event_received` is called.
+    Groups of actions use these members:
+
+    - `run_state`: everything known about the run. It is updated before `event_received` is called.
+    - `engine_session.send`: sends a command to the engine.
+    - `messages.show_now`, `messages.enqueue`: show a message at once, or after those waiting.
+    - `appearance`: colours and characters, for screens that are pushed.
+    - `need_engine`, `need_stack`: report what is missing.
+    - `repaint`: shows a change in the same frame.
     """
 
     terminal: Terminal
@@ -60,7 +64,7 @@ class ActionBase(App[None]):
         self.engine_session = EngineSession(link, config, self.run_state, self.event_received)
         self.glyphs: Glyphs = UNICODE if unicode else ASCII
         self.main = MainScreen()
-        self.notices = MessageQueue(self, self.main.say)
+        self.messages = MessageQueue(self, self.main.say)
         self._paint = Throttle(self, FRAME, self._show)
 
     @property
@@ -72,7 +76,7 @@ class ActionBase(App[None]):
         """The cursor's target; without a stack yet, says so."""
         target = self.main.target(self.run_state)
         if target is None:
-            self.notices.answer("There is no model yet; it is still being loaded.")
+            self.messages.show_now("There is no model yet; it is still being loaded.")
         return target
 
     def need_engine(self) -> bool:
@@ -80,7 +84,7 @@ class ActionBase(App[None]):
         if self.run_state.phase == "ready":
             return True
         gone = self.run_state.phase == "dead"
-        self.notices.answer(
+        self.messages.show_now(
             "The engine is gone; R starts it again."
             if gone
             else self.run_state.cut or "The engine is not ready yet."

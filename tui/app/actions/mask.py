@@ -20,9 +20,9 @@ class MaskActions(ActionBase):
     def event_received(self, event: AnyEvent | None) -> None:
         match event:
             case PlanChanged(plan=None, why=why):
-                self.notices.answer(_plan_ended(self.run_state, why))
+                self.messages.show_now(_plan_ended(self.run_state, why))
             case PlanChanged(plan=Plan(name=name), why=why) if why:
-                self.notices.answer(f"The plan {name} is {why}.")
+                self.messages.show_now(f"The plan {name} is {why}.")
         super().event_received(event)
 
     def change_mask(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
@@ -71,33 +71,35 @@ class MaskActions(ActionBase):
         if self.need_engine():
             self.engine_session.send(SetPlan, plan=plan)
             if plan is not None:
-                self.notices.done()
+                self.messages.clear()
 
     def action_undo(self) -> None:
         if self.engine_session.starting_over and self.run_state.phase == "ready":
             self.engine_session.undo_start_over()
-            self.notices.answer("The start over is taken back.")
+            self.messages.show_now("The start over is taken back.")
             return
         left = self.run_state.training.plan_interrupted
         entry = self.run_state.undo()
         if entry is None:
-            self.notices.answer("There is nothing to undo.")
+            self.messages.show_now("There is nothing to undo.")
         elif isinstance(entry, MaskChange):
             self.engine_session.mask()
             gone = " The plan stays left; s takes one again." if left else ""
-            self.notices.answer(f"Undone: {entry.what}. U does it again.{gone}")
+            self.messages.show_now(f"Undone: {entry.what}. U does it again.{gone}")
         elif not self.need_engine():
             pass
         elif isinstance(entry, RestoreEntry):
             self.engine_session.send(UndoRestoreLayer)  # its answer says what was taken back
         else:
             self.engine_session.undo_start_over()
-            self.notices.answer("The start over is taken back.")
+            self.messages.show_now("The start over is taken back.")
         self.repaint()
 
     def action_redo(self) -> None:
         entry = self.run_state.redo()
-        self.notices.answer(f"Done again: {entry.what}." if entry else "There is nothing to redo.")
+        self.messages.show_now(
+            f"Done again: {entry.what}." if entry else "There is nothing to redo."
+        )
         if entry:
             self.engine_session.mask()
         self.repaint()
@@ -108,7 +110,7 @@ class MaskActions(ActionBase):
             owners, mode, sentence = next_norm_mode(self.run_state, target)
             if owners:
                 self.engine_session.norm_mode(owners, mode)
-            self.notices.answer(sentence)
+            self.messages.show_now(sentence)
 
 
 def _plan_ended(state: RunState, why: str) -> str:
