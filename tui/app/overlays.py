@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual._styles_cache import StylesCache
 from textual.await_complete import AwaitComplete
 
@@ -17,6 +19,8 @@ from tui.screens.full_screen import FullScreen
 
 class Overlays(ActionBase):
     """The screen that covers the main one takes its place for the state and for notices."""
+
+    EVENTS: ClassVar[tuple[type, ...]] = (Refused,)
 
     def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
         super().__init__(link, config, unicode=unicode)
@@ -71,15 +75,21 @@ class Overlays(ActionBase):
         else:
             self._paint_covering.soon()
 
+    def repaint_mask(self) -> None:
+        if self.covering is None:
+            super().repaint_mask()
+        else:
+            self._paint_covering.now()
+
     def _show_covering(self) -> None:
         if covering := self.covering:
             if (covering.palette, covering.glyphs) != self.appearance:
                 covering.set_theme(*self.appearance)
             covering.show(self.run_state)
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    def handle(self, event: AnyEvent) -> None:
+        """React to an event of `EVENTS`."""
         if isinstance(event, Refused) and event.id in self.asked:
             del self.asked[event.id]
             if covering := self.covering:
                 covering.refused()
-        super().event_received(event)

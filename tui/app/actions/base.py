@@ -7,7 +7,7 @@ of it). `app.WorkbenchApp` puts them together and binds the keys.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from textual.app import App
 
@@ -48,6 +48,9 @@ class ActionBase(App[None]):
     - `need_engine`, `need_stack`: report what is missing.
     - `repaint`: shows a change in the same frame.
     """
+
+    EVENTS: ClassVar[tuple[type, ...]] = ()
+    """The events that a group of actions handles, in a method `handle(event)` of its own."""
 
     terminal: Terminal
 
@@ -98,11 +101,18 @@ class ActionBase(App[None]):
         else:
             self._paint.soon()
 
-    def event_received(self, event: AnyEvent | None) -> None:
-        """An event came, and `run_state` has it; None when the engine is gone.
+    def repaint_mask(self) -> None:
+        """Show at once a change of the wanted mask alone."""
+        self.main.show_mask(self.run_state)
 
-        A group of actions that waits for an event extends this and calls the base class.
+    def event_received(self, event: AnyEvent | None) -> None:
+        """React to an event that `run_state` already has; None means that the engine is gone.
+
+        An event goes to the groups of actions that name its type in `EVENTS`.
         """
+        for group in type(self).__mro__:
+            if isinstance(event, group.__dict__.get("EVENTS", ())):
+                group.__dict__["handle"](self, event)
         self.repaint(now=False)
 
     def _show(self) -> None:

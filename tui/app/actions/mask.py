@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from tl_tui.protocol.commands import SetPlan, UndoRestoreLayer
 from tl_tui.protocol.events import AnyEvent, PlanChanged
 from tl_tui.protocol.session import Plan
@@ -17,13 +19,15 @@ from tui.state.run_state import RunState
 class MaskActions(ActionBase):
     """Actions on the wanted mask."""
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    EVENTS: ClassVar[tuple[type, ...]] = (PlanChanged,)
+
+    def handle(self, event: AnyEvent) -> None:
+        """React to an event of `EVENTS`."""
         match event:
             case PlanChanged(plan=None, why=why):
                 self.messages.show_now(_plan_ended(self.run_state, why))
             case PlanChanged(plan=Plan(name=name), why=why) if why:
                 self.messages.show_now(f"The plan {name} is {why}.")
-        super().event_received(event)
 
     def change_mask(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
         """Want another mask, shown in the same frame; as a strategy, if it is one."""
@@ -31,7 +35,7 @@ class MaskActions(ActionBase):
             self.run_state.chosen_early = True
         if self.run_state.change_mask(mask, what):
             self.engine_session.mask(strategy)
-            self.repaint()
+            self.repaint_mask()
 
     def toggle(self, target: Target) -> None:
         """What space does on a target."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import (
@@ -60,7 +60,17 @@ class ResultActions(Overlays):
 
     terminal: _Terminal
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    EVENTS: ClassVar[tuple[type, ...]] = (
+        Validated,
+        ResultsShown,
+        ImagesShown,
+        LrRangeTested,
+        CrossValidationEnded,
+        LayerRestored,
+    )
+
+    def handle(self, event: AnyEvent) -> None:
+        """React to an event of `EVENTS`."""
         match event:
             case Validated(yardstick=False) if isinstance(self.covering, ResultsScreen):
                 if not {ShowResults, Evaluate} & set(self.asked.values()):
@@ -80,7 +90,6 @@ class ResultActions(Overlays):
                 words = "as before" if undone else "as this start began. u takes it back"
                 has = "have their weights" if names.plural else "has its weights"
                 self.messages.show_now(f"{names.text} {has} {words}.")
-        super().event_received(event)
 
     # --- results and images ---------------------------------------------------------------------
 
