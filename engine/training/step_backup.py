@@ -52,7 +52,7 @@ class StepBackup:
             applied=trainer.applied,
         )
 
-    def put_back(self, trainer: Trainer) -> None:
+    def restore(self, trainer: Trainer) -> None:
         """As it was, bit for bit; gradients go."""
         optimizer = trainer.optimizer.torch
         optimizer.zero_grad(set_to_none=True)

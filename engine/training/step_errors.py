@@ -6,6 +6,7 @@ optimizer, random state and batch position as they were before it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -52,6 +53,21 @@ class NotFinite(StepRefused):
 
 class HalfUpdated(RuntimeError):
     """The update failed in its middle: what the weights are is not known any more."""
+
+
+def check_finite(stack: Stack, numbers: list[float]) -> None:
+    """Check the numbers of a `PassResult`.
+
+    Raises:
+        NotFinite: the loss or a gradient is NaN or infinite.
+    """
+    loss, _, gradients = numbers
+    if not math.isfinite(loss):
+        raise NotFinite(loss, "loss", None)
+    if not math.isfinite(gradients):
+        owner = first_gradient(stack)
+        if owner is not None:  # else a sum of squares overflowed
+            raise NotFinite(loss, "gradient", owner)
 
 
 # --- where it began -----------------------------------------------------------------------------
