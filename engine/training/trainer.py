@@ -1,6 +1,6 @@
-"""One train step, evaluation, and the state that a step changes.
+"""The trainer: one train step, evaluation, and the state that a step changes.
 
-Read `Trainer.step` from top to bottom: it is the whole of training.
+Read `Trainer.step` from top to bottom to see how training works.
 """
 
 from __future__ import annotations
@@ -64,28 +64,28 @@ class Trainer:
         self.model: nn.Module = stack.model
         self.feature_cache = features
         self.chosen = CacheUse(None, "")
-        """From where the last step ran."""
+        """Where the last step started from: the images, or cached activations."""
         self.batches = batches
         self.device = device
         self.probe = Probe(stack)
         self.spare: dict[Tensor, Tensor] = {}
-        """For each buffer that a step has changed, a tensor to keep it in during the next one."""
+        """A tensor per buffer, in which a step keeps a copy of the buffer."""
         self.cuda_graphs: CudaGraphs | None = None
-        """Where steps may be replayed from CUDA graphs; None takes all of them eagerly."""
+        """The CUDA graphs that a run's steps are replayed from; None if every step is eager."""
         self.recipe = recipe
         self.rates = base_rates(recipe, stack.rows)
-        """Base learning rate of each row; the schedule's factor comes with every step."""
+        """The base learning rate of each row; the schedule multiplies it."""
         self.optimizer = RowOptimizer(stack, recipe)
         self.applied: Mask = frozenset()
         self.whole = True
-        """False once an update has failed in its middle: the weights are of no step."""
+        """False once an update has failed in its middle: the weights are not those of any step."""
         self._updating = False
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Train with another recipe from the next step on.
 
-        Another kind of optimizer begins without state; with the same kind, state stays. Rates set
-        by hand stay if the recipe's rates do; other ones are for every row.
+        Optimizer state is kept unless the recipe names another optimizer. Rates set by hand are
+        kept unless the recipe changes the base rates.
         """
         by_recipe = base_rates(self.recipe, self.stack.rows)
         if recipe.optimizer != self.optimizer.kind:
@@ -312,9 +312,9 @@ class Trainer:
         return dropped
 
     def apply(self, mask: Mask, norm_modes: Mapping[int, NormMode]) -> None:
-        """Make a mask real, between two steps.
+        """Freeze and unfreeze parameters according to a mask, between two steps.
 
-        Gradients go first, so that nothing stale can move a layer that is frozen now.
+        Gradients are dropped first, so that a stale one cannot move a layer that is frozen now.
         """
         self.optimizer.zero_grad()
         owners = self.stack.owners
@@ -327,14 +327,14 @@ class Trainer:
         self.applied = mask
 
     def _autocast(self) -> torch.autocast:
-        """Mixed precision, if the recipe has it; bfloat16 needs no scaling of the loss."""
+        """Return the mixed-precision context of the recipe; bfloat16 needs no loss scaling."""
         bf16 = self.recipe.precision == "bf16"
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
 
     # --- evaluation -----------------------------------------------------------------------------
 
     def held_out(self, samples: tuple[Sample, ...], batch_size: int) -> Iterator[Batch]:
-        """Batches to evaluate on: activations if the last step ran from such, else images."""
+        """Yield batches to evaluate: cached activations if the last step used them, else images."""
         cut, features = self.chosen.cut, self.feature_cache
         if cut is None or features is None:
             yield from self.batches.decoder.batches(samples, batch_size)
@@ -344,16 +344,14 @@ class Trainer:
             yield features.batch(cut, samples[first : first + batch_size], 0, bf16)
 
     def evaluate(self, batch: Batch) -> BatchPredictions:
-        """What the model says to a batch in eval mode.
-
-        Nothing is changed; the next step sets its own modes.
+        """Predict a batch in eval mode; the next step sets its own modes.
 
         Raises:
-            OutOfMemory: there was not enough.
+            OutOfMemory: memory ran out.
         """
         self.model.eval()
         try:
-            numbers = self._answers(batch)
+            numbers = self._predict(batch)
         except Exception as error:
             if not ran_out_of_memory(error):
                 raise
@@ -369,15 +367,16 @@ class Trainer:
             loss=losses,
         )
 
-    def _answers(self, batch: Batch) -> list[list[float]]:
+    def _predict(self, batch: Batch) -> list[list[float]]:
+        """Return predicted classes, their probabilities and the losses, one entry per image."""
         with torch.no_grad():
             with self._autocast():
                 logits = self.forward(batch.cut, batch.images.to(self.device))
             logits = logits.float()
             labels = batch.labels.to(self.device)
-            sure, predicted = logits.softmax(1).max(1)
+            probability, predicted = logits.softmax(1).max(1)
             loss = F.cross_entropy(logits, labels, reduction="none")
-            return torch.stack([predicted.double(), sure.double(), loss.double()]).tolist()
+            return torch.stack([predicted.double(), probability.double(), loss.double()]).tolist()
 
     # --- state ----------------------------------------------------------------------------------
 
@@ -390,6 +389,6 @@ class Trainer:
         snapshot.restore(self)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Every parameter and buffer with its name in the state dict."""
+        """Yield every parameter and buffer with its name in the state dict."""
         yield from self.model.named_parameters()
         yield from self.model.named_buffers()
