@@ -18,8 +18,10 @@ from benchmarks.studies.many_files import draw
 from benchmarks.table.row import Bench, Reading, Row, interleaved, quartiles, ratio
 from tests.support.replayed_session import Replay
 from tests.support.stack_messages import bottleneck_stack, opened, resnet18_stack, step_taken
-from tl_tui.protocol.events import AnyEvent, HistorySent, StartCurves, TrainEnded
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.layers import OwnerInfo, RowInfo, StackInfo, StageInfo
+from tl_tui.protocol.session import HistorySent, StartCurves
+from tl_tui.protocol.training import TrainEnded
 
 FLAT = 1.25
 """What "flat" is read as: the large end costs at most a quarter more."""

@@ -13,7 +13,7 @@ from engine.model.freezing import Mask
 from engine.training.step_errors import NotFinite
 from engine.training.trainer import Trainer
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import LrRangeTested
+from tl_tui.protocol.checks import LrRangeTested
 from tl_tui.protocol.layers import NormMode
 
 LOWEST, HIGHEST = 1e-5, 10.0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.model.layer_stack import Stack
-from tl_tui.protocol.events import WeightDriftMeasured
+from tl_tui.protocol.checks import WeightDriftMeasured
 
 
 class WeightDrift:

@@ -26,14 +26,8 @@ from tl_tui.protocol.commands import (
     TakeOver,
     WhenAlone,
 )
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Confirmed,
-    JobEnded,
-    LoadingProgressed,
-    OpenFailed,
-    Refused,
-)
+from tl_tui.protocol.events import AnyEvent, Confirmed, JobEnded, Refused
+from tl_tui.protocol.session import LoadingProgressed, OpenFailed
 from tl_tui.runs.run_reader import checkpoint_path, config_to_resume
 
 if TYPE_CHECKING:

@@ -28,14 +28,8 @@ from engine.server.late_join import LateJoinState
 from tl_tui.common.errors import Problem
 from tl_tui.connect import engine_log
 from tl_tui.protocol.commands import AnyCommand, Pause, SetMask, WhenAlone
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Confirmed,
-    EngineFailed,
-    Heartbeat,
-    MaskPlanned,
-    Refused,
-)
+from tl_tui.protocol.events import AnyEvent, Confirmed, EngineFailed, Heartbeat, Refused
+from tl_tui.protocol.session import MaskPlanned
 
 HEARTBEAT_S = 1.0
 LAST_UNIT_S = 10.0

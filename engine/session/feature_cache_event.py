@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.training.trainer import Trainer
-from tl_tui.protocol.events import AnyEvent, FeatureCacheReported
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.training import FeatureCacheReported
 from tl_tui.runs.journal_writer import JournalWriter
 
 

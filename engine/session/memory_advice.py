@@ -11,7 +11,7 @@ from engine.hardware import memory_limit
 from engine.model.freezing import Mask
 from engine.session.context import SessionContext
 from tl_tui.estimates import cost_model
-from tl_tui.protocol.events import SavedTensors, StepCostMeasured
+from tl_tui.protocol.checks import SavedTensors, StepCostMeasured
 
 MARGIN = 0.9
 """Of what is free, and of what was not enough: a proposal that fails too would be none."""

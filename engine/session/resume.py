@@ -11,9 +11,10 @@ from engine.training.checkpoint import Checkpoint
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved, HistorySent, StartCurves, Validated
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.layers import NormMode
-from tl_tui.protocol.session import Cycle, Plan
+from tl_tui.protocol.session import Cycle, HistorySent, Plan, StartCurves
+from tl_tui.protocol.training import CheckpointSaved, Validated
 from tl_tui.runs.journal_writer import CHECKPOINTS, engine_identity
 from tl_tui.runs.run_reader import Run as RunFolder
 from tl_tui.runs.run_reader import read_run

@@ -30,6 +30,7 @@ from engine.session.step_failure_event import make_failure_event
 from engine.session.validation import SkippedImages, Validation
 from engine.training.step_errors import StepRefused
 from tl_tui.common.errors import Problem
+from tl_tui.protocol.checks import Audited, LrRangeTested
 from tl_tui.protocol.commands import (
     AnyCommand,
     Audit,
@@ -54,15 +55,8 @@ from tl_tui.protocol.commands import (
     UndoRestoreLayer,
     UndoStartOver,
 )
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Audited,
-    CheckpointSaved,
-    LrRangeTested,
-    Refused,
-    TrainBegan,
-    TrainEnded,
-)
+from tl_tui.protocol.events import AnyEvent, Refused
+from tl_tui.protocol.training import CheckpointSaved, TrainBegan, TrainEnded
 from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.runs.step_line import step_fields
 from tl_tui.settings.recipe import check_recipe

@@ -15,16 +15,18 @@ from engine.session.progress import Mask, Progress
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import SetMask, SetNormMode, SetRate
 from tl_tui.protocol.config import PlanName, Recipe
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.layers import NormMode
+from tl_tui.protocol.session import (
+    Cycle,
     CycleBegan,
     MaskPlanned,
     NormModeChanged,
+    Plan,
     PlanChanged,
+    PlanPhase,
     RecipeChanged,
 )
-from tl_tui.protocol.layers import NormMode
-from tl_tui.protocol.session import Cycle, Plan, PlanPhase
 from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.settings import plan as plans
 from tl_tui.settings.recipe import LARGEST

@@ -15,8 +15,8 @@ from engine.session.settings import Settings
 from engine.session.start_snapshots import StartSnapshots
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import StartOver
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import (
     LayerRestored,
     MaskPlanned,
     PlanChanged,

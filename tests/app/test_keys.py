@@ -29,7 +29,7 @@ from tl_tui.protocol.commands import (
     Step,
     UndoStartOver,
 )
-from tl_tui.protocol.events import OpenFailed
+from tl_tui.protocol.session import OpenFailed
 from tui.state.cursor import Target, target_name
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]

@@ -20,8 +20,9 @@ from tests.support.result_messages import results
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened
 from tl_tui.protocol.commands import Evaluate, ShowImages, ShowResults
-from tl_tui.protocol.events import Heartbeat, Refused, Validated
+from tl_tui.protocol.events import Heartbeat, Refused
 from tl_tui.protocol.results import Comparison
+from tl_tui.protocol.training import Validated
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
 NASTY = ("犬", "[red]markup[/]", "\x1b[31mred\x07", "a\u202eb\nc", "n" * 90, "naïve")

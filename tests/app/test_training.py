@@ -27,6 +27,7 @@ from tests.support.stack_messages import (
     step_taken,
 )
 from tl_tui.estimates import cost_model
+from tl_tui.protocol.checks import WeightDriftMeasured
 from tl_tui.protocol.commands import (
     BeginCycle,
     MeasureStepCost,
@@ -39,17 +40,9 @@ from tl_tui.protocol.commands import (
     UndoRestoreLayer,
 )
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import (
-    CheckpointSaved,
-    ImageSkipped,
-    LayerRestored,
-    MaskPlanned,
-    NormModeChanged,
-    Refused,
-    TrainBegan,
-    Validated,
-    WeightDriftMeasured,
-)
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.session import LayerRestored, MaskPlanned, NormModeChanged
+from tl_tui.protocol.training import CheckpointSaved, ImageSkipped, TrainBegan, Validated
 from tui.state.rate_ladder import next_rate
 from tui.state.run_state import RunState
 from tui.text.format import format_bytes, format_ms, percent_change

@@ -17,24 +17,26 @@ import pytest
 from tests.support.pseudo_terminal import ROOT, Terminal
 from tests.support.replayed_session import Replay
 from tests.support.stack_messages import measured, opened, owners_named, step_taken
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CheckpointSaved,
-    CrossValidationEnded,
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent, EngineFailed, Refused
+from tl_tui.protocol.session import (
+    Cycle,
     CycleBegan,
-    EngineFailed,
-    FoldValidated,
-    ImageSkipped,
     MaskPlanned,
+    Plan,
     PlanChanged,
-    Refused,
+    PlanPhase,
+    SessionOpened,
+)
+from tl_tui.protocol.training import (
+    CheckpointSaved,
+    ImageSkipped,
     StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
 )
-from tl_tui.protocol.session import Cycle, Plan, PlanPhase, SessionOpened
 
 PROGRAM = [sys.executable, "-m", "tests.support.replayed_session"]
 SESSION = opened()

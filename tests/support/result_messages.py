@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tl_tui.protocol.events import CrossValidationEnded, FoldValidated, LrRangeTested
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated, LrRangeTested
 from tl_tui.protocol.results import Comparison, ImagesShown, ResultsShown, Thumbnail, WrongImage
 
 

@@ -16,6 +16,7 @@ import msgspec
 from engine.session.progress import Progress
 from tests.support.stack_messages import from_top, opened, step_cost_measured, step_taken
 from tl_tui.common.errors import Problem
+from tl_tui.protocol.checks import Audited, WeightDriftMeasured
 from tl_tui.protocol.commands import (
     AnyCommand,
     Audit,
@@ -36,13 +37,9 @@ from tl_tui.protocol.commands import (
     UndoRestoreLayer,
     UndoStartOver,
 )
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Audited,
-    CheckpointSaved,
-    Confirmed,
+from tl_tui.protocol.events import AnyEvent, Confirmed, Greeted, Refused
+from tl_tui.protocol.session import (
     CycleBegan,
-    Greeted,
     LayerRestored,
     LoadingProgressed,
     MaskPlanned,
@@ -50,15 +47,11 @@ from tl_tui.protocol.events import (
     OpenFailed,
     PlanChanged,
     RecipeChanged,
-    Refused,
+    SessionOpened,
     StartedOver,
     StartOverUndone,
-    TrainBegan,
-    TrainEnded,
-    Validated,
-    WeightDriftMeasured,
 )
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import CheckpointSaved, TrainBegan, TrainEnded, Validated
 from tl_tui.settings import plan as plans
 from tl_tui.settings.recipe import base_rates
 

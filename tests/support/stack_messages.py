@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
+from tl_tui.protocol.checks import SavedTensors, StepCostMeasured
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import LayerMeasurement, SavedTensors, StepCostMeasured, StepTaken
 from tl_tui.protocol.layers import OwnerInfo, Reach, RowInfo, StackInfo, StageInfo
 from tl_tui.protocol.session import Cycle, SessionOpened
+from tl_tui.protocol.training import LayerMeasurement, StepTaken
 
 ROLES = ("textures", "patterns", "parts", "objects")
 

@@ -43,13 +43,12 @@ from tl_tui.protocol.events import (
     Greeted,
     Heartbeat,
     Refused,
-    StepTaken,
-    TrainEnded,
     ViewersChanged,
 )
 from tl_tui.protocol.framing import decode_event, encode
 from tl_tui.protocol.framing_reader import read_frame
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import StepTaken, TrainEnded
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTED = [sys.executable, "-m", "tests.support.scripted_session"]

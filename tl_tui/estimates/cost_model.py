@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from tl_tui.protocol.events import StepCostMeasured
+from tl_tui.protocol.checks import StepCostMeasured
 
 
 @dataclass(frozen=True)

@@ -18,19 +18,12 @@ from textual.screen import Screen
 
 from tl_tui.connect.engine_link import EngineLink
 from tl_tui.connect.slurm import job_end, write_batch_script
+from tl_tui.protocol.checks import Audited
 from tl_tui.protocol.commands import MeasureStepCost, ResumeRun
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Audited,
-    Greeted,
-    ImageSkipped,
-    OpenFailed,
-    StepNotApplied,
-    StepTaken,
-    ViewersChanged,
-)
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.events import AnyEvent, Greeted, ViewersChanged
+from tl_tui.protocol.session import OpenFailed, SessionOpened
+from tl_tui.protocol.training import ImageSkipped, StepNotApplied, StepTaken
 from tl_tui.settings.preferences import Alone, load_preferences, load_stack, remember, save_stack
 from tui.app.actions.base import Terminal
 from tui.app.actions.mask import MaskActions

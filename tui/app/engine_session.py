@@ -31,18 +31,10 @@ from tl_tui.protocol.commands import (
     WhenAlone,
 )
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import (
-    AnyEvent,
-    EngineFailed,
-    Greeted,
-    Refused,
-    StartedOver,
-    StepNotApplied,
-    StepTaken,
-    TrainEnded,
-)
+from tl_tui.protocol.events import AnyEvent, EngineFailed, Greeted, Refused
 from tl_tui.protocol.layers import NormMode
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.session import SessionOpened, StartedOver
+from tl_tui.protocol.training import StepNotApplied, StepTaken, TrainEnded
 from tl_tui.runs.run_reader import original_config
 from tl_tui.settings.preferences import Alone
 from tui.app.config_from_state import ManualSettings, config_to_reopen, manual_settings

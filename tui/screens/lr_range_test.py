@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from tl_tui.protocol.checks import LrRangeTested
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import LrRangeTested
 from tui.drawing.lines import Line, line, wrapped
 from tui.drawing.lr_range_curve import lr_range_curve
 from tui.drawing.theme import Glyphs, Palette

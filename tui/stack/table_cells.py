@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from tl_tui.protocol.events import LayerMeasurement
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import LayerMeasurement
 from tui.drawing.lines import Line, PlacedPiece, at_columns
 from tui.drawing.theme import Glyphs
 from tui.stack.columns import (

@@ -11,38 +11,44 @@ from typing import Literal
 import msgspec
 
 from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
+from tl_tui.protocol.checks import (
+    Audited,
+    CrossValidationEnded,
+    LrRangeTested,
+    StepCostMeasured,
+    WeightDriftMeasured,
+)
 from tl_tui.protocol.events import (
     AnyEvent,
-    Audited,
     Confirmed,
-    CrossValidationEnded,
     EngineFailed,
     Greeted,
     Heartbeat,
+    Refused,
+    ViewersChanged,
+)
+from tl_tui.protocol.layers import NormMode, Reach, RowInfo, StackInfo
+from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.protocol.session import (
     HistorySent,
-    ImageSkipped,
-    LayerMeasurement,
     LayerRestored,
     LoadingProgressed,
-    LrRangeTested,
     MaskPlanned,
     NormModeChanged,
     OpenFailed,
-    Refused,
+    SessionOpened,
     StartedOver,
     StartOverUndone,
-    StepCostMeasured,
+)
+from tl_tui.protocol.training import (
+    ImageSkipped,
+    LayerMeasurement,
     StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
-    ViewersChanged,
-    WeightDriftMeasured,
 )
-from tl_tui.protocol.layers import NormMode, Reach, RowInfo, StackInfo
-from tl_tui.protocol.results import ImagesShown, ResultsShown
-from tl_tui.protocol.session import SessionOpened
 from tui.state.curve import Curve
 from tui.state.mask_undo import Mask, MaskChange, MaskHistory, RestoreEntry, StartOverEntry
 from tui.state.results import Results

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tl_tui.protocol.events import FeatureCacheReported
+from tl_tui.protocol.training import FeatureCacheReported
 from tui.text.runs import size_words
 
 

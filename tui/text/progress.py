@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from tl_tui.common.metrics import accuracy_words, share_words
-from tl_tui.protocol.events import TrainEnded
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import TrainEnded
 from tui.state.run_state import RunState
 
 SLOW_STEP = 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tl_tui.common.metrics import interval
-from tl_tui.protocol.events import CheckpointSaved
+from tl_tui.protocol.training import CheckpointSaved
 from tui.drawing.lines import Line, Piece, justified, line_width
 from tui.state.run_state import RunState
 from tui.text.progress import epoch_words, schedule_words

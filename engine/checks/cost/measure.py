@@ -25,8 +25,8 @@ from engine.model.freezing import Mask
 from engine.model.layer_stack import Stack
 from tl_tui.common.errors import Problem
 from tl_tui.estimates.cost_model import predict_step_cost, saved_bytes
+from tl_tui.protocol.checks import StepCostMeasured
 from tl_tui.protocol.config import Optimizer, Precision, Recipe
-from tl_tui.protocol.events import StepCostMeasured
 
 ROUNDS = 5
 """Steps of each kind, at most."""

@@ -27,8 +27,8 @@ from torch.utils._pytree import tree_leaves
 from engine.model import freezing
 from engine.model.layer_stack import Stack
 from engine.training.optimizer import RowOptimizer
+from tl_tui.protocol.checks import SavedTensors
 from tl_tui.protocol.config import Precision, Recipe
-from tl_tui.protocol.events import SavedTensors
 
 
 def copy_model(stack: Stack, fake: FakeTensorMode | None = None) -> Stack:

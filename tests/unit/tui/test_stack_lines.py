@@ -16,8 +16,8 @@ from tests.support.stack_messages import (
     resnet18_stack,
     step_taken,
 )
-from tl_tui.protocol.events import FeatureCacheReported, Validated
 from tl_tui.protocol.layers import StackInfo
+from tl_tui.protocol.training import FeatureCacheReported, Validated
 from tui.drawing.lines import Line, split_at
 from tui.drawing.theme import ASCII, UNICODE, Glyphs
 from tui.stack.columns import columns_of, truncate_middle

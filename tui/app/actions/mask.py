@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tl_tui.protocol.commands import SetPlan, UndoRestoreLayer
-from tl_tui.protocol.events import AnyEvent, PlanChanged
-from tl_tui.protocol.session import Plan
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import Plan, PlanChanged
 from tui.app.actions.base import ActionBase
 from tui.screens.strategies import NO_PLAN, PLANS, StrategyList
 from tui.state.cursor import Target

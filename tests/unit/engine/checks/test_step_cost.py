@@ -18,7 +18,7 @@ from engine.hardware.memory_limit import Memory, memory, memory_refusal
 from engine.model import freezing
 from engine.model.layer_stack import Stack
 from tl_tui.estimates.cost_model import predict_step_cost, saved_bytes
-from tl_tui.protocol.events import SavedTensors, StepCostMeasured
+from tl_tui.protocol.checks import SavedTensors, StepCostMeasured
 
 SIZE, BATCH = 64, 4
 CPU = torch.device("cpu")

@@ -20,7 +20,8 @@ from torch import nn
 from engine.data.decoding import read_rgb
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import SetMask, Train
-from tl_tui.protocol.events import MaskPlanned, PlanChanged, StepTaken
+from tl_tui.protocol.session import MaskPlanned, PlanChanged
+from tl_tui.protocol.training import StepTaken
 from tl_tui.settings.schedule import COSINE_FLOOR
 
 thorough = pytest.mark.thorough

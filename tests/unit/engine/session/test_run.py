@@ -13,6 +13,7 @@ import torchvision
 from engine.model import freezing
 from engine.training import checkpoint
 from tests.support.driven_session import DrivenSession, draw_images
+from tl_tui.protocol.checks import LrRangeTested, WeightDriftMeasured
 from tl_tui.protocol.commands import (
     BeginCycle,
     Evaluate,
@@ -30,23 +31,17 @@ from tl_tui.protocol.commands import (
     UndoStartOver,
 )
 from tl_tui.protocol.commands import TestLrRange as RangeTest
-from tl_tui.protocol.events import (
-    CheckpointSaved,
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.protocol.session import (
     CycleBegan,
     LayerRestored,
-    LrRangeTested,
     MaskPlanned,
     OpenFailed,
     RecipeChanged,
-    Refused,
     StartedOver,
-    StepTaken,
-    TrainBegan,
-    TrainEnded,
-    Validated,
-    WeightDriftMeasured,
 )
-from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.protocol.training import CheckpointSaved, StepTaken, TrainBegan, TrainEnded, Validated
 from tl_tui.settings.schedule import lr_factor
 
 EPOCH = 3

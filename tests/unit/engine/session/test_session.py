@@ -11,6 +11,7 @@ import torch
 
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.common import json_codec
+from tl_tui.protocol.checks import Audited, WeightDriftMeasured
 from tl_tui.protocol.commands import (
     Audit,
     SetMask,
@@ -20,21 +21,15 @@ from tl_tui.protocol.commands import (
     Train,
     UndoStartOver,
 )
-from tl_tui.protocol.events import (
-    Audited,
+from tl_tui.protocol.events import Confirmed, Refused
+from tl_tui.protocol.session import LoadingProgressed, NormModeChanged, OpenFailed, StartedOver
+from tl_tui.protocol.training import (
     CheckpointSaved,
-    Confirmed,
     ImageSkipped,
-    LoadingProgressed,
-    NormModeChanged,
-    OpenFailed,
-    Refused,
-    StartedOver,
     StepNotApplied,
     StepTaken,
     TrainEnded,
     Validated,
-    WeightDriftMeasured,
 )
 
 thorough = pytest.mark.thorough

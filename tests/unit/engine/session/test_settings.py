@@ -9,14 +9,8 @@ import pytest
 
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import Pause, SetMask, SetRate, SetRecipe, Step, Train
-from tl_tui.protocol.events import (
-    CycleBegan,
-    MaskPlanned,
-    PlanChanged,
-    RecipeChanged,
-    StepTaken,
-    Validated,
-)
+from tl_tui.protocol.session import CycleBegan, MaskPlanned, PlanChanged, RecipeChanged
+from tl_tui.protocol.training import StepTaken, Validated
 
 EPOCH = 3
 """Steps: 24 images in batches of 8."""

@@ -14,7 +14,8 @@ from tensorboardX.record_writer import masked_crc32c
 
 from engine.session.tensorboard import TensorBoard, TensorBoardMissing, require
 from tests.support.stack_messages import measured, opened, step_taken
-from tl_tui.protocol.events import RecipeChanged, Validated
+from tl_tui.protocol.session import RecipeChanged
+from tl_tui.protocol.training import Validated
 
 SESSION = opened()
 

@@ -32,7 +32,7 @@ from tl_tui.protocol.commands import (
     UndoStartOver,
 )
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import FeatureCacheReported, StepTaken, Validated
+from tl_tui.protocol.training import FeatureCacheReported, StepTaken, Validated
 
 thorough = pytest.mark.thorough
 

@@ -10,22 +10,18 @@ import msgspec
 
 from tl_tui.common import json_codec
 from tl_tui.common.metrics import balanced_accuracy, interval
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.training import (
     CheckpointSaved,
-    CrossValidationEnded,
-    CycleBegan,
-    FoldValidated,
     ImageSkipped,
-    MaskPlanned,
-    PlanChanged,
     StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
 )
-from tl_tui.protocol.session import Plan, SessionOpened
 from tl_tui.runs.step_line import step_fields
 from tui.app.config_from_state import mask_names
 from tui.cli import exit_codes

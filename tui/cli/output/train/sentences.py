@@ -15,22 +15,18 @@ from pathlib import Path
 from rich.cells import cell_len, set_cell_size
 
 from tl_tui.common.metrics import accuracy_words, share_words
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.layers import StackInfo
+from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.training import (
     CheckpointSaved,
-    CrossValidationEnded,
-    CycleBegan,
-    FoldValidated,
     ImageSkipped,
-    MaskPlanned,
-    PlanChanged,
     StepNotApplied,
     StepTaken,
     TrainEnded,
     Validated,
 )
-from tl_tui.protocol.layers import StackInfo
-from tl_tui.protocol.session import Plan, SessionOpened
 from tl_tui.runs.journal_writer import runs_directory
 from tui.app.config_from_state import mask_names
 from tui.cli.output.train.run_summary import RunSummary
