@@ -140,7 +140,7 @@ def layers(bench: Bench) -> Iterator[Reading]:
     ends = []
     for name, stack in stacks.items():
         session = opened(stack, range(len(stack.owners)))
-        ends.append((name, [session, step_taken(stack, session.wanted)]))
+        ends.append((name, [session, step_taken(stack, session.trainable)]))
     yield from moves(bench, "layers", ends)
     few, many = 10, 100 if bench.quick else 1000
     yield from watching(
@@ -166,7 +166,7 @@ def history(bench: Bench) -> Iterator[Reading]:
             losses = tuple((step, 0.3 + 0.5 / step) for step in range(1, steps + 1))
             start = StartCurves(start=0, weights="none", losses=losses, validations=())
             burst: list[AnyEvent] = [
-                step_taken(stack, session.wanted, step=steps + number)
+                step_taken(stack, session.trainable, step=steps + number)
                 for number in range(1, BURST + 1)
             ]
             events = [session, HistorySent(starts=(start,))]

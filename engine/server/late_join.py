@@ -96,7 +96,7 @@ class LateJoinState:
             case PlanChanged():
                 self._change(plan=event.plan)
             case MaskPlanned():
-                self._change(wanted=event.trainable, strategy=None)
+                self._change(trainable=event.trainable, strategy=None)
             case ImageSkipped():
                 self._change(skipped_images=event.total)
             case CheckpointSaved():
@@ -121,7 +121,7 @@ class LateJoinState:
     def handled(self, command: AnyCommand) -> None:
         """The session has confirmed a command."""
         if isinstance(command, SetMask):
-            self._change(wanted=command.trainable, strategy=command.strategy)
+            self._change(trainable=command.trainable, strategy=command.strategy)
 
     def _change(self, **fields: Any) -> None:
         if self._opened is not None:

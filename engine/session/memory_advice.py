@@ -98,11 +98,13 @@ def bytes_at_batch(price: StepCostMeasured, count: int) -> StepCostMeasured:
         price,
         batch=count,
         saved=tuple(
-            SavedTensors(one.at, one.bytes * count // price.batch, one.reached, one.learning)
+            SavedTensors(
+                one.owner, one.bytes * count // price.batch, one.if_reached, one.if_trainable
+            )
             for one in price.saved
         ),
         forward_bytes=scaled(price.forward_bytes),
-        beside_bytes=scaled(price.beside_bytes),
+        forward_extra_bytes=scaled(price.forward_extra_bytes),
         backward_bytes=scaled(price.backward_bytes),
         fixed_bytes=price.fixed_bytes * count // price.batch,
     )

@@ -114,7 +114,7 @@ def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEven
         rates=trainer.rates,
         cycle=progress.cycle,
         plan=progress.plan,
-        wanted=tuple(sorted(progress.wanted)),
+        trainable=tuple(sorted(progress.wanted)),
         strategy=progress.strategy_of(progress.wanted),
         norm_modes=dict(run.settings.norm_modes),
         notes=tuple(notes),

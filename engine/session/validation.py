@@ -142,7 +142,7 @@ class Validation:
                     )
                 )
         return ImagesShown(
-            what=what,  # type: ignore[arg-type]
+            selection=what,  # type: ignore[arg-type]
             step=self.progress.step,
             images=tuple(pictures),
             total=total,

@@ -192,7 +192,7 @@ async def test_last_times_plan_is_not_this_starts_and_a_strategy_chosen_on_it_co
     async with first.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
     full = tuple(range(len(resnet18_stack().owners)))
-    engine = ScriptedEngine(opened(wanted=full, strategy="full"), opens=False)
+    engine = ScriptedEngine(opened(trainable=full, strategy="full"), opens=False)
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.run_state.provisional)

@@ -454,7 +454,7 @@ class TestEngine:
         session = opened(
             weights="random",
             pretrained=False,
-            weights_why="no pretrained weights: f.pth is not in /c (no internet)",
+            weights_reason="no pretrained weights: f.pth is not in /c (no internet)",
             device_warning="The driver is too old.",
         )
         app = make_app(ScriptedEngine(session))

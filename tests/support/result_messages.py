@@ -63,7 +63,7 @@ def images(
 ) -> ImagesShown:
     """So many pictures."""
     fields: dict[str, Any] = {
-        "what": what,
+        "selection": what,
         "step": 0,
         "images": tuple(thumbnail(number, side) for number in range(count)),
         "total": 32 if what == "batch" else 10,

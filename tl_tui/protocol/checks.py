@@ -31,19 +31,19 @@ class LrRangeTested(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     done: bool
     proposal: float | None = None
     """A learning rate for the head; None while the test runs, or if the loss never falls."""
-    why: str = ""
+    reason: str = ""
     """The reason for the proposal, or for its absence."""
 
 
 class SavedTensors(msgspec.Struct, frozen=True, array_like=True):
     """Tensors that autograd saves for backward, and the masks with which it does."""
 
-    at: int
+    owner: int
     """The owner during or just before which they are saved."""
     bytes: int
-    reached: tuple[int, ...]
+    if_reached: tuple[int, ...]
     """They are saved if the gradient reaches the output of any of these owners ..."""
-    learning: tuple[int, ...]
+    if_trainable: tuple[int, ...]
     """... or if any of these owners is trainable."""
 
 
@@ -57,9 +57,9 @@ class StepCostMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The number of images in the measured batch."""
     forward_ms: tuple[float, ...]
     """Running the owner, and what is executed between the previous owner and this one."""
-    pass_ms: tuple[float, ...]
+    input_grad_ms: tuple[float, ...]
     """Computing the gradient of its inputs from that of its output."""
-    learn_ms: tuple[float, ...]
+    weight_grad_ms: tuple[float, ...]
     """Computing the gradient of its weights, and updating them."""
     fixed_ms: float
     """The loss, and everything else that belongs to no owner."""
@@ -71,13 +71,13 @@ class StepCostMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Optimizer state of its weights, if it is trainable."""
     forward_bytes: tuple[int, ...]
     """Peak in the forward pass if nothing is saved for backward."""
-    beside_bytes: tuple[int, ...]
+    forward_extra_bytes: tuple[int, ...]
     """Peak in the forward pass, in addition to the saved tensors, if all are saved."""
     backward_bytes: tuple[int, ...]
     """Peak in the backward pass, in addition to saved tensors and gradients."""
-    kept_share: float
+    saved_overhead: float
     """Allocator overhead of the saved tensors, as a share of their bytes."""
-    gradient_share: float
+    gradient_overhead: float
     """Working memory and allocator overhead of the update, as a share of the gradients' bytes."""
     fixed_bytes: int
     """The batch, and everything else that belongs to no owner."""
@@ -89,7 +89,7 @@ class WeightDriftMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     step: int
     rows: tuple[float, ...]
     """‖w − w₀‖ / ‖w₀‖ of each row."""
-    drift: dict[int, float]
+    running_mean_drift: dict[int, float]
     """By BatchNorm owner: how far its running mean has moved, in units of its first running
     standard deviation."""
 

@@ -76,9 +76,9 @@ class ViewersChanged(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     Sent to each client. A client that has not received this event is the only one and in control.
     """
 
-    screens: int
+    clients: int
     """The number of connected clients."""
-    steers: bool
+    in_control: bool
     """Whether this client is in control: the engine refuses commands from the other clients that
     would change the run. `TakeOver` moves control to its sender."""
 
@@ -101,7 +101,7 @@ class Refused(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 class Heartbeat(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Sent about once per second while one piece of work takes longer than a second."""
 
-    busy: str
+    activity: str
     """What the engine is doing, such as `train step` or `loading weights`."""
     seconds: float
     """The time since it began."""

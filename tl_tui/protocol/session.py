@@ -70,7 +70,7 @@ class SessionOpened(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     arch: str
     weights: str
     """The label of the weights, such as `ImageNet V1` or `random`."""
-    weights_why: str
+    weights_reason: str
     """Why these weights were chosen, in a sentence; empty if they are the requested ones."""
     pretrained: bool
     data: str
@@ -110,7 +110,7 @@ class SessionOpened(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Trainable owners of each strategy, by name, in the order of the keys 1 to 5."""
     strategy: str | None
     """The strategy that the session starts with; None if the mask was given by name."""
-    wanted: tuple[int, ...]
+    trainable: tuple[int, ...]
     """The mask for the next step: the owners to be trainable."""
     norm_modes: dict[int, NormMode]
     """Modes of the BatchNorms that the user has set, by owner."""
@@ -169,7 +169,7 @@ class CycleBegan(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The schedule begins again, or its number of steps has changed."""
 
     cycle: Cycle
-    why: str
+    reason: str
     """Such as `2 last stage` or `plan lp-ft: full`."""
 
 
@@ -177,17 +177,18 @@ class PlanChanged(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """A plan was set, left, or interrupted by a mask set by hand."""
 
     plan: Plan | None
-    why: str = ""
+    reason: str = ""
     """The reason, for the user; empty for a plan that the user has set."""
     interrupted: bool = False
     """Whether the plan ended because the mask was set by hand."""
 
 
 class MaskPlanned(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The engine itself has set the mask for the next step: for a plan's phase or a new start."""
+    """The mask for the next step was set by the engine, for a phase of a plan or a new start, or by
+    another client."""
 
     trainable: tuple[int, ...]
-    why: str
+    reason: str
 
 
 class StartedOver(msgspec.Struct, tag=True, frozen=True, kw_only=True):

@@ -78,15 +78,15 @@ class FeatureCacheReported(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The number of cached images."""
     total: int = 0
     """The number of training and validation images."""
-    memory: int = 0
+    memory_bytes: int = 0
     """Bytes on the device."""
-    file: int = 0
+    file_bytes: int = 0
     """Bytes in a file in the run directory."""
     hits: int = 0
     """The number of times in this session that an image's activations came from the cache."""
     misses: int = 0
     """The number of times in this session that they had to be computed."""
-    why: str = ""
+    reason: str = ""
     """Why nothing, or nothing more, is cached; empty otherwise."""
 
 

@@ -230,7 +230,7 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[PlacedPiece
     if len(value) > 7:
         value = f"{last.loss:.1e}"
     style = "strong" if math.isfinite(last.loss) else "alarm"
-    busy = state.running or (state.busy is not None and "step" in state.busy.busy)
+    busy = state.running or (state.busy is not None and "step" in state.busy.activity)
     going = f" {glyphs.ellipsis}" if busy else ""
     took = format_seconds(last.seconds)
     left: list[tuple[str, str]] = [(f"batch {last.correct}/{last.batch}", "text")]

@@ -249,7 +249,7 @@ def _drift(state: RunState, owners: range) -> str:
     found = state.results.moved
     drifted = [
         amount
-        for owner, amount in (found.drift.items() if found else ())
+        for owner, amount in (found.running_mean_drift.items() if found else ())
         if owner in owners
         and owner not in state.wanted
         and state.norm_modes.get(owner) == "train"  # else it moved while it was trainable

@@ -61,8 +61,8 @@ class RunLine(StateLines):
             correct, total = state.validated.correct, state.validated.total
             low, high = interval(correct, total)
             parts.append(f"{correct} of {total} means {low:.2f} to {high:.2f}")
-        if session.weights_why:
-            parts.append(session.weights_why)
+        if session.weights_reason:
+            parts.append(session.weights_reason)
         return [justified([(" · ".join(parts), "dim")], [], self.size.width)]
 
 

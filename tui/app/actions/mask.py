@@ -19,9 +19,9 @@ class MaskActions(ActionBase):
 
     def event_received(self, event: AnyEvent | None) -> None:
         match event:
-            case PlanChanged(plan=None, why=why):
+            case PlanChanged(plan=None, reason=why):
                 self.notices.answer(_plan_ended(self.run_state, why))
-            case PlanChanged(plan=Plan(name=name), why=why) if why:
+            case PlanChanged(plan=Plan(name=name), reason=why) if why:
                 self.notices.answer(f"The plan {name} is {why}.")
         super().event_received(event)
 

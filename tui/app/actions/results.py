@@ -109,7 +109,7 @@ class ResultActions(Overlays):
                     self.run_state,
                     self.appearance,
                     ask=lambda what, side, most: self.ask(
-                        ShowImages, what=what, side=side, most=most
+                        ShowImages, selection=what, size=side, limit=most
                     ),
                     pictures=self._no_pictures(),
                     what=what,

@@ -50,7 +50,7 @@ class RunSummary:
                 if event.name == "last":
                     self.unsaved = event.failure
             case MaskPlanned():
-                self.mask_why = event.why
+                self.mask_why = event.reason
             case FoldValidated():
                 self.folds.append(event)
             case (
