@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.model import freezing
 from engine.model.freezing import Mask
 from engine.training.trainer import Trainer
-from tl_tui.protocol.events import AuditFinding
+from tl_tui.protocol.checks import AuditFinding
 from tl_tui.protocol.layers import NormMode
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tl_tui.common.metrics import mcnemar
-from tl_tui.protocol.events import Validated
 from tl_tui.protocol.results import Comparison, ResultsShown, WrongImage
+from tl_tui.protocol.training import Validated
 
 MOST_WRONG = 100
 """Images that are kept with their paths."""

@@ -13,7 +13,7 @@ from engine.model.freezing import Mask
 from engine.training.step_errors import NotFinite
 from engine.training.trainer import Trainer
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import LrRangeTested
+from tl_tui.protocol.checks import LrRangeTested
 from tl_tui.protocol.layers import NormMode
 
 LOWEST, HIGHEST = 1e-5, 10.0
@@ -72,11 +72,11 @@ def check_lr_range_test(trainer: Trainer, mask: Mask) -> None:
 
 def _proposed(points: list[tuple[float, float]]) -> LrRangeTested:
     if not points:
-        return LrRangeTested(points=(), done=True, why="The first loss was not finite already.")
+        return LrRangeTested(points=(), done=True, reason="The first loss was not finite already.")
     rate, lowest = min(points, key=lambda point: point[1])
     if lowest > FELL * points[0][1]:
         why = "The loss never fell at any rate; more layers or more images may be needed."
-        return LrRangeTested(points=tuple(points), done=True, why=why)
+        return LrRangeTested(points=tuple(points), done=True, reason=why)
     proposal = float(f"{rate / 10:.1g}")
     why = f"The loss was lowest at {rate:.1e}; a tenth of that still falls, with room to spare."
-    return LrRangeTested(points=tuple(points), done=True, proposal=proposal, why=why)
+    return LrRangeTested(points=tuple(points), done=True, proposal=proposal, reason=why)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.model.layer_stack import Stack
-from tl_tui.protocol.events import WeightDriftMeasured
+from tl_tui.protocol.checks import WeightDriftMeasured
 
 
 class WeightDrift:
@@ -45,7 +45,9 @@ class WeightDrift:
             self._rows[number] = self._distance(parameters)
             self._versions[number] = versions
             yield None
-        yield WeightDriftMeasured(step=step, rows=tuple(self._rows), drift=self._drift())
+        yield WeightDriftMeasured(
+            step=step, rows=tuple(self._rows), running_mean_drift=self._drift()
+        )
 
     def _distance(self, parameters: list[tuple[str, torch.nn.Parameter]]) -> float:
         with torch.no_grad():

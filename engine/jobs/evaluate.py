@@ -55,7 +55,7 @@ def evaluate(
         arch=trained.about["arch"],
         classes=trained.classes,
         images=len(listed.samples),
-        where=listed.where,
+        source=listed.where,
         device=device.label,
         notes=tuple(notes + _seen_before(trained, data, listed)),
     )

@@ -10,7 +10,7 @@ from tl_tui.protocol.events import ViewersChanged
 
 LOOKS = (ShowImages, ShowResults)
 """What a client that only watches may ask for."""
-ALONE = ViewersChanged(screens=1, steers=True)
+ALONE = ViewersChanged(clients=1, in_control=True)
 
 C = TypeVar("C")
 
@@ -56,7 +56,7 @@ class Clients(Generic[C]):
         """Whom to tell what has changed for it."""
         found = []
         for client, told in self._told.items():
-            now = ViewersChanged(screens=len(self._told), steers=client is self._steers)
+            now = ViewersChanged(clients=len(self._told), in_control=client is self._steers)
             if now != told:
                 found.append((client, now))
         self._told.update(found)

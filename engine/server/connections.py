@@ -28,7 +28,14 @@ from engine.server.rate_limits import (
 from engine.server.send_queue import SendQueue
 from tl_tui import __version__
 from tl_tui.common.host import this_host
-from tl_tui.protocol.commands import PROTOCOL, AnyCommand, Hello, Shutdown, TakeOver, WhenAlone
+from tl_tui.protocol.commands import (
+    PROTOCOL,
+    AnyCommand,
+    Hello,
+    SetDisconnectAction,
+    Shutdown,
+    TakeOver,
+)
 from tl_tui.protocol.events import AnyEvent, Confirmed, Greeted, Refused
 from tl_tui.protocol.framing import decode_command, encode
 from tl_tui.protocol.framing_reader import NotThisProtocol, read_frame
@@ -49,7 +56,7 @@ class Client:
         self.send_queue = SendQueue(lossless=lossless)
         self.wake = asyncio.Event()
         self.sender: asyncio.Task[None] | None = None
-        self.when_alone = WhenAlone(id=0, does="end")
+        self.when_alone = SetDisconnectAction(id=0, action="end")
 
 
 class EngineSide(Protocol):
@@ -61,7 +68,7 @@ class EngineSide(Protocol):
     def waiting(self) -> int:
         """How many commands it has not come to."""
 
-    def left_alone(self, wish: WhenAlone) -> None:
+    def left_alone(self, wish: SetDisconnectAction) -> None:
         """The last client has gone, and wished this."""
 
     def end(self) -> None:
@@ -224,7 +231,7 @@ class Connections:
                 self.put(client, Confirmed(id=command.id))
                 self._host.end()
                 continue
-            if isinstance(command, (WhenAlone, TakeOver)):
+            if isinstance(command, (SetDisconnectAction, TakeOver)):
                 self._answer_here(client, command)
                 continue
             if reason := self._clients.refusal(client, command):
@@ -234,10 +241,10 @@ class Connections:
                 await asyncio.sleep(0.05)
             self._host.take(client, command)
 
-    def _answer_here(self, client: Client, command: WhenAlone | TakeOver) -> None:
+    def _answer_here(self, client: Client, command: SetDisconnectAction | TakeOver) -> None:
         """What is between the engine and its clients, and none of the session's business."""
         self.put(client, Confirmed(id=command.id))
-        if isinstance(command, WhenAlone):
+        if isinstance(command, SetDisconnectAction):
             client.when_alone = command
             return
         with self._lock:

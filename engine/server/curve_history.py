@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import (
     HistorySent,
     PlanChanged,
+    SessionOpened,
     StartCurves,
     StartedOver,
     StartOverUndone,
-    StepTaken,
-    Validated,
 )
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import StepTaken, Validated
 
 MOST_POINTS = 4096
 """Of a curve; more than any screen has columns of dots. Beyond, every second point is kept."""

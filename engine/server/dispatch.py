@@ -22,18 +22,12 @@ from tl_tui.protocol.commands import (
     Job,
     Open,
     ResumeRun,
+    SetDisconnectAction,
     Shutdown,
     TakeOver,
-    WhenAlone,
 )
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Confirmed,
-    JobEnded,
-    LoadingProgressed,
-    OpenFailed,
-    Refused,
-)
+from tl_tui.protocol.events import AnyEvent, Confirmed, JobEnded, Refused
+from tl_tui.protocol.session import LoadingProgressed, OpenFailed
 from tl_tui.runs.run_reader import checkpoint_path, config_to_resume
 
 if TYPE_CHECKING:
@@ -70,7 +64,7 @@ class Dispatcher:
 
     def handle(self, command: AnyCommand) -> None:
         """Do a command or note it for `work()`; answers with one Confirmed or Refused."""
-        if isinstance(command, (Hello, WhenAlone, TakeOver, Shutdown)):
+        if isinstance(command, (Hello, SetDisconnectAction, TakeOver, Shutdown)):
             return  # the server's own
         if isinstance(command, (Open, ResumeRun)):
             refusal = self._open(command)

@@ -7,29 +7,33 @@ from typing import Any
 import msgspec
 
 from engine.server.curve_history import CurveHistory
-from tl_tui.protocol.commands import AnyCommand, SetMask
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CheckpointSaved,
+from tl_tui.protocol.checks import (
     CrossValidationEnded,
-    CycleBegan,
-    FeatureCacheReported,
     FoldProgressed,
-    ImageSkipped,
+    StepCostMeasured,
+    WeightDriftMeasured,
+)
+from tl_tui.protocol.commands import AnyCommand, SetMask
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import (
+    CycleBegan,
     MaskPlanned,
     NormModeChanged,
     PlanChanged,
     RecipeChanged,
+    SessionOpened,
     StartedOver,
     StartOverUndone,
-    StepCostMeasured,
+)
+from tl_tui.protocol.training import (
+    CheckpointSaved,
+    FeatureCacheReported,
+    ImageSkipped,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
-    WeightDriftMeasured,
 )
-from tl_tui.protocol.session import SessionOpened
 
 
 class LateJoinState:
@@ -92,7 +96,7 @@ class LateJoinState:
             case PlanChanged():
                 self._change(plan=event.plan)
             case MaskPlanned():
-                self._change(wanted=event.trainable, strategy=None)
+                self._change(trainable=event.trainable, strategy=None)
             case ImageSkipped():
                 self._change(skipped_images=event.total)
             case CheckpointSaved():
@@ -117,7 +121,7 @@ class LateJoinState:
     def handled(self, command: AnyCommand) -> None:
         """The session has confirmed a command."""
         if isinstance(command, SetMask):
-            self._change(wanted=command.trainable, strategy=command.strategy)
+            self._change(trainable=command.trainable, strategy=command.strategy)
 
     def _change(self, **fields: Any) -> None:
         if self._opened is not None:

@@ -27,15 +27,9 @@ from engine.server.connections import FLUSH_S, Client, Connections
 from engine.server.late_join import LateJoinState
 from tl_tui.common.errors import Problem
 from tl_tui.connect import engine_log
-from tl_tui.protocol.commands import AnyCommand, Pause, SetMask, WhenAlone
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Confirmed,
-    EngineFailed,
-    Heartbeat,
-    MaskPlanned,
-    Refused,
-)
+from tl_tui.protocol.commands import AnyCommand, Pause, SetDisconnectAction, SetMask
+from tl_tui.protocol.events import AnyEvent, Confirmed, EngineFailed, Heartbeat, Refused
+from tl_tui.protocol.session import MaskPlanned
 
 HEARTBEAT_S = 1.0
 LAST_UNIT_S = 10.0
@@ -146,7 +140,7 @@ class Server:
         if isinstance(self._answer, Confirmed):
             self._current.handled(command)
             if isinstance(command, SetMask):
-                told = MaskPlanned(trainable=command.trainable, why="")
+                told = MaskPlanned(trainable=command.trainable, reason="")
                 for other in self._reception.attached():
                     if other is not client:
                         self._reception.put(other, told)
@@ -258,7 +252,7 @@ class Server:
             seconds = time.monotonic() - began if began is not None else 0.0
             self._end_if_idle()
             if session is not None and seconds > HEARTBEAT_S:
-                self._emit(Heartbeat(busy=session.busy or "working", seconds=seconds))
+                self._emit(Heartbeat(activity=session.busy or "working", seconds=seconds))
 
     # --- what the reception asks ----------------------------------------------------------------
 
@@ -270,13 +264,13 @@ class Server:
         """How many commands were not come to."""
         return self._commands.qsize()
 
-    def left_alone(self, wish: WhenAlone) -> None:
+    def left_alone(self, wish: SetDisconnectAction) -> None:
         """The last client has gone."""
-        if wish.does == "end":
+        if wish.action == "end":
             self.end()
         elif not self._current.trained:
-            self._loop.call_later(wish.wait, self._end_if_unused)
-        elif wish.does == "pause":
+            self._loop.call_later(wish.wait_seconds, self._end_if_unused)
+        elif wish.action == "pause":
             self._commands.put((None, Pause(id=0)))
 
 

@@ -18,7 +18,8 @@ from engine.model import freezing
 from engine.training import checkpoint
 from tl_tui import __version__
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.training import CheckpointSaved
 
 if TYPE_CHECKING:
     from engine.session.context import SessionContext

@@ -131,7 +131,7 @@ def make_context(
     event = SessionOpened(
         arch=config.arch,
         weights=weights.label,
-        weights_why=weights.why,
+        weights_reason=weights.why,
         pretrained=weights.pretrained,
         data=folder.name,
         classes=folder.classes,
@@ -157,7 +157,7 @@ def make_context(
         stack=described,
         strategies=strategies,
         strategy=strategy,
-        wanted=tuple(sorted(wanted)),
+        trainable=tuple(sorted(wanted)),
         norm_modes={},
         start=0,
         step=0,

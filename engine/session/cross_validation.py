@@ -17,13 +17,9 @@ from engine.data.batches import TrainBatches
 from engine.data.splits import split_folds
 from engine.training.step_errors import StepRefused
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import (
-    CrossValidationEnded,
-    FoldProgressed,
-    FoldValidated,
-    StepNotApplied,
-)
+from tl_tui.protocol.checks import CrossValidationEnded, FoldProgressed, FoldValidated
 from tl_tui.protocol.layers import NormMode
+from tl_tui.protocol.training import StepNotApplied
 from tl_tui.settings import schedule
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.training.trainer import Trainer
-from tl_tui.protocol.events import AnyEvent, FeatureCacheReported
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.training import FeatureCacheReported
 from tl_tui.runs.journal_writer import JournalWriter
 
 
@@ -31,7 +32,7 @@ class FeatureCacheReporter:
         name, why = cut.name if cut else "", chosen.why
         if cut and (failure := features.failure_at(cut)):
             why = f"no more can be kept: {failure}"
-        moved = told is None or (told.cut, told.why) != (name, why)
+        moved = told is None or (told.cut, told.reason) != (name, why)
         if not moved and not whole:
             return
         memory, file = features.bytes_at(cut) if cut else (0, 0)
@@ -40,11 +41,11 @@ class FeatureCacheReporter:
             cut=name,
             images=features.images_at(cut) if cut else 0,
             total=features.images,
-            memory=memory,
-            file=file,
+            memory_bytes=memory,
+            file_bytes=file,
             hits=features.hits,
             misses=features.misses,
-            why=why,
+            reason=why,
         )
         if moved:
             self.journal.note("features", cut=name, rows=event.rows, why=why)

@@ -11,7 +11,7 @@ from engine.hardware import memory_limit
 from engine.model.freezing import Mask
 from engine.session.context import SessionContext
 from tl_tui.estimates import cost_model
-from tl_tui.protocol.events import SavedTensors, StepCostMeasured
+from tl_tui.protocol.checks import SavedTensors, StepCostMeasured
 
 MARGIN = 0.9
 """Of what is free, and of what was not enough: a proposal that fails too would be none."""
@@ -98,11 +98,13 @@ def bytes_at_batch(price: StepCostMeasured, count: int) -> StepCostMeasured:
         price,
         batch=count,
         saved=tuple(
-            SavedTensors(one.at, one.bytes * count // price.batch, one.reached, one.learning)
+            SavedTensors(
+                one.owner, one.bytes * count // price.batch, one.if_reached, one.if_trainable
+            )
             for one in price.saved
         ),
         forward_bytes=scaled(price.forward_bytes),
-        beside_bytes=scaled(price.beside_bytes),
+        forward_extra_bytes=scaled(price.forward_extra_bytes),
         backward_bytes=scaled(price.backward_bytes),
         fixed_bytes=price.fixed_bytes * count // price.batch,
     )

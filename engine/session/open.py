@@ -36,8 +36,8 @@ from engine.training.trainer import Trainer
 from engine.training.warm_up import warm_up
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import Recipe, RunConfig
-from tl_tui.protocol.events import AnyEvent, LoadingProgressed, LoadingStage
-from tl_tui.protocol.session import Plan
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import LoadingProgressed, LoadingStage, Plan
 from tl_tui.runs.journal_writer import check_run_dir, default_run_dir
 from tl_tui.settings.defaults import defaults
 from tl_tui.settings.plan import least_epochs, make_plan

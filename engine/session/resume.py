@@ -11,9 +11,10 @@ from engine.training.checkpoint import Checkpoint
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved, HistorySent, StartCurves, Validated
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.layers import NormMode
-from tl_tui.protocol.session import Cycle, Plan
+from tl_tui.protocol.session import Cycle, HistorySent, Plan, StartCurves
+from tl_tui.protocol.training import CheckpointSaved, Validated
 from tl_tui.runs.journal_writer import CHECKPOINTS, engine_identity
 from tl_tui.runs.run_reader import Run as RunFolder
 from tl_tui.runs.run_reader import read_run
@@ -113,7 +114,7 @@ def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEven
         rates=trainer.rates,
         cycle=progress.cycle,
         plan=progress.plan,
-        wanted=tuple(sorted(progress.wanted)),
+        trainable=tuple(sorted(progress.wanted)),
         strategy=progress.strategy_of(progress.wanted),
         norm_modes=dict(run.settings.norm_modes),
         notes=tuple(notes),

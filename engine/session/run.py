@@ -30,6 +30,7 @@ from engine.session.step_failure_event import make_failure_event
 from engine.session.validation import SkippedImages, Validation
 from engine.training.step_errors import StepRefused
 from tl_tui.common.errors import Problem
+from tl_tui.protocol.checks import Audited, LrRangeTested
 from tl_tui.protocol.commands import (
     AnyCommand,
     Audit,
@@ -54,15 +55,8 @@ from tl_tui.protocol.commands import (
     UndoRestoreLayer,
     UndoStartOver,
 )
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Audited,
-    CheckpointSaved,
-    LrRangeTested,
-    Refused,
-    TrainBegan,
-    TrainEnded,
-)
+from tl_tui.protocol.events import AnyEvent, Refused
+from tl_tui.protocol.training import CheckpointSaved, TrainBegan, TrainEnded
 from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.runs.step_line import step_fields
 from tl_tui.settings.recipe import check_recipe
@@ -87,7 +81,7 @@ class Run:
         """What the unit that runs is, in words; empty between units."""
         self.journal = JournalWriter(Path(context.event.run_dir))
         self.progress = Progress(
-            wanted=frozenset(context.event.wanted),
+            wanted=frozenset(context.event.trainable),
             strategies=context.event.strategies,
             recipe=context.event.recipe,
             batches_per_epoch=context.event.batches_per_epoch,
@@ -211,7 +205,7 @@ class Run:
                 side.put("evaluating", self._evaluate_by_hand())
             case ShowResults():
                 side.put("results", self._keeping_the_best(self.validation.results()))
-            case ShowImages(what=what, side=pixels, most=most):
+            case ShowImages(selection=what, size=pixels, limit=most):
                 pictures = self.validation.images(what, pixels, most)
                 side.put("pictures", self._keeping_the_best(pictures))
             case TestLrRange():
@@ -220,7 +214,7 @@ class Run:
                 check_lr_range_test(self.trainer, self.progress.wanted)
                 test = lr_range_test(self.trainer, self.progress.wanted, settings.norm_modes)
                 ended = LrRangeTested(
-                    points=(), done=True, why="The test was ended before its end."
+                    points=(), done=True, reason="The test was ended before its end."
                 )
                 side.put(
                     "range test",

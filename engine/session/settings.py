@@ -15,16 +15,18 @@ from engine.session.progress import Mask, Progress
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import SetMask, SetNormMode, SetRate
 from tl_tui.protocol.config import PlanName, Recipe
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.layers import NormMode
+from tl_tui.protocol.session import (
+    Cycle,
     CycleBegan,
     MaskPlanned,
     NormModeChanged,
+    Plan,
     PlanChanged,
+    PlanPhase,
     RecipeChanged,
 )
-from tl_tui.protocol.layers import NormMode
-from tl_tui.protocol.session import Cycle, Plan, PlanPhase
 from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.settings import plan as plans
 from tl_tui.settings.recipe import LARGEST
@@ -168,7 +170,7 @@ class Settings:
     def _tell_cycle(self, why: str) -> None:
         cycle = self.progress.cycle
         self.journal.note("cycle", why=why, **msgspec.structs.asdict(cycle))
-        self.emit(CycleBegan(cycle=cycle, why=why))
+        self.emit(CycleBegan(cycle=cycle, reason=why))
 
     def set_plan(self, name: PlanName | None, phase_epochs: int | None) -> None:
         """Follow a plan from the coming step on, or leave the one that is followed.
@@ -198,7 +200,7 @@ class Settings:
         plan, progress = self.progress.plan, self.progress
         progress.follow(None)
         self.journal.note("plan", name=None, why=why)
-        self.emit(PlanChanged(plan=None, why=why, interrupted=interrupted))
+        self.emit(PlanChanged(plan=None, reason=why, interrupted=interrupted))
         if plan is not None and progress.reach_to(plans.end_of(plan)):
             self._tell_cycle(f"the horizon of the plan {plan.name}")
 
@@ -208,7 +210,7 @@ class Settings:
         self.progress.follow(left.plan)
         self.progress.cycle = left.cycle
         self.journal.note("plan", why="taken up again", **msgspec.structs.asdict(left.plan))
-        self.emit(PlanChanged(plan=left.plan, why="taken up again"))
+        self.emit(PlanChanged(plan=left.plan, reason="taken up again"))
         self._tell_cycle(f"plan {left.plan.name} taken up again")
 
     def enter_phase(self) -> None:
@@ -219,5 +221,5 @@ class Settings:
         self._entered = phase
         why = f"plan {self.progress.plan.name}: {phase.name}"
         self.progress.wanted, self.strategy = frozenset(phase.trainable), None
-        self.emit(MaskPlanned(trainable=phase.trainable, why=why))
+        self.emit(MaskPlanned(trainable=phase.trainable, reason=why))
         self.begin_cycle(why, phase.steps)

@@ -15,8 +15,8 @@ from engine.session.settings import Settings
 from engine.session.start_snapshots import StartSnapshots
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import StartOver
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import (
     LayerRestored,
     MaskPlanned,
     PlanChanged,
@@ -112,7 +112,7 @@ class StartOvers:
         """Recipe and mask came with the start."""
         self.settings.strategy = None
         self.settings.tell_recipe()
-        self.emit(MaskPlanned(trainable=tuple(sorted(self.progress.wanted)), why=why))
+        self.emit(MaskPlanned(trainable=tuple(sorted(self.progress.wanted)), reason=why))
 
     def begin_from(self, tensors: Mapping[str, Tensor]) -> None:
         """Everything was put to a known state."""

@@ -9,7 +9,8 @@ from engine.model.freezing import Mask
 from engine.session.context import SessionContext
 from tl_tui.common.errors import Problem
 from tl_tui.estimates import cost_model
-from tl_tui.protocol.events import AnyEvent, StepCostMeasured
+from tl_tui.protocol.checks import StepCostMeasured
+from tl_tui.protocol.events import AnyEvent
 
 
 class StepCostEstimator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.model.freezing import Mask
 from engine.session.progress import Progress
 from engine.training.step_result import StepResult
-from tl_tui.protocol.events import StepTaken
+from tl_tui.protocol.training import StepTaken
 
 
 def make_step_event(result: StepResult, progress: Progress, mask: Mask, factor: float) -> StepTaken:

@@ -10,7 +10,8 @@ from engine.session.context import SessionContext
 from engine.session.memory_advice import advise
 from engine.session.progress import Progress
 from engine.training.step_errors import NotFinite, StepRefused
-from tl_tui.protocol.events import StepCostMeasured, StepNotApplied
+from tl_tui.protocol.checks import StepCostMeasured
+from tl_tui.protocol.training import StepNotApplied
 
 
 def make_failure_event(

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from tl_tui.common.errors import Problem
 from tl_tui.common.metrics import balanced_accuracy
-from tl_tui.protocol.events import AnyEvent, RecipeChanged, StepTaken, Validated
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import RecipeChanged, SessionOpened
+from tl_tui.protocol.training import StepTaken, Validated
 
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter

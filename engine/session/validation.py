@@ -12,8 +12,9 @@ import msgspec
 from engine.checks.evaluation import Evaluation
 from engine.data.samples import printable
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import AnyEvent, ImageSkipped, Validated
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, Thumbnail
+from tl_tui.protocol.training import ImageSkipped, Validated
 
 if TYPE_CHECKING:
     from engine.data.batches import Batch
@@ -141,7 +142,7 @@ class Validation:
                     )
                 )
         return ImagesShown(
-            what=what,  # type: ignore[arg-type]
+            selection=what,  # type: ignore[arg-type]
             step=self.progress.step,
             images=tuple(pictures),
             total=total,

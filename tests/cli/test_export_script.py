@@ -107,7 +107,7 @@ def weights_file(run: Path, folder: Path) -> None:
     driven.do(Train, steps=2)
     driven.do(SetMask, trainable=())  # nothing trains for a step
     driven.do(Step)
-    driven.do(SetMask, trainable=driven.opened.wanted)
+    driven.do(SetMask, trainable=driven.opened.trainable)
     layer4 = [i for i, o in enumerate(driven.opened.stack.owners) if o.name.startswith("layer4")]
     driven.do(RestoreLayer, owners=tuple(layer4))
     driven.do(Step)
@@ -284,11 +284,11 @@ def test_only_what_a_run_needs_stands_in_its_script(exported: Exported) -> None:
 
 
 def test_starting_weights_lie_beside_the_script(exported: Exported) -> None:
-    (beside,) = exported.written["file"].beside
+    (beside,) = exported.written["file"].extra_files
     assert Path(beside).name == "file.weights.pth"
     state = torch.load(beside, weights_only=True)
     assert "conv1.weight" in state and "fc.weight" not in state
-    assert exported.written["entry"].beside == ()
+    assert exported.written["entry"].extra_files == ()
 
 
 def test_what_cannot_be_written_is_told_in_a_sentence(exported: Exported, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_images_that_a_few_lines_cannot_find_are_listed(tmp_path: Path) -> None:
     session_ = session(tmp_path / "run", folder)
     session_.do(Step)
     session_.session.close()
-    (listing,) = export(tmp_path / "run", tmp_path / "train.py").beside
+    (listing,) = export(tmp_path / "run", tmp_path / "train.py").extra_files
     with open(listing, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["split"] for row in rows] == ["train"] * 24 + ["val"] * 12

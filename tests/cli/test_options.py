@@ -107,7 +107,7 @@ def test_what_the_app_saves_can_be_trained(
     """Whatever was chosen on the command line and in the app since."""
     given = config_of(*options.split())
     session = opened()
-    head = PlanPhase(name="head", trainable=session.wanted, after_step=0, steps=8, epoch=1)
+    head = PlanPhase(name="head", trainable=session.trainable, after_step=0, steps=8, epoch=1)
     plan = Plan(name="gradual", phases=(head,)) if planned else None
     recipe = msgspec.structs.replace(session.recipe, optimizer=optimizer, epochs=10)
     state = RunState()

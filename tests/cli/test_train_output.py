@@ -17,24 +17,26 @@ import pytest
 from tests.support.pseudo_terminal import ROOT, Terminal
 from tests.support.replayed_session import Replay
 from tests.support.stack_messages import measured, opened, owners_named, step_taken
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CheckpointSaved,
-    CrossValidationEnded,
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent, EngineFailed, Refused
+from tl_tui.protocol.session import (
+    Cycle,
     CycleBegan,
-    EngineFailed,
-    FoldValidated,
-    ImageSkipped,
     MaskPlanned,
+    Plan,
     PlanChanged,
-    Refused,
+    PlanPhase,
+    SessionOpened,
+)
+from tl_tui.protocol.training import (
+    CheckpointSaved,
+    ImageSkipped,
     StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
 )
-from tl_tui.protocol.session import Cycle, Plan, PlanPhase, SessionOpened
 
 PROGRAM = [sys.executable, "-m", "tests.support.replayed_session"]
 SESSION = opened()
@@ -42,14 +44,14 @@ FULL = tuple(range(len(SESSION.stack.owners)))
 PLAN = Plan(
     name="lp-ft",
     phases=(
-        PlanPhase(name="head", trainable=SESSION.wanted, after_step=0, steps=8, epoch=1),
+        PlanPhase(name="head", trainable=SESSION.trainable, after_step=0, steps=8, epoch=1),
         PlanPhase(name="full", trainable=FULL, after_step=8, steps=8, epoch=2),
     ),
 )
 
 
 def step(number: int, epoch: int = 1, **changes: Any) -> StepTaken:
-    return step_taken(SESSION.stack, SESSION.wanted, step=number, epoch=epoch, **changes)
+    return step_taken(SESSION.stack, SESSION.trainable, step=number, epoch=epoch, **changes)
 
 
 def plain(taken: StepTaken) -> StepTaken:
@@ -81,10 +83,10 @@ RUN: list[AnyEvent] = [
     validated(8, 1, 71, best=True),
     saved("best", 8),
     saved("last", 8),
-    MaskPlanned(trainable=FULL, why="plan lp-ft: full"),
-    CycleBegan(cycle=Cycle(after_step=8, steps=8), why="plan lp-ft: full"),
+    MaskPlanned(trainable=FULL, reason="plan lp-ft: full"),
+    CycleBegan(cycle=Cycle(after_step=8, steps=8), reason="plan lp-ft: full"),
     step(9, 2, seconds_left=3.2),
-    CycleBegan(cycle=Cycle(after_step=9, steps=16), why="by hand"),
+    CycleBegan(cycle=Cycle(after_step=9, steps=16), reason="by hand"),
     validated(16, 2, 60, skipped_images=2),
     saved("last", 16, failure="no space left on the device"),
     TrainEnded(start=0, step=16, reason="done"),
@@ -210,9 +212,9 @@ def test_json_lines_of_a_run(train: Train) -> None:
 def test_a_plan_and_a_mask_in_parts(train: Train) -> None:
     part = owners_named(SESSION.stack, "fc", "layer2.0.conv1")
     events: list[AnyEvent] = [
-        PlanChanged(plan=PLAN, why="asked for"),
-        PlanChanged(plan=None, why="the mask was changed by hand"),
-        MaskPlanned(trainable=part, why="x"),
+        PlanChanged(plan=PLAN, reason="asked for"),
+        PlanChanged(plan=None, reason="the mask was changed by hand"),
+        MaskPlanned(trainable=part, reason="x"),
         TrainEnded(start=0, step=0, reason="done"),
     ]
     done = train(events, "--json", session=opened(plan=PLAN))

@@ -18,10 +18,9 @@ from tl_tui.protocol.events import (
     Greeted,
     Heartbeat,
     JobEnded,
-    OpenFailed,
     Refused,
 )
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.session import OpenFailed, SessionOpened
 from tui.cli import exit_codes
 
 Task = Callable[[Connection, AsyncIterator[AnyEvent]], Awaitable[int]]

@@ -25,8 +25,8 @@ from engine.model.freezing import Mask
 from engine.model.layer_stack import Stack
 from tl_tui.common.errors import Problem
 from tl_tui.estimates.cost_model import predict_step_cost, saved_bytes
+from tl_tui.protocol.checks import StepCostMeasured
 from tl_tui.protocol.config import Optimizer, Precision, Recipe
-from tl_tui.protocol.events import StepCostMeasured
 
 ROUNDS = 5
 """Steps of each kind, at most."""
@@ -77,11 +77,11 @@ def measure_step_cost(
     price = StepCostMeasured(
         batch=batch_shape[0],
         forward_ms=(0.0,) * len(stack.owners),
-        pass_ms=(0.0,) * len(stack.owners),
-        learn_ms=(0.0,) * len(stack.owners),
+        input_grad_ms=(0.0,) * len(stack.owners),
+        weight_grad_ms=(0.0,) * len(stack.owners),
         fixed_ms=0.0,
-        kept_share=0.0,
-        gradient_share=0.0,
+        saved_overhead=0.0,
+        gradient_overhead=0.0,
         **vars(found),
     )
     parents = [owner.parents for owner in stack.owners]
@@ -166,10 +166,10 @@ def _with_peaks(
             price = msgspec.structs.replace(price, fixed_bytes=price.fixed_bytes + missing)
         elif len(mask) < len(parents):
             kept = saved_bytes(price, parents, mask)
-            price = msgspec.structs.replace(price, kept_share=missing / max(1, kept))
+            price = msgspec.structs.replace(price, saved_overhead=missing / max(1, kept))
         else:
             gradients = sum(price.gradient_bytes)
-            price = msgspec.structs.replace(price, gradient_share=missing / max(1, gradients))
+            price = msgspec.structs.replace(price, gradient_overhead=missing / max(1, gradients))
     return price
 
 
@@ -229,8 +229,8 @@ def _assembled(
     return msgspec.structs.replace(
         price,
         forward_ms=tuple(scale * ms for ms in nothing.forward),
-        pass_ms=_brought_to(scale, handed_on, passing_sum),
-        learn_ms=_brought_to(scale, learn, learning_sum),
+        input_grad_ms=_brought_to(scale, handed_on, passing_sum),
+        weight_grad_ms=_brought_to(scale, learn, learning_sum),
         fixed_ms=before_backward + start_of_backward,
     )
 

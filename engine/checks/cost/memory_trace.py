@@ -27,8 +27,8 @@ from torch.utils._pytree import tree_leaves
 from engine.model import freezing
 from engine.model.layer_stack import Stack
 from engine.training.optimizer import RowOptimizer
+from tl_tui.protocol.checks import SavedTensors
 from tl_tui.protocol.config import Precision, Recipe
-from tl_tui.protocol.events import SavedTensors
 
 
 def copy_model(stack: Stack, fake: FakeTensorMode | None = None) -> Stack:
@@ -105,7 +105,7 @@ class StepMemory:
     gradient_bytes: tuple[int, ...]
     state_bytes: tuple[int, ...]
     forward_bytes: tuple[int, ...]
-    beside_bytes: tuple[int, ...]
+    forward_extra_bytes: tuple[int, ...]
     backward_bytes: tuple[int, ...]
     fixed_bytes: int
 
@@ -153,7 +153,7 @@ def trace_memory(
     saved = _saved_tensors(stack, full, passing)
     kept = [0] * len(stack.owners)
     for tensors in saved:
-        kept[tensors.at] += tensors.bytes
+        kept[tensors.owner] += tensors.bytes
     held = list(accumulate(kept))
     behind = list(accumulate(reversed(gradients)))[::-1]
     yield StepMemory(
@@ -161,7 +161,9 @@ def trace_memory(
         gradient_bytes=tuple(gradients),
         state_bytes=tuple(state),
         forward_bytes=tuple(nothing.forward_peaks),
-        beside_bytes=tuple(max(0, p - h) for p, h in zip(full.forward_peaks, held, strict=True)),
+        forward_extra_bytes=tuple(
+            max(0, p - h) for p, h in zip(full.forward_peaks, held, strict=True)
+        ),
         backward_bytes=tuple(
             max(0, p - h - g) for p, h, g in zip(full.backward_peaks, held, behind, strict=True)
         ),

@@ -95,7 +95,7 @@ def export_model(command: ExportModel) -> Iterator[ModelFileChecked | ModelExpor
             checked[kind] = _written(folder, write)
             yield checked[kind]
         about["files"] = {
-            file.name: {"bytes": file.bytes, "largest_difference": file.difference}
+            file.name: {"bytes": file.bytes, "largest_difference": file.max_difference}
             for file in checked.values()
         }
         texts = {ABOUT: json_codec.dumps(about) + "\n", README: readme(about)}
@@ -249,10 +249,10 @@ def _write_checked(
     return ModelFileChecked(
         name=file.name,
         bytes=file.stat().st_size,
-        difference=difference,
-        largest=compared.largest,
+        max_difference=difference,
+        max_output=compared.largest,
         images=len(compared.images),
-        what=compared.what,
+        compared_on=compared.what,
     )
 
 

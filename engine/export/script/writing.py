@@ -156,7 +156,7 @@ def _write(
         path=str(target),
         lines=text.count("\n"),
         steps=start.steps,
-        beside=tuple(map(str, beside)),
+        extra_files=tuple(map(str, beside)),
         notes=tuple(facts.notes),
     )
 

@@ -69,10 +69,10 @@ def export_model(
 def checked_words(file: ModelFileChecked) -> str:
     """Such as `model.pth, 44.8 MB: loaded again, the same outputs on 16 validation images of
     flowers (largest difference 0 of 3.21).`"""
-    same = "the same outputs" if file.difference == 0 else "the outputs but for rounding"
+    same = "the same outputs" if file.max_difference == 0 else "the outputs but for rounding"
     return (
-        f"{file.name}, {file.bytes / 1e6:.1f} MB: loaded again, {same} on {file.what} "
-        f"(largest difference {file.difference:.2g} of {file.largest:.3g})."
+        f"{file.name}, {file.bytes / 1e6:.1f} MB: loaded again, {same} on {file.compared_on} "
+        f"(largest difference {file.max_difference:.2g} of {file.max_output:.3g})."
     )
 
 

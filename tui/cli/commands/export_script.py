@@ -60,7 +60,7 @@ def _absolute(run: str) -> str:
 
 def _tell(script: str, written: ScriptWritten) -> None:
     print(f"{script}: {written.lines} lines, {written.steps:,} steps.")
-    for path in written.beside:
+    for path in written.extra_files:
         print(f"It needs {os.path.basename(path)} beside it.")
     for note in written.notes:
         print(note)

@@ -57,7 +57,7 @@ def described(session: SessionOpened) -> dict[str, Any]:
     return {
         "arch": session.arch,
         "weights": session.weights,
-        "weights_why": session.weights_why,
+        "weights_why": session.weights_reason,
         "data": session.data,
         "classes": session.classes,
         "strategy": session.strategy,
@@ -69,7 +69,7 @@ def described(session: SessionOpened) -> dict[str, Any]:
 
 def _layer(session: SessionOpened, row: RowInfo) -> dict[str, Any]:
     owners = range(row.first_owner, row.end_owner)
-    trainable = [owner for owner in owners if owner in session.wanted]
+    trainable = [owner for owner in owners if owner in session.trainable]
     partial = 0 < len(trainable) < len(owners)
     return {
         "name": row.name,

@@ -62,7 +62,8 @@ def command(run: str, host: str | None, remote_command: str | None) -> int:
 async def _end(engine: AttachedEngine) -> list[str]:
     """Ask for the end and wait for it; what could not be saved on the way."""
     from tl_tui.protocol.commands import Shutdown
-    from tl_tui.protocol.events import CheckpointSaved, EngineFailed
+    from tl_tui.protocol.events import EngineFailed
+    from tl_tui.protocol.training import CheckpointSaved
 
     failures: list[str] = []
     connection = await engine.connect()

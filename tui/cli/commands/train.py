@@ -9,10 +9,12 @@ import click
 import msgspec
 
 from tl_tui.common.errors import Problem
+from tl_tui.protocol.checks import CrossValidationEnded
 from tl_tui.protocol.commands import CrossValidate, ResumeRun, Train
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved, CrossValidationEnded, TrainEnded
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import CheckpointSaved, TrainEnded
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options import run_options

@@ -32,7 +32,7 @@ def print_json(
         "run": began.run,
         "checkpoint": began.checkpoint,
         "step": began.step,
-        "images": began.where,
+        "images": began.source,
         "notes": began.notes,
         "loss": result.loss,
         "accuracy": result.correct / result.total,
@@ -79,7 +79,7 @@ def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) 
     share = share_words(result.per_class[majority][1] / result.total)
     say(
         [
-            f"{began.arch}, {began.checkpoint}, step {began.step}; {began.where}; {began.device}",
+            f"{began.arch}, {began.checkpoint}, step {began.step}; {began.source}; {began.device}",
             *began.notes,
             f"Accuracy: {accuracy_words(result.correct, result.total)}; balanced "
             f"{share_words(balanced_accuracy(result.per_class))}; chance "

@@ -10,7 +10,7 @@ from engine.checks.audit import Audit
 from engine.model import freezing
 from engine.training.trainer import Trainer
 from tests.support.plain_training import make_trainer, small_resnet
-from tl_tui.protocol.events import AuditFinding
+from tl_tui.protocol.checks import AuditFinding
 
 STATISTICS = ["running_mean", "running_var", "num_batches_tracked"]
 

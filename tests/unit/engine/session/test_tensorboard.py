@@ -14,7 +14,8 @@ from tensorboardX.record_writer import masked_crc32c
 
 from engine.session.tensorboard import TensorBoard, TensorBoardMissing, require
 from tests.support.stack_messages import measured, opened, step_taken
-from tl_tui.protocol.events import RecipeChanged, Validated
+from tl_tui.protocol.session import RecipeChanged
+from tl_tui.protocol.training import Validated
 
 SESSION = opened()
 
@@ -51,11 +52,11 @@ def validated(step: int, *, yardstick: bool = False, start: int = 0) -> Validate
 
 def test_steps_and_validations(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    one = step_taken(SESSION.stack, SESSION.wanted, step=1, lr_factor=0.5, loss=0.75)
+    one = step_taken(SESSION.stack, SESSION.trainable, step=1, lr_factor=0.5, loss=0.75)
     board.step(one)
     doubled = tuple(2 * rate for rate in SESSION.rates)
     board.heard(RecipeChanged(recipe=SESSION.recipe, rates=doubled))
-    board.heard(step_taken(SESSION.stack, SESSION.wanted, step=2))
+    board.heard(step_taken(SESSION.stack, SESSION.trainable, step=2))
     board.heard(validated(2))
     board.heard(validated(2, yardstick=True))
     board.close()
@@ -76,7 +77,7 @@ def test_steps_and_validations(tmp_path: Path) -> None:
 
 def test_unmeasured_steps_have_scalars_alone(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    step = step_taken(SESSION.stack, SESSION.wanted, step=3)
+    step = step_taken(SESSION.stack, SESSION.trainable, step=3)
     board.step(msgspec.structs.replace(step, rows=(), owners=()))
     board.close()
     found = scalars(tmp_path / "tensorboard" / "start-0")
@@ -86,7 +87,7 @@ def test_unmeasured_steps_have_scalars_alone(tmp_path: Path) -> None:
 def test_not_finite_stays_so(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     broken = measured("updated", math.inf, math.nan)
-    board.step(step_taken(SESSION.stack, SESSION.wanted, loss=math.nan, rows={"fc": broken}))
+    board.step(step_taken(SESSION.stack, SESSION.trainable, loss=math.nan, rows={"fc": broken}))
     board.close()
     found = scalars(tmp_path / "tensorboard" / "start-0")
     assert math.isnan(found["loss/train"][1])
@@ -98,7 +99,7 @@ def test_every_start_has_its_own_curves(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     for start, loss in ((0, 0.9), (1, 0.8), (0, 0.7)):  # the second start was taken back
         step = 2 if loss == 0.7 else 1
-        board.step(step_taken(SESSION.stack, SESSION.wanted, start=start, step=step, loss=loss))
+        board.step(step_taken(SESSION.stack, SESSION.trainable, start=start, step=step, loss=loss))
     board.close()
     folder = tmp_path / "tensorboard"
     assert scalars(folder / "start-0")["loss/train"] == pytest.approx({1: 0.9, 2: 0.7})
@@ -117,8 +118,8 @@ def test_a_folder_that_cannot_be_written_ends_the_files_and_not_the_run(
 ) -> None:
     (tmp_path / "tensorboard").write_text("a file in its place")
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    board.step(step_taken(SESSION.stack, SESSION.wanted))
-    board.step(step_taken(SESSION.stack, SESSION.wanted))
+    board.step(step_taken(SESSION.stack, SESSION.trainable))
+    board.step(step_taken(SESSION.stack, SESSION.trainable))
     board.validated(validated(1))
     board.close()
     assert "cannot be written" in board.failure

@@ -10,22 +10,18 @@ import msgspec
 
 from tl_tui.common import json_codec
 from tl_tui.common.metrics import balanced_accuracy, interval
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.training import (
     CheckpointSaved,
-    CrossValidationEnded,
-    CycleBegan,
-    FoldValidated,
     ImageSkipped,
-    MaskPlanned,
-    PlanChanged,
     StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
 )
-from tl_tui.protocol.session import Plan, SessionOpened
 from tl_tui.runs.step_line import step_fields
 from tui.app.config_from_state import mask_names
 from tui.cli import exit_codes
@@ -47,7 +43,7 @@ class JsonLines:
             "opened",
             arch=session.arch,
             weights=session.weights,
-            weights_why=session.weights_why,
+            weights_why=session.weights_reason,
             data=session.data,
             classes=session.classes,
             train_images=session.train_images,
@@ -61,7 +57,7 @@ class JsonLines:
             seed=session.seed,
             strategy=session.strategy,
             params=sum(owner.params for owner in owners),
-            trainable_params=sum(owners[owner].params for owner in session.wanted),
+            trainable_params=sum(owners[owner].params for owner in session.trainable),
             run_dir=session.run_dir,
             notes=session.notes,
         )
@@ -96,13 +92,15 @@ class JsonLines:
                 )
             case PlanChanged():
                 plan = self._plan(event.plan)
-                self._line("plan", **(plan or {"name": None, "phases": []}), why=event.why)
+                self._line("plan", **(plan or {"name": None, "phases": []}), why=event.reason)
             case MaskPlanned():
                 names = mask_names(self._story.session.stack, event.trainable)
-                self._line("mask", trainable=names, why=event.why)
+                self._line("mask", trainable=names, why=event.reason)
             case CycleBegan():
                 cycle = event.cycle
-                self._line("cycle", after_step=cycle.after_step, steps=cycle.steps, why=event.why)
+                self._line(
+                    "cycle", after_step=cycle.after_step, steps=cycle.steps, why=event.reason
+                )
             case FoldValidated():
                 self._fold(event)
             case CrossValidationEnded():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tl_tui.protocol.events import AnyEvent, ImageSkipped, StepTaken
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import ImageSkipped, StepTaken
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
     event_sentence,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from tl_tui.protocol.events import AnyEvent, FoldProgressed, ImageSkipped, StepTaken, TrainBegan
+from tl_tui.protocol.checks import FoldProgressed
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import ImageSkipped, StepTaken, TrainBegan
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
     event_sentence,

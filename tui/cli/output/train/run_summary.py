@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CheckpointSaved,
-    CrossValidationEnded,
-    FoldValidated,
-    MaskPlanned,
-    StepTaken,
-    TrainBegan,
-    TrainEnded,
-    Validated,
-)
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import MaskPlanned, SessionOpened
+from tl_tui.protocol.training import CheckpointSaved, StepTaken, TrainBegan, TrainEnded, Validated
 
 
 @dataclass
@@ -58,7 +50,7 @@ class RunSummary:
                 if event.name == "last":
                     self.unsaved = event.failure
             case MaskPlanned():
-                self.mask_why = event.why
+                self.mask_why = event.reason
             case FoldValidated():
                 self.folds.append(event)
             case (

@@ -15,22 +15,18 @@ from pathlib import Path
 from rich.cells import cell_len, set_cell_size
 
 from tl_tui.common.metrics import accuracy_words, share_words
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.layers import StackInfo
+from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.training import (
     CheckpointSaved,
-    CrossValidationEnded,
-    CycleBegan,
-    FoldValidated,
     ImageSkipped,
-    MaskPlanned,
-    PlanChanged,
     StepNotApplied,
     StepTaken,
     TrainEnded,
     Validated,
 )
-from tl_tui.protocol.layers import StackInfo
-from tl_tui.protocol.session import Plan, SessionOpened
 from tl_tui.runs.journal_writer import runs_directory
 from tui.app.config_from_state import mask_names
 from tui.cli.output.train.run_summary import RunSummary
@@ -84,7 +80,7 @@ def place(story: RunSummary, step: StepTaken) -> str:
 def opening_words(session: SessionOpened) -> list[str]:
     """What is trained, on what, where, and for how long."""
     owners = session.stack.owners
-    trains = sum(owners[owner].params for owner in session.wanted)
+    trains = sum(owners[owner].params for owner in session.trainable)
     lines = [
         f"{session.arch}, {session.weights} weights, {session.data}: {len(session.classes)} "
         f"classes, {session.train_images} + {session.val_images} images; {session.device}; "
@@ -106,15 +102,15 @@ def event_sentence(story: RunSummary, event: AnyEvent) -> list[str]:
         case CheckpointSaved() if event.failure:
             return [f"The checkpoint {event.name} could not be saved: {event.failure}"]
         case PlanChanged(plan=None):
-            return [f"The plan has been left{_because(event.why)}."]
+            return [f"The plan has been left{_because(event.reason)}."]
         case PlanChanged() if event.plan is not None:
             return [_plan_words(event.plan)]
         case MaskPlanned():
             trains = _trains(stack, event.trainable)
-            return [f"From step {story.steps + 1} on {trains}{_because(event.why)}."]
-        case CycleBegan() if event.why != story.mask_why:
+            return [f"From step {story.steps + 1} on {trains}{_because(event.reason)}."]
+        case CycleBegan() if event.reason != story.mask_why:
             steps = event.cycle.steps
-            return [f"The schedule begins anew, over {steps} steps{_because(event.why)}."]
+            return [f"The schedule begins anew, over {steps} steps{_because(event.reason)}."]
         case FoldValidated():
             return [_fold_words(event)]
         case CrossValidationEnded():
