@@ -112,7 +112,7 @@ class Dispatcher:
 
     def _emit(self, event: AnyEvent) -> None:
         if self._board is not None:
-            self._board.heard(event)
+            self._board.write_event(event)
         self.emit(event)
 
     # --- errands --------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Dispatcher:
 
         detail = torch_versions()
         self.emit(LoadingProgressed(stage="torch", done=True, detail=detail, seconds=seconds))
-        yield from open_session(config, self.emit, goes_on=resumes)
+        yield from open_session(config, self.emit, resuming=resumes)
 
     def _open_further(self) -> None:
         assert self._opening is not None
