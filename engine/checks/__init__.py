@@ -1,1 +1,1 @@
-"""Checks of a model and its training: evaluation, audit, drift, range test, step cost, thumbnails."""
+"""Checks of a model: evaluation, audit, weight drift, range test, step cost, thumbnails."""
