@@ -148,7 +148,7 @@ class Dispatcher:
 
         detail = torch_versions()
         self.emit(LoadingProgressed(stage="torch", done=True, detail=detail, seconds=seconds))
-        yield from open_session(config, self.emit, goes_on=resumes)
+        yield from open_session(config, self.emit, resuming=resumes)
 
     def _open_further(self) -> None:
         assert self._opening is not None
@@ -168,7 +168,7 @@ class Dispatcher:
             self._board = board = tensorboard.TensorBoard(context.event)
 
             def emit(event: AnyEvent) -> None:
-                board.heard(event)
+                board.write_event(event)
                 self.emit(event)
 
         run = Run(context, emit, self.on_run_dir)

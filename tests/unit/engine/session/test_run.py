@@ -178,10 +178,10 @@ def test_a_rate_by_hand_and_another_recipe(options: dict) -> None:
     ("command", "fields", "words"),
     [
         (SetRate, {"rows": (99,), "rate": 0.1}, "does not have"),
-        (SetRate, {"rows": (0,), "rate": math.nan}, "from 0 on"),
+        (SetRate, {"rows": (0,), "rate": math.nan}, "0 or larger"),
         (SetMask, {"trainable": (9999,)}, "does not have"),
         (RestoreLayer, {"owners": (9999,)}, "does not have"),
-        (UndoRestoreLayer, {}, "nothing to take back"),
+        (UndoRestoreLayer, {}, "no restored layer to undo"),
         (UndoStartOver, {}, "no start over"),
     ],
 )
@@ -227,7 +227,7 @@ def test_mixed_precision_where_the_device_has_it(options: dict, tmp_path: Path) 
     plain = DrivenSession(**options)
     mixed = DrivenSession(**options | {"run_dir": str(tmp_path / "bf16"), "precision": "bf16"})
     if "bf16" not in plain.opened.precisions:
-        assert "--precision bf16: cpu does not have it" in mixed.last(OpenFailed).sentence
+        assert "--precision bf16: cpu does not support it" in mixed.last(OpenFailed).sentence
         return
     for driven in (plain, mixed):
         driven.do(Train, steps=3)
