@@ -126,7 +126,7 @@ def test_classes_are_matched_by_name(a_run: Path, images: Path, tmp_path: Path) 
     assert result.per_class[0][1] == 0 and result.per_class[1][1] == 6
     draw_tiny_images(tmp_path, "aaa/x.png")
     told = failure_of(a_run, tmp_path)
-    assert told.endswith("the run knows no class aaa; it knows dark, light.")
+    assert told.endswith("the run has no class aaa; its classes are dark, light.")
     shutil.move(tmp_path / "aaa", tmp_path / "Light")
     assert "no class Light; did you mean light?" in failure_of(a_run, tmp_path)
 
@@ -186,7 +186,7 @@ def test_what_is_refused(a_run: Path, environment: dict[str, str], tmp_path: Pat
     assert "--data is missing" in refused(run("evaluate", a_run, env=environment))
     draw_tiny_images(tmp_path, "cat/x.png", "dog/x.png")
     done_ = run("evaluate", a_run, "--data", tmp_path, "--device", "cpu", env=environment)
-    assert "the run knows no class cat" in refused(done_)
+    assert "the run has no class cat" in refused(done_)
 
 
 @pytest.mark.parametrize("classes", [2, 12, 1000])

@@ -132,7 +132,7 @@ def test_a_buffer_that_counts() -> None:
     model = small_resnet()
     model.conv1 = Counted(3, 64, 7, 2, 3, bias=False)
     found = Audited(model).findings()
-    assert found == {"conv1.calls": "the module itself writes to this buffer in its forward pass"}
+    assert found == {"conv1.calls": "the module writes to this buffer in its forward pass"}
 
 
 @pytest.mark.parametrize("name", ["layer2.0.conv1", "bn1"])
