@@ -12,7 +12,7 @@ from tl_tui.common.metrics import interval
 from tl_tui.protocol.config import RunConfig
 from tl_tui.settings import config_file, defaults
 from tui import keys
-from tui.cli import options
+from tui.cli.options import run_options
 
 README = (ROOT / "README.md").read_text()
 
@@ -26,7 +26,7 @@ def test_the_defaults_are_the_engines_own() -> None:
 
 
 def test_the_options_are_the_command_lines_own() -> None:
-    assert options.markdown_table() in README
+    assert run_options.markdown_table() in README
 
 
 def block(language: str) -> str:

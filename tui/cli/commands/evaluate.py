@@ -18,7 +18,7 @@ from tl_tui.protocol.inference import (
 )
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
-from tui.cli.options.inference import RUN, as_text, inference_options
+from tui.cli.options.inference import RUN, checked_text, inference_options
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     cls=Option,
     section="Images",
     metavar="DIR",
-    callback=as_text,
+    callback=checked_text,
     help="Image folder: DIR/CLASS/, named as the run's classes, or these in DIR/val/ or DIR/test/.",
 )
 @click.option(
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     cls=Option,
     section="Images",
     metavar="FILE.csv",
-    callback=as_text,
+    callback=checked_text,
     help="Classes from a file instead of folders; only its rows of split val, if it has any.",
 )
 @click.option(

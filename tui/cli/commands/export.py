@@ -9,7 +9,7 @@ from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.commands.export_model import export_model
 from tui.cli.commands.export_script import export_script
-from tui.cli.options.inference import CHECKPOINT, RUN, as_text
+from tui.cli.options.inference import CHECKPOINT, RUN, checked_text
 from tui.cli.options.types import Names
 
 
@@ -31,7 +31,7 @@ from tui.cli.options.types import Names
     cls=Option,
     section="Script",
     metavar="FILE",
-    callback=as_text,
+    callback=checked_text,
     help="The training script to be written.",
 )
 @click.option(
@@ -46,7 +46,7 @@ from tui.cli.options.types import Names
     cls=Option,
     section="Script",
     metavar="DIR",
-    callback=as_text,
+    callback=checked_text,
     help="The image folder, if it has moved since.",
 )
 @click.option(
@@ -55,7 +55,7 @@ from tui.cli.options.types import Names
     cls=Option,
     section="Model",
     metavar="DIR",
-    callback=as_text,
+    callback=checked_text,
     help="Folder for the model, with its classes and preprocessing beside it.",
 )
 @click.option(

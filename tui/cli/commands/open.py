@@ -12,8 +12,8 @@ from tl_tui.connect import slurm
 from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import RunConfig
 from tui.cli.click_sections import SectionedCommand
-from tui.cli.options import run_options
 from tui.cli.options.host import host_options
+from tui.cli.options.run_options import run_options
 from tui.cli.options.screen import screen_options
 
 if TYPE_CHECKING:

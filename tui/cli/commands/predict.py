@@ -15,7 +15,7 @@ from tl_tui.protocol.inference import ImagesPredicted, InferenceBegan
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.inference import RUN, inference_options
-from tui.cli.options.types import whole_number
+from tui.cli.options.types import WholeNumber
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     cls=Option,
     section="Output",
     metavar="K",
-    type=whole_number(1),
+    type=WholeNumber(1),
     help="Only the K most probable classes: 3 in words by default, all in JSON and CSV.",
 )
 @click.option(

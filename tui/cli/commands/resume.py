@@ -11,7 +11,7 @@ from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import RunConfig
 from tui.cli.click_sections import Option, SectionedCommand
-from tui.cli.options.types import Names, whole_number
+from tui.cli.options.types import Names, WholeNumber
 
 
 @click.command(
@@ -31,7 +31,7 @@ from tui.cli.options.types import Names, whole_number
     "--epochs",
     cls=Option,
     section="How long",
-    type=whole_number(1),
+    type=WholeNumber(1),
     metavar="N",
     help="Epochs of the run in all, and so the schedule's horizon.",
 )
@@ -39,7 +39,7 @@ from tui.cli.options.types import Names, whole_number
     "--steps",
     cls=Option,
     section="How long",
-    type=whole_number(1),
+    type=WholeNumber(1),
     metavar="N",
     help="Steps of the run in all; the schedule stays as it is.",
 )
@@ -98,7 +98,7 @@ def command(
     state was kept and what was dropped.
     """
     if epochs is not None and steps is not None:
-        raise Problem("--epochs and --steps: both say where the run ends; leave one of them out.")
+        raise Problem("--epochs and --steps: both set where the run ends; leave one of them out.")
     if rest["strategy"] is not None and rest["trainable"] is not None:
         raise Problem("--strategy and --trainable: both say what trains; leave one of them out.")
     from tl_tui.runs.run_reader import config_to_resume

@@ -15,7 +15,7 @@ from tl_tui.protocol.events import AnyEvent, CheckpointSaved, CrossValidationEnd
 from tl_tui.protocol.session import SessionOpened
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
-from tui.cli.options import run_options
+from tui.cli.options.run_options import run_options
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
