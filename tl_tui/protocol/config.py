@@ -162,7 +162,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     balance: Annotated[
         bool,
         Meta(
-            description="Draw images of rare classes more often, so that every class is drawn equally often."
+            description="Draw images of rare classes more often, so that every class is drawn "
+            "equally often."
         ),
     ] = False
     precision: Annotated[

@@ -42,7 +42,7 @@ def export_model(
         Problem: The model cannot be written, or a file gives other outputs than the model.
     """
     from tui.cli import headless
-    from tui.cli.output.train.sentences import printable
+    from tui.cli.output.names import printable
 
     request = ExportModel(
         id=1,

@@ -65,7 +65,7 @@ def _print_table(runs: list) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tui.cli.output.train.sentences import printable
+    from tui.cli.output.names import printable
     from tui.cli.printing import console
     from tui.text.runs import best_words, data_of, size_words, when_words
 

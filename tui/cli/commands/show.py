@@ -25,7 +25,7 @@ def command(run: str, as_json: bool) -> int:
     """
     from tl_tui.common import json_codec
     from tl_tui.runs.run_reader import find_run, read_run
-    from tui.cli.output.train.sentences import printable
+    from tui.cli.output.names import printable
     from tui.text.runs import run_as_json, run_page
 
     shown = read_run(find_run(run))

@@ -126,7 +126,7 @@ def train_headless(
         code = headless.run(task)
         return code
     finally:
-        report.left(code)
+        report.close(code)
 
 
 def end_of(session: SessionOpened) -> int:

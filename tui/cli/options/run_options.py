@@ -52,9 +52,10 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
         _check(config, source_of, local=values.get("host") is None)
         return function(config=config, probe_every=choices.get("probe_every"), **values)
 
+    decorated: Callable[..., Any] = command
     for option in reversed(OPTIONS):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
 
 
 def markdown_table() -> str:
