@@ -218,7 +218,7 @@ def test_the_report_is_bounded(classes: int, capsys: pytest.CaptureFixture[str])
     print_report(began, result, 0)
     told = capsys.readouterr().out
     assert "\x1b" not in told and len(told.splitlines()) < 60
-    assert ("is, and said to be" in told) == (classes <= 12)
+    assert ("actual / predicted" in told) == (classes <= 12)
     assert ("most frequent mistakes" in told) == (classes > 12)
 
 

@@ -257,7 +257,7 @@ def test_the_command(a_run: Path, environment: dict[str, str], tmp_path: Path) -
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
     assert re.search(
-        r"^model\.safetensors, \d+\.\d MB: loaded again, the same outputs on 12", lines[0]
+        r"^model\.safetensors, \d+\.\d MB: loaded again, it gives the same outputs on 12", lines[0]
     )
     assert lines[-1].endswith(f": {tmp_path / 'model'}")
     assert "holds files already" in refused(run(*common, env=environment))

@@ -260,11 +260,11 @@ def test_a_class_without_validation_images_is_null(train: Train) -> None:
 def test_plain_lines_of_a_run(train: Train) -> None:
     done = train(RUN, session=opened(plan=PLAN))
     assert done.returncode == 1
-    assert done.stderr == "Left out flowers/a\\x1b[31m.jpg: truncated\n"
+    assert done.stderr == "Skipped flowers/a\\x1b[31m.jpg: truncated\n"
     lines = done.stdout.splitlines()
     assert "Plan lp-ft: head from epoch 1 on, then full from epoch 2 on." in lines
     (first, second) = [line for line in lines if line.startswith("epoch ")]
-    assert first.startswith("epoch 1/2 step 1/16  loss 0.700  27 of 32 right")
+    assert first.startswith("epoch 1/2 step 1/16  loss 0.700  27 of 32 correct")
     assert first.endswith("1 updated, 9 unreached  3 min 20 s left")
     assert second.startswith("epoch 2/2 step 9/16") and second.endswith("  3 s left")
     assert (
@@ -272,9 +272,9 @@ def test_plain_lines_of_a_run(train: Train) -> None:
         "loss 0.312. Best so far." in lines
     )
     (worse,) = [line for line in lines if line.startswith("Epoch 2, validation: 60 of 80")]
-    assert worse.endswith("loss 0.312. 2 images are left out.")
+    assert worse.endswith("loss 0.312. 2 images were skipped.")
     assert "From step 3 on all 10 layers train (plan lp-ft: full)." in lines
-    assert "The schedule begins anew, over 16 steps (by hand)." in lines
+    assert "The learning rate schedule restarts over 16 steps (by hand)." in lines
     assert "plan lp-ft: full" not in " ".join(line for line in lines if "schedule" in line)
     assert "The checkpoint last could not be saved: no space left on the device" in lines
     end = lines.index("By class (best validation, epoch 1):")
@@ -284,7 +284,7 @@ def test_plain_lines_of_a_run(train: Train) -> None:
         "  not hot dog  31 of 40, .78 (.62 to .88)",
         "Best checkpoint, after step 8: runs/test/best.pt",
         "Last checkpoint, after step 8: runs/test/last.pt",
-        "What came after step 8 was not saved.",
+        "The training after step 8 was not saved.",
         "Run: runs/test",
     ]
 
@@ -365,7 +365,7 @@ def test_the_bar_has_epochs_and_time_left(
     folded = " ".join(text.split())
     assert "71 of 80, .89 (.80 to .94); chance .50, majority .50 (hot dog)" in folded
     assert b"Run: " + b"r" * 130 in raw  # the terminal wraps it, so that it copies in one piece
-    assert "Best so far." in folded and "2 images are left out." in folded
+    assert "Best so far." in folded and "2 images were skipped." in folded
     assert "By class (best validation, epoch 1):" in folded
     assert raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l") > 0  # the cursor is back
 
@@ -414,11 +414,11 @@ def test_folds_are_asked_for_and_told_one_by_one(train: Train, tmp_path: Path) -
     assert lines[1:4] == [
         "Fold 1 of 3: 18 of 20, .90 (.70 to .97); loss 0.500; 30 steps in 1 min 01 s.",
         "Fold 2 of 3: 20 of 20, 1.00 (.84 to 1.00); loss 0.500; 30 steps in 1 min 01 s, "
-        "features kept up to layer4.1.",
+        "features cached up to layer4.1.",
         "Fold 3 of 3: 16 of 20, .80 (.58 to .92); loss 0.500; 30 steps in 1 min 01 s.",
     ]
     assert lines[4:] == [
-        "3 folds: mean accuracy .90, spread 0.100 (one deviation).",
+        "3 folds: mean accuracy .90, spread 0.100 (one standard deviation).",
         "All folds together: 54 of 60, .90 (.80 to .95).",
         "Run: runs/test",
     ]
@@ -517,8 +517,8 @@ def test_a_signal_ends_it_after_the_checkpoint(
     done = train(SHORT, at_close=at_close, then=number)
     assert (done.returncode, done.stderr) == (code, "")
     assert done.stdout.splitlines()[-4:] == [
-        "Ended after step 2, before all was done.",
-        "`tl-tui resume runs/test` goes on from step 2.",
+        "Stopped after step 2, before the end of the run.",
+        "`tl-tui resume runs/test` continues from step 2.",
         "Last checkpoint, after step 2: runs/test/last.pt",
         "Run: runs/test",
     ]
@@ -539,7 +539,7 @@ def test_a_step_that_is_not_applied_ends_it_and_says_how_to_resume(train: Train)
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert "Step 3 was not applied." in lines
-    resumed = "`tl-tui resume runs/test --checkpoint best` goes on from the best weights so far."
+    resumed = "`tl-tui resume runs/test --checkpoint best` continues from the best weights so far."
     assert resumed in lines
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
@@ -18,114 +19,242 @@ ModelFormat = Literal["safetensors", "pth", "onnx"]
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The options that a run is opened with; None leaves the choice to `settings.defaults`."""
+    """What the user chose for a run; None leaves the choice to `settings.defaults`.
 
-    data: str | None = None
-    """Image folder: DIR/train/CLASS/ and DIR/val/CLASS/, or DIR/CLASS/ alone, of which a fifth is
-    kept for validation. Default: the embedded hot dog / not hot dog images."""
-    labels: str | None = None
-    """CSV file with the columns path and label, which takes the place of class folders. Paths are
-    relative to the image folder."""
-    arch: str = "resnet18"
-    """Name of a torchvision classification model. Default: resnet18."""
-    weights: str = "auto"
-    """Initial weights: auto, default, demo, none (random), the name of a torchvision entry such as
-    IMAGENET1K_V1, or a file. auto (the default) uses torchvision's default entry. If that cannot be
-    loaded and the data is the embedded demo, auto uses the demo weights for resnet18 and random
-    weights for other models."""
-    strategy: str | None = None
-    """Which layers to train: feature-extraction (only the head), last-stage, last-two-stages, full
-    (everything) or bn-only (the BatchNorms and the head). Default: feature-extraction with
-    pretrained weights, full with random weights."""
-    trainable: tuple[str, ...] | None = None
-    """Names of the layers, stages or modules to train, such as layer2 and fc. Overrides the
-    strategy."""
-    plan: PlanName | None = None
-    """Change over time which layers train: lp-ft (the head, then everything) or gradual (the head,
-    then one more stage per phase, from the top). Overrides the strategy."""
-    plan_epochs: int | None = None
-    """Number of epochs in each phase of the plan except the last. Default: 1 for gradual, half of
-    all epochs for lp-ft."""
-    device: str = "auto"
-    """Device to train on: auto, cpu, cuda, cuda:N or mps. Default: auto."""
-    batch_size: int | None = None
-    """Number of images per step, at least 2. Default: 32, or 16 with pretrained weights on the
-    CPU."""
-    image_size: int | None = None
-    """Side length of the model's input images in pixels, at least 32. Default on a GPU: the size
-    that belongs to the pretrained weights, or 128 with random weights. Default on the CPU: 128, or
-    64 with random weights."""
-    optimizer: Optimizer | None = None
-    """Optimizer: sgd or adamw. Default: sgd."""
-    lr: float | None = None
-    """Base learning rate of the new head. Default: 0.01 with pretrained weights, 0.003 with random
-    weights, 0.001 with adamw."""
-    lr_pretrained: float | None = None
-    """Base learning rate of the last pretrained layer. Default: a tenth of the head's with
-    pretrained weights, the head's with random weights."""
-    lr_decay: float | None = None
-    """Layer-wise learning-rate decay, 0 to 1: the base rate of each pretrained layer is this factor
-    times the rate of the layer above it. Default: 1, the same rate for all."""
-    momentum: float | None = None
-    """Momentum of sgd, 0 to 0.9999. Default: 0.9."""
-    weight_decay: float | None = None
-    """Weight decay (L2 penalty). Default: 0.0001."""
-    lr_schedule: Schedule | None = None
-    """Learning-rate schedule: constant, cosine or one-cycle. Default: constant."""
-    warmup: float | None = None
-    """Share of the schedule's steps during which the learning rate rises to its base value, 0 to
-    0.9. Default: 0, or 0.3 for one-cycle."""
-    epochs: int | None = None
-    """Number of epochs to train, which is also the length of the schedule. Default: 10, or as
-    many as the plan needs."""
-    steps: int | None = None
-    """Number of steps to train, which is also the length of the schedule. Overrides the epochs."""
-    augmentation: Augmentation | None = None
-    """Random changes of training images: none, light (flips, small shifts and changes of size) or
-    standard (flips, random crops, and changes of colour). Default: none."""
-    balance: bool = False
-    """Draw images of rare classes more often, so that all classes are equally frequent in training.
-    Default: off."""
-    precision: Precision | None = None
-    """Precision of the forward and backward pass: fp32, or bf16 (autocast) if the device supports
-    it. Default: fp32."""
-    folds: int | None = None
-    """Cross-validate with this number of folds, at least 2: train and validate once per fold, each
-    time on another split of all images. Default: no cross-validation."""
-    execution: Execution = "auto"
-    """How training executes its steps: captured replays them from CUDA graphs, eager launches every
-    kernel from Python. auto (the default) uses captured on CUDA and eager elsewhere."""
-    memory_format: MemoryFormat = "contiguous"
-    """Memory format of weights and activations: contiguous, or channels-last, which is faster on
-    GPUs with bf16. Default: contiguous."""
-    feature_cache: FeatureCaching = "on"
-    """Whether training runs the frozen layers below the trainable ones only once per image and
-    caches their output: on, off, or half (cached in fp16: half the memory, slightly different
-    numbers). Default: on."""
-    feature_cache_gib: float | None = None
-    """Memory for the feature cache in GiB; what does not fit is cached in a file in the run
-    directory. Default: a fourth of the free memory."""
-    checkpoint_seconds: float = 0.0
-    """Shortest time in seconds between two checkpoints at the ends of epochs. Default: 0, a
-    checkpoint after every epoch."""
-    seed: int = 0
-    """Random seed for the head, split, image order and augmentation. Default: 0."""
-    probe_every: int = 10
-    """Measure every layer at each K-th step of training. Default: 10, or 1 with train --json."""
-    checkpoint_every: int | None = None
-    """Also save a checkpoint every so many steps. Default: only at the ends of epochs."""
-    tensorboard: bool = False
-    """Also write loss, accuracy, learning rates and the norms of every layer as TensorBoard files
-    into the run directory; needs tensorboardX. Default: off."""
-    run_dir: str | None = None
-    """Directory for the run's journal, configuration, checkpoints and log. Default: a new directory
-    under $XDG_STATE_HOME/tl-tui/runs."""
-    deterministic: bool = False
-    """Use deterministic algorithms, so that runs on CUDA repeat bit for bit; slower. Default:
-    off."""
+    Each description is also the help of the command-line option with the same name.
+    """
+
+    data: Annotated[
+        str | None,
+        Meta(
+            description="Image folder: DIR/train/CLASS/ and DIR/val/CLASS/, or DIR/CLASS/ alone, "
+            "from which a fifth of the images is kept for validation. The default is the embedded "
+            "demo (hot dog or not)."
+        ),
+    ] = None
+    labels: Annotated[
+        str | None,
+        Meta(
+            description="CSV file with the columns path (relative to the image folder) and label; "
+            "it replaces the class folders. Needs an image folder."
+        ),
+    ] = None
+    arch: Annotated[
+        str,
+        Meta(
+            description="torchvision model: resnet18 (default) to resnet152, resnext50_32x4d, "
+            "wide_resnet50_2, ..."
+        ),
+    ] = "resnet18"
+    weights: Annotated[
+        str,
+        Meta(
+            description="Initial weights: auto (default), default, demo, none (random), an entry "
+            "such as IMAGENET1K_V1, or a file. auto uses the model's default entry. If that is "
+            "unavailable, only the embedded demo continues, with its demo weights for resnet18 and "
+            "random weights otherwise, and reports it."
+        ),
+    ] = "auto"
+    strategy: Annotated[
+        str | None,
+        Meta(
+            description="Layers to train: feature-extraction (only the head; default with "
+            "pretrained weights), last-stage, last-two-stages, full (all; default with random "
+            "weights) or bn-only (BatchNorm layers and the head)."
+        ),
+    ] = None
+    trainable: Annotated[
+        tuple[str, ...] | None,
+        Meta(
+            description="Names of the layers, stages or modules to train, separated by commas, "
+            "such as layer2,fc; overrides the strategy."
+        ),
+    ] = None
+    plan: Annotated[
+        PlanName | None,
+        Meta(
+            description="Change the strategy during training: lp-ft (first the head, then all "
+            "layers) or gradual (one more stage per phase, from the top)."
+        ),
+    ] = None
+    plan_epochs: Annotated[
+        int | None,
+        Meta(
+            description="Epochs in each phase of the plan except the last; 1 by default with "
+            "gradual, half of all epochs with lp-ft."
+        ),
+    ] = None
+    device: Annotated[
+        str, Meta(description="Device to use: auto (default), cpu, cuda, cuda:N or mps.")
+    ] = "auto"
+    batch_size: Annotated[
+        int | None,
+        Meta(
+            description="Images per training step, at least 2; 32 by default, 16 with pretrained "
+            "weights on the CPU, fewer if there are few images."
+        ),
+    ] = None
+    image_size: Annotated[
+        int | None,
+        Meta(
+            description="Side length in pixels of the images that the model sees, at least 32. The "
+            "default depends on the weights and the device."
+        ),
+    ] = None
+    optimizer: Annotated[
+        Optimizer | None, Meta(description="Optimizer: sgd (default) or adamw.")
+    ] = None
+    lr: Annotated[
+        float | None,
+        Meta(
+            description="Learning rate of the new head; 0.01 by default, 0.003 with random "
+            "weights, 0.001 with adamw."
+        ),
+    ] = None
+    lr_pretrained: Annotated[
+        float | None,
+        Meta(
+            description="Learning rate of the highest pretrained layer; by default a tenth of the "
+            "head's, or the same with random weights."
+        ),
+    ] = None
+    lr_decay: Annotated[
+        float | None,
+        Meta(
+            description="Layer-wise learning rate decay: the rate of each pretrained layer is this "
+            "factor times that of the layer above it, 0 to 1; 1 by default."
+        ),
+    ] = None
+    momentum: Annotated[
+        float | None, Meta(description="Momentum of sgd, 0 to 0.9999; 0.9 by default.")
+    ] = None
+    weight_decay: Annotated[
+        float | None, Meta(description="Weight decay (L2 penalty); 0.0001 by default.")
+    ] = None
+    lr_schedule: Annotated[
+        Schedule | None,
+        Meta(description="Learning rate schedule: constant (default), cosine or one-cycle."),
+    ] = None
+    warmup: Annotated[
+        float | None,
+        Meta(
+            description="Fraction of the steps during which the learning rates first rise, 0 to "
+            "0.9; 0 by default, 0.3 with one-cycle."
+        ),
+    ] = None
+    epochs: Annotated[
+        int | None,
+        Meta(
+            description="Number of passes over the training images; 10 by default. The learning "
+            "rate schedule spans all of them."
+        ),
+    ] = None
+    steps: Annotated[
+        int | None, Meta(description="Number of training steps; replaces the number of epochs.")
+    ] = None
+    augmentation: Annotated[
+        Augmentation | None,
+        Meta(
+            description="Random augmentation of the training images: none (default), light or "
+            "standard."
+        ),
+    ] = None
+    balance: Annotated[
+        bool,
+        Meta(
+            description="Draw images of rare classes more often, so that every class is drawn "
+            "equally often."
+        ),
+    ] = False
+    precision: Annotated[
+        Precision | None,
+        Meta(description="fp32 (default), or bf16 autocast on devices that support it."),
+    ] = None
+    folds: Annotated[
+        int | None,
+        Meta(
+            description="Cross-validate: train and validate K times, each time on a different "
+            "split of all images."
+        ),
+    ] = None
+    execution: Annotated[
+        Execution,
+        Meta(
+            description="How to execute the steps of a run: eager launches every kernel, captured "
+            "replays CUDA graphs, auto (default) captures on CUDA devices."
+        ),
+    ] = "auto"
+    memory_format: Annotated[
+        MemoryFormat,
+        Meta(
+            description="Memory format of weights and activations: contiguous (default), or "
+            "channels-last, which is faster on GPUs with bf16."
+        ),
+    ] = "contiguous"
+    feature_cache: Annotated[
+        FeatureCaching,
+        Meta(
+            description="In a run, compute the output of the frozen layers once per image and "
+            "reuse it: on (default), off, or half (stored as fp16, which takes half the memory and "
+            "changes the results slightly)."
+        ),
+    ] = "on"
+    feature_cache_gib: Annotated[
+        float | None,
+        Meta(
+            description="Memory for the feature cache in GiB; by default a quarter of the free "
+            "memory. What does not fit is stored in a file."
+        ),
+    ] = None
+    checkpoint_seconds: Annotated[
+        float,
+        Meta(
+            description="Minimum time in seconds between the checkpoints at the ends of epochs; 0 "
+            "by default, which saves after every epoch."
+        ),
+    ] = 0.0
+    seed: Annotated[
+        int,
+        Meta(
+            description="Random seed for the head, split, image order and augmentation; 0 by "
+            "default."
+        ),
+    ] = 0
+    probe_every: Annotated[
+        int,
+        Meta(
+            description="Measure all layers at every K-th step; 10 by default, 1 with train --json."
+        ),
+    ] = 10
+    checkpoint_every: Annotated[
+        int | None,
+        Meta(
+            description="Also save a checkpoint every STEPS steps; by default only at the end of "
+            "each epoch."
+        ),
+    ] = None
+    tensorboard: Annotated[
+        bool,
+        Meta(
+            description="Also write TensorBoard files into the run directory (needs pip install "
+            "tensorboardX)."
+        ),
+    ] = False
+    run_dir: Annotated[
+        str | None,
+        Meta(
+            description="Folder for the run's journal, checkpoints, configuration and log; by "
+            "default a new one under $XDG_STATE_HOME/tl-tui/runs."
+        ),
+    ] = None
+    deterministic: Annotated[
+        bool,
+        Meta(
+            description="Use deterministic algorithms: identical results on CUDA too, but slower."
+        ),
+    ] = False
     describe_only: bool = False
-    """Whether only the layer stack is needed (`tl-tui layers`), without warm-up and run directory.
-    Not an option."""
+    """Whether only the layer stack is needed (`tl-tui layers`): no warm-up, no run directory."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ from tui.app.actions.base import Terminal
 from tui.app.actions.mask import MaskActions
 from tui.app.actions.results import ResultActions
 from tui.app.actions.training import TrainingActions
+from tui.app.screen_options import ScreenOptions
 from tui.drawing.terminal import terminal_gone
 from tui.drawing.textual_theme import LeanColours, textual_theme
 from tui.drawing.theme import PALETTES
@@ -369,14 +370,19 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 def run_app(
     link: EngineLink,
     config: RunConfig,
+    screen: ScreenOptions,
     *,
     resumes: ResumeRun | None = None,
-    terminal: Terminal,
-    animation: bool = True,
-    theme: str | None = None,
     attached: bool = False,
 ) -> int:
     """Run the workbench until the user leaves.
+
+    Args:
+        link: The connection to the engine.
+        config: The configuration with which the session is opened, or was.
+        screen: How to draw the screen.
+        resumes: The run to resume; None starts a new run.
+        attached: Whether the engine has opened the session already.
 
     Returns:
         The exit code: 0 left; 1 the app failed; 2 nothing could be opened; 75 ended on request.
@@ -385,9 +391,9 @@ def run_app(
         link,
         config,
         resumes=resumes,
-        terminal=terminal,
-        animation=animation,
-        theme=theme,
+        terminal=screen.terminal,
+        animation=screen.animation,
+        theme=screen.theme,
         attached=attached,
     )
     app.run()
