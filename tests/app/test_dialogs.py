@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
@@ -20,12 +19,6 @@ from tui.state.run_state import RunState
 from tui.text.notices import audit_sentence
 
 STACK = resnet18_stack()
-
-
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
 
 
 class TestNewStart:

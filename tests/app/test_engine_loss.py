@@ -34,13 +34,6 @@ FC = frozenset(owners_named(resnet18_stack(), "fc"))
 NORM = owners_named(resnet18_stack(), "layer4.1.bn2")[0]
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    """Nothing is remembered from one test to the next."""
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 async def test_r_during_the_opening_is_kept():
     engine = ScriptedEngine(opens=False, hold=True)
     app = make_app(engine)

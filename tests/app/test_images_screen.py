@@ -31,9 +31,8 @@ RED, BLUE = Color.parse("#ff0000"), Color.parse("#0000ff")
 
 
 @pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+def true_colour(monkeypatch):
+    """Pictures need a terminal with 24-bit colour."""
     monkeypatch.setenv("COLORTERM", "truecolor")
 
 

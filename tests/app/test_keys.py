@@ -39,13 +39,6 @@ LAYER4_1 = frozenset(owners_named(STACK, "layer4.1"))
 ALL = frozenset(range(len(STACK.owners)))
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    """Nothing is remembered from one test to the next."""
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 def cursor(app) -> str:
     return target_name(app.run_state.stack, app.main.stack.view.cursor)
 
@@ -568,7 +561,7 @@ class TestLooks:
             await pilot.press("question_mark")
             await wait_until(pilot, lambda: "freeze or train the row" in screen_text(app))
             await pilot.press("end")
-            await wait_until(pilot, lambda: "looking around costs nothing" in screen_text(app))
+            await wait_until(pilot, lambda: "exploring costs nothing" in screen_text(app))
             await pilot.press("q")
             await wait_until(pilot, lambda: app.screen is app.main)
 

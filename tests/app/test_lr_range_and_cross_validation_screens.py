@@ -20,12 +20,6 @@ LOSSES = st.floats(0, 3e38) | st.just(float("nan")) | st.just(float("inf"))
 WHY = "The loss was lowest at 2.0e-01; a tenth of that still falls, with room to spare."
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 async def begin_range_test(pilot, engine):
     await ready(pilot)
     pilot.app.action_range_test()

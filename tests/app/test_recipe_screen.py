@@ -23,12 +23,6 @@ RECIPE = Recipe(lr_head=1e-2, lr_pretrained=1e-3, weight_decay=1e-4)
 ROWS = {field.name: number for number, field in enumerate(FIELDS)}
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 def down_to(name: str) -> list[str]:
     return ["down"] * ROWS[name]
 

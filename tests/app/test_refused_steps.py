@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.support.app_pilot import make_app, ready, screen_text, steps_taken, wait_until
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import owners_named, resnet18_stack
@@ -11,12 +9,6 @@ from tl_tui.protocol.commands import Open, SetMask, Train
 from tl_tui.protocol.events import StepNotApplied, TrainEnded
 
 FC = tuple(owners_named(resnet18_stack(), "fc"))
-
-
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
 
 
 def refused(**fields) -> StepNotApplied:

@@ -27,12 +27,6 @@ SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
 NASTY = ("犬", "[red]markup[/]", "\x1b[31mred\x07", "a\u202eb\nc", "n" * 90, "naïve")
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 async def open_results(pilot, engine, shown):
     await ready(pilot)
     await pilot.press("e")

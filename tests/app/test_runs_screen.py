@@ -22,12 +22,6 @@ from tl_tui.protocol.events import CheckpointSaved, HistorySent, StartCurves
 from tl_tui.runs.journal_writer import JournalWriter, runs_directory
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE", "STATE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 def made(name: str, steps: int, *, checkpoint: bool = True, right: int = 30) -> Path:
     """A run as an engine leaves it."""
     path = runs_directory() / name

@@ -126,7 +126,6 @@ async def test_the_title_says_when_the_job_ends_and_leaving_offers_the_script(
     size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=size) as pilot:

@@ -62,13 +62,6 @@ BRICK = re.compile("[█░#:]{2}")
 COSINE = Recipe(lr_head=1e-2, lr_pretrained=1e-3, weight_decay=1e-4, schedule="cosine")
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    """Nothing is remembered from one test to the next."""
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 def row_line(app, name: str) -> str:
     """The line of a row in the stack: the one with its brick."""
     found = (line for line in screen_lines(app) if f" {name} " in line and BRICK.search(line[:14]))
