@@ -13,7 +13,7 @@ from tl_tui.protocol.commands import RestoreLayer, SetRecipe, StartOver, UndoRes
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import Audited, AuditFinding, StartedOver
 from tl_tui.settings import config_file
-from tui.app.config_from_state import caveat, current_config
+from tui.app.config_from_state import current_config, omitted_settings_text
 from tui.drawing.sanitize import padded, sanitize, shorten_path
 from tui.state.run_state import RunState
 from tui.text.notices import audit_sentence
@@ -80,7 +80,9 @@ class TestRestoring:
             app.action_restore_layer()
             await wait_until(pilot, lambda: "first weights?" in screen_text(app))
             await pilot.press("y")
-            await wait_until(pilot, lambda: "has its weights as this start" in screen_text(app))
+            await wait_until(
+                pilot, lambda: "has the weights of the beginning of this start" in screen_text(app)
+            )
             assert engine.sent(RestoreLayer)[0].owners == owners_named(STACK, "layer4.1")
             await pilot.press("u")
             await wait_until(pilot, lambda: engine.sent(UndoRestoreLayer))
@@ -112,7 +114,7 @@ class TestSaving:
             app.action_save_choices()
             await wait_until(pilot, lambda: "tl-tui.toml" in screen_text(app))
             await pilot.press("enter")
-            await wait_until(pilot, lambda: "Saved: tl-tui train --config" in screen_text(app))
+            await wait_until(pilot, lambda: "Saved. tl-tui train --config" in screen_text(app))
         found = config_file.read_config_file(tmp_path / "tl-tui.toml")
         assert found["strategy"] == "last-two-stages" and found["optimizer"] == "adamw"
         assert found["lr"] == 0.01 and found["lr_pretrained"] == 0.001
@@ -143,7 +145,7 @@ class TestSaving:
                 app.action_save_choices()
                 await wait_until(pilot, lambda: "Which file?" in screen_text(app))
                 await pilot.press("enter")
-                await wait_until(pilot, lambda: "is there already" in screen_text(app))
+                await wait_until(pilot, lambda: "already exists" in screen_text(app))
                 await pilot.press(answer)
                 await wait_until(pilot, lambda: app.screen is app.main)
                 assert (there.read_text() != "epochs = 3\n") is changed
@@ -157,9 +159,9 @@ class TestSaving:
             app.action_save_choices()
             await wait_until(pilot, lambda: "Which file?" in screen_text(app))
             for typed, told in (
-                ("", "It needs a name"),
-                ("d", "d is a folder"),
-                ("no/x", "There is no folder"),
+                ("", "Enter a file name"),
+                ("d", "d is a folder."),
+                ("no/x", "The folder no does not exist"),
             ):
                 await pilot.press(*["backspace"] * 12, *typed, "enter")
                 await wait_until(pilot, lambda: told in screen_text(app))  # noqa: B023
@@ -173,7 +175,7 @@ class TestSaving:
         state.apply(opened(trainable=mask))
         names = current_config(RunConfig(), state).trainable or ()
         owners = {owner for name in names for owner in owners_named(STACK, name)}
-        assert (owners == mask) is (not caveat(state)) or state.strategy or not mask
+        assert (owners == mask) is (not omitted_settings_text(state)) or state.strategy or not mask
         assert owners >= mask or state.strategy
 
     async def test_a_mask_that_a_file_cannot_say(self, tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ async def test_r_during_the_opening_is_kept():
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: engine.starts)
         await pilot.press("r")
-        await wait_until(pilot, lambda: "Training is noted" in screen_text(app))
+        await wait_until(pilot, lambda: "Training will start" in screen_text(app))
         await pilot.press("r", "r")
         assert not engine.sent(Train)
         engine.open_now()

@@ -268,7 +268,7 @@ class TestStepping:
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: engine.sent(Open))
             await pilot.press("t", "t")
-            assert "step is noted" in screen_text(app) and not engine.sent(Step)
+            assert "step will run" in screen_text(app) and not engine.sent(Step)
             engine.open_now()
             await steps_taken(pilot, 1)
         assert len(engine.sent(Step)) == 1
@@ -384,7 +384,7 @@ class TestEngine:
             await wait_until(pilot, lambda: engine.reason in screen_text(app))
             assert "loss 0." in screen_text(app) and "R restart" in screen_lines(app)[-1]
             await pilot.press("t", "0")
-            assert "R starts it again" in screen_text(app)
+            assert "press R to restart it" in screen_text(app)
             await pilot.press("R")
             await ready(pilot)
             assert engine.starts == 2 and len(engine.sent(Open)) == 2

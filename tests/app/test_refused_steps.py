@@ -31,7 +31,7 @@ async def test_y_takes_the_mask_that_should_fit_and_u_takes_it_back():
         await pilot.press("u")
         assert app.run_state.wanted == frozenset(range(len(resnet18_stack().owners)))
         await pilot.press("y")
-        await wait_until(pilot, lambda: "Nothing is proposed" in screen_text(app))
+        await wait_until(pilot, lambda: "no proposal to accept" in screen_text(app))
 
 
 async def test_y_opens_again_with_the_batch_that_should_fit_before_anything_was_trained():
@@ -56,7 +56,7 @@ async def test_a_smaller_batch_is_not_taken_in_the_middle_of_a_run():
         engine.emit(refused(batch_size=4))
         await wait_until(pilot, lambda: "Step 2 ran out of memory." in screen_text(app))
         await pilot.press("y")
-        await wait_until(pilot, lambda: "Nothing is proposed" in screen_text(app))
+        await wait_until(pilot, lambda: "no proposal to accept" in screen_text(app))
         assert len(engine.sent(Open)) == 1
 
 

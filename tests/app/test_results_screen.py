@@ -134,7 +134,7 @@ class TestAsking:
             await pilot.press("e")
             assert "70 of 80" in screen_text(app)
             await pilot.press("E")
-            await wait_until(pilot, lambda: "The engine is gone" in screen_text(app))
+            await wait_until(pilot, lambda: "The engine has stopped" in screen_text(app))
             assert not engine.sent(Evaluate)
 
     async def test_keys_typed_behind_escape_do_nothing(self):

@@ -233,7 +233,7 @@ def test_several_are_a_list(tl_tui: Opener) -> None:
         assert terminal.wait_exit() == 75
     assert len(engines()) == 2, "both answer"
     chooser = tl_tui("attach")
-    chooser.wait_for("Runs that go on")
+    chooser.wait_for("Running engines")
     assert len(re.findall(r"resnet18 · squares · 1 step · waits", chooser.text)) == 2
     chooser.press("2")
     chooser.wait_for(r"fc +train")
