@@ -127,7 +127,7 @@ class TestScreen:
             assert asked.what == "batch"
             assert asked.side == grid_of(size[0], size[1] - 3).side
             text = screen_text(app)
-            assert "said not hot" in text and ".87" in text and "hot dog" in text
+            assert "predicted" in text and ".87" in text and "hot dog" in text
             cells = styles_of(app)
             pixels = {(s.color, s.bgcolor) for character, s in cells if character == "▀"}
             assert pixels <= {(RED, RED), (RED, BLUE), (BLUE, BLUE)} and len(pixels) >= 2
@@ -139,7 +139,9 @@ class TestScreen:
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images())
             await pilot.press("tab")
-            assert "[most wrong]" in screen_text(app) and "on their way" in screen_text(app)
+            assert "[most wrong]" in screen_text(app) and "Waiting for the pictures" in screen_text(
+                app
+            )
             engine.emit(images("wrong", 3))
             await wait_until(pilot, lambda: "3 of 10 images" in screen_text(app))
             await pilot.press("tab", "tab")
@@ -236,7 +238,7 @@ class TestScreen:
             await wait_until(pilot, lambda: engine.sent(ShowImages))
             engine.emit(Refused(id=engine.sent(ShowImages)[-1].id, reason="None can be read."))
             await wait_until(pilot, lambda: "None can be read." in screen_text(app))
-            assert "did not send them" in screen_text(app)
+            assert "did not send the pictures" in screen_text(app)
             await pilot.press("r")
             assert len(engine.sent(ShowImages)) == 2
 

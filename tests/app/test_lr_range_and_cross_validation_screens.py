@@ -94,7 +94,7 @@ class TestRangeScreen:
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_range_test(pilot, engine)
             engine.emit(range_tested(done=True, proposal=0.02, why=WHY))
-            await wait_until(pilot, lambda: "Enter takes it" in screen_text(app))
+            await wait_until(pilot, lambda: "Press Enter to apply it" in screen_text(app))
             text = screen_text(app)
             assert WHY in text and "0.02 for the head instead of 0.01, and 0.002 for" in text
             await pilot.press("escape")
@@ -143,7 +143,7 @@ class TestRangeScreen:
             await begin_range_test(pilot, engine)
             engine.emit(Refused(id=engine.sent(RangeTest)[0].id, reason="Thaw a layer first."))
             await wait_until(pilot, lambda: "Thaw a layer first." in screen_text(app))
-            assert "not begun" in screen_text(app)
+            assert "not started" in screen_text(app)
             await pilot.press("escape")
             await wait_until(pilot, lambda: app.screen is app.main)
             assert not engine.sent(Pause)
@@ -163,7 +163,7 @@ class TestFolds:
             engine.emit(fold(2, 3, 14))
             engine.emit(fold(3, 3, 16))
             engine.emit(folds_ended((12, 14, 16)))
-            await wait_until(pilot, lambda: "All images once: 42 of 48" in screen_text(app))
+            await wait_until(pilot, lambda: "Every image once: 42 of 48" in screen_text(app))
             assert all(cell_len(one) == size[0] for one in screen_lines(app))
             if size[1] > 12:
                 text = screen_text(app)
@@ -211,7 +211,7 @@ class TestFolds:
             await wait_until(pilot, lambda: "Cross-validation: 65 of 80" in screen_text(app))
             assert not engine.sent(Pause)
             app.action_folds()
-            await wait_until(pilot, lambda: "All images once: 65 of 80" in screen_text(app))
+            await wait_until(pilot, lambda: "Every image once: 65 of 80" in screen_text(app))
             await pilot.press("r")
             await wait_until(pilot, lambda: "How many splits?" in screen_text(app))
 
@@ -223,4 +223,4 @@ class TestFolds:
             reason = "Training runs; pause it before you cross-validate."
             engine.emit(Refused(id=engine.sent(CrossValidate)[0].id, reason=reason))
             await wait_until(pilot, lambda: reason in screen_text(app))
-            assert "It was not begun." in screen_text(app)
+            assert "The cross-validation was not started." in screen_text(app)

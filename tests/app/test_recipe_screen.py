@@ -110,7 +110,7 @@ class TestScreen:
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("o", "right", "down", "right")
-            assert "2 to apply" in screen_lines(app)[0] and "began as sgd" in screen_text(app)
+            assert "2 to apply" in screen_lines(app)[0] and "initially sgd" in screen_text(app)
             assert not engine.sent(SetRecipe)
             await pilot.press(*["down"] * (ROWS["epochs"] - 1), *"25", "enter")
             await wait_until(pilot, lambda: app.screen is app.main)
@@ -121,7 +121,7 @@ class TestScreen:
             )
             await wait_until(pilot, lambda: app.run_state.training.recipe == sent.recipe)
             await pilot.press("o")
-            assert "began as 0.01" in screen_text(app)
+            assert "initially 0.01" in screen_text(app)
 
     async def test_escape_leaves_everything_as_it_was(self):
         engine = ScriptedEngine()

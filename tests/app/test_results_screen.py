@@ -53,7 +53,7 @@ class TestHeadline:
             await open_results(pilot, engine, results(((8, 2), (6, 54))))
             text = screen_text(app)
         assert "balanced .85" in text and "chance .50" in text
-        assert "majority .86 (60 of 70), always saying not hot dog" in text
+        assert "majority .86 (60 of 70), always predicting not hot dog" in text
 
     async def test_stale_once_steps_were_taken(self):
         engine = ScriptedEngine()
@@ -76,7 +76,7 @@ class TestHeadline:
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(start=3))
-            assert "of another start" in screen_text(app)
+            assert "from another start" in screen_text(app)
 
 
 class TestAsking:
@@ -187,9 +187,9 @@ class TestConfusion:
             await open_results(pilot, engine, results(((36, 4), (6, 34))))
             await pilot.press("tab")
             lines = [" ".join(one.split()) for one in screen_lines(app)]
-        assert "is hot dog not hot dog" in lines
+        assert "label hot dog not hot dog" in lines
         assert "1 hot dog 36 4 .90" in lines and "2 not hot dog 6 34 .85" in lines
-        assert "6 of 40 .15 not hot dog taken for hot dog" in lines
+        assert "6 of 40 .15 not hot dog classified as hot dog" in lines
 
     async def test_twelve_classes_are_numbered(self):
         matrix = [
@@ -202,9 +202,11 @@ class TestConfusion:
             await open_results(pilot, engine, results(matrix))
             await pilot.press("tab")
             lines = [" ".join(one.split()) for one in screen_lines(app)]
-        assert "is 1 2 3 4 5 6 7 8 9 10 11 12" in lines
+        assert "label 1 2 3 4 5 6 7 8 9 10 11 12" in lines
         assert "12 species 11 11 · · · · · · · · · · 50 .82" in lines
-        assert any(one.startswith("11 of 61 .18 species 11 taken for species 0") for one in lines)
+        assert any(
+            one.startswith("11 of 61 .18 species 11 classified as species 0") for one in lines
+        )
 
     @pytest.mark.parametrize("size", SIZES)
     async def test_ten_thousand_classes_are_a_list_of_pairs_at_once(self, size):
@@ -240,7 +242,7 @@ class TestConfusion:
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(((40, 0), (0, 40))))
             await pilot.press("tab")
-            assert "No image is taken for another class." in screen_text(app)
+            assert "Every image is classified correctly." in screen_text(app)
 
 
 class TestClasses:

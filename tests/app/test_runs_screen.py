@@ -111,7 +111,7 @@ async def test_what_cannot_be_gone_on_with_says_why():
         await wait_until(pilot, lambda: "1 run" in screen_lines(app)[0])
         assert "no step yet" in screen_text(app)
         await pilot.press("enter")
-        await wait_until(pilot, lambda: "nothing to go on from" in screen_text(app))
+        await wait_until(pilot, lambda: "cannot be resumed" in screen_text(app))
     assert not engine.sent(ResumeRun)
 
 

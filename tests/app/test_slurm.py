@@ -137,7 +137,7 @@ async def test_the_title_says_when_the_job_ends_and_leaving_offers_the_script(
         await steps_taken(pilot, 1)
         await pilot.press("q")
         await wait_until(
-            pilot, lambda: "ends with SLURM job 42" in " ".join(screen_text(app).split())
+            pilot, lambda: "The run ends with SLURM job 42" in " ".join(screen_text(app).split())
         )
         await pilot.press("b")
         await wait_until(pilot, lambda: not app.is_running)

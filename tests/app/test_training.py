@@ -445,7 +445,7 @@ class TestPlans:
             await wait_until(pilot, lambda: "plan gradual" in screen_lines(app)[1])
             await pilot.press(key)
             if key == "s":
-                await wait_until(pilot, lambda: "leave the plan gradual" in screen_text(app))
+                await wait_until(pilot, lambda: "end the plan gradual" in screen_text(app))
                 await pilot.press("0")
             await wait_until(pilot, lambda: then in screen_lines(app)[1])
         assert [one.plan for one in engine.sent(SetPlan)] == ["gradual", None]
@@ -589,7 +589,9 @@ class TestKept:
             await pilot.press("escape", "t")
             await steps_taken(pilot, 81)
             await pilot.press("q")
-            await wait_until(pilot, lambda: "The engine saves the weights" in screen_text(app))
+            await wait_until(
+                pilot, lambda: "When the engine ends, it saves the weights" in screen_text(app)
+            )
 
     async def test_a_layer_put_back_is_taken_back_by_u(self):
         engine = ScriptedEngine()
