@@ -146,7 +146,7 @@ class ResultActions(Overlays):
                 LrRangeTestScreen(
                     self.run_state,
                     self.appearance,
-                    start=partial(self.ask, TestLrRange),
+                    start=partial(self.request, TestLrRange),
                     stop=self._stop_side_work,
                     apply=self._set_recipe,
                 )
