@@ -110,11 +110,6 @@ class Dispatcher:
         if self._board is not None:
             self._board.close()
 
-    def _emit(self, event: AnyEvent) -> None:
-        if self._board is not None:
-            self._board.heard(event)
-        self.emit(event)
-
     # --- errands --------------------------------------------------------------------------------
 
     def _begin_errand(self, command: Job) -> str:
@@ -174,9 +169,15 @@ class Dispatcher:
         from engine.session.run import Run
 
         self._opening = None
+        emit = self.emit
         if context.config.tensorboard:
-            self._board = tensorboard.TensorBoard(context.event)
-        run = Run(context, self._emit, self.on_run_dir)
+            self._board = board = tensorboard.TensorBoard(context.event)
+
+            def emit(event: AnyEvent) -> None:
+                board.heard(event)
+                self.emit(event)
+
+        run = Run(context, emit, self.on_run_dir)
         told: tuple[AnyEvent, ...] = ()
         if self._resumes is not None:
             from engine.session import resume

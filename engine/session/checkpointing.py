@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.session.settings import Settings
     from engine.session.start_snapshots import StartSnapshots
     from engine.session.validation import Validation
-    from engine.training.trainer import Snapshot
+    from engine.training.snapshot import Snapshot
     from tl_tui.runs.journal_writer import JournalWriter
 
 FOLDER = "checkpoints"

@@ -24,7 +24,7 @@ from tl_tui.settings.defaults import defaults
 if TYPE_CHECKING:
     from engine.session.context import SessionContext
     from engine.session.progress import Progress
-    from engine.training.trainer import Snapshot
+    from engine.training.snapshot import Snapshot
 
 CALIBRATION_IMAGES = 128
 """Training images from which random weights' BatchNorm statistics are estimated, at most."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.model.freezing import Mask
 from engine.session.progress import Progress
-from engine.training.trainer import StepResult
+from engine.training.step_result import StepResult
 from tl_tui.protocol.events import StepTaken
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.training.forward_backward import PassResult
 from engine.training.probe import Observed, Probe
+from engine.training.step_result import PassResult
 
 WARM = 1
 """Steps of a kind that are taken eagerly before one is recorded: libraries choose and load their

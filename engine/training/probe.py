@@ -185,6 +185,12 @@ class Probe:
         self._clock = _CudaClock(seen.clock.device, seen.clock.events)
         self._observed, self._marks = seen.observed, dict(seen.marks)
 
+    def gradient_norms(self) -> dict[Tensor, Tensor]:
+        """Return the L2 norm of the gradient of every parameter that has one, on the device."""
+        received = [p for p in self.parameters if p.grad is not None]
+        norms = norms_by_group([p.grad for p in received if p.grad is not None])
+        return dict(zip(received, norms, strict=True))
+
     def before_update(self) -> None:
         """Keep the trainable weights as they are before the optimizer's step."""
         trainable = [

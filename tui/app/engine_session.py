@@ -33,6 +33,7 @@ from tl_tui.protocol.commands import (
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import (
     AnyEvent,
+    Confirmed,
     EngineFailed,
     Greeted,
     Refused,
@@ -171,6 +172,8 @@ class EngineSession:
     def _take(self, event: AnyEvent) -> None:
         back = isinstance(event, Greeted) and bool(self.state.cut)
         self.state.apply(event)
+        if isinstance(event, Confirmed):
+            return  # what it confirms has been on the screen since the key was pressed
         if back:
             self.when_alone(self.alone)
             if isinstance(event, Greeted) and not event.run_dir and not self.attached:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual._styles_cache import StylesCache
 from textual.await_complete import AwaitComplete
 
@@ -17,6 +19,8 @@ from tui.screens.full_screen import FullScreen
 
 class Overlays(ActionBase):
     """Sends the state and the messages to the full screen that covers the main one, if any."""
+
+    EVENTS: ClassVar[tuple[type, ...]] = (Refused,)
 
     def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
         super().__init__(link, config, unicode=unicode)
@@ -75,15 +79,20 @@ class Overlays(ActionBase):
         else:
             self._paint_overlay.soon()
 
+    def repaint_mask(self) -> None:
+        if self.overlay is None:
+            super().repaint_mask()
+        else:
+            self._paint_overlay.now()
+
     def _show_overlay(self) -> None:
         if overlay := self.overlay:
             if (overlay.palette, overlay.glyphs) != self.appearance:
                 overlay.set_theme(*self.appearance)
             overlay.show(self.run_state)
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    def handle(self, event: AnyEvent) -> None:
         if isinstance(event, Refused) and event.id in self.requests:
             del self.requests[event.id]
             if overlay := self.overlay:
                 overlay.refused()
-        super().event_received(event)

@@ -7,7 +7,7 @@ screens and files). `app.WorkbenchApp` combines them and binds the keys.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from textual.app import App
 
@@ -47,7 +47,13 @@ class ActionBase(App[None]):
     - `appearance`: colours and characters, for screens that are pushed.
     - `need_engine`, `need_stack`: report what is missing.
     - `repaint`: shows a change in the same frame.
+
+    A group that waits for events lists their types in `EVENTS` and handles them in a method
+    `handle(event)`. Several groups may list the same type.
     """
+
+    EVENTS: ClassVar[tuple[type, ...]] = ()
+    """The event types that a group of actions handles, in its own method `handle(event)`."""
 
     terminal: Terminal
 
@@ -101,14 +107,20 @@ class ActionBase(App[None]):
         else:
             self._paint.soon()
 
-    def event_received(self, event: AnyEvent | None) -> None:
-        """Handle an event, after `run_state` was updated from it.
+    def repaint_mask(self) -> None:
+        """Draw a change of the wanted mask at once; nothing else may have changed."""
+        self.main.show_mask(self.run_state)
 
-        Subclasses extend this method and call the base class.
+    def event_received(self, event: AnyEvent | None) -> None:
+        """Pass an event to each group of actions that lists its type in `EVENTS`.
 
         Args:
-            event: The event; None when the engine has stopped.
+            event: The event, from which `run_state` was already updated; None when the engine has
+                stopped.
         """
+        for group in type(self).__mro__:
+            if isinstance(event, group.__dict__.get("EVENTS", ())):
+                group.__dict__["handle"](self, event)
         self.repaint(now=False)
 
     def _show(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from tl_tui.protocol.commands import SetPlan, UndoRestoreLayer
 from tl_tui.protocol.events import AnyEvent, PlanChanged
 from tl_tui.protocol.session import Plan
@@ -17,13 +19,14 @@ from tui.state.run_state import RunState
 class MaskActions(ActionBase):
     """Actions that change which layers train."""
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    EVENTS: ClassVar[tuple[type, ...]] = (PlanChanged,)
+
+    def handle(self, event: AnyEvent) -> None:
         match event:
             case PlanChanged(plan=None, why=why):
                 self.messages.show_now(_plan_ended_sentence(self.run_state, why))
             case PlanChanged(plan=Plan(name=name), why=why) if why:
                 self.messages.show_now(f"The plan {name} continues.")
-        super().event_received(event)
 
     def change_mask(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
         """Change the wanted mask and show it in the same frame.
@@ -37,7 +40,7 @@ class MaskActions(ActionBase):
             self.run_state.chosen_early = True
         if self.run_state.change_mask(mask, what):
             self.engine_session.mask(strategy)
-            self.repaint()
+            self.repaint_mask()
 
     def toggle(self, target: Target) -> None:
         """Freeze a target if all of it trains; otherwise train all of it."""

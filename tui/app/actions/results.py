@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import (
@@ -50,7 +51,16 @@ CANCEL = Choice(("escape", "n"), "cancel", "")
 class ResultActions(Overlays):
     """Actions that open full screens and dialogs."""
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    EVENTS: ClassVar[tuple[type, ...]] = (
+        Validated,
+        ResultsShown,
+        ImagesShown,
+        LrRangeTested,
+        CrossValidationEnded,
+        LayerRestored,
+    )
+
+    def handle(self, event: AnyEvent) -> None:
         match event:
             case Validated(yardstick=False) if isinstance(self.overlay, ResultsScreen):
                 if not {ShowResults, Evaluate} & set(self.requests.values()):
@@ -75,9 +85,8 @@ class ResultActions(Overlays):
                     verb = "have" if names.plural else "has"
                     change = f"{verb} the weights of the beginning of this start. Press u to undo."
                 self.messages.show_now(f"{names.text} {change}")
-        super().event_received(event)
 
-    # --- results and images -----------------------------------------------------------------------
+    # --- results and images ----------------------------------------------------------------------
 
     def action_results(self) -> None:
         if self.run_state.results.results is not None or self.need_engine():
@@ -125,7 +134,7 @@ class ResultActions(Overlays):
             return "No pictures: this terminal has only 16 colours."
         return ""
 
-    # --- the recipe -------------------------------------------------------------------------------
+    # --- the recipe ------------------------------------------------------------------------------
 
     def action_recipe(self) -> None:
         if self.need_engine():
@@ -157,7 +166,7 @@ class ResultActions(Overlays):
             self.engine_session.send(Pause)
             self.run_state.busy = None  # a heartbeat sets it again if the engine is still busy
 
-    # --- cross-validation -------------------------------------------------------------------------
+    # --- cross-validation ------------------------------------------------------------------------
 
     def action_folds(self) -> None:
         results = self.run_state.results
@@ -193,7 +202,7 @@ class ResultActions(Overlays):
             )
         )
 
-    # --- starts and layers ------------------------------------------------------------------------
+    # --- starts and layers -----------------------------------------------------------------------
 
     def action_new_start(self) -> None:
         if self.need_engine():
@@ -223,7 +232,7 @@ class ResultActions(Overlays):
         if self.need_engine():
             self.engine_session.send(RestoreLayer, owners=owners)
 
-    # --- runs -------------------------------------------------------------------------------------
+    # --- runs ------------------------------------------------------------------------------------
 
     def action_runs(self) -> None:
         if self.link.host:
@@ -246,7 +255,7 @@ class ResultActions(Overlays):
         else:
             self.run_worker(self.link.close(), exit_on_error=True)
 
-    # --- saving the configuration -----------------------------------------------------------------
+    # --- saving the configuration ----------------------------------------------------------------
 
     def action_save_choices(self) -> None:
         if self.need_stack():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from tl_tui.protocol.commands import BeginCycle
@@ -18,7 +20,9 @@ from tui.text.progress import ended_sentence, epoch_words, schedule_words
 class TrainingActions(ActionBase):
     """Actions that train the model or change how it trains."""
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    EVENTS: ClassVar[tuple[type, ...]] = (StartedOver, TrainEnded, CheckpointSaved)
+
+    def handle(self, event: AnyEvent) -> None:
         match event:
             case StartedOver() if not self.engine_session.start_beside:
                 self.messages.show_now(
@@ -38,7 +42,6 @@ class TrainingActions(ActionBase):
                     if event.name == "journal"
                     else f"The checkpoint {event.name} could not be saved: {failure}"
                 )
-        super().event_received(event)
 
     # --- steps ----------------------------------------------------------------------------------
 
