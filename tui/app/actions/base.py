@@ -41,7 +41,7 @@ class ActionBase(App[None]):
 
     Groups of actions use these members:
 
-    - `run_state`: everything known about the run. It is updated before `event_received` is called.
+    - `run_state`: everything known about the run. It is updated before events are handled.
     - `engine_session.send`: sends a command to the engine.
     - `messages.show_now`, `messages.enqueue`: show a message at once, or after those waiting.
     - `appearance`: colours and characters, for screens that are pushed.
