@@ -1,4 +1,4 @@
-"""What the app keeps over a dead engine, over the opening, and what it insists on being read."""
+"""What the app keeps when the engine stops or is still opening, and which messages stay pinned."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FC = frozenset(owners_named(resnet18_stack(), "fc"))
 NORM = owners_named(resnet18_stack(), "layer4.1.bn2")[0]
 
 
-async def test_r_during_the_opening_is_kept():
+async def test_r_while_opening_trains_once_the_engine_is_ready():
     engine = ScriptedEngine(opens=False, hold=True)
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -48,7 +48,7 @@ async def test_r_during_the_opening_is_kept():
         await wait_until(pilot, lambda: len(engine.sent(Train)) == 1)
 
 
-async def test_r_twice_during_the_opening_is_taken_back():
+async def test_r_twice_while_opening_cancels_training():
     engine = ScriptedEngine(opens=False, hold=True)
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -62,7 +62,7 @@ async def test_r_twice_during_the_opening_is_taken_back():
     assert not engine.sent(Train)
 
 
-async def test_another_engine_gets_the_choices_and_says_what_is_lost():
+async def test_restarted_engine_gets_the_settings_and_the_app_says_what_is_lost():
     engine = ScriptedEngine(hold=True)
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -71,8 +71,8 @@ async def test_another_engine_gets_the_choices_and_says_what_is_lost():
         engine.release()
         await steps_taken(pilot, 1)
         recipe = msgspec.structs.replace(engine.session.recipe, lr_head=0.5, weight_decay=0.25)
-        by_hand = [0.5 if row == 3 else rate for row, rate in enumerate(engine.session.rates)]
-        engine.emit(RecipeChanged(recipe=recipe, rates=tuple(by_hand)))
+        changed_rates = [0.5 if row == 3 else rate for row, rate in enumerate(engine.session.rates)]
+        engine.emit(RecipeChanged(recipe=recipe, rates=tuple(changed_rates)))
         engine.emit(NormModeChanged(owners=(NORM,), mode="train"))
         await wait_until(pilot, lambda: app.run_state.norm_modes)
         engine.die()
@@ -83,12 +83,12 @@ async def test_another_engine_gets_the_choices_and_says_what_is_lost():
         assert "no checkpoint" in screen_text(app) and "(Esc: read)" in screen_text(app)
         config = engine.sent(Open)[1].config
         assert (config.lr, config.weight_decay) == (0.5, 0.25)
-        told = [(command.rows, command.rate) for command in engine.sent(SetRate)]
-        assert ((3,), 0.5) in told
+        rates = [(command.rows, command.rate) for command in engine.sent(SetRate)]
+        assert ((3,), 0.5) in rates
         assert [(c.owners, c.mode) for c in engine.sent(SetNormMode)] == [((NORM,), "train")]
 
 
-def test_another_engine_writes_beside_the_run_directory_that_was_named(tmp_path):
+def test_restarted_engine_writes_next_to_the_named_run_directory(tmp_path):
     state = RunState()
     state.apply(opened())
     config = RunConfig(run_dir=f"{tmp_path}/run")
@@ -99,7 +99,7 @@ def test_another_engine_writes_beside_the_run_directory_that_was_named(tmp_path)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_a_cross_validation_shows_on_the_main_screen(size):
+async def test_main_screen_shows_the_progress_of_a_cross_validation(size):
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=size) as pilot:
@@ -115,7 +115,7 @@ async def test_a_cross_validation_shows_on_the_main_screen(size):
         await wait_until(pilot, lambda: "fold 2" not in screen_lines(app)[0])
 
 
-async def test_a_class_that_cannot_be_read_is_told_until_it_was_read():
+async def test_message_about_an_unreadable_class_stays_until_dismissed():
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -129,7 +129,7 @@ async def test_a_class_that_cannot_be_read_is_told_until_it_was_read():
         await wait_until(pilot, lambda: lost not in screen_text(app))
 
 
-async def test_a_second_enter_in_the_palette_is_let_go():
+async def test_second_enter_in_the_palette_is_ignored():
     app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
@@ -140,8 +140,8 @@ async def test_a_second_enter_in_the_palette_is_let_go():
     assert not app._exception
 
 
-async def test_keys_work_behind_the_palette():
-    """However it was left: by Escape, or by Enter on an action."""
+async def test_keys_work_after_the_palette_closes():
+    """Both after Escape and after an action was chosen."""
     app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
@@ -155,7 +155,7 @@ async def test_keys_work_behind_the_palette():
         await steps_taken(pilot, 2)
 
 
-async def test_a_start_over_can_be_taken_back_before_it_is_answered():
+async def test_start_over_can_be_undone_before_the_engine_answers():
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -168,7 +168,7 @@ async def test_a_start_over_can_be_taken_back_before_it_is_answered():
         assert not [e for e in app.run_state.undo_list if isinstance(e, StartOverEntry)]
 
 
-async def test_a_start_over_that_is_refused_is_not_told_as_done():
+async def test_refused_start_over_is_not_reported_as_done():
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -181,7 +181,7 @@ async def test_a_start_over_that_is_refused_is_not_told_as_done():
         assert "Started over" not in screen_text(app)
 
 
-async def test_last_times_plan_is_not_this_starts_and_a_strategy_chosen_on_it_counts(tmp_path):
+async def test_cached_plan_is_not_shown_and_a_strategy_chosen_early_is_kept(tmp_path):
     plan = Plan(
         name="lp-ft",
         phases=(PlanPhase(name="head", trainable=tuple(FC), after_step=0, steps=8, epoch=1),),
