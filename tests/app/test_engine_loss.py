@@ -80,7 +80,7 @@ async def test_restarted_engine_gets_the_settings_and_the_app_says_what_is_lost(
         await pilot.press("R")
         await ready(pilot)
         await wait_until(pilot, lambda: "step 1 died with" in screen_text(app))
-        assert "no checkpoint" in screen_text(app) and "(Esc: read)" in screen_text(app)
+        assert "no checkpoint" in screen_text(app) and "(Esc to dismiss)" in screen_text(app)
         config = engine.sent(Open)[1].config
         assert (config.lr, config.weight_decay) == (0.5, 0.25)
         rates = [(command.rows, command.rate) for command in engine.sent(SetRate)]
@@ -124,7 +124,7 @@ async def test_message_about_an_unreadable_class_stays_until_dismissed():
         engine.emit(ImageSkipped(path="a.jpg", reason="empty", total=3, lost_class=lost))
         await wait_until(pilot, lambda: lost in screen_text(app))
         await pilot.press("down")
-        assert f"(Esc: read) {lost}" in screen_text(app)
+        assert f"(Esc to dismiss) {lost}" in screen_text(app)
         await pilot.press("escape")
         await wait_until(pilot, lambda: lost not in screen_text(app))
 

@@ -90,7 +90,7 @@ def run_elsewhere(tmp_path: Path, *, host: str = "node7", job: str = "42") -> Pa
     return path
 
 
-# --- jobs and hosts -------------------------------------------------------------------------
+# --- jobs and hosts -----------------------------------------------------------------------------
 
 
 def test_job_is_known_in_a_step_but_not_in_an_allocation() -> None:
@@ -148,7 +148,7 @@ async def test_title_shows_when_the_job_ends_and_quitting_offers_a_script(
     assert script.name in app.parting and not engine.detached
 
 
-# --- messages -------------------------------------------------------------------------------
+# --- messages -----------------------------------------------------------------------------------
 
 
 def test_error_without_a_terminal_suggests_srun(commands: Path, tmp_path: Path) -> None:

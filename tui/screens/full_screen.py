@@ -98,7 +98,7 @@ class FullScreen(Dialog[None]):
         """Return the widget that draws the screen."""
         return Drawing(self._lines)
 
-    # --- what subclasses define ------------------------------------------------------------------
+    # --- what subclasses define -----------------------------------------------------------------
 
     title_text = ""
     """The name of the screen, at the left of the first line."""
@@ -141,7 +141,7 @@ class FullScreen(Dialog[None]):
         """
         return False
 
-    # --- drawing -------------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
         yield self.drawing

@@ -61,7 +61,7 @@ class ImagesScreen(FullScreen):
         self._requested: dict[What, int] = {}
         """The pixels per side of requests that have not been answered, by set."""
         self._sides: dict[What, int] = {}
-        """The pixels per side that were requested for each received set; it may have fewer."""
+        """The pixels per side that were requested for each received set."""
         self._cells: dict[tuple[int, int, int], list[Line]] = {}
         """The drawn pictures of the current set, by index, width and height."""
         self._last_images = state.results.images
@@ -74,7 +74,7 @@ class ImagesScreen(FullScreen):
     def make_drawing(self) -> Drawing:
         return PictureDrawing(self._lines)
 
-    # --- requests ---------------------------------------------------------------------------------
+    # --- requests -------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -159,15 +159,8 @@ class ImagesScreen(FullScreen):
                 text = "The engine did not send the pictures. Press Escape to go back."
             return body([line(f"  {text}")])
         if not received.images:
-            return body(
-                [
-                    line(
-                        "  Every image is classified correctly."
-                        if self.what == "wrong"
-                        else "  No images."
-                    )
-                ]
-            )
+            none_wrong = "Every image is classified correctly."
+            return body([line(f"  {none_wrong if self.what == 'wrong' else 'No images.'}")])
         self.cursor = min(self.cursor, len(received.images) - 1)
         if self._no_pictures:
             return self._list(received, width, height)
@@ -186,8 +179,8 @@ class ImagesScreen(FullScreen):
         return -(-len(received.images) // grid.columns)
 
     def _grid(self, width: int = 0, height: int = 0) -> Grid:
-        whole = self.drawing.size
-        width, height = width or whole.width or 80, height or (whole.height or 24) - 3
+        screen = self.drawing.size
+        width, height = width or screen.width or 80, height or (screen.height or 24) - 3
         return large_grid(width, height) if self.large else grid_of(width, height)
 
     def _grid_row(self, received: ImagesShown, grid: Grid, number: int) -> Line:

@@ -60,7 +60,7 @@ class RunsScreen(FullScreen):
         self.unreadable = len(entries) - len(self.runs)
         self.redraw()
 
-    # --- drawing ---------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------------------------
 
     def summary_text(self, state: RunState) -> str:
         if self.runs is None:

@@ -86,7 +86,7 @@ class ResultActions(Overlays):
                     change = f"{verb} the weights of the beginning of this start. Press u to undo."
                 self.messages.show_now(f"{names.text} {change}")
 
-    # --- results and images ----------------------------------------------------------------------
+    # --- results and images ---------------------------------------------------------------------
 
     def action_results(self) -> None:
         if self.run_state.results.results is not None or self.need_engine():
@@ -134,7 +134,7 @@ class ResultActions(Overlays):
             return "No pictures: this terminal has only 16 colours."
         return ""
 
-    # --- the recipe ------------------------------------------------------------------------------
+    # --- the recipe -----------------------------------------------------------------------------
 
     def action_recipe(self) -> None:
         if self.need_engine():
@@ -166,7 +166,7 @@ class ResultActions(Overlays):
             self.engine_session.send(Pause)
             self.run_state.busy = None  # a heartbeat sets it again if the engine is still busy
 
-    # --- cross-validation ------------------------------------------------------------------------
+    # --- cross-validation -----------------------------------------------------------------------
 
     def action_folds(self) -> None:
         results = self.run_state.results
@@ -202,7 +202,7 @@ class ResultActions(Overlays):
             )
         )
 
-    # --- starts and layers -----------------------------------------------------------------------
+    # --- starts and layers ----------------------------------------------------------------------
 
     def action_new_start(self) -> None:
         if self.need_engine():
@@ -232,7 +232,7 @@ class ResultActions(Overlays):
         if self.need_engine():
             self.engine_session.send(RestoreLayer, owners=owners)
 
-    # --- runs ------------------------------------------------------------------------------------
+    # --- runs -----------------------------------------------------------------------------------
 
     def action_runs(self) -> None:
         if self.link.host:
@@ -255,7 +255,7 @@ class ResultActions(Overlays):
         else:
             self.run_worker(self.link.close(), exit_on_error=True)
 
-    # --- saving the configuration ----------------------------------------------------------------
+    # --- saving the configuration ---------------------------------------------------------------
 
     def action_save_choices(self) -> None:
         if self.need_stack():

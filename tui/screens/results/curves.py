@@ -73,7 +73,7 @@ class Curves(Section):
         rule = "─" * max(0, width - len(title) - 4)
         heading = line((f"  {title} ", "text"), (rule, "dim"))
         if height < 2 or not series:
-            text = "  The curve begins with the first step." if height >= 1 else ""
+            text = "  There are no values yet." if height >= 1 else ""
             return [heading, line((text, "dim")), *[()] * (height - 1)]
         values = [value for curve in series for _, value in curve.points]
         if floor is None:

@@ -49,7 +49,7 @@ class ResultsScreen(FullScreen):
         self._evaluate, self._pictures = evaluate, pictures
         super().__init__(state, appearance)
 
-    # --- drawing ---------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------------------------
 
     def summary_text(self, state: RunState) -> str:
         results = state.results.results

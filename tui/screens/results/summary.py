@@ -91,7 +91,7 @@ class Summary(Section):
             lines += self._comparison(comparison, width)
         text = (
             "Counts: images that only this result has right, against those that only the other has "
-            "right. p: how likely such a difference is by chance (McNemar's test)."
+            "right. p: the probability of a difference this large by chance (McNemar's test)."
         )
         lines += [(), *[line((f"  {part}", "dim")) for part in wrapped(text, width - 4, 4)]]
         return lines
