@@ -111,7 +111,7 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
 
         # Left running, and the screen comes back, with the command it remembered.
         terminal.press("q")
-        terminal.wait_for("d let it go on")
+        terminal.wait_for("d continue without a screen")
         terminal.press("d")
         assert terminal.wait_exit() == 0 and terminal.restored
         assert f"tl-tui attach --host {server.HOST}" in terminal.text
@@ -119,7 +119,7 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         back.wait_for(r"layer4.1 ▸ +train +updated")
         back.wait_for(r"epoch \d+ of 10,?000")
         back.press("q")
-        back.wait_for("d let it go on")
+        back.wait_for("d continue without a screen")
         back.press("q")
         assert back.wait_exit() == 0
         back.wait_until(lambda: running_engines() == [], "the engine's end")
