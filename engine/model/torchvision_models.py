@@ -37,15 +37,17 @@ class ModelProblem(Problem):
 class WeightsMissing(ModelProblem):
     """The weights wanted are not at hand; the user has to choose others or bring them."""
 
-    def __init__(self, sentence: str, short: str, choices: tuple[str, ...]) -> None:
+    def __init__(self, sentence: str, short: str, cause: str, choices: tuple[str, ...]) -> None:
         """
         Args:
             sentence: What is missing, where to put it, what else can be done.
             short: The same as a reason, for where another start was taken.
+            cause: Why the download failed, in a few words.
             choices: Values for `--weights` that would work.
         """
         super().__init__(sentence)
         self.short = short
+        self.cause = cause
         self.choices = choices
 
 
@@ -63,6 +65,8 @@ class Weights:
     """None is random."""
     transforms: partial | None = None
     """Makes the transform that belongs to them, where there is no torchvision entry."""
+    cause: str = ""
+    """Why the requested weights could not be downloaded, in a few words."""
 
     @property
     def pretrained(self) -> bool:
@@ -125,8 +129,8 @@ def choose_weights(
         except WeightsMissing as missing:
             if asked == "auto" and embedded_demo:
                 if demo_weights.fits_demo_weights(arch):
-                    return _demo(arch, missing.short)
-                return Weights("random", missing.short, None, None)
+                    return _demo(arch, missing.short, missing.cause)
+                return Weights("random", missing.short, None, None, cause=missing.cause)
             raise
     if asked in names or asked.upper() in names:
         return _from_torchvision(arch, entries[asked.upper()], progress)
@@ -137,8 +141,8 @@ def choose_weights(
     raise ModelProblem(f"--weights {asked}: neither a file nor an entry of {arch}; {hint}")
 
 
-def _demo(arch: str, why: str = "") -> Weights:
-    """The backbone that comes with tl-tui; `why` it is taken, if it was not asked for."""
+def _demo(arch: str, why: str = "", cause: str = "") -> Weights:
+    """Return the backbone that comes with tl-tui; `why` it is used, if it was not requested."""
     if arch != demo_weights.ARCH:
         raise ModelProblem(
             f"--weights demo: the demo backbone is a {demo_weights.ARCH} and cannot be used for "
@@ -151,7 +155,8 @@ def _demo(arch: str, why: str = "") -> Weights:
             "there); use --weights none, default, or a file."
         )
     state = _read_state(path)
-    return Weights(demo_weights.LABEL, why, None, state, demo_weights.demo_transforms(path))
+    transforms = demo_weights.demo_transforms(path)
+    return Weights(demo_weights.LABEL, why, None, state, transforms, cause)
 
 
 def _from_torchvision(arch: str, entry: WeightsEnum, progress: Callable[[str], None]) -> Weights:
@@ -169,6 +174,7 @@ def _from_torchvision(arch: str, entry: WeightsEnum, progress: Callable[[str], N
                 f"downloaded: {error}. Put the file there, or use {options}, or a file.",
                 f"no ImageNet weights: {file.name} is not in {path.parent} and cannot be "
                 f"downloaded ({error})",
+                str(error),
                 choices,
             ) from error
     if not weights_download.verify(path, file.hash_prefix):

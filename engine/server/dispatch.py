@@ -33,6 +33,7 @@ from tl_tui.protocol.events import (
     LoadingProgressed,
     OpenFailed,
     Refused,
+    WorkKind,
 )
 from tl_tui.runs.run_reader import checkpoint_path, config_to_resume
 
@@ -67,6 +68,11 @@ class Dispatcher:
     def busy(self) -> str:
         """What the unit that runs is, in words; empty between units."""
         return self.run.busy if self.run else self._stage
+
+    @property
+    def work_kind(self) -> WorkKind:
+        """Whether the current unit of work is a train step."""
+        return self.run.work_kind if self.run else "other"
 
     def handle(self, command: AnyCommand) -> None:
         """Do a command or note it for `work()`; answers with one Confirmed or Refused."""

@@ -35,6 +35,7 @@ from tl_tui.protocol.events import (
     Heartbeat,
     MaskPlanned,
     Refused,
+    WorkKind,
 )
 
 HEARTBEAT_S = 1.0
@@ -53,6 +54,8 @@ class DispatcherLike(Protocol):
 
     @property
     def busy(self) -> str: ...
+    @property
+    def work_kind(self) -> WorkKind: ...
 
     def handle(self, command: AnyCommand) -> None: ...
     def work(self) -> bool: ...
@@ -258,7 +261,8 @@ class Server:
             seconds = time.monotonic() - began if began is not None else 0.0
             self._end_if_idle()
             if session is not None and seconds > HEARTBEAT_S:
-                self._emit(Heartbeat(busy=session.busy or "working", seconds=seconds))
+                busy, kind = session.busy or "working", session.work_kind
+                self._emit(Heartbeat(busy=busy, seconds=seconds, kind=kind))
 
     # --- what the reception asks ----------------------------------------------------------------
 

@@ -132,6 +132,7 @@ def make_context(
         arch=config.arch,
         weights=weights.label,
         weights_why=weights.why,
+        weights_cause=weights.cause,
         pretrained=weights.pretrained,
         data=folder.name,
         classes=folder.classes,

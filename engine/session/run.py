@@ -62,6 +62,7 @@ from tl_tui.protocol.events import (
     Refused,
     TrainBegan,
     TrainEnded,
+    WorkKind,
 )
 from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.runs.step_line import step_fields
@@ -85,6 +86,8 @@ class Run:
         self.trainer = context.trainer
         self.busy = ""
         """What the unit that runs is, in words; empty between units."""
+        self.work_kind: WorkKind = "other"
+        """Whether the current unit of work is a train step."""
         self.journal = JournalWriter(Path(context.event.run_dir))
         self.progress = Progress(
             wanted=frozenset(context.event.wanted),
@@ -265,7 +268,7 @@ class Run:
         try:
             return self._unit()
         finally:
-            self.busy = ""
+            self.busy, self.work_kind = "", "other"
 
     def _unit(self) -> bool:
         if self._waiting_steps:
@@ -418,7 +421,7 @@ class Run:
     def _take_step(
         self, mask: Mask, strategy: str | None, *, measured: bool, in_a_run: bool = False
     ) -> None:
-        self.busy = "train step"
+        self.busy, self.work_kind = "train step", "step"
         self._begin_record()
         progress, norm_modes = self.progress, self.settings.norm_modes
         if mask != self.trainer.applied or progress.steps_ever == 0:

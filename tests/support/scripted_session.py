@@ -32,6 +32,7 @@ from tl_tui.protocol.events import (
     Refused,
     StepTaken,
     TrainEnded,
+    WorkKind,
 )
 
 ROWS = tuple(LayerMeasurement("updated", float(row), 1.0, 0.5, 0, 0.1) for row in range(50))
@@ -44,6 +45,7 @@ class ScriptedSession:
         self.emit = emit
         self.on_run_dir = on_run_dir
         self.busy = ""
+        self.work_kind: WorkKind = "other"
         self.folder = Path()
         self.units: list[Callable[[], None]] = []
 

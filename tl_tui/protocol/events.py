@@ -21,6 +21,8 @@ from tl_tui.protocol.results import ImagesShown, ResultsShown
 from tl_tui.protocol.session import Cycle, Plan, SessionOpened
 
 LoadingStage = Literal["torch", "data", "weights", "calibration", "warm-up"]
+WorkKind = Literal["step", "other"]
+"""What the engine is busy with, as far as a screen has to distinguish it."""
 
 
 class Greeted(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -448,6 +450,9 @@ class Heartbeat(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     busy: str
     """What with, such as `train step` or `loading weights`."""
     seconds: float
+    """How long the current unit of work has taken so far."""
+    kind: WorkKind = "other"
+    """Whether the unit of work is a train step."""
 
 
 class JobEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):

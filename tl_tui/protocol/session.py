@@ -43,6 +43,8 @@ class SessionOpened(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The label of the weights, such as `ImageNet V1` or `random`."""
     weights_why: str
     """Why these weights, in a sentence; empty if they are what was asked for."""
+    weights_cause: str = ""
+    """Why a download of weights failed, in a few words such as `timed out`; empty otherwise."""
     pretrained: bool
     data: str
     """Name of the data set, such as `hot dog`."""
