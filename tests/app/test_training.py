@@ -1,4 +1,4 @@
-"""Training in the app: runs, rates, plans, prices and what is kept, against a scripted engine."""
+"""Training in the app: runs, rates, plans, step costs and what is kept, with a scripted engine."""
 
 from __future__ import annotations
 
@@ -52,8 +52,7 @@ from tl_tui.protocol.events import (
 )
 from tui.state.rate_ladder import next_rate
 from tui.state.run_state import RunState
-from tui.text.format import format_bytes, format_ms, percent_change
-from tui.text.progress import format_time_left
+from tui.text.format import format_bytes, format_ms, format_time_left, percent_change
 
 STACK = resnet18_stack()
 ROWS = [row.name for row in STACK.rows]
@@ -111,7 +110,7 @@ class TestRunning:
             text = screen_text(app)
             assert "72 of 80, .90 (.81 to .95)" in text
             assert "chance .50, always hot dog .65" in text
-            assert "r goes on at the floor rate; c begins a new cycle" in text
+            assert "r continues at the floor rate; c begins a new cycle" in text
             assert "10 epochs done" in screen_lines(app)[0]
             assert "saved best at 80, last at 80" in text
             assert app.run_state.training.factor(80) == pytest.approx(0.01)
@@ -121,7 +120,7 @@ class TestRunning:
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("r")
-            await wait_until(pilot, lambda: "r goes on." in screen_text(app))
+            await wait_until(pilot, lambda: "r continues." in screen_text(app))
             assert "floor" not in screen_text(app)
 
     @pytest.mark.parametrize(
@@ -292,7 +291,7 @@ class TestRates:
         assert next_rate(0.0, 1, 0.03) == 0.03 and next_rate(0.0, -1, 0.03) == 0.0
 
 
-class TestPrice:
+class TestStepCost:
     def predicted(self, mask):
         parents = [owner.parents for owner in STACK.owners]
         return cost_model.predict_step_cost(step_cost_measured(STACK), parents, mask)
@@ -304,18 +303,18 @@ class TestPrice:
             await ready(pilot)
             assert len(engine.sent(MeasureStepCost)) == 1
             await pilot.press("down")
-            await wait_until(pilot, lambda: "price of thawing layer4.1" in screen_text(app))
+            await wait_until(pilot, lambda: "cost of thawing layer4.1" in screen_text(app))
             more = FC | set(owners_named(STACK, "layer4.1"))
             now, then = self.predicted(FC), self.predicted(more)
             text = screen_text(app)
-            for price in (now, then):
-                assert format_ms(price.step_ms) in text and format_bytes(price.peak_bytes) in text
+            for cost in (now, then):
+                assert format_ms(cost.step_ms) in text and format_bytes(cost.peak_bytes) in text
             assert percent_change(now.step_ms, then.step_ms) in text and "+4.72 M" in text
             await pilot.press("t")
             await steps_taken(pilot, 1)
             await wait_until(pilot, lambda: "measured 9.8 ms in step 1" in screen_text(app))
             await pilot.press("space")
-            await wait_until(pilot, lambda: "price of the next step" in screen_text(app))
+            await wait_until(pilot, lambda: "cost of the next step" in screen_text(app))
             text = screen_text(app)
             assert "u, costs nothing yet" in text and "freeze: -4.72 M" in text
             assert format_ms(now.step_ms) in text and format_ms(then.step_ms) in text
@@ -339,7 +338,7 @@ class TestPrice:
 
     @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
     async def test_until_it_is_measured_only_the_parameters_are_said(self, size):
-        app = make_app(ScriptedEngine(prices=False))
+        app = make_app(ScriptedEngine(step_costs=False))
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("down")

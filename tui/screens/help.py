@@ -68,7 +68,7 @@ class HelpScreen(TextPage):
     def content(self, width: int) -> list[Line]:
         lines: list[Line] = [line(("Keys", "strong"))]
         for key in KEYS:
-            first, *rest = wrapped(key.told, width - 14, 4)
+            first, *rest = wrapped(key.description, width - 14, 4)
             lines.append(line((f"{key.shown:<12}", "strong"), f"  {first}"))
             lines += [line(" " * 14 + text) for text in rest]
         for heading, text in LESSON:

@@ -13,6 +13,7 @@ from tui.drawing.lr_range_curve import lr_range_curve
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.full_screen import Body, FullScreen, body
 from tui.state.run_state import RunState
+from tui.text.format import format_short
 
 
 class LrRangeTestScreen(FullScreen):
@@ -77,7 +78,10 @@ class LrRangeTestScreen(FullScreen):
         room = height - len(words) - 2
         if room < 4:
             return body(words)
-        curve = lr_range_curve(points, self.proposal, width, room, plain=self.glyphs.plain)
+        plain = self.glyphs.plain
+        curve = lr_range_curve(
+            points, self.proposal, width, room, plain=plain, format_value=format_short
+        )
         head: Line = line(("  loss", "text"), (" (smoothed) over the head's learning rate", "dim"))
         return body([head, *curve, (), *words])
 

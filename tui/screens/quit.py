@@ -7,7 +7,7 @@ from pathlib import Path
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.choice_dialog import Choice, ChoiceDialog
 from tui.state.run_state import RunState
-from tui.text.progress import epoch_words
+from tui.text.progress import epoch_text
 
 KEPT_MINUTES = 30
 """How long an engine without a screen and without work stays (`engine.server.server.IDLE_S`)."""
@@ -25,7 +25,7 @@ class QuitDialog(ChoiceDialog):
         """
         steps = sum(curve.loss[-1][0] for curve in state.curves if curve.loss)
         taken = "1 step was" if steps == 1 else f"{steps:,} steps were"
-        now = f"It is training, {epoch_words(state)}. " if state.running else ""
+        now = f"It is training, {epoch_text(state)}. " if state.running else ""
         if state.running:
             stay = [
                 Choice(("d",), "let it go on; tl-tui attach comes back to it", "go on"),

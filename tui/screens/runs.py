@@ -9,12 +9,13 @@ from pathlib import Path
 from tl_tui.runs.run_reader import Run, RunProblem, StartHistory, list_runs
 from tui.drawing.decimation import Decimation
 from tui.drawing.lines import Line, Piece, line, wrapped
-from tui.drawing.plot import Scale, Series, plot, short
+from tui.drawing.plot import Scale, Series, plot
 from tui.drawing.sanitize import padded, sanitize
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.full_screen import Body, FullScreen
 from tui.state.run_state import RunState
-from tui.text.runs import best_words, data_of, size_words, when_words
+from tui.text.format import format_bytes, format_short
+from tui.text.runs import best_text, data_of, date_text
 
 LEAST_PLOT = 5
 """Lines that a plot needs."""
@@ -95,7 +96,7 @@ class RunsScreen(FullScreen):
             (padded(self.glyphs.text(sanitize(run.name)), min(34, max(14, width - 57))), style),
             (f" {run.state:<8}", "dim"),
             (f"{run.steps:>8,} steps  ", "text"),
-            (self.glyphs.text(best_words(run)), "text"),
+            (self.glyphs.text(best_text(run)), "text"),
         ]
         return tuple(pieces)
 
@@ -104,7 +105,7 @@ class RunsScreen(FullScreen):
         assert self.runs is not None
         run = self.runs[self.cursor]
         where = f"{run.config.get('arch')}, {run.config.get('weights')} weights · {data_of(run)}"
-        about = f"{where} · {when_words(run.changed)} · {size_words(run.bytes)}"
+        about = f"{where} · {date_text(run.changed)} · {format_bytes(run.bytes)}"
         text = self.glyphs.text(sanitize(about))
         lines: list[Line] = [(), *[line(("  " + p, "dim")) for p in wrapped(text, width - 4, 2)]]
         left = height - len(lines)
@@ -119,7 +120,10 @@ class RunsScreen(FullScreen):
         if not series:
             return [*lines, line(("  It has taken no step yet.", "dim"))]
         scale = Scale.around([value for one in series for _, value in one.points])
-        drawn = plot(series, width - 4, left - 1, scale=scale, plain=self.glyphs.plain)
+        plain = self.glyphs.plain
+        drawn = plot(
+            series, width - 4, left - 1, scale=scale, plain=plain, format_value=format_short
+        )
         title = "  training loss, the last start of each"
         return [*lines, line((title, "dim")), *[((("  ", "text")), *one) for one in drawn]]
 
@@ -172,4 +176,4 @@ def _series(run: Run, pattern: int, label: str, last: int) -> list[Series]:
     decimation.take(start.losses)
     points = [(bucket.step, bucket.mean) for bucket in decimation.buckets]
     end = [(float(last), float("nan"))]
-    return [Series([*points, *end], pattern, label, short(start.losses[-1][1]))]
+    return [Series([*points, *end], pattern, label, format_short(start.losses[-1][1]))]

@@ -66,8 +66,8 @@ def _answer(
     *,
     plan: bool = False,
 ) -> Choice:
-    price = step_cost_of(state, mask)
-    takes = f"{format_ms(price.step_ms)}" if price.step_ms is not None else ""
+    cost = step_cost_of(state, mask)
+    takes = f"{format_ms(cost.step_ms)}" if cost.step_ms is not None else ""
     upto = "to " if plan else ""
-    text = f"{label:<10} {upto + format_params(price.params):>10} {takes:>8}   {what}"
+    text = f"{label:<10} {upto + format_params(cost.params):>10} {takes:>8}   {what}"
     return Choice((str(number),), text, name)

@@ -12,7 +12,7 @@ from tui.state.cursor import Target, target_name
 from tui.state.layer_status import target_rows
 from tui.state.rate_ladder import next_rate
 from tui.text.format import format_rate
-from tui.text.progress import ended_sentence, epoch_words, schedule_words
+from tui.text.progress import ended_sentence, epoch_text, schedule_position
 
 
 class TrainingActions(ActionBase):
@@ -62,7 +62,7 @@ class TrainingActions(ActionBase):
             self.notices.answer(
                 "It pauses as soon as what is running is done."
                 if again
-                else f"Pausing after this step, {epoch_words(self.run_state)}."
+                else f"Pausing after this step, {epoch_text(self.run_state)}."
             )
         else:
             self.notices.done()
@@ -147,8 +147,10 @@ class TrainingActions(ActionBase):
         said = f"{target_name(stack, target)} learns at {span}"
         if not high:
             said = f"{target_name(stack, target)} is held still: it gets its gradient and stays"
-        elif where := schedule_words(state):
-            said += f" {where}" if where.startswith("×") else f", {where}"
+        else:
+            schedule = schedule_position(state)
+            separator = " " if schedule.factor else ", "
+            said += f"{separator}{schedule.text}" if schedule.text else ""
         owners = [owner for row in wanted for owner in state.row_owners(row)]
         if not any(owner in state.wanted for owner in owners):
             said += ", once it is thawed"

@@ -9,10 +9,11 @@ from dataclasses import replace
 from tl_tui.common.metrics import interval
 from tui.drawing.decimation import Decimation
 from tui.drawing.lines import Line, line
-from tui.drawing.plot import PATTERNS, Scale, Series, plot, short
+from tui.drawing.plot import PATTERNS, Scale, Series, plot
 from tui.screens.full_screen import Body, body
 from tui.screens.results.section import Section
 from tui.state.curve import Curve
+from tui.text.format import format_short
 
 MOST_MARKS = 40
 """Validations that stand out as points; more would be a line of points."""
@@ -79,7 +80,15 @@ class Curves(Section):
         else:
             scale = Scale(max(0.0, min([*values, floor]) - 0.05), 1.0)
             levels = [("chance", floor)]
-        lines = plot(series, width - 2, height, scale=scale, plain=self.glyphs.plain, levels=levels)
+        lines = plot(
+            series,
+            width - 2,
+            height,
+            scale=scale,
+            plain=self.glyphs.plain,
+            format_value=format_short,
+            levels=levels,
+        )
         return [head, *[((" ", "text"), *one) for one in lines]]
 
     def _one(self, points: Points, pattern: int, label: str) -> Series:
@@ -87,7 +96,8 @@ class Curves(Section):
         decimation = Decimation()
         decimation.take(points)
         buckets = [(bucket.step, bucket.mean) for bucket in decimation.buckets]
-        return Series([*buckets, (self._last, math.nan)], pattern, label, short(points[-1][1]))
+        value = format_short(points[-1][1])
+        return Series([*buckets, (self._last, math.nan)], pattern, label, value)
 
     @property
     def _last(self) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from tl_tui.common.metrics import share_words
-from tui.drawing.lines import Line, line
-from tui.drawing.sanitize import padded, sanitize, shorten_path
+from tui.drawing.lines import Line, line, shorten_middle
+from tui.drawing.sanitize import padded, sanitize
 from tui.screens.full_screen import Body, body
 from tui.screens.results.section import Section
 
@@ -32,7 +32,7 @@ class MostWrong(Section):
 
         def at(number: int) -> Line:
             one = wrong[number]
-            path = shorten_path(self.glyphs.text(sanitize(one.path)), room)
+            path = shorten_middle(self.glyphs.text(sanitize(one.path)), room)
             return line(
                 (f"  {share_words(one.probability):>4}  ", "strong"),
                 f"{padded(self.name(one.predicted), name)}  {padded(self.name(one.label), name)}  ",

@@ -9,9 +9,7 @@ from tl_tui.protocol.session import SessionOpened
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
     event_sentence,
-    format_duration,
     last_words,
-    loss_words,
     opening_words,
     parting_words,
     place,
@@ -20,6 +18,7 @@ from tui.cli.output.train.sentences import (
     skipped_words,
     where_words,
 )
+from tui.text.format import format_duration, format_loss
 
 
 class PlainLines:
@@ -56,7 +55,7 @@ class PlainLines:
     def _step(self, step: StepTaken) -> str:
         assert self._story is not None
         line = (
-            f"{place(self._story, step)}  loss {loss_words(step.loss)}  "
+            f"{place(self._story, step)}  loss {format_loss(step.loss)}  "
             f"{step.correct} of {step.batch} right  {step.seconds * 1000:.1f} ms  "
             f"{reach_summary(step)}"
         )

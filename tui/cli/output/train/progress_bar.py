@@ -9,9 +9,7 @@ from tl_tui.protocol.session import SessionOpened
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
     event_sentence,
-    format_duration,
     last_words,
-    loss_words,
     opening_words,
     parting_words,
     place,
@@ -21,6 +19,7 @@ from tui.cli.output.train.sentences import (
     where_words,
 )
 from tui.cli.printing import console
+from tui.text.format import format_duration, format_loss
 
 WIDE = 110
 """Cells in which the bar also has the reach of the last measured step."""
@@ -77,7 +76,7 @@ class ProgressBar:
 
     def _stepped(self, step: StepTaken) -> None:
         assert self._story is not None
-        parts = [f"loss {loss_words(step.loss)}", f"{step.correct}/{step.batch} right"]
+        parts = [f"loss {format_loss(step.loss)}", f"{step.correct}/{step.batch} right"]
         if self._story.measured and self._console.width >= WIDE:
             parts.append(reach_summary(self._story.measured))
         if step.seconds_left is not None:

@@ -34,6 +34,8 @@ from tl_tui.protocol.session import Plan, SessionOpened
 from tl_tui.runs.journal_writer import runs_directory
 from tui.app.config_from_state import mask_names
 from tui.cli.output.train.run_summary import RunSummary
+from tui.drawing.lines import fitted
+from tui.text.format import format_duration, format_loss
 from tui.text.layer_names import names_of
 
 MOST_CLASSES = 10
@@ -51,27 +53,12 @@ def printable(text: str) -> str:
     )
 
 
-def format_duration(seconds: float) -> str:
-    """Such as `42 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
 def reach_summary(step: StepTaken) -> str:
     """Such as `3 updated, 1 passed, 6 unreached`; empty if the step was not measured."""
     counts = Counter(row.reach for row in step.rows)
     return ", ".join(
         f"{counts[reach]} {reach}" for reach in ("updated", "passed", "unreached") if counts[reach]
     )
-
-
-def loss_words(loss: float) -> str:
-    """Three decimals; of huge ones the first digits and the power of ten."""
-    return f"{loss:.3f}" if not abs(loss) >= 1e4 else f"{loss:.2e}"
 
 
 def place(story: RunSummary, step: StepTaken) -> str:
@@ -162,7 +149,7 @@ def validation_words(session: SessionOpened, result: Validated) -> str:
     words = (
         f"Epoch {result.epoch}, validation: {accuracy_words(result.correct, result.total)}; "
         f"chance {share_words(1 / len(session.classes))}, majority {share_words(majority)} "
-        f"({short(session.classes[session.majority_class])}); loss {loss_words(result.loss)}."
+        f"({short(session.classes[session.majority_class])}); loss {format_loss(result.loss)}."
     )
     if result.best:
         words += " Best so far."
@@ -279,7 +266,7 @@ def _plan_words(plan: Plan) -> str:
 def _fold_words(fold: FoldValidated) -> str:
     words = (
         f"Fold {fold.fold} of {fold.folds}: {accuracy_words(fold.correct, fold.total)}; "
-        f"loss {loss_words(fold.loss)}; {fold.steps} steps in {format_duration(fold.seconds)}"
+        f"loss {format_loss(fold.loss)}; {fold.steps} steps in {format_duration(fold.seconds)}"
     )
     return f"{words}, features kept up to {fold.cached}." if fold.cached else f"{words}."
 
@@ -297,7 +284,4 @@ def _because(why: str) -> str:
 
 def short(name: str) -> str:
     """A class's name, printable, in at most 40 cells."""
-    shown = printable(name)
-    if cell_len(shown) <= NAME_CELLS:
-        return shown
-    return f"{set_cell_size(shown, NAME_CELLS - 1).rstrip()}…"
+    return fitted(printable(name), NAME_CELLS)
