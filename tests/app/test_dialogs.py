@@ -15,7 +15,8 @@ from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.session import StartedOver
 from tl_tui.settings import config_file
 from tui.app.config_from_state import current_config, omitted_settings_text
-from tui.drawing.sanitize import padded, sanitize, shorten_path
+from tui.drawing.lines import shorten_middle
+from tui.drawing.sanitize import padded, sanitize
 from tui.state.run_state import RunState
 from tui.text.notices import audit_sentence
 
@@ -220,12 +221,12 @@ class TestNames:
 
         shown = sanitize(name)
         assert cell_len(padded(shown, width)) == width
-        assert cell_len(shorten_path(shown, width)) <= width
+        assert cell_len(shorten_middle(shown, width)) <= width
 
     def test_control_characters_are_escaped(self):
         assert sanitize("a\x1b[1mb\n\u202e\udc80") == "a\\x1b[1mb\\x0a\\u202e\\udc80"
         assert sanitize("e\u0301") == "é"
 
     def test_shortened_path_keeps_its_file_name(self):
-        short = shorten_path("/data/photos/val/hot dog/IMG_0042.jpg", 20)
+        short = shorten_middle("/data/photos/val/hot dog/IMG_0042.jpg", 20)
         assert short.endswith("IMG_0042.jpg") and short.startswith("/data") and "…" in short

@@ -448,6 +448,7 @@ class TestEngine:
             weights="random",
             pretrained=False,
             weights_reason="no pretrained weights: f.pth is not in /c (no internet)",
+            weights_cause="no internet",
             device_warning="The driver is too old.",
         )
         app = make_app(ScriptedEngine(session))

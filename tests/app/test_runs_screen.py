@@ -141,7 +141,7 @@ async def test_restarted_engine_resumes_from_the_last_checkpoint():
         await wait_until(pilot, lambda: engine.reason in screen_text(app))
         await pilot.press("R")
         await ready(pilot)
-        await wait_until(pilot, lambda: "goes on from its last checkpoint" in screen_text(app))
+        await wait_until(pilot, lambda: "continues from its last checkpoint" in screen_text(app))
         assert engine.sent(ResumeRun)[0].run == str(path) and len(engine.sent(Open)) == 1
 
 

@@ -45,8 +45,7 @@ from tl_tui.protocol.session import LayerRestored, MaskPlanned, NormModeChanged
 from tl_tui.protocol.training import CheckpointSaved, ImageSkipped, TrainBegan, Validated
 from tui.state.rate_ladder import next_rate
 from tui.state.run_state import RunState
-from tui.text.format import format_bytes, format_ms, percent_change
-from tui.text.progress import format_time_left
+from tui.text.format import format_bytes, format_ms, format_time_left, percent_change
 
 STACK = resnet18_stack()
 ROWS = [row.name for row in STACK.rows]
@@ -97,7 +96,7 @@ class TestRunning:
             text = screen_text(app)
             assert "72 of 80, .90 (.81 to .95)" in text
             assert "chance .50, always hot dog .65" in text
-            assert "r goes on at the floor rate; c begins a new cycle" in text
+            assert "r continues at the floor rate; c begins a new cycle" in text
             assert "10 epochs done" in screen_lines(app)[0]
             assert "saved best at 80, last at 80" in text
             assert app.run_state.training.factor(80) == pytest.approx(0.01)
@@ -107,7 +106,7 @@ class TestRunning:
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("r")
-            await wait_until(pilot, lambda: "r goes on." in screen_text(app))
+            await wait_until(pilot, lambda: "r continues." in screen_text(app))
             assert "floor" not in screen_text(app)
 
     @pytest.mark.parametrize(
@@ -293,7 +292,7 @@ class TestStepCost:
             await ready(pilot)
             assert len(engine.sent(MeasureStepCost)) == 1
             await pilot.press("down")
-            await wait_until(pilot, lambda: "price of thawing layer4.1" in screen_text(app))
+            await wait_until(pilot, lambda: "cost of thawing layer4.1" in screen_text(app))
             thawed = FC | set(owners_named(STACK, "layer4.1"))
             current, new = self.predicted(FC), self.predicted(thawed)
             text = screen_text(app)
@@ -304,7 +303,7 @@ class TestStepCost:
             await steps_taken(pilot, 1)
             await wait_until(pilot, lambda: "measured 9.8 ms in step 1" in screen_text(app))
             await pilot.press("space")
-            await wait_until(pilot, lambda: "price of the next step" in screen_text(app))
+            await wait_until(pilot, lambda: "cost of the next step" in screen_text(app))
             text = screen_text(app)
             assert "u, costs nothing yet" in text and "freeze: -4.72 M" in text
             assert format_ms(current.step_ms) in text and format_ms(new.step_ms) in text
@@ -328,7 +327,7 @@ class TestStepCost:
 
     @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
     async def test_only_parameters_are_shown_before_the_measurement(self, size):
-        app = make_app(ScriptedEngine(prices=False))
+        app = make_app(ScriptedEngine(step_costs=False))
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("down")

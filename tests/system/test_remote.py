@@ -95,14 +95,14 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         server.line.refuses = True
         before = server.line.connections
         server.line.cut()
-        terminal.wait_for("line cut")
+        terminal.wait_for("not connected")
         taken = steps_taken()
         terminal.press("down", "down", "space")
         terminal.wait_for(r"layer4.0 +(▸ +)?→ frozen")
         terminal.wait_until(lambda: steps_taken() > taken, "steps without a line")
         terminal.wait_until(lambda: server.line.connections > before, "an attempt")
         server.line.refuses = False
-        terminal.wait_gone("line cut")
+        terminal.wait_gone("not connected")
         terminal.wait_for(r"epoch \d+ of")
         assert [one.greeted.pid for one in running_engines()] == [engine]
         terminal.wait_until(lambda: running_engines()[0].greeted.screens == 1, "no stale relay")

@@ -139,7 +139,7 @@ class EngineSession:
         if not self.state.opened or self.state.session is None:
             return
         self._by_hand = manual_settings(self.state)
-        saved = self.state.training.goes_on_from
+        saved = self.state.training.resume_checkpoint
         if saved is not None:
             run = self.state.session.run_dir
             self.resumes = ResumeRun(id=0, run=run, checkpoint=saved.name)
@@ -271,7 +271,7 @@ class EngineSession:
     def rate(self, rows: Sequence[int], rate: float) -> None:
         """Give rows a base rate; it shows at once."""
         number = self.send(SetRate, rows=tuple(rows), rate=rate)
-        self.state.training.wish_rate(number, rows, rate)
+        self.state.training.request_rate(number, rows, rate)
 
     def train(self) -> None:
         """Train to the end of the schedule or plan; once the engine is ready, if it is not."""

@@ -108,7 +108,7 @@ class HelpScreen(TextPage):
     def content(self, width: int) -> list[Line]:
         lines: list[Line] = [line(("Keys", "strong"))]
         for key in KEYS:
-            first, *rest = wrapped(key.told, width - KEY_COLUMN, 4)
+            first, *rest = wrapped(key.description, width - KEY_COLUMN, 4)
             lines.append(line((f"{key.shown:<{KEY_COLUMN - 2}}", "strong"), f"  {first}"))
             lines += [line(" " * KEY_COLUMN + text) for text in rest]
         lines += [(), line(("Bricks", "strong")), *brick_legend(self.appearance[1], width)]

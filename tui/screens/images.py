@@ -10,9 +10,9 @@ from rich.style import Style
 
 from tl_tui.common.metrics import share_words
 from tl_tui.protocol.results import ImagesShown, Thumbnail
-from tui.drawing.lines import Line, Piece, justified, line, line_width, wrapped
+from tui.drawing.lines import Line, Piece, justified, line, line_width, shorten_middle, wrapped
 from tui.drawing.picture_grid import Grid, grid_of, large_grid
-from tui.drawing.sanitize import padded, sanitize, shorten_path
+from tui.drawing.sanitize import padded, sanitize
 from tui.drawing.theme import Glyphs, Palette
 from tui.drawing.thumbnail import is_pixels, pixel_style, thumbnail_lines
 from tui.screens.full_screen import Body, Drawing, FullScreen, body, class_name
@@ -224,7 +224,7 @@ class ImagesScreen(FullScreen):
         path = self.glyphs.text(sanitize(path))
         room = max(1, min(4, height - len(lines) - 1))
         lines += [
-            line((part, "dim")) for part in _in_cells(shorten_path(path, width * room), width, 9)
+            line((part, "dim")) for part in _in_cells(shorten_middle(path, width * room), width, 9)
         ]
         return lines
 
@@ -242,7 +242,7 @@ class ImagesScreen(FullScreen):
             probability = "" if image.probability is None else share_words(image.probability)
             label = class_name(self.state, image.label, self.glyphs)
             mark = self.glyphs.cursor if number == self.cursor else " "
-            path = shorten_path(self.glyphs.text(sanitize(image.path)), width - 2 * name - 14)
+            path = shorten_middle(self.glyphs.text(sanitize(image.path)), width - 2 * name - 14)
             return line(
                 f" {mark} {probability:>4}  ",
                 (padded(predicted, name), "text" if image.predicted != image.label else "dim"),

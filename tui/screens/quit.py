@@ -7,7 +7,7 @@ from pathlib import Path
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.choice_dialog import Choice, ChoiceDialog
 from tui.state.run_state import RunState
-from tui.text.progress import epoch_words
+from tui.text.progress import epoch_text
 
 KEPT_MINUTES = 30
 """Minutes after which an idle engine without clients ends (`engine.server.server.IDLE_S`)."""
@@ -25,7 +25,7 @@ class QuitDialog(ChoiceDialog):
         """
         steps = sum(curve.loss[-1][0] for curve in state.curves if curve.loss)
         steps_text = "1 step was taken." if steps == 1 else f"{steps:,} steps were taken."
-        status = f"Training is running, {epoch_words(state)}. " if state.running else ""
+        status = f"Training is running, {epoch_text(state)}. " if state.running else ""
         if state.running:
             detach = [
                 Choice(("d",), "continue without a screen; tl-tui attach returns to it", "go on"),

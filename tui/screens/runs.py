@@ -9,12 +9,13 @@ from pathlib import Path
 from tl_tui.runs.run_reader import Run, RunProblem, StartHistory, list_runs
 from tui.drawing.decimation import Decimation
 from tui.drawing.lines import Line, Piece, line, wrapped
-from tui.drawing.plot import Scale, Series, plot, short
+from tui.drawing.plot import Scale, Series, plot
 from tui.drawing.sanitize import padded, sanitize
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.full_screen import Body, FullScreen
 from tui.state.run_state import RunState
-from tui.text.runs import best_words, data_of, size_words, when_words
+from tui.text.format import format_bytes, format_short
+from tui.text.runs import best_text, data_of, date_text
 
 MIN_PLOT_LINES = 5
 """The fewest lines in which the curves are drawn."""
@@ -97,7 +98,7 @@ class RunsScreen(FullScreen):
             (padded(self.glyphs.text(sanitize(run.name)), min(34, max(14, width - 57))), style),
             (f" {run.state:<8}", "dim"),
             (f"{run.steps:>8,} steps  ", "text"),
-            (self.glyphs.text(best_words(run)), "text"),
+            (self.glyphs.text(best_text(run)), "text"),
         ]
         return tuple(pieces)
 
@@ -106,7 +107,7 @@ class RunsScreen(FullScreen):
         assert self.runs is not None
         run = self.runs[self.cursor]
         model = f"{run.config.get('arch')}, {run.config.get('weights')} weights"
-        parts = (model, data_of(run), when_words(run.changed), size_words(run.bytes))
+        parts = (model, data_of(run), date_text(run.changed), format_bytes(run.bytes))
         text = self.glyphs.text(sanitize(" · ".join(parts)))
         lines: list[Line] = [(), *[line(("  " + p, "dim")) for p in wrapped(text, width - 4, 2)]]
         room = height - len(lines)
@@ -175,4 +176,4 @@ def _series(run: Run, pattern: int, label: str, last: int) -> list[Series]:
     decimation.take(start.losses)
     points = [(bucket.step, bucket.mean) for bucket in decimation.buckets]
     end = [(float(last), float("nan"))]
-    return [Series([*points, *end], pattern, label, short(start.losses[-1][1]))]
+    return [Series([*points, *end], pattern, label, format_short(start.losses[-1][1]))]

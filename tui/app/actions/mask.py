@@ -44,7 +44,8 @@ class MaskActions(ActionBase):
 
     def toggle(self, target: Target) -> None:
         """Freeze a target if all of it trains; otherwise train all of it."""
-        self.change_mask(*after_toggle(self.run_state, target))
+        edit = after_toggle(self.run_state, target)
+        self.change_mask(edit.mask, edit.description)
 
     def action_freeze_or_train(self) -> None:
         if target := self.need_stack():
@@ -52,7 +53,8 @@ class MaskActions(ActionBase):
 
     def action_freeze_below(self) -> None:
         if target := self.need_stack():
-            self.change_mask(*after_freeze_below(self.run_state, target))
+            edit = after_freeze_below(self.run_state, target)
+            self.change_mask(edit.mask, edit.description)
 
     def action_strategy(self, number: int) -> None:
         session = self.run_state.session

@@ -16,7 +16,7 @@ from tui.state.cursor import Target, target_name
 from tui.state.layer_status import target_rows
 from tui.state.rate_ladder import next_rate
 from tui.text.format import format_rate
-from tui.text.progress import ended_sentence, epoch_words, schedule_words
+from tui.text.progress import ended_sentence, epoch_text, schedule_position
 
 
 class TrainingActions(ActionBase):
@@ -67,7 +67,7 @@ class TrainingActions(ActionBase):
         if self.engine_session.running:
             first_request = self.engine_session.pause()
             self.messages.show_now(
-                f"Pausing after this step, {epoch_words(self.run_state)}."
+                f"Pausing after this step, {epoch_text(self.run_state)}."
                 if first_request
                 else "Already pausing; the current step or validation has to finish first."
             )
@@ -166,7 +166,7 @@ class TrainingActions(ActionBase):
         low, high = min(rates.values()), max(rates.values())
         if high:
             span = format_rate(low) if low == high else f"{format_rate(low)} to {format_rate(high)}"
-            schedule = schedule_words(state)
+            schedule = schedule_position(state).text
             sentence = f"{name} learns at {span}" + (f" ({schedule})" if schedule else "")
         else:
             sentence = f"{name} is held still: it receives its gradient but does not change"

@@ -67,7 +67,8 @@ def _print_table(runs: list) -> None:
 
     from tui.cli.output.names import printable
     from tui.cli.printing import console
-    from tui.text.runs import best_words, data_of, size_words, when_words
+    from tui.text.format import format_bytes
+    from tui.text.runs import best_text, data_of, date_text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")
@@ -85,8 +86,8 @@ def _print_table(runs: list) -> None:
             str(run.config.get("arch")),
             Text(printable(Path(data_of(run)).name)),
             f"{run.steps:,}",
-            best_words(run),
-            size_words(run.bytes),
-            when_words(run.changed),
+            best_text(run),
+            format_bytes(run.bytes),
+            date_text(run.changed),
         )
     console().print(table)

@@ -9,10 +9,11 @@ from dataclasses import replace
 from tl_tui.common.metrics import interval
 from tui.drawing.decimation import Decimation
 from tui.drawing.lines import Line, line
-from tui.drawing.plot import PATTERNS, Scale, Series, plot, short
+from tui.drawing.plot import PATTERNS, Scale, Series, plot
 from tui.screens.full_screen import Body, body
 from tui.screens.results.section import Section
 from tui.state.curve import Curve
+from tui.text.format import format_short
 
 MAX_MARKS = 40
 """The most validations that are drawn as points; more would merge into a line."""
@@ -89,7 +90,8 @@ class Curves(Section):
         decimation = Decimation()
         decimation.take(points)
         buckets = [(bucket.step, bucket.mean) for bucket in decimation.buckets]
-        return Series([*buckets, (self._last, math.nan)], pattern, label, short(points[-1][1]))
+        value = format_short(points[-1][1])
+        return Series([*buckets, (self._last, math.nan)], pattern, label, value)
 
     @property
     def _last(self) -> int:
