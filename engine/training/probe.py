@@ -25,8 +25,8 @@ from torch.utils.hooks import RemovableHandle
 
 from engine.model.layer_stack import Stack
 from engine.training.norms import each_with_norm, l2, norm64, norms_by_group, together
-from tl_tui.protocol.events import LayerMeasurement
 from tl_tui.protocol.layers import Reach
+from tl_tui.protocol.training import LayerMeasurement
 
 
 class _HostClock:

@@ -71,7 +71,7 @@ def check_finite(stack: Stack, numbers: list[float]) -> None:
 
 
 def first_gradient(stack: Stack) -> int | None:
-    """Return the owner of the first non-finite gradient in backward order; None if all are finite."""
+    """Return the first owner in backward order whose gradient is not finite; None if all are."""
     for index in reversed(range(len(stack.owners))):
         gradients = [p.grad for p in stack.owners[index].parameters if p.grad is not None]
         if not all(_finite(gradient) for gradient in gradients):

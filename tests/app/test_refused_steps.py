@@ -6,7 +6,7 @@ from tests.support.app_pilot import make_app, ready, screen_text, steps_taken, w
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import owners_named, resnet18_stack
 from tl_tui.protocol.commands import Open, SetMask, Train
-from tl_tui.protocol.events import StepNotApplied, TrainEnded
+from tl_tui.protocol.training import StepNotApplied, TrainEnded
 
 FC = tuple(owners_named(resnet18_stack(), "fc"))
 

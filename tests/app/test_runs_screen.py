@@ -18,7 +18,8 @@ from tests.support.app_pilot import (
 from tests.support.scripted_engine import ScriptedEngine
 from tl_tui.protocol.commands import Open, ResumeRun
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import CheckpointSaved, HistorySent, StartCurves
+from tl_tui.protocol.session import HistorySent, StartCurves
+from tl_tui.protocol.training import CheckpointSaved
 from tl_tui.runs.journal_writer import JournalWriter, runs_directory
 
 

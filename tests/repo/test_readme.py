@@ -12,7 +12,7 @@ from tl_tui.common.metrics import interval
 from tl_tui.protocol.config import RunConfig
 from tl_tui.settings import config_file, defaults
 from tui import keys
-from tui.cli import options
+from tui.cli.options import run_options
 
 PAGES = {
     path.name: path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
@@ -28,7 +28,7 @@ def test_the_defaults_table_is_the_engines() -> None:
 
 
 def test_the_option_table_is_the_command_lines() -> None:
-    assert options.markdown_table() in PAGES["options.md"]
+    assert run_options.markdown_table() in PAGES["options.md"]
 
 
 def block(language: str) -> str:

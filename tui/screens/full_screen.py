@@ -202,7 +202,7 @@ class FullScreen(Dialog[None]):
         position = self.position_text()
         right: list[Piece] = [(position, "dim")] if position else []
         if state.busy is not None:
-            busy_text = f" {state.busy.busy}, {state.busy.seconds:.0f} s "
+            busy_text = f" {state.busy.activity}, {state.busy.seconds:.0f} s "
             return [justified([(busy_text, "strong")], right, width)]
         left: list[Piece] = [(" ", "text")]
         for key, description in [*self.keys(), ("Esc", "back")]:

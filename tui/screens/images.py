@@ -110,9 +110,9 @@ class ImagesScreen(FullScreen):
         shown = state.results.images
         if shown is not None and shown is not self._last_images:
             self._last_images = shown
-            self._received[shown.what] = shown
-            self._sides[shown.what] = self._requested.pop(
-                shown.what, self._sides.get(shown.what, 0)
+            self._received[shown.selection] = shown
+            self._sides[shown.selection] = self._requested.pop(
+                shown.selection, self._sides.get(shown.selection, 0)
             )
             self._folder = common_folder([image.path for image in shown.images])
             self._cells.clear()

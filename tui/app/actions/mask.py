@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tl_tui.protocol.commands import SetPlan, UndoRestoreLayer
-from tl_tui.protocol.events import AnyEvent, PlanChanged
-from tl_tui.protocol.session import Plan
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import Plan, PlanChanged
 from tui.app.actions.base import ActionBase
 from tui.screens.strategies import NO_PLAN, PLANS, StrategyList
 from tui.state.cursor import Target
@@ -23,9 +23,9 @@ class MaskActions(ActionBase):
 
     def handle(self, event: AnyEvent) -> None:
         match event:
-            case PlanChanged(plan=None, why=why):
+            case PlanChanged(plan=None, reason=why):
                 self.messages.show_now(_plan_ended_sentence(self.run_state, why))
-            case PlanChanged(plan=Plan(name=name), why=why) if why:
+            case PlanChanged(plan=Plan(name=name), reason=why) if why:
                 self.messages.show_now(f"The plan {name} continues.")
 
     def change_mask(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tl_tui.common.errors import Problem
+from tl_tui.protocol.checks import CrossValidationEnded, LrRangeTested
 from tl_tui.protocol.commands import (
     CrossValidate,
     Evaluate,
@@ -19,14 +20,10 @@ from tl_tui.protocol.commands import (
     TestLrRange,
 )
 from tl_tui.protocol.config import Recipe, RunConfig
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CrossValidationEnded,
-    LayerRestored,
-    LrRangeTested,
-    Validated,
-)
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.protocol.session import LayerRestored
+from tl_tui.protocol.training import Validated
 from tl_tui.runs.run_reader import Run
 from tl_tui.settings import config_file
 from tui.app.config_from_state import current_config, discarded_rates_text, omitted_settings_text
@@ -116,7 +113,7 @@ class ResultActions(Overlays):
                     self.run_state,
                     self.appearance,
                     ask=lambda what, side, most: self.request(
-                        ShowImages, what=what, side=side, most=most
+                        ShowImages, selection=what, size=side, limit=most
                     ),
                     no_pictures=self._why_no_pictures(),
                     what=what,

@@ -7,7 +7,9 @@ from typing import ClassVar
 import msgspec
 
 from tl_tui.protocol.commands import BeginCycle
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved, StartedOver, TrainEnded
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import StartedOver
+from tl_tui.protocol.training import CheckpointSaved, TrainEnded
 from tui.app.actions.base import ActionBase
 from tui.app.config_from_state import current_config
 from tui.state.cursor import Target, target_name

@@ -32,7 +32,7 @@ from tl_tui.protocol.commands import (
     UndoStartOver,
 )
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import FeatureCacheReported, StepTaken, Validated
+from tl_tui.protocol.training import FeatureCacheReported, StepTaken, Validated
 
 thorough = pytest.mark.thorough
 
@@ -305,17 +305,17 @@ def test_it_says_why_it_stays_off(tmp_path: Path) -> None:
         driven.do(Train, steps=count)
         return driven.last(FeatureCacheReported)
 
-    assert after(1).why == "nothing below is frozen"
+    assert after(1).reason == "nothing below is frozen"
     owners, stack = driven.opened.stack.owners, driven.opened.stack
     above = stack.rows[1].first_owner
     driven.do(SetMask, trainable=tuple(range(above, len(owners))))
-    assert "it would not pay: 16,384 numbers for an image of 12,288" in after(2).why
+    assert "it would not pay: 16,384 numbers for an image of 12,288" in after(2).reason
     driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
     told = after(3)
-    assert (told.why, told.rows, told.cut) == ("", 9, "flatten")
+    assert (told.reason, told.rows, told.cut) == ("", 9, "flatten")
     recipe = driven.opened.recipe
     driven.do(SetRecipe, recipe=msgspec.structs.replace(recipe, augmentation="light"))
-    assert after(4).why == "augmentation light makes every image anew"
+    assert after(4).reason == "augmentation light makes every image anew"
     assert driven.last(StepTaken).cached_rows == 0
 
 
