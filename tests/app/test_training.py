@@ -598,7 +598,9 @@ class TestCheckpoints:
             engine.emit(LayerRestored(owners=owners_named(STACK, "layer4.1")))
             await wait_until(pilot, lambda: app.run_state.undo_list)
             await pilot.press("u")
-            await wait_until(pilot, lambda: "as it was before it was restored" in screen_text(app))
+            await wait_until(
+                pilot, lambda: "The restore of all 10 layers is undone" in screen_text(app)
+            )
             await pilot.press("u")
             assert "nothing to undo" in screen_text(app)
         assert len(engine.sent(UndoRestoreLayer)) == 1

@@ -74,14 +74,13 @@ class ResultActions(Overlays):
                     self.messages.enqueue(ended_sentence(event))
             case LayerRestored(owners=owners, undone=undone) if self.run_state.stack:
                 names = names_of(self.run_state.stack, owners, 3)
-                if undone:
-                    change = "is as it was before it was restored."
-                    if names.plural:
-                        change = "are as they were before they were restored."
-                else:
-                    verb = "have" if names.plural else "has"
-                    change = f"{verb} the weights of the beginning of this start. Press u to undo."
-                self.messages.show_now(f"{names.text} {change}")
+                have = "have" if names.plural else "has"
+                self.messages.show_now(
+                    f"The restore of {names.text} is undone."
+                    if undone
+                    else f"{names.text} {have} the weights of the beginning of this start. "
+                    "Press u to undo."
+                )
 
     # --- results and images ---------------------------------------------------------------------
 
