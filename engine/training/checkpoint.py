@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.training.trainer import Snapshot
+from engine.training.snapshot import Snapshot
 from tl_tui.common import json_codec
 from tl_tui.common.errors import Problem
 

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.training.forward_backward import PassResult
 from engine.training.probe import Probe, RecordedPasses
+from engine.training.step_result import PassResult
 
 WARM = 1
 """The number of eager steps before a capture. In them, libraries choose and load their kernels,

@@ -25,8 +25,8 @@ from torch.utils.hooks import RemovableHandle
 from engine.model.layer_stack import Stack
 from engine.training.clocks import CudaClock, HostClock
 from engine.training.norms import each_with_norm, l2, norm64, norms_by_group, together
-from tl_tui.protocol.events import LayerMeasurement
 from tl_tui.protocol.layers import Reach
+from tl_tui.protocol.training import LayerMeasurement
 
 
 @dataclass
@@ -163,6 +163,12 @@ class Probe:
         """Use the record of a capture for a replay, in which hooks do not run."""
         self._clock = CudaClock(recorded.clock.device, recorded.clock.events)
         self._hook_record, self._marks = recorded.hooks, dict(recorded.marks)
+
+    def gradient_norms(self) -> dict[Tensor, Tensor]:
+        """Return the L2 norm of the gradient of every parameter that has one, on the device."""
+        received = [p for p in self.parameters if p.grad is not None]
+        norms = norms_by_group([p.grad for p in received if p.grad is not None])
+        return dict(zip(received, norms, strict=True))
 
     def before_update(self) -> None:
         """Copy the trainable weights before the optimizer's step."""

@@ -10,9 +10,10 @@ from textual import events
 from tests.support.app_pilot import make_app, ready, screen_text, wait_until
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened, owners_named, resnet18_stack
+from tl_tui.protocol.checks import Audited, AuditFinding
 from tl_tui.protocol.commands import RestoreLayer, SetRecipe, StartOver, UndoRestoreLayer
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import Audited, AuditFinding, StartedOver
+from tl_tui.protocol.session import StartedOver
 from tl_tui.settings import config_file
 from tui.app.config_from_state import caveat, current_config
 from tui.drawing.sanitize import padded, sanitize, shorten_path

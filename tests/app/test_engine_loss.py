@@ -15,17 +15,12 @@ from tests.support.app_pilot import (
 )
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened, owners_named, resnet18_stack
+from tl_tui.protocol.checks import CrossValidationEnded, FoldProgressed
 from tl_tui.protocol.commands import Open, SetMask, SetNormMode, SetRate, Train, UndoStartOver
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import (
-    CrossValidationEnded,
-    FoldProgressed,
-    ImageSkipped,
-    NormModeChanged,
-    RecipeChanged,
-    Refused,
-)
-from tl_tui.protocol.session import Plan, PlanPhase
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.session import NormModeChanged, Plan, PlanPhase, RecipeChanged
+from tl_tui.protocol.training import ImageSkipped
 from tui.app.config_from_state import config_to_reopen
 from tui.state.mask_undo import StartOverEntry
 from tui.state.run_state import RunState
@@ -197,7 +192,7 @@ async def test_last_times_plan_is_not_this_starts_and_a_strategy_chosen_on_it_co
     async with first.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
     full = tuple(range(len(resnet18_stack().owners)))
-    engine = ScriptedEngine(opened(wanted=full, strategy="full"), opens=False)
+    engine = ScriptedEngine(opened(trainable=full, strategy="full"), opens=False)
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.run_state.provisional)

@@ -125,8 +125,8 @@ class TestScreen:
         async with app.run_test(size=size) as pilot:
             await open_images(pilot, engine, images())
             asked = engine.sent(ShowImages)[-1]
-            assert asked.what == "batch"
-            assert asked.side == grid_of(size[0], size[1] - 3).side
+            assert asked.selection == "batch"
+            assert asked.size == grid_of(size[0], size[1] - 3).side
             text = screen_text(app)
             assert "said not hot" in text and ".87" in text and "hot dog" in text
             cells = styles_of(app)
@@ -144,7 +144,7 @@ class TestScreen:
             engine.emit(images("wrong", 3))
             await wait_until(pilot, lambda: "3 of 10 images" in screen_text(app))
             await pilot.press("tab", "tab")
-            assert [one.what for one in engine.sent(ShowImages)] == ["batch", "wrong"]
+            assert [one.selection for one in engine.sent(ShowImages)] == ["batch", "wrong"]
 
     async def test_enter_asks_for_one_as_large_as_the_screen(self):
         engine = ScriptedEngine()
@@ -153,10 +153,10 @@ class TestScreen:
             await open_images(pilot, engine, images(side=18))
             await pilot.press("right", "enter")
             larger = engine.sent(ShowImages)[-1]
-            assert larger.side == large_grid(80, 21).side > 18
-            engine.emit(images(side=larger.side))
+            assert larger.size == large_grid(80, 21).side > 18
+            engine.emit(images(side=larger.size))
             await wait_until(
-                pilot, lambda: sum("▀" * larger.side in one for one in screen_lines(app)) == 21
+                pilot, lambda: sum("▀" * larger.size in one for one in screen_lines(app)) == 21
             )
             assert "0001.jpg" in screen_text(app) and "0000.jpg" not in screen_text(app)
             await pilot.press("right")
@@ -203,7 +203,7 @@ class TestScreen:
             await wait_until(pilot, lambda: "3 of 10 images" in screen_text(app))
             engine.emit(results(step=8))
             await wait_until(pilot, lambda: len(engine.sent(ShowImages)) == 3)
-            assert engine.sent(ShowImages)[-1].what == "wrong"
+            assert engine.sent(ShowImages)[-1].selection == "wrong"
             engine.emit(images("wrong", 2))
             await wait_until(pilot, lambda: "2 of 10 images" in screen_text(app))
             assert len(engine.sent(ShowImages)) == 3
@@ -226,7 +226,7 @@ class TestScreen:
             await open_images(pilot, engine, images(side=18))
             await pilot.resize_terminal(120, 40)
             await wait_until(pilot, lambda: len(engine.sent(ShowImages)) == 2)
-            assert engine.sent(ShowImages)[-1].side > 18
+            assert engine.sent(ShowImages)[-1].size > 18
 
     async def test_a_refusal_is_said_and_can_be_asked_again(self):
         engine = ScriptedEngine()
@@ -252,7 +252,7 @@ class TestScreen:
             await open_images(pilot, engine, images(count=30))
             assert why in screen_text(app)
             assert not any(character == "▀" for character, _ in styles_of(app))
-            assert engine.sent(ShowImages)[-1].side == 1
+            assert engine.sent(ShowImages)[-1].size == 1
             await pilot.press(*["down"] * 25)
             assert "0025.jpg" in screen_text(app) and "0000.jpg" not in screen_text(app)
             assert not any(ord(c) < 32 for one in screen_lines(app) for c in one)

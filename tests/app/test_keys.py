@@ -29,7 +29,7 @@ from tl_tui.protocol.commands import (
     Step,
     UndoStartOver,
 )
-from tl_tui.protocol.events import OpenFailed
+from tl_tui.protocol.session import OpenFailed
 from tui.state.cursor import Target, target_name
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
@@ -454,7 +454,7 @@ class TestEngine:
         session = opened(
             weights="random",
             pretrained=False,
-            weights_why="no pretrained weights: f.pth is not in /c (no internet)",
+            weights_reason="no pretrained weights: f.pth is not in /c (no internet)",
             device_warning="The driver is too old.",
         )
         app = make_app(ScriptedEngine(session))

@@ -86,7 +86,7 @@ class TestRangeScreen:
             await wait_until(pilot, lambda: "30 steps." in screen_text(app))
             await pilot.press("enter")
             assert not engine.sent(SetRecipe) and app.screen is not app.main
-            engine.emit(range_tested(done=True, proposal=0.02, why=WHY))
+            engine.emit(range_tested(done=True, proposal=0.02, reason=WHY))
             await wait_until(pilot, lambda: " 0.02 " in screen_text(app))
             assert all(cell_len(one) == size[0] for one in screen_lines(app))
             await pilot.press("enter")
@@ -99,7 +99,7 @@ class TestRangeScreen:
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_range_test(pilot, engine)
-            engine.emit(range_tested(done=True, proposal=0.02, why=WHY))
+            engine.emit(range_tested(done=True, proposal=0.02, reason=WHY))
             await wait_until(pilot, lambda: "Enter takes it" in screen_text(app))
             text = screen_text(app)
             assert WHY in text and "0.02 for the head instead of 0.01, and 0.002 for" in text
@@ -112,7 +112,7 @@ class TestRangeScreen:
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_range_test(pilot, engine)
-            engine.emit(range_tested(done=True, why="The loss never fell at any rate."))
+            engine.emit(range_tested(done=True, reason="The loss never fell at any rate."))
             await wait_until(pilot, lambda: "never fell" in screen_text(app))
             await pilot.press("enter")
             assert app.screen is not app.main and not engine.sent(SetRecipe)
@@ -123,7 +123,7 @@ class TestRangeScreen:
         async with app.run_test(size=(80, 24)) as pilot:
             await begin_range_test(pilot, engine)
             engine.emit(range_tested(12))
-            engine.emit(Heartbeat(busy="range test", seconds=2.0))
+            engine.emit(Heartbeat(activity="range test", seconds=2.0))
             await wait_until(pilot, lambda: "range test, 2 s" in screen_lines(app)[-1])
             await pilot.press("p", "p")
             assert len(engine.sent(Pause)) == 1

@@ -233,7 +233,7 @@ class TestKept:
     def test_a_cached_stack_takes_the_strategy_asked_for(self):
         save_stack(RunConfig(), opened())
         found = load_stack(RunConfig(strategy="full"))
-        assert found is not None and found.wanted == opened().strategies["full"]
+        assert found is not None and found.trainable == opened().strategies["full"]
 
 
 class TestLines:

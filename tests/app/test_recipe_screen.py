@@ -13,7 +13,7 @@ from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened
 from tl_tui.protocol.commands import SetRecipe
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import RecipeChanged
+from tl_tui.protocol.session import RecipeChanged
 from tl_tui.settings.recipe import check_recipe
 from tui.drawing.schedule_curve import schedule_curve
 from tui.text.recipe_fields import FIELDS, Field, parse_value, shown, step_value

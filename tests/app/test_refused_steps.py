@@ -8,7 +8,7 @@ from tests.support.app_pilot import make_app, ready, screen_text, steps_taken, w
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import owners_named, resnet18_stack
 from tl_tui.protocol.commands import Open, SetMask, Train
-from tl_tui.protocol.events import StepNotApplied, TrainEnded
+from tl_tui.protocol.training import StepNotApplied, TrainEnded
 
 FC = tuple(owners_named(resnet18_stack(), "fc"))
 
@@ -80,6 +80,6 @@ async def test_training_that_is_refused_can_be_begun_again():
         engine.emit(TrainEnded(start=0, step=0, reason="failed"))
         await wait_until(pilot, lambda: not app.engine_session.running)
         await pilot.press("escape", "escape")
-        assert any("first in layer3.1" in said for said in app.notices.said)
+        assert any("first in layer3.1" in said for said in app.messages.history)
         await pilot.press("r")
         await wait_until(pilot, lambda: len(engine.sent(Train)) == 2)

@@ -20,8 +20,9 @@ from tests.support.result_messages import results
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened
 from tl_tui.protocol.commands import Evaluate, ShowImages, ShowResults
-from tl_tui.protocol.events import Heartbeat, Refused, Validated
+from tl_tui.protocol.events import Heartbeat, Refused
 from tl_tui.protocol.results import Comparison
+from tl_tui.protocol.training import Validated
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
 NASTY = ("犬", "[red]markup[/]", "\x1b[31mred\x07", "a\u202eb\nc", "n" * 90, "naïve")
@@ -94,7 +95,7 @@ class TestAsking:
             await pilot.press("e")
             await wait_until(pilot, lambda: "Evaluating all validation images" in screen_text(app))
             assert len(engine.sent(ShowResults)) == 1 and not engine.sent(Evaluate)
-            engine.emit(Heartbeat(busy="evaluating", seconds=3.2))
+            engine.emit(Heartbeat(activity="evaluating", seconds=3.2))
             await wait_until(pilot, lambda: "evaluating, 3 s" in screen_lines(app)[-1])
 
     @pytest.mark.parametrize("key", ["E", "enter"])
@@ -286,7 +287,7 @@ class TestMostWrong:
             assert "not hot dog" in row  # what the model said
             await pilot.press("v")
             await wait_until(pilot, lambda: "[most wrong]" in screen_text(app))
-            assert engine.sent(ShowImages)[-1].what == "wrong"
+            assert engine.sent(ShowImages)[-1].selection == "wrong"
             await pilot.press("escape")
             await wait_until(pilot, lambda: "IMG_0042" in screen_text(app))
 

@@ -18,7 +18,8 @@ from tests.support.app_pilot import (
 from tests.support.scripted_engine import ScriptedEngine
 from tl_tui.protocol.commands import Open, ResumeRun
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import CheckpointSaved, HistorySent, StartCurves
+from tl_tui.protocol.session import HistorySent, StartCurves
+from tl_tui.protocol.training import CheckpointSaved
 from tl_tui.runs.journal_writer import JournalWriter, runs_directory
 
 
@@ -178,8 +179,8 @@ async def test_a_notice_that_is_covered_is_shown_again_and_not_one_that_waits():
     app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
-        app.notices.answer("This is being said at some length, so that it stands for a while.")
-        app.notices.tell("This waits for its turn.")
+        app.messages.show_now("This is being said at some length, so that it stands for a while.")
+        app.messages.enqueue("This waits for its turn.")
         await pilot.press("w")
         await wait_until(pilot, lambda: "no runs yet" in screen_text(app))
         await pilot.press("escape")

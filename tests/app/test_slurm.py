@@ -239,7 +239,7 @@ def test_attach_from_another_host_offers_srun(commands: Path, tmp_path: Path) ->
     for words in (["attach", "20261125"], ["attach"]):
         (commands / "called").unlink(missing_ok=True)
         terminal = Terminal([*TL_TUI, *words], columns=100, env=env)
-        terminal.wait_for(r"goes on in SLURM job 42 on node7")
+        terminal.wait_for(r"is running in SLURM job 42 on node7")
         terminal.wait_for(r"Run srun --jobid 42 --overlap --pty tl-tui attach 20261125")
         terminal.press("enter")
         assert terminal.wait_exit() == 0
@@ -256,7 +256,7 @@ def test_a_run_whose_job_is_over_goes_on_by_resume(commands: Path, tmp_path: Pat
     path = run_elsewhere(tmp_path, job="41")
     done = run(tmp_path, "stop", "20261125")
     assert done.returncode == 2
-    assert f"that job is over, and tl-tui resume {path.name} goes on" in done.stderr
+    assert f"that job has ended, and tl-tui resume {path.name} continues" in done.stderr
 
 
 def test_a_run_on_another_host_without_slurm_is_reached_by_ssh(

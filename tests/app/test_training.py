@@ -27,6 +27,7 @@ from tests.support.stack_messages import (
     step_taken,
 )
 from tl_tui.estimates import cost_model
+from tl_tui.protocol.checks import WeightDriftMeasured
 from tl_tui.protocol.commands import (
     BeginCycle,
     MeasureStepCost,
@@ -39,17 +40,9 @@ from tl_tui.protocol.commands import (
     UndoRestoreLayer,
 )
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import (
-    CheckpointSaved,
-    ImageSkipped,
-    LayerRestored,
-    MaskPlanned,
-    NormModeChanged,
-    Refused,
-    TrainBegan,
-    Validated,
-    WeightDriftMeasured,
-)
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.session import LayerRestored, MaskPlanned, NormModeChanged
+from tl_tui.protocol.training import CheckpointSaved, ImageSkipped, TrainBegan, Validated
 from tui.state.rate_ladder import next_rate
 from tui.state.run_state import RunState
 from tui.text.format import format_bytes, format_ms, percent_change
@@ -366,7 +359,7 @@ class TestMoved:
             await ready(pilot)
             norm = owners_named(STACK, "layer4.1.bn1")[0]
             moved = tuple(0.0123 if name == "layer4.1" else 0.0 for name in ROWS)
-            engine.emit(WeightDriftMeasured(step=0, rows=moved, drift={norm: 0.31}))
+            engine.emit(WeightDriftMeasured(step=0, rows=moved, running_mean_drift={norm: 0.31}))
             await pilot.press("down")
             await wait_until(pilot, lambda: "1.23 % from pretrained" in screen_text(app))
             assert "drifted" not in screen_text(app), "it moved while it was trainable"
@@ -381,7 +374,9 @@ class TestMoved:
         app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
-            engine.emit(WeightDriftMeasured(step=0, rows=(1e-5,) * len(ROWS), drift={}))
+            engine.emit(
+                WeightDriftMeasured(step=0, rows=(1e-5,) * len(ROWS), running_mean_drift={})
+            )
             await wait_until(pilot, lambda: "<0.01 % from its start" in screen_text(app))
 
 
@@ -482,7 +477,7 @@ class TestPlans:
         state.change_mask(wish, "by hand")
         state.sent_mask(7)
         everything = tuple(range(len(STACK.owners)))
-        state.apply(MaskPlanned(trainable=everything, why="plan lp-ft: full"))
+        state.apply(MaskPlanned(trainable=everything, reason="plan lp-ft: full"))
         assert state.wanted == wish and not state.planned_why
         state.apply(Refused(id=7, reason="no"))
         assert state.wanted == frozenset(everything)

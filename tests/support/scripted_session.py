@@ -25,14 +25,8 @@ from tl_tui.protocol.commands import (
     Train,
     UndoStartOver,
 )
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Confirmed,
-    LayerMeasurement,
-    Refused,
-    StepTaken,
-    TrainEnded,
-)
+from tl_tui.protocol.events import AnyEvent, Confirmed, Refused
+from tl_tui.protocol.training import LayerMeasurement, StepTaken, TrainEnded
 
 ROWS = tuple(LayerMeasurement("updated", float(row), 1.0, 0.5, 0, 0.1) for row in range(50))
 

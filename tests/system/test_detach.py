@@ -217,12 +217,12 @@ def test_stop_ends_a_run_from_a_script(tl_tui: Opener, home: dict[str, str]) -> 
     (engine,) = running_engines()
     stopped = run_command(home, "stop", engine.name[:15])
     assert stopped.returncode == 0, stopped.stderr
-    assert f"{engine.name} has ended; tl-tui resume {engine.name} goes on." in stopped.stdout
+    assert f"{engine.name} has ended; tl-tui resume {engine.name} continues it." in stopped.stdout
     assert running_engines() == []
     assert (Path(engine.greeted.run_dir) / "checkpoints" / "last.safetensors").exists()
     again = run_command(home, "stop", engine.name)
     assert again.returncode == 2
-    assert f"tl-tui resume {engine.name} --screen goes on" in again.stderr
+    assert f"tl-tui resume {engine.name} --screen continues it" in again.stderr
 
 
 def test_several_are_a_list(tl_tui: Opener) -> None:
@@ -243,7 +243,7 @@ def test_several_are_a_list(tl_tui: Opener) -> None:
 def test_without_a_run_attach_says_what_to_do(home: dict[str, str], tl_tui: Opener) -> None:
     terminal = tl_tui("attach")
     assert terminal.wait_exit() == 2
-    assert "No run goes on here" in terminal.text
+    assert "No run is in progress here" in terminal.text
     piped = run_command(home, "attach")
     assert piped.returncode == 2 and "needs a terminal" in piped.stderr
     unknown = run_command(home, "stop", "20200101")

@@ -56,7 +56,7 @@ class EngineProcess:
 
         Args:
             outlives: It does not end because this process does; what it does without clients is
-                what its last one wished (`WhenAlone`).
+                what its last one wished (`SetDisconnectAction`).
             command: What runs `engine.server.server.main` with the arguments that are added to it;
                 the engine of this installation if None.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from tl_tui.protocol.events import StepCostMeasured
+from tl_tui.protocol.checks import StepCostMeasured
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def predict_step_cost(
     for owner, above in enumerate(parents):
         handed_on = any([arrives[parent] for parent in above])
         if handed_on:
-            milliseconds += price.pass_ms[owner]
+            milliseconds += price.input_grad_ms[owner]
         if owner in learns:
-            milliseconds += price.learn_ms[owner]
+            milliseconds += price.weight_grad_ms[owner]
         arrives.append(handed_on or owner in learns)
     return StepCostPrediction(milliseconds, _peak_bytes(price, arrives, learns))
 
@@ -65,13 +65,13 @@ def _kept(price: StepCostMeasured, arrives: list[bool], learns: set[int]) -> lis
     """Bytes that are kept for backward, by the owner at which they are saved."""
     kept = [0] * len(arrives)
     for tensors in price.saved:
-        for owner in tensors.reached:
+        for owner in tensors.if_reached:
             if arrives[owner]:
-                kept[tensors.at] += tensors.bytes
+                kept[tensors.owner] += tensors.bytes
                 break
         else:
-            if not learns.isdisjoint(tensors.learning):
-                kept[tensors.at] += tensors.bytes
+            if not learns.isdisjoint(tensors.if_trainable):
+                kept[tensors.owner] += tensors.bytes
     return kept
 
 
@@ -79,18 +79,18 @@ def _peak_bytes(price: StepCostMeasured, arrives: list[bool], learns: set[int]) 
     kept = _kept(price, arrives, learns)
     peak = held = 0
     for owner, more in enumerate(kept):
-        held += round(more * (1 + price.kept_share))
-        peak = max(peak, price.forward_bytes[owner], held + price.beside_bytes[owner])
+        held += round(more * (1 + price.saved_overhead))
+        peak = max(peak, price.forward_bytes[owner], held + price.forward_extra_bytes[owner])
     gradients = 0
     for owner in range(len(kept) - 1, -1, -1):
         if owner in learns:
             gradients += price.gradient_bytes[owner]
         if arrives[owner]:
-            beside = round(gradients * price.gradient_share)
+            beside = round(gradients * price.gradient_overhead)
             peak = max(peak, held + gradients + beside + price.backward_bytes[owner])
-        held -= round(kept[owner] * (1 + price.kept_share))
+        held -= round(kept[owner] * (1 + price.saved_overhead))
     # A measured step keeps the weights as they were before the update (`engine.training.probe`):
     # as many bytes as there are gradients.
-    peak = max(peak, round(gradients * (2 + price.gradient_share)))
+    peak = max(peak, round(gradients * (2 + price.gradient_overhead)))
     state = sum([price.state_bytes[owner] for owner in learns])
     return price.fixed_bytes + state + peak

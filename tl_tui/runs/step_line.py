@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tl_tui.protocol.events import LayerMeasurement, StepTaken
 from tl_tui.protocol.layers import RowInfo
+from tl_tui.protocol.training import LayerMeasurement, StepTaken
 
 
 def step_fields(rows: tuple[RowInfo, ...], step: StepTaken) -> dict[str, Any]:

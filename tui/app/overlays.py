@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual._styles_cache import StylesCache
 from textual.await_complete import AwaitComplete
 
@@ -18,9 +20,11 @@ from tui.screens.full_screen import FullScreen
 class Overlays(ActionBase):
     """The screen that covers the main one takes its place for the state and for notices."""
 
+    EVENTS: ClassVar[tuple[type, ...]] = (Refused,)
+
     def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
         super().__init__(link, config, unicode=unicode)
-        self.notices = MessageQueue(self, self._say)
+        self.messages = MessageQueue(self, self._say)
         self._paint_covering = Throttle(self, FRAME, self._show_covering)
         self.asked: dict[int, type[Command]] = {}
         """What a screen asked the engine for and was not answered yet, by the command's id."""
@@ -53,7 +57,7 @@ class Overlays(ActionBase):
         self.asked = {id: asked for id, asked in self.asked.items() if asked not in commands}
 
     def _uncovered(self) -> None:
-        self.notices.again()
+        self.messages.refresh()
         self.repaint()
 
     def _say(self, sentence: str) -> None:
@@ -71,15 +75,21 @@ class Overlays(ActionBase):
         else:
             self._paint_covering.soon()
 
+    def repaint_mask(self) -> None:
+        if self.covering is None:
+            super().repaint_mask()
+        else:
+            self._paint_covering.now()
+
     def _show_covering(self) -> None:
         if covering := self.covering:
             if (covering.palette, covering.glyphs) != self.appearance:
                 covering.set_theme(*self.appearance)
             covering.show(self.run_state)
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    def handle(self, event: AnyEvent) -> None:
+        """React to an event of `EVENTS`."""
         if isinstance(event, Refused) and event.id in self.asked:
             del self.asked[event.id]
             if covering := self.covering:
                 covering.refused()
-        super().event_received(event)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable
 
 from tl_tui.common.metrics import accuracy_words, balanced_accuracy, share_words
-from tl_tui.protocol.events import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
 from tui.drawing.lines import Line, line, line_width, wrapped
 from tui.drawing.sanitize import padded
 from tui.drawing.theme import Glyphs, Palette

@@ -187,7 +187,7 @@ class FullScreen(Dialog[None]):
             return [line(f" {text}") for text in wrapped(self.notice, width - 2, 2)]
         right: list[Piece] = [(place, "dim")] if (place := self.place()) else []
         if state.busy is not None:
-            words = f" {state.busy.busy}, {state.busy.seconds:.0f} s "
+            words = f" {state.busy.activity}, {state.busy.seconds:.0f} s "
             return [justified([(words, "strong")], right, width)]
         left: list[Piece] = [(" ", "text")]
         for key, word in [*self.keys(), ("Esc", "back")]:

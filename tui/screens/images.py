@@ -107,8 +107,10 @@ class ImagesScreen(FullScreen):
         shown = state.results.images
         if shown is not None and shown is not self._seen:
             self._seen = shown
-            self._got[shown.what] = shown
-            self._sides[shown.what] = self._asked.pop(shown.what, self._sides.get(shown.what, 0))
+            self._got[shown.selection] = shown
+            self._sides[shown.selection] = self._asked.pop(
+                shown.selection, self._sides.get(shown.selection, 0)
+            )
             self._folder = common_folder([image.path for image in shown.images])
             self._cells.clear()
             self._results = state.results.results

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from tl_tui.protocol.checks import LrRangeTested
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import LrRangeTested
 from tui.drawing.lines import Line, line, wrapped
 from tui.drawing.lr_range_curve import lr_range_curve
 from tui.drawing.theme import Glyphs, Palette
@@ -88,10 +88,10 @@ class LrRangeTestScreen(FullScreen):
             return "The test was not begun."
         if tested is not None and tested.done:
             if tested.proposal is None or recipe is None:
-                return tested.why or "The test proposes nothing."
+                return tested.reason or "The test proposes nothing."
             pretrained = scaled(recipe, tested.proposal).lr_pretrained
             return (
-                f"{tested.why} Proposed: {tested.proposal:g} for the head instead of "
+                f"{tested.reason} Proposed: {tested.proposal:g} for the head instead of "
                 f"{recipe.lr_head:g}, and {pretrained:.2g} for the pretrained layers. "
                 "Enter takes it."
             )

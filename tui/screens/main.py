@@ -63,6 +63,7 @@ class MainScreen(Screen[None]):
         super().__init__()
         self.stack = LayerStack(id="stack")
         self.loading_list = Loading(id="loading")
+        self.strategy = StrategyLine(id="strategy")
         self.caption = CaptionLine(id="caption")
         self.inspector = Inspector(id="inspector")
         self.price = StepCostPanel(id="price")
@@ -75,7 +76,7 @@ class MainScreen(Screen[None]):
         self._painted: list[StateLines] = [
             TitleLine(id="title"),
             WarningLine(id="warning"),
-            StrategyLine(id="strategy"),
+            self.strategy,
             self.loading_list,
             self.caption,
             self.inspector,
@@ -108,6 +109,13 @@ class MainScreen(Screen[None]):
         for widget in self._painted:
             widget.show(state)
         self.show_titles(state)
+
+    def show_mask(self, state: RunState) -> None:
+        """Show what depends on the wanted mask; nothing else of the state has changed."""
+        self.stack.show(state)
+        self._point()
+        for widget in (self.strategy, self.caption, self.inspector, self.price, self.footer):
+            widget.show(state)
 
     def follow_cursor(self, state: RunState) -> None:
         """Show what depends on the cursor alone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tl_tui.protocol.events import OpenFailed
+from tl_tui.protocol.session import OpenFailed
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.choice_dialog import Choice, ChoiceDialog
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 
-from tl_tui.protocol.events import LayerMeasurement, StepTaken
 from tl_tui.protocol.layers import StackInfo
+from tl_tui.protocol.training import LayerMeasurement, StepTaken
 from tui.state.cursor import Target
 from tui.state.layer_status import Glow, GradientFlow, gradient_flow, measurement_of
 

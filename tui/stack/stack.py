@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
 
-from tl_tui.protocol.events import StepTaken
+from tl_tui.protocol.training import StepTaken
 from tui.drawing.lines import dimmed
 from tui.drawing.styles import PaletteStyles
 from tui.drawing.theme import UNICODE, Glyphs, Palette

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from tl_tui.protocol.events import LayerMeasurement
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import LayerMeasurement
 from tui.drawing.lines import Line, PlacedPiece, at_columns
 from tui.drawing.theme import Glyphs
 from tui.stack.columns import (
@@ -230,7 +230,7 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[PlacedPiece
     if len(value) > 7:
         value = f"{last.loss:.1e}"
     style = "strong" if math.isfinite(last.loss) else "alarm"
-    busy = state.running or (state.busy is not None and "step" in state.busy.busy)
+    busy = state.running or (state.busy is not None and "step" in state.busy.activity)
     going = f" {glyphs.ellipsis}" if busy else ""
     took = format_seconds(last.seconds)
     left: list[tuple[str, str]] = [(f"batch {last.correct}/{last.batch}", "text")]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tl_tui.estimates.gradient_reach import combine_reach
-from tl_tui.protocol.events import LayerMeasurement, StepTaken
 from tl_tui.protocol.layers import Reach, StackInfo
+from tl_tui.protocol.training import LayerMeasurement, StepTaken
 from tui.state.cursor import Target, target_owners
 from tui.state.run_state import RunState, Trainable
 

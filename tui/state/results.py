@@ -6,20 +6,18 @@ A part of `RunState`, which hands every event on to it.
 from __future__ import annotations
 
 from tl_tui.estimates.cost_model import StepCostPrediction
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.checks import (
     CrossValidationEnded,
     FoldProgressed,
     FoldValidated,
     LrRangeTested,
-    StartedOver,
-    StartOverUndone,
     StepCostMeasured,
-    Validated,
     WeightDriftMeasured,
 )
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, ResultsShown
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.session import SessionOpened, StartedOver, StartOverUndone
+from tl_tui.protocol.training import Validated
 
 
 class Results:

@@ -11,38 +11,44 @@ from typing import Literal
 import msgspec
 
 from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
+from tl_tui.protocol.checks import (
+    Audited,
+    CrossValidationEnded,
+    LrRangeTested,
+    StepCostMeasured,
+    WeightDriftMeasured,
+)
 from tl_tui.protocol.events import (
     AnyEvent,
-    Audited,
     Confirmed,
-    CrossValidationEnded,
     EngineFailed,
     Greeted,
     Heartbeat,
+    Refused,
+    ViewersChanged,
+)
+from tl_tui.protocol.layers import NormMode, Reach, RowInfo, StackInfo
+from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.protocol.session import (
     HistorySent,
-    ImageSkipped,
-    LayerMeasurement,
     LayerRestored,
     LoadingProgressed,
-    LrRangeTested,
     MaskPlanned,
     NormModeChanged,
     OpenFailed,
-    Refused,
+    SessionOpened,
     StartedOver,
     StartOverUndone,
-    StepCostMeasured,
+)
+from tl_tui.protocol.training import (
+    ImageSkipped,
+    LayerMeasurement,
     StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
-    ViewersChanged,
-    WeightDriftMeasured,
 )
-from tl_tui.protocol.layers import NormMode, Reach, RowInfo, StackInfo
-from tl_tui.protocol.results import ImagesShown, ResultsShown
-from tl_tui.protocol.session import SessionOpened
 from tui.state.curve import Curve
 from tui.state.mask_undo import Mask, MaskChange, MaskHistory, RestoreEntry, StartOverEntry
 from tui.state.results import Results
@@ -58,7 +64,7 @@ class RunState(MaskHistory):
         super().__init__()
         self.phase: Literal["starting", "asking", "ready", "dead"] = "starting"
         self.greeted: Greeted | None = None
-        self.watched = ViewersChanged(screens=1, steers=True)
+        self.watched = ViewersChanged(clients=1, in_control=True)
         """How many screens this engine has, and whether this one steers."""
         self.watched_before = self.watched
         self.loading: dict[str, LoadingProgressed] = {}
@@ -219,7 +225,7 @@ class RunState(MaskHistory):
         if self.session is None:
             # A plan is not of the stack but of the start that is gone.
             self.session = session = msgspec.structs.replace(session, plan=None)
-            self.wanted = frozenset(session.wanted)
+            self.wanted = frozenset(session.trainable)
             self.provisional = True
             self.training.apply(session)
 
@@ -229,7 +235,7 @@ class RunState(MaskHistory):
         self.results.apply(event)
         match event:
             case Greeted():
-                self.greeted, self.watched = event, ViewersChanged(screens=1, steers=True)
+                self.greeted, self.watched = event, ViewersChanged(clients=1, in_control=True)
                 self.cut, self.job_ends = "", event.job_ends
             case ViewersChanged():
                 self.watched_before, self.watched = self.watched, event
@@ -262,7 +268,7 @@ class RunState(MaskHistory):
                 # Not a wish of the user's: nothing to undo, and it does not hide a later wish.
                 self.confirmed = frozenset(event.trainable)
                 if not self.unanswered:
-                    self.wanted, self.planned_why = self.confirmed, event.why
+                    self.wanted, self.planned_why = self.confirmed, event.reason
                 self.undo_list = [e for e in self.undo_list if not isinstance(e, MaskChange)]
                 self.redo_list.clear()
             case LayerRestored(undone=False):
@@ -330,7 +336,7 @@ class RunState(MaskHistory):
         keep = early and self.session is not None and self._same_owners(event)
         self.session, self.phase, self.question = event, "ready", None
         self.provisional = False
-        self.confirmed = frozenset(event.wanted)
+        self.confirmed = frozenset(event.trainable)
         if not (keep and (self.undo_list or self.redo_list or self.chosen_early)):
             # Nothing was toggled on the cached stack (or it was another stack): the engine's word.
             self.wanted = self.confirmed

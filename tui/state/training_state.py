@@ -9,23 +9,26 @@ import math
 from collections.abc import Sequence
 
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CheckpointSaved,
-    Confirmed,
+from tl_tui.protocol.events import AnyEvent, Confirmed, Refused
+from tl_tui.protocol.layers import RowInfo
+from tl_tui.protocol.session import (
+    Cycle,
     CycleBegan,
-    FeatureCacheReported,
+    Plan,
     PlanChanged,
+    PlanPhase,
     RecipeChanged,
-    Refused,
+    SessionOpened,
     StartedOver,
     StartOverUndone,
+)
+from tl_tui.protocol.training import (
+    CheckpointSaved,
+    FeatureCacheReported,
     StepTaken,
     TrainBegan,
     TrainEnded,
 )
-from tl_tui.protocol.layers import RowInfo
-from tl_tui.protocol.session import Cycle, Plan, PlanPhase, SessionOpened
 from tl_tui.settings import schedule
 from tl_tui.settings.recipe import base_rates
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from tl_tui.protocol.events import StepTaken
 from tl_tui.protocol.layers import StackInfo
+from tl_tui.protocol.training import StepTaken
 from tui.drawing.theme import UNICODE
 from tui.state.layer_status import gradient_flow
 from tui.state.run_state import RunState

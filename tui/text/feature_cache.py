@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tl_tui.protocol.events import FeatureCacheReported
+from tl_tui.protocol.training import FeatureCacheReported
 from tui.text.runs import size_words
 
 
@@ -11,14 +11,14 @@ def cache_words(told: FeatureCacheReported | None) -> tuple[str, ...]:
     if told is None:
         return ()
     if not told.cut:
-        return (f"not cached: {told.why}", "not cached") if told.why else ()
+        return (f"not cached: {told.reason}", "not cached") if told.reason else ()
     share = f"cached at {told.cut}: {told.images:,}/{told.total:,}"
-    hits, size = f"{told.hits:,} hits", size_words(told.memory + told.file)
-    if told.file:
-        size += f", {100 * told.file / (told.memory + told.file):.0f}% on disk"
+    hits, size = f"{told.hits:,} hits", size_words(told.memory_bytes + told.file_bytes)
+    if told.file_bytes:
+        size += f", {100 * told.file_bytes / (told.memory_bytes + told.file_bytes):.0f}% on disk"
     return (
         f"{share}, {hits}, {size}",
-        *((f"{share}, {size}",) if told.file else ()),
+        *((f"{share}, {size}",) if told.file_bytes else ()),
         f"{share}, {hits}",
         f"cached {told.images:,}/{told.total:,}, {hits}",
         f"cached {told.images:,}/{told.total:,}",

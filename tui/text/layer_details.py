@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tl_tui.estimates.gradient_reach import predict_reach
-from tl_tui.protocol.events import LayerMeasurement
 from tl_tui.protocol.layers import Reach, StackInfo
+from tl_tui.protocol.training import LayerMeasurement
 from tui.state.cursor import Target, target_name, target_owners
 from tui.state.curve import STRATEGY_KEYS
 from tui.state.layer_status import target_rows
@@ -249,7 +249,7 @@ def _drift(state: RunState, owners: range) -> str:
     found = state.results.moved
     drifted = [
         amount
-        for owner, amount in (found.drift.items() if found else ())
+        for owner, amount in (found.running_mean_drift.items() if found else ())
         if owner in owners
         and owner not in state.wanted
         and state.norm_modes.get(owner) == "train"  # else it moved while it was trainable

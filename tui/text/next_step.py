@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tl_tui.protocol.events import StepTaken
+from tl_tui.protocol.training import StepTaken
 from tui.state.run_state import RunState
 from tui.text.fit_sentences import Clause
 from tui.text.layer_names import count, listed, names_of

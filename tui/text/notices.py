@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tl_tui.protocol.events import Audited
+from tl_tui.protocol.checks import Audited
 from tui.state.run_state import RunState
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from tl_tui.common.metrics import accuracy_words, share_words
-from tl_tui.protocol.events import TrainEnded
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import TrainEnded
 from tui.state.run_state import RunState
 
 SLOW_STEP = 2.0
@@ -54,9 +54,9 @@ def progress_words(state: RunState) -> str:
     if (
         state.busy is not None
         and state.phase == "ready"
-        and ("step" not in state.busy.busy or state.busy.seconds >= SLOW_STEP)
+        and ("step" not in state.busy.activity or state.busy.seconds >= SLOW_STEP)
     ):
-        return f"{state.busy.busy} · {state.busy.seconds:.0f} s"
+        return f"{state.busy.activity} · {state.busy.seconds:.0f} s"
     return epoch_words(state) if state.step and state.training.over(state.step) else ""
 
 

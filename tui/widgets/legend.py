@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tl_tui.common.metrics import interval
-from tl_tui.protocol.events import CheckpointSaved
+from tl_tui.protocol.training import CheckpointSaved
 from tui.drawing.lines import Line, Piece, justified, line_width
 from tui.state.run_state import RunState
 from tui.text.progress import epoch_words, schedule_words
@@ -61,8 +61,8 @@ class RunLine(StateLines):
             correct, total = state.validated.correct, state.validated.total
             low, high = interval(correct, total)
             parts.append(f"{correct} of {total} means {low:.2f} to {high:.2f}")
-        if session.weights_why:
-            parts.append(session.weights_why)
+        if session.weights_reason:
+            parts.append(session.weights_reason)
         return [justified([(" · ".join(parts), "dim")], [], self.size.width)]
 
 

@@ -39,7 +39,7 @@ class TitleLine(StateLines):
         label = state.training.weights or session.weights
         first = label == session.weights
         # Of a real backbone the line below the curves says why it is that one.
-        why = short_reason(session.weights_why) if first and not session.pretrained else ""
+        why = short_reason(session.weights_reason) if first and not session.pretrained else ""
         if not (first and session.pretrained):
             label += " weights"
         reasons = [f" ({why})"] if why else [""]

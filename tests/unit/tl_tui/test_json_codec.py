@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tl_tui.common import json_codec
-from tl_tui.protocol.events import LayerMeasurement
+from tl_tui.protocol.training import LayerMeasurement
 
 words = st.text().filter(lambda word: word not in ("nan", "inf", "-inf"))
 values = st.recursive(

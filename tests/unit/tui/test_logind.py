@@ -18,9 +18,9 @@ MANAGER = f"0::/user.slice/user-{os.getuid()}.slice/user@{os.getuid()}.service/a
     [
         (SESSION, "b false", "no", ""),
         (SESSION, "b true", "no", "loginctl enable-linger, once, and systemd-run --user --scope"),
-        (SESSION, "b true", "yes", "too; systemd-run --user --scope tl-tui"),
+        (SESSION, "b true", "yes", "engine. systemd-run --user --scope tl-tui keeps"),
         (MANAGER, "b true", "yes", ""),
-        (MANAGER, "b false", "no", "loginctl enable-linger, once, keeps it going"),
+        (MANAGER, "b false", "no", "loginctl enable-linger, once, keeps it running"),
         ("0::/system.slice/docker-1.scope\n", "b true", "no", ""),
     ],
 )

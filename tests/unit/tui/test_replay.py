@@ -11,7 +11,7 @@ from tests.support.stack_messages import (
     resnet18_stack,
     step_taken,
 )
-from tl_tui.protocol.events import StepTaken
+from tl_tui.protocol.training import StepTaken
 from tui.stack.replay import LENGTH, TRAIL, Replay
 from tui.state.cursor import Target, target_name
 from tui.state.layer_status import GradientFlow

@@ -16,8 +16,8 @@ from tests.support.stack_messages import (
     resnet18_stack,
     step_taken,
 )
-from tl_tui.protocol.events import FeatureCacheReported, Validated
 from tl_tui.protocol.layers import StackInfo
+from tl_tui.protocol.training import FeatureCacheReported, Validated
 from tui.drawing.lines import Line, split_at
 from tui.drawing.theme import ASCII, UNICODE, Glyphs
 from tui.stack.columns import columns_of, truncate_middle
@@ -568,7 +568,7 @@ def test_a_loss_that_is_not_finite_fits():
 def cached_state(**told: object) -> RunState:
     """Layer4 and the head were trained; what is below was executed in an earlier epoch."""
     state = state_of(RESNET18, LAST_STAGE, step=40, cached_rows=7)
-    fields = {"rows": 7, "cut": "layer3.1", "images": 650, "total": 650, "memory": 10_649_600}
+    fields = {"rows": 7, "cut": "layer3.1", "images": 650, "total": 650, "memory_bytes": 10_649_600}
     state.apply(FeatureCacheReported(**(fields | {"hits": 12_345} | told)))
     return state
 
@@ -605,10 +605,10 @@ def test_a_layer_of_a_cached_prefix_that_thaws_is_open():
 
 def test_the_line_of_the_images_says_why_nothing_is_cached_and_where_it_is():
     why = "augmentation light makes every image anew"
-    state = cached_state(rows=0, cut="", why=why)
+    state = cached_state(rows=0, cut="", reason=why)
     assert drawn(state, 118, wide=True)[-1].rstrip().endswith(f"not cached: {why}")
     assert drawn(state)[-1].rstrip().endswith("not cached")
-    state = cached_state(memory=8_000_000, file=2_649_600)
+    state = cached_state(memory_bytes=8_000_000, file_bytes=2_649_600)
     last = drawn(state, 118, wide=True)[-1].rstrip()
     assert last.endswith("cached at layer3.1: 650/650, 11 MB, 25% on disk")
 

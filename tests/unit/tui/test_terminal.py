@@ -150,7 +150,10 @@ def test_colours(environment: dict[str, str], colours: str) -> None:
     """In a process of its own: curses reads terminfo once."""
     quiet = {"TERM", "COLORTERM", "NO_COLOR"}
     env = {name: value for name, value in os.environ.items() if name not in quiet}
-    program = "from tui.drawing.terminal import detect_terminal; f = detect_terminal(ask=False); print(f.colours, f.monochrome)"
+    program = (
+        "from tui.drawing.terminal import detect_terminal; f = detect_terminal(ask=False); "
+        "print(f.colours, f.monochrome)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,

@@ -7,7 +7,7 @@ of it). `app.WorkbenchApp` puts them together and binds the keys.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from textual.app import App
 
@@ -37,13 +37,20 @@ class Terminal(Protocol):
 
 
 class ActionBase(App[None]):
-    """The state, and the ways to the engine and to the user. It knows no keys.
+    """Base class of the actions: the state, the engine, the screen and the messages.
 
-    For a group of actions: `run_state` holds what is known, `engine_session.send` sends a command,
-    `notices.answer` shows a sentence at once and `notices.tell` queues one, `appearance` is for
-    screens that are pushed, `need_engine` and `need_stack` report what is missing, and `repaint`
-    shows a change in the same frame. `run_state` has an event before `event_received` is called.
+    Groups of actions use these members:
+
+    - `run_state`: everything known about the run. It is updated before `event_received` is called.
+    - `engine_session.send`: sends a command to the engine.
+    - `messages.show_now`, `messages.enqueue`: show a message at once, or after those waiting.
+    - `appearance`: colours and characters, for screens that are pushed.
+    - `need_engine`, `need_stack`: report what is missing.
+    - `repaint`: shows a change in the same frame.
     """
+
+    EVENTS: ClassVar[tuple[type, ...]] = ()
+    """The events that a group of actions handles, in a method `handle(event)` of its own."""
 
     terminal: Terminal
 
@@ -60,7 +67,7 @@ class ActionBase(App[None]):
         self.engine_session = EngineSession(link, config, self.run_state, self.event_received)
         self.glyphs: Glyphs = UNICODE if unicode else ASCII
         self.main = MainScreen()
-        self.notices = MessageQueue(self, self.main.say)
+        self.messages = MessageQueue(self, self.main.say)
         self._paint = Throttle(self, FRAME, self._show)
 
     @property
@@ -72,7 +79,7 @@ class ActionBase(App[None]):
         """The cursor's target; without a stack yet, says so."""
         target = self.main.target(self.run_state)
         if target is None:
-            self.notices.answer("There is no model yet; it is still being loaded.")
+            self.messages.show_now("There is no model yet; it is still being loaded.")
         return target
 
     def need_engine(self) -> bool:
@@ -80,7 +87,7 @@ class ActionBase(App[None]):
         if self.run_state.phase == "ready":
             return True
         gone = self.run_state.phase == "dead"
-        self.notices.answer(
+        self.messages.show_now(
             "The engine is gone; R starts it again."
             if gone
             else self.run_state.cut or "The engine is not ready yet."
@@ -94,11 +101,18 @@ class ActionBase(App[None]):
         else:
             self._paint.soon()
 
-    def event_received(self, event: AnyEvent | None) -> None:
-        """An event came, and `run_state` has it; None when the engine is gone.
+    def repaint_mask(self) -> None:
+        """Show at once a change of the wanted mask alone."""
+        self.main.show_mask(self.run_state)
 
-        A group of actions that waits for an event extends this and calls the base class.
+    def event_received(self, event: AnyEvent | None) -> None:
+        """React to an event that `run_state` already has; None means that the engine is gone.
+
+        An event goes to the groups of actions that name its type in `EVENTS`.
         """
+        for group in type(self).__mro__:
+            if isinstance(event, group.__dict__.get("EVENTS", ())):
+                group.__dict__["handle"](self, event)
         self.repaint(now=False)
 
     def _show(self) -> None:

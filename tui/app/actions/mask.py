@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from tl_tui.protocol.commands import SetPlan, UndoRestoreLayer
-from tl_tui.protocol.events import AnyEvent, PlanChanged
-from tl_tui.protocol.session import Plan
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import Plan, PlanChanged
 from tui.app.actions.base import ActionBase
 from tui.screens.strategies import NO_PLAN, PLANS, StrategyList
 from tui.state.cursor import Target
@@ -17,13 +19,15 @@ from tui.state.run_state import RunState
 class MaskActions(ActionBase):
     """Actions on the wanted mask."""
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    EVENTS: ClassVar[tuple[type, ...]] = (PlanChanged,)
+
+    def handle(self, event: AnyEvent) -> None:
+        """React to an event of `EVENTS`."""
         match event:
-            case PlanChanged(plan=None, why=why):
-                self.notices.answer(_plan_ended(self.run_state, why))
-            case PlanChanged(plan=Plan(name=name), why=why) if why:
-                self.notices.answer(f"The plan {name} is {why}.")
-        super().event_received(event)
+            case PlanChanged(plan=None, reason=why):
+                self.messages.show_now(_plan_ended(self.run_state, why))
+            case PlanChanged(plan=Plan(name=name), reason=why) if why:
+                self.messages.show_now(f"The plan {name} is {why}.")
 
     def change_mask(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
         """Want another mask, shown in the same frame; as a strategy, if it is one."""
@@ -31,7 +35,7 @@ class MaskActions(ActionBase):
             self.run_state.chosen_early = True
         if self.run_state.change_mask(mask, what):
             self.engine_session.mask(strategy)
-            self.repaint()
+            self.repaint_mask()
 
     def toggle(self, target: Target) -> None:
         """What space does on a target."""
@@ -71,33 +75,35 @@ class MaskActions(ActionBase):
         if self.need_engine():
             self.engine_session.send(SetPlan, plan=plan)
             if plan is not None:
-                self.notices.done()
+                self.messages.clear()
 
     def action_undo(self) -> None:
         if self.engine_session.starting_over and self.run_state.phase == "ready":
             self.engine_session.undo_start_over()
-            self.notices.answer("The start over is taken back.")
+            self.messages.show_now("The start over is taken back.")
             return
         left = self.run_state.training.plan_interrupted
         entry = self.run_state.undo()
         if entry is None:
-            self.notices.answer("There is nothing to undo.")
+            self.messages.show_now("There is nothing to undo.")
         elif isinstance(entry, MaskChange):
             self.engine_session.mask()
             gone = " The plan stays left; s takes one again." if left else ""
-            self.notices.answer(f"Undone: {entry.what}. U does it again.{gone}")
+            self.messages.show_now(f"Undone: {entry.what}. U does it again.{gone}")
         elif not self.need_engine():
             pass
         elif isinstance(entry, RestoreEntry):
             self.engine_session.send(UndoRestoreLayer)  # its answer says what was taken back
         else:
             self.engine_session.undo_start_over()
-            self.notices.answer("The start over is taken back.")
+            self.messages.show_now("The start over is taken back.")
         self.repaint()
 
     def action_redo(self) -> None:
         entry = self.run_state.redo()
-        self.notices.answer(f"Done again: {entry.what}." if entry else "There is nothing to redo.")
+        self.messages.show_now(
+            f"Done again: {entry.what}." if entry else "There is nothing to redo."
+        )
         if entry:
             self.engine_session.mask()
         self.repaint()
@@ -108,7 +114,7 @@ class MaskActions(ActionBase):
             owners, mode, sentence = next_norm_mode(self.run_state, target)
             if owners:
                 self.engine_session.norm_mode(owners, mode)
-            self.notices.answer(sentence)
+            self.messages.show_now(sentence)
 
 
 def _plan_ended(state: RunState, why: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tl_tui.common.errors import Problem
+from tl_tui.protocol.checks import CrossValidationEnded, LrRangeTested
 from tl_tui.protocol.commands import (
     CrossValidate,
     Evaluate,
@@ -19,14 +20,10 @@ from tl_tui.protocol.commands import (
     TestLrRange,
 )
 from tl_tui.protocol.config import Recipe, RunConfig
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CrossValidationEnded,
-    LayerRestored,
-    LrRangeTested,
-    Validated,
-)
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.protocol.session import LayerRestored
+from tl_tui.protocol.training import Validated
 from tl_tui.runs.run_reader import Run
 from tl_tui.settings import config_file
 from tui.app.config_from_state import caveat, current_config, rates_given_up
@@ -60,7 +57,17 @@ class ResultActions(Overlays):
 
     terminal: _Terminal
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    EVENTS: ClassVar[tuple[type, ...]] = (
+        Validated,
+        ResultsShown,
+        ImagesShown,
+        LrRangeTested,
+        CrossValidationEnded,
+        LayerRestored,
+    )
+
+    def handle(self, event: AnyEvent) -> None:
+        """React to an event of `EVENTS`."""
         match event:
             case Validated(yardstick=False) if isinstance(self.covering, ResultsScreen):
                 if not {ShowResults, Evaluate} & set(self.asked.values()):
@@ -74,13 +81,12 @@ class ResultActions(Overlays):
             case CrossValidationEnded():
                 self.answered(CrossValidate)
                 if not isinstance(self.covering, CrossValidationScreen):
-                    self.notices.tell(ended_sentence(event))
+                    self.messages.enqueue(ended_sentence(event))
             case LayerRestored(owners=owners, undone=undone) if self.run_state.stack:
                 names = names_of(self.run_state.stack, owners, 3)
                 words = "as before" if undone else "as this start began. u takes it back"
                 has = "have their weights" if names.plural else "has its weights"
-                self.notices.answer(f"{names.text} {has} {words}.")
-        super().event_received(event)
+                self.messages.show_now(f"{names.text} {has} {words}.")
 
     # --- results and images ---------------------------------------------------------------------
 
@@ -112,7 +118,7 @@ class ResultActions(Overlays):
                     self.run_state,
                     self.appearance,
                     ask=lambda what, side, most: self.ask(
-                        ShowImages, what=what, side=side, most=most
+                        ShowImages, selection=what, size=side, limit=most
                     ),
                     pictures=self._no_pictures(),
                     what=what,
@@ -142,7 +148,7 @@ class ResultActions(Overlays):
         training = self.run_state.training
         if training.plan and training.recipe and recipe.epochs != training.recipe.epochs:
             said += f" The plan {training.plan.name} keeps its own epochs."
-        self.notices.answer(f"{said} {lost}".rstrip())
+        self.messages.show_now(f"{said} {lost}".rstrip())
 
     def action_range_test(self) -> None:
         if self.need_engine():
@@ -232,7 +238,7 @@ class ResultActions(Overlays):
     def action_runs(self) -> None:
         if self.link.host:
             where = f"The runs are on {self.link.host}"
-            self.notices.answer(f"{where}; tl-tui runs there lists them.")
+            self.messages.show_now(f"{where}; tl-tui runs there lists them.")
             return
         own = self.run_state.session.run_dir if self.run_state.session else ""
         self.cover(RunsScreen(self.run_state, self.appearance, own=own, go_on=self._go_on))
@@ -240,7 +246,7 @@ class ResultActions(Overlays):
     def _go_on(self, run: Run) -> None:
         gone = self.run_state.phase == "dead"
         self.engine_session.change_to(ResumeRun(id=0, run=str(run.path)))
-        self.notices.answer(f"{run.name} is being opened; the run before is saved.")
+        self.messages.show_now(f"{run.name} is being opened; the run before is saved.")
         self.repaint()
         if gone:
             self.run_worker(self.engine_session.follow(restart=True), exit_on_error=True)
@@ -278,11 +284,11 @@ class ResultActions(Overlays):
         try:
             config_file.write_config_file(config, path)
         except Problem as problem:
-            self.notices.answer(str(problem))
+            self.messages.show_now(str(problem))
         else:
             but = caveat(self.run_state)
             said = f"Saved: tl-tui train --config {path} trains like this."
-            self.notices.answer(f"{said} {but}".rstrip())
+            self.messages.show_now(f"{said} {but}".rstrip())
 
 
 def wrong_with_folds(answer: str) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from tl_tui.protocol.commands import BeginCycle
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved, StartedOver, TrainEnded
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import StartedOver
+from tl_tui.protocol.training import CheckpointSaved, TrainEnded
 from tui.app.actions.base import ActionBase
 from tui.app.config_from_state import current_config
 from tui.state.cursor import Target, target_name
@@ -18,27 +22,29 @@ from tui.text.progress import ended_sentence, epoch_words, schedule_words
 class TrainingActions(ActionBase):
     """Actions that train."""
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    EVENTS: ClassVar[tuple[type, ...]] = (StartedOver, TrainEnded, CheckpointSaved)
+
+    def handle(self, event: AnyEvent) -> None:
+        """React to an event of `EVENTS`."""
         match event:
             case StartedOver() if not self.engine_session.start_beside:
-                self.notices.answer(
+                self.messages.show_now(
                     "Started over: weights, optimizer and batches are as at the start. u takes it "
                     "back until the next step."
                 )
             case StartedOver():
-                self.notices.answer(
+                self.messages.show_now(
                     "A new start: the one before stays as a curve and as a checkpoint; u takes it "
                     "back until the next step."
                 )
             case TrainEnded():
-                self.notices.answer(ended_sentence(self.run_state, event))
+                self.messages.show_now(ended_sentence(self.run_state, event))
             case CheckpointSaved(failure=failure) if failure:
-                self.notices.insist(
+                self.messages.pin(
                     failure
                     if event.name == "journal"
                     else f"The checkpoint {event.name} could not be saved: {failure}"
                 )
-        super().event_received(event)
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -46,9 +52,9 @@ class TrainingActions(ActionBase):
         if self.run_state.phase == "dead":
             self.need_engine()
         elif self.engine_session.running:
-            self.notices.answer("It is training; r pauses it, then t takes one step at a time.")
+            self.messages.show_now("It is training; r pauses it, then t takes one step at a time.")
         elif not self.engine_session.step():
-            self.notices.answer("The step is noted: it runs as soon as the engine is ready.")
+            self.messages.show_now("The step is noted: it runs as soon as the engine is ready.")
         self.repaint(now=False)
 
     def action_run(self) -> None:
@@ -59,31 +65,31 @@ class TrainingActions(ActionBase):
             return
         if self.engine_session.running:
             again = not self.engine_session.pause()
-            self.notices.answer(
+            self.messages.show_now(
                 "It pauses as soon as what is running is done."
                 if again
                 else f"Pausing after this step, {epoch_words(self.run_state)}."
             )
         else:
-            self.notices.done()
+            self.messages.clear()
             self.engine_session.train()
         self.repaint()
 
     def _run_when_ready(self) -> None:
         if self.engine_session.train_waits:
             self.engine_session.train_waits = False
-            self.notices.answer("It does not run when the engine is ready; r notes it again.")
+            self.messages.show_now("It does not run when the engine is ready; r notes it again.")
         else:
             self.engine_session.train()
-            self.notices.answer("Training is noted: it begins as soon as the engine is ready.")
+            self.messages.show_now("Training is noted: it begins as soon as the engine is ready.")
 
     def action_start_over(self) -> None:
         if not self.need_engine():
             return
         if self.engine_session.running:
-            self.notices.answer("It is training; r pauses it, then 0 starts over.")
+            self.messages.show_now("It is training; r pauses it, then 0 starts over.")
         elif not self.run_state.step:
-            self.notices.answer("This is the start already.")
+            self.messages.show_now("This is the start already.")
         else:
             self.engine_session.start_over()
 
@@ -91,24 +97,24 @@ class TrainingActions(ActionBase):
         """Take what was proposed in place of a step that ran out of memory."""
         proposed = self.run_state.proposed()
         if proposed is None:
-            self.notices.answer("Nothing is proposed that could be accepted.")
+            self.messages.show_now("Nothing is proposed that could be accepted.")
             return
-        self.notices.understood()
+        self.messages.dismiss()
         self.run_state.not_applied = None
         if isinstance(proposed, int):
             chosen = current_config(self.engine_session.config, self.run_state)
             self.engine_session.change_to(msgspec.structs.replace(chosen, batch_size=proposed))
-            self.notices.answer(f"It is opened again with batches of {proposed}.")
+            self.messages.show_now(f"It is opened again with batches of {proposed}.")
             self.run_worker(self.link.close(), exit_on_error=True)
         elif self.run_state.change_mask(frozenset(proposed), "the mask that should fit"):
             self.engine_session.mask(self.run_state.strategy_of(frozenset(proposed)))
-            self.notices.answer("The mask that should fit; t or r goes on, u takes it back.")
+            self.messages.show_now("The mask that should fit; t or r goes on, u takes it back.")
         self.repaint()
 
     def action_audit(self) -> None:
         if self.need_engine():
             self.engine_session.audit()
-            self.notices.answer("Auditing: a step on a copy, every frozen tensor compared.")
+            self.messages.show_now("Auditing: a step on a copy, every frozen tensor compared.")
 
     # --- rates and the schedule -----------------------------------------------------------------
 
@@ -153,7 +159,7 @@ class TrainingActions(ActionBase):
         if not any(owner in state.wanted for owner in owners):
             said += ", once it is thawed"
         self.main.show_rates()
-        self.notices.answer(f"{said}.")
+        self.messages.show_now(f"{said}.")
         self.repaint()
 
     def action_begin_cycle(self) -> None:
@@ -162,4 +168,4 @@ class TrainingActions(ActionBase):
             self.engine_session.send(BeginCycle)
             schedule = recipe.schedule if recipe else ""
             rate = "; the rates stay constant" if schedule == "constant" else ""
-            self.notices.answer(f"A new cycle of the schedule begins with the next step{rate}.")
+            self.messages.show_now(f"A new cycle of the schedule begins with the next step{rate}.")

@@ -10,7 +10,7 @@ from engine.checks.audit import Audit
 from engine.model import freezing
 from engine.training.trainer import Trainer
 from tests.support.plain_training import make_trainer, small_resnet
-from tl_tui.protocol.events import AuditFinding
+from tl_tui.protocol.checks import AuditFinding
 
 STATISTICS = ["running_mean", "running_var", "num_batches_tracked"]
 
@@ -27,7 +27,7 @@ class Audited:
     def step(self, strategy: str | None = None) -> None:
         if strategy:
             self.mask = freezing.strategies(self.trainer.stack)[strategy]
-        self.audit.about_to_step(self.mask, self.modes)
+        self.audit.before_step(self.mask, self.modes)
         self.trainer.step(self.mask, self.modes, measured=False)
 
     def findings(self) -> dict[str, str]:
@@ -101,7 +101,7 @@ def test_a_layer_that_was_returned_on_purpose_is_no_finding() -> None:
     audited.step()
     with torch.no_grad():
         audited.module("layer3.0.conv1").weight.mul_(2)  # type: ignore[operator, union-attr]
-    audited.audit.returned({audited.owner("layer3.0.conv1")})
+    audited.audit.accept_changes({audited.owner("layer3.0.conv1")})
     assert audited.findings() == {}
 
 

@@ -18,7 +18,7 @@ from engine.hardware.memory_limit import Memory, memory, memory_refusal
 from engine.model import freezing
 from engine.model.layer_stack import Stack
 from tl_tui.estimates.cost_model import predict_step_cost, saved_bytes
-from tl_tui.protocol.events import SavedTensors, StepCostMeasured
+from tl_tui.protocol.checks import SavedTensors, StepCostMeasured
 
 SIZE, BATCH = 64, 4
 CPU = torch.device("cpu")
@@ -158,17 +158,17 @@ def prices(draw: st.DrawFn) -> tuple[StepCostMeasured, list[list[int]], set[int]
     price = StepCostMeasured(
         batch=1,
         forward_ms=per_owner(times),
-        pass_ms=per_owner(times),
-        learn_ms=per_owner(times),
+        input_grad_ms=per_owner(times),
+        weight_grad_ms=per_owner(times),
         fixed_ms=draw(times),
         saved=tuple(draw(st.lists(tensors, max_size=12))),
         gradient_bytes=per_owner(sizes),
         state_bytes=per_owner(sizes),
         forward_bytes=per_owner(sizes),
-        beside_bytes=per_owner(sizes),
+        forward_extra_bytes=per_owner(sizes),
         backward_bytes=per_owner(sizes),
-        kept_share=draw(st.floats(0, 2)),
-        gradient_share=draw(st.floats(0, 2)),
+        saved_overhead=draw(st.floats(0, 2)),
+        gradient_overhead=draw(st.floats(0, 2)),
         fixed_bytes=draw(sizes),
     )
     wide = draw(st.sets(owners))

@@ -14,7 +14,7 @@ from engine.data.samples import DataProblem, ImageFolder, printable
 from tests.support.driven_session import DrivenSession, draw_images, draw_tiny_images
 from tl_tui.common.json_codec import dumps
 from tl_tui.protocol.commands import Train
-from tl_tui.protocol.events import ImageSkipped, StepTaken, TrainEnded, Validated
+from tl_tui.protocol.training import ImageSkipped, StepTaken, TrainEnded, Validated
 
 
 def two_classes(root: Path, count: int = 4) -> Path:

@@ -18,8 +18,9 @@ from tl_tui.protocol.commands import (
     Train,
     UndoRestoreLayer,
 )
-from tl_tui.protocol.events import CheckpointSaved, LayerRestored, Validated
 from tl_tui.protocol.results import ResultsShown
+from tl_tui.protocol.session import LayerRestored
+from tl_tui.protocol.training import CheckpointSaved, Validated
 
 
 @pytest.fixture(scope="module")

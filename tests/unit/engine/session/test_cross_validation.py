@@ -8,6 +8,7 @@ import pytest
 
 from engine.model import freezing
 from tests.support.driven_session import DrivenSession, draw_images
+from tl_tui.protocol.checks import CrossValidationEnded, FoldProgressed, FoldValidated
 from tl_tui.protocol.commands import (
     CrossValidate,
     Pause,
@@ -18,13 +19,8 @@ from tl_tui.protocol.commands import (
     Train,
 )
 from tl_tui.protocol.commands import TestLrRange as RangeTest
-from tl_tui.protocol.events import (
-    CrossValidationEnded,
-    FoldProgressed,
-    FoldValidated,
-    Refused,
-    StepTaken,
-)
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.training import StepTaken
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 from engine.training import checkpoint
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import Train
-from tl_tui.protocol.events import CheckpointSaved, Refused, StepTaken, TrainEnded
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.training import CheckpointSaved, StepTaken, TrainEnded
 
 
 @pytest.fixture

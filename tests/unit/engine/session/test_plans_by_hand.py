@@ -20,7 +20,8 @@ from torch import nn
 from engine.data.decoding import read_rgb
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import SetMask, Train
-from tl_tui.protocol.events import MaskPlanned, PlanChanged, StepTaken
+from tl_tui.protocol.session import MaskPlanned, PlanChanged
+from tl_tui.protocol.training import StepTaken
 from tl_tui.settings.schedule import COSINE_FLOOR
 
 thorough = pytest.mark.thorough
@@ -152,7 +153,7 @@ def test_gradual_unfreezing_is_one_loop_a_stage(folder: Path, tmp_path: Path) ->
         kept = dict(optimizer.state)
     assert losses(driven) == pytest.approx(expected, rel=1e-4)
     assert_same_weights(twin)
-    planned = [event.why for event in driven.all(MaskPlanned)]
+    planned = [event.reason for event in driven.all(MaskPlanned)]
     assert planned == [
         f"plan gradual: {n}" for n in ("layer4", "layer3", "layer2", "layer1", "conv1")
     ]
@@ -160,11 +161,11 @@ def test_gradual_unfreezing_is_one_loop_a_stage(folder: Path, tmp_path: Path) ->
 
 def test_a_plan_is_left_by_hand_and_its_mask_stays(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path, plan="gradual", epochs=6)
-    head = driven.opened.wanted
+    head = driven.opened.trainable
     driven.do(Train, steps=2)
     driven.do(SetMask, trainable=(*head, 0))
     assert driven.last(PlanChanged).plan is None
-    assert driven.last(PlanChanged).why == "interrupted by hand"
+    assert driven.last(PlanChanged).reason == "interrupted by hand"
     driven.do(Train, steps=2 * EPOCH)
     assert {step.mask for step in driven.all(StepTaken)[2:]} == {tuple(sorted((*head, 0)))}
 

@@ -13,6 +13,7 @@ import torchvision
 from engine.model import freezing
 from engine.training import checkpoint
 from tests.support.driven_session import DrivenSession, draw_images
+from tl_tui.protocol.checks import LrRangeTested, WeightDriftMeasured
 from tl_tui.protocol.commands import (
     BeginCycle,
     Evaluate,
@@ -30,23 +31,17 @@ from tl_tui.protocol.commands import (
     UndoStartOver,
 )
 from tl_tui.protocol.commands import TestLrRange as RangeTest
-from tl_tui.protocol.events import (
-    CheckpointSaved,
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.protocol.session import (
     CycleBegan,
     LayerRestored,
-    LrRangeTested,
     MaskPlanned,
     OpenFailed,
     RecipeChanged,
-    Refused,
     StartedOver,
-    StepTaken,
-    TrainBegan,
-    TrainEnded,
-    Validated,
-    WeightDriftMeasured,
 )
-from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.protocol.training import CheckpointSaved, StepTaken, TrainBegan, TrainEnded, Validated
 from tl_tui.settings.schedule import lr_factor
 
 EPOCH = 3
@@ -183,10 +178,10 @@ def test_a_rate_by_hand_and_another_recipe(options: dict) -> None:
     ("command", "fields", "words"),
     [
         (SetRate, {"rows": (99,), "rate": 0.1}, "does not have"),
-        (SetRate, {"rows": (0,), "rate": math.nan}, "from 0 on"),
+        (SetRate, {"rows": (0,), "rate": math.nan}, "0 or larger"),
         (SetMask, {"trainable": (9999,)}, "does not have"),
         (RestoreLayer, {"owners": (9999,)}, "does not have"),
-        (UndoRestoreLayer, {}, "nothing to take back"),
+        (UndoRestoreLayer, {}, "no restored layer to undo"),
         (UndoStartOver, {}, "no start over"),
     ],
 )
@@ -232,7 +227,7 @@ def test_mixed_precision_where_the_device_has_it(options: dict, tmp_path: Path) 
     plain = DrivenSession(**options)
     mixed = DrivenSession(**options | {"run_dir": str(tmp_path / "bf16"), "precision": "bf16"})
     if "bf16" not in plain.opened.precisions:
-        assert "--precision bf16: cpu does not have it" in mixed.last(OpenFailed).sentence
+        assert "--precision bf16: cpu does not support it" in mixed.last(OpenFailed).sentence
         return
     for driven in (plain, mixed):
         driven.do(Train, steps=3)
@@ -428,7 +423,7 @@ def test_a_range_test_leaves_no_trace(options: dict, tmp_path: Path) -> None:
     result = tested.last(LrRangeTested)
     assert result.done and len(result.points) > 5
     rates = [rate for rate, _ in result.points]
-    assert rates == sorted(rates) and result.why
+    assert rates == sorted(rates) and result.reason
     tested.do(Train, steps=3)
     assert losses(tested) == losses(plain)
 
@@ -477,9 +472,9 @@ def test_results_are_of_every_image(options: dict) -> None:
 def test_pictures_are_what_the_model_gets(options: dict) -> None:
     driven = DrivenSession(**options)
     position = trainer_of(driven).batches.position
-    driven.do(ShowImages, what="batch", side=16, most=5)
+    driven.do(ShowImages, selection="batch", size=16, limit=5)
     shown = driven.last(ImagesShown)
-    assert (shown.what, len(shown.images), shown.total) == ("batch", 5, 8)
+    assert (shown.selection, len(shown.images), shown.total) == ("batch", 5, 8)
     assert trainer_of(driven).batches.position == position
     for image in shown.images:
         assert len(image.pixels) == 3 * image.width * image.height
@@ -488,7 +483,7 @@ def test_pictures_are_what_the_model_gets(options: dict) -> None:
         level = sum(image.pixels[middle : middle + 3]) / 3
         assert (level > 180) == (image.label == 1), "a dark square, or a bright one"
         assert 0 <= (image.probability or 0) <= 1 and image.predicted in (0, 1)
-    driven.do(ShowImages, what="wrong")
+    driven.do(ShowImages, selection="wrong")
     wrong = driven.last(ImagesShown)
     assert wrong.total == len(wrong.images)
     assert all(image.predicted != image.label for image in wrong.images)

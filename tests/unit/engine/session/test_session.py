@@ -11,6 +11,7 @@ import torch
 
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.common import json_codec
+from tl_tui.protocol.checks import Audited, WeightDriftMeasured
 from tl_tui.protocol.commands import (
     Audit,
     SetMask,
@@ -20,21 +21,15 @@ from tl_tui.protocol.commands import (
     Train,
     UndoStartOver,
 )
-from tl_tui.protocol.events import (
-    Audited,
+from tl_tui.protocol.events import Confirmed, Refused
+from tl_tui.protocol.session import LoadingProgressed, NormModeChanged, OpenFailed, StartedOver
+from tl_tui.protocol.training import (
     CheckpointSaved,
-    Confirmed,
     ImageSkipped,
-    LoadingProgressed,
-    NormModeChanged,
-    OpenFailed,
-    Refused,
-    StartedOver,
     StepNotApplied,
     StepTaken,
     TrainEnded,
     Validated,
-    WeightDriftMeasured,
 )
 
 thorough = pytest.mark.thorough
@@ -127,7 +122,7 @@ def test_toggling_there_and_back_changes_nothing(options: dict) -> None:
     )
     for driven in (one, other):
         driven.do(Step)
-    everything = one.opened.wanted
+    everything = one.opened.trainable
     for name in ("feature-extraction", "last-stage", "full"):
         one.do(SetMask, trainable=one.opened.strategies[name])
     one.do(SetMask, trainable=())
@@ -304,7 +299,7 @@ def test_the_demo_learns_from_the_demo_backbone(
     driven = DrivenSession(device="cpu", run_dir=str(tmp_path / "run"))
     opened = driven.opened
     assert opened.weights == "demo backbone" and opened.pretrained
-    assert "resnet18-f37072fd.pth" in opened.weights_why
+    assert "resnet18-f37072fd.pth" in opened.weights_reason
     assert opened.strategy == "feature-extraction"
     assert any("no substitute for ImageNet weights" in note for note in opened.notes)
     driven.do(Train, steps=30)

@@ -9,14 +9,8 @@ import pytest
 
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import Pause, SetMask, SetRate, SetRecipe, Step, Train
-from tl_tui.protocol.events import (
-    CycleBegan,
-    MaskPlanned,
-    PlanChanged,
-    RecipeChanged,
-    StepTaken,
-    Validated,
-)
+from tl_tui.protocol.session import CycleBegan, MaskPlanned, PlanChanged, RecipeChanged
+from tl_tui.protocol.training import StepTaken, Validated
 
 EPOCH = 3
 """Steps: 24 images in batches of 8."""
@@ -51,7 +45,7 @@ def test_a_phase_begins_after_the_epoch_before_it_was_validated(options: dict) -
         if isinstance(event, MaskPlanned) or (isinstance(event, Validated) and not event.yardstick)
     ]
     assert told == ["validation", "phase", "validation", "phase"]
-    assert [event.why for event in driven.all(MaskPlanned)] == [
+    assert [event.reason for event in driven.all(MaskPlanned)] == [
         "plan gradual: layer4",
         "plan gradual: layer3",
     ]
@@ -71,7 +65,7 @@ def test_a_pause_before_that_validation_does_not_lose_the_phase(
             paused.session.work()
         if further is Train:
             paused.do(Pause)
-            assert [event.why for event in paused.all(MaskPlanned)] == ["plan gradual: layer4"]
+            assert [event.reason for event in paused.all(MaskPlanned)] == ["plan gradual: layer4"]
             paused.do(Train, steps=2 * EPOCH)
         else:
             paused.send(Step)
@@ -93,7 +87,7 @@ def test_a_plan_goes_on_if_an_interruption_is_taken_back_before_a_step(
         lr_schedule="cosine",
     )
     driven.do(Train, steps=1)
-    head, full = driven.opened.wanted, driven.opened.strategies["full"]
+    head, full = driven.opened.trainable, driven.opened.strategies["full"]
     driven.do(SetMask, trainable=full)
     assert driven.last(PlanChanged).plan is None
     driven.do(SetMask, trainable=head)

@@ -14,7 +14,8 @@ from tensorboardX.record_writer import masked_crc32c
 
 from engine.session.tensorboard import TensorBoard, TensorBoardMissing, require
 from tests.support.stack_messages import measured, opened, step_taken
-from tl_tui.protocol.events import RecipeChanged, Validated
+from tl_tui.protocol.session import RecipeChanged
+from tl_tui.protocol.training import Validated
 
 SESSION = opened()
 
@@ -52,12 +53,12 @@ def validated(step: int, *, yardstick: bool = False, start: int = 0) -> Validate
 def test_steps_and_validations(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     one = step_taken(SESSION.stack, SESSION.wanted, step=1, lr_factor=0.5, loss=0.75)
-    board.step(one)
+    board.write_step(one)
     doubled = tuple(2 * rate for rate in SESSION.rates)
-    board.heard(RecipeChanged(recipe=SESSION.recipe, rates=doubled))
-    board.heard(step_taken(SESSION.stack, SESSION.wanted, step=2))
-    board.heard(validated(2))
-    board.heard(validated(2, yardstick=True))
+    board.write_event(RecipeChanged(recipe=SESSION.recipe, rates=doubled))
+    board.write_event(step_taken(SESSION.stack, SESSION.wanted, step=2))
+    board.write_event(validated(2))
+    board.write_event(validated(2, yardstick=True))
     board.close()
     found = scalars(tmp_path / "tensorboard" / "start-0")
     assert found["loss/train"][1] == 0.75
@@ -77,7 +78,7 @@ def test_steps_and_validations(tmp_path: Path) -> None:
 def test_unmeasured_steps_have_scalars_alone(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     step = step_taken(SESSION.stack, SESSION.wanted, step=3)
-    board.step(msgspec.structs.replace(step, rows=(), owners=()))
+    board.write_step(msgspec.structs.replace(step, rows=(), owners=()))
     board.close()
     found = scalars(tmp_path / "tensorboard" / "start-0")
     assert set(found) == {"loss/train", "accuracy/train", "lr/factor"}
@@ -86,7 +87,7 @@ def test_unmeasured_steps_have_scalars_alone(tmp_path: Path) -> None:
 def test_not_finite_stays_so(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     broken = measured("updated", math.inf, math.nan)
-    board.step(step_taken(SESSION.stack, SESSION.wanted, loss=math.nan, rows={"fc": broken}))
+    board.write_step(step_taken(SESSION.stack, SESSION.wanted, loss=math.nan, rows={"fc": broken}))
     board.close()
     found = scalars(tmp_path / "tensorboard" / "start-0")
     assert math.isnan(found["loss/train"][1])
@@ -98,7 +99,9 @@ def test_every_start_has_its_own_curves(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     for start, loss in ((0, 0.9), (1, 0.8), (0, 0.7)):  # the second start was taken back
         step = 2 if loss == 0.7 else 1
-        board.step(step_taken(SESSION.stack, SESSION.wanted, start=start, step=step, loss=loss))
+        board.write_step(
+            step_taken(SESSION.stack, SESSION.wanted, start=start, step=step, loss=loss)
+        )
     board.close()
     folder = tmp_path / "tensorboard"
     assert scalars(folder / "start-0")["loss/train"] == pytest.approx({1: 0.9, 2: 0.7})
@@ -107,7 +110,7 @@ def test_every_start_has_its_own_curves(tmp_path: Path) -> None:
 
 def test_a_validation_is_on_the_disk_at_once(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    board.validated(validated(7))
+    board.write_validation(validated(7))
     assert scalars(tmp_path / "tensorboard" / "start-0")["loss/validation"] == {7: 0.25}
     board.close()
 
@@ -117,12 +120,12 @@ def test_a_folder_that_cannot_be_written_ends_the_files_and_not_the_run(
 ) -> None:
     (tmp_path / "tensorboard").write_text("a file in its place")
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    board.step(step_taken(SESSION.stack, SESSION.wanted))
-    board.step(step_taken(SESSION.stack, SESSION.wanted))
-    board.validated(validated(1))
+    board.write_step(step_taken(SESSION.stack, SESSION.wanted))
+    board.write_step(step_taken(SESSION.stack, SESSION.wanted))
+    board.write_validation(validated(1))
     board.close()
     assert "cannot be written" in board.failure
-    assert capsys.readouterr().out.count("TensorBoard files end here") == 1
+    assert capsys.readouterr().out.count("No more TensorBoard files are written") == 1
 
 
 def test_without_the_package_it_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:

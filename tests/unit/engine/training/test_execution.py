@@ -10,7 +10,8 @@ import torch
 
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import Step, Train
-from tl_tui.protocol.events import OpenFailed, StepTaken
+from tl_tui.protocol.session import OpenFailed
+from tl_tui.protocol.training import StepTaken
 
 
 @pytest.fixture

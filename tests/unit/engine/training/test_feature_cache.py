@@ -32,7 +32,7 @@ from tl_tui.protocol.commands import (
     UndoStartOver,
 )
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import FeatureCacheReported, StepTaken, Validated
+from tl_tui.protocol.training import FeatureCacheReported, StepTaken, Validated
 
 thorough = pytest.mark.thorough
 
@@ -307,17 +307,17 @@ def test_the_reason_for_not_using_the_cache_is_reported(tmp_path: Path) -> None:
         driven.do(Train, steps=count)
         return driven.last(FeatureCacheReported)
 
-    assert after(1).why == "no frozen layers below the trained ones"
+    assert after(1).reason == "no frozen layers below the trained ones"
     owners, stack = driven.opened.stack.owners, driven.opened.stack
     above = stack.rows[1].first_owner
     driven.do(SetMask, trainable=tuple(range(above, len(owners))))
-    assert "are larger than images (16,384 against 12,288 values)" in after(2).why
+    assert "are larger than images (16,384 against 12,288 values)" in after(2).reason
     driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
     report = after(3)
-    assert (report.why, report.rows, report.cut) == ("", 9, "flatten")
+    assert (report.reason, report.rows, report.cut) == ("", 9, "flatten")
     recipe = driven.opened.recipe
     driven.do(SetRecipe, recipe=msgspec.structs.replace(recipe, augmentation="light"))
-    assert after(4).why == "augmentation light changes every image"
+    assert after(4).reason == "augmentation light changes every image"
     assert driven.last(StepTaken).cached_rows == 0
 
 
