@@ -247,13 +247,13 @@ class TrainBatches:
         """
         return self.first_usable(self._decode_batch)
 
-    def first_usable(self, made: Callable[[int], Batch]) -> Batch:
+    def first_usable(self, make: Callable[[int], Batch]) -> Batch:
         """Return the first batch from the cursor on that has enough readable images.
 
         The cursor moves past batches with fewer than two readable images.
 
         Args:
-            made: Returns the batch at a position, without the unreadable images.
+            make: Returns the batch at a position, without the unreadable images.
 
         Returns:
             The batch. Its `skipped` includes the images of the batches that were passed over.
@@ -263,7 +263,7 @@ class TrainBatches:
         """
         skipped: list[tuple[Sample, str]] = []
         for _ in range(self.batches_per_epoch + 1):
-            batch = made(self.position)
+            batch = make(self.position)
             skipped += batch.skipped
             # A single image left over is too few: BatchNorm cannot normalise over it.
             if len(batch.labels) > 1 or (len(batch.labels) and not batch.skipped):
@@ -293,18 +293,18 @@ class TrainBatches:
         self._start(self.position)
         return batch
 
-    def take_made(self, made: Callable[[tuple[Sample, ...], int], Batch]) -> Batch:
+    def take_made(self, make: Callable[[tuple[Sample, ...], int], Batch]) -> Batch:
         """Return the next batch, made by a function instead of by decoding; advance the cursor.
 
         Args:
-            made: Returns a batch for samples and an epoch, counted from 1.
+            make: Returns a batch for samples and an epoch, counted from 1.
 
         Raises:
             DataProblem: No batch of a whole epoch has enough readable images.
         """
         self._drop(self._ahead)
         batch = self.first_usable(
-            lambda position: made(self.samples_at(position), position // self.batches_per_epoch + 1)
+            lambda position: make(self.samples_at(position), position // self.batches_per_epoch + 1)
         )
         self.position += 1
         return batch

@@ -18,8 +18,8 @@ from engine.hardware.peak_memory import PeakMemory
 from engine.model import freezing
 from engine.model.freezing import Mask
 from engine.model.layer_stack import Stack
+from engine.training.clocks import CudaClock, HostClock
 from engine.training.optimizer import RowOptimizer
-from engine.training.probe import _CudaClock, _HostClock
 from tl_tui.protocol.config import Recipe
 
 
@@ -84,7 +84,7 @@ class TimedSteps:
     def take(self, mask: Mask) -> Timing:
         """Take one step with a mask, timed at every owner."""
         self._prepare(mask)
-        clock = _CudaClock(self.device) if self.device.type == "cuda" else _HostClock()
+        clock = CudaClock(self.device) if self.device.type == "cuda" else HostClock()
         ends: list[tuple[int, int]] = []
         arrivals: list[tuple[int, int]] = []
         handles = []
