@@ -1,4 +1,4 @@
-"""The audit finds each way in which a frozen layer can move, and names its cause."""
+"""The audit finds every way in which a frozen tensor can change, and names the cause."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATISTICS = ["running_mean", "running_var", "num_batches_tracked"]
 
 
 class Audited:
-    """A trainer with feature extraction, watched from its beginning."""
+    """A trainer with feature extraction, audited from its beginning."""
 
     def __init__(self, model: nn.Module | None = None) -> None:
         self.trainer: Trainer = make_trainer(model or small_resnet())
@@ -49,7 +49,7 @@ class Audited:
         return self.trainer.model.get_submodule(name)
 
 
-def test_nothing_moves_whatever_was_toggled() -> None:
+def test_no_frozen_tensor_changes_whatever_the_mask() -> None:
     audited = Audited()
     assert audited.findings() == {}
     assert audited.audit.run(audited.mask, {})[0] > 20
@@ -58,7 +58,7 @@ def test_nothing_moves_whatever_was_toggled() -> None:
         assert audited.findings() == {}
 
 
-def test_a_batchnorm_that_would_drift_in_the_next_step() -> None:
+def test_a_batchnorm_that_would_drift_in_the_next_step_is_found() -> None:
     audited = Audited()
     audited.modes = {audited.owner("layer2.0.bn1"): "train"}
     found = audited.findings()
@@ -66,7 +66,7 @@ def test_a_batchnorm_that_would_drift_in_the_next_step() -> None:
     assert all("train mode" in cause for cause in found.values())
 
 
-def test_a_batchnorm_that_has_drifted_since_it_was_frozen() -> None:
+def test_a_batchnorm_that_has_drifted_since_it_was_frozen_is_found() -> None:
     audited = Audited()
     audited.modes = {audited.owner("layer1.0.bn2"): "train"}
     audited.step()
@@ -76,7 +76,7 @@ def test_a_batchnorm_that_has_drifted_since_it_was_frozen() -> None:
     assert all("as you switched it" in cause for cause in found.values())
 
 
-def test_it_is_forgotten_when_the_layer_is_thawed_and_frozen_again() -> None:
+def test_a_finding_is_dropped_when_the_layer_was_thawed_and_frozen_again() -> None:
     audited = Audited()
     audited.modes = {audited.owner("layer4.0.bn2"): "train"}
     audited.step()
@@ -86,7 +86,7 @@ def test_it_is_forgotten_when_the_layer_is_thawed_and_frozen_again() -> None:
     assert audited.findings() == {}
 
 
-def test_a_write_between_two_steps() -> None:
+def test_a_write_between_two_steps_is_found() -> None:
     audited = Audited()
     audited.step()
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_a_write_between_two_steps() -> None:
     assert "between steps" in found["layer3.0.conv1.weight"]
 
 
-def test_a_layer_that_was_returned_on_purpose_is_no_finding() -> None:
+def test_a_restored_layer_is_no_finding() -> None:
     audited = Audited()
     audited.step()
     with torch.no_grad():
@@ -105,7 +105,7 @@ def test_a_layer_that_was_returned_on_purpose_is_no_finding() -> None:
     assert audited.findings() == {}
 
 
-def test_a_layer_that_writes_to_itself() -> None:
+def test_a_layer_that_writes_to_its_own_weight_is_found() -> None:
     class Counting(nn.Conv2d):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
@@ -119,7 +119,7 @@ def test_a_layer_that_writes_to_itself() -> None:
     assert "other than the optimizer" in found["conv1.weight"]
 
 
-def test_a_buffer_that_counts() -> None:
+def test_a_buffer_that_its_module_writes_to_is_found() -> None:
     class Counted(nn.Conv2d):
         def __init__(self, *args: object, **named: object) -> None:
             super().__init__(*args, **named)  # type: ignore[arg-type]
@@ -136,7 +136,7 @@ def test_a_buffer_that_counts() -> None:
 
 
 @pytest.mark.parametrize("name", ["layer2.0.conv1", "bn1"])
-def test_a_hook_that_thaws_behind_the_masks_back(name: str) -> None:
+def test_a_parameter_thawed_by_a_hook_is_found(name: str) -> None:
     audited = Audited()
     module = audited.module(name)
 
