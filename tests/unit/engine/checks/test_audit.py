@@ -61,9 +61,9 @@ def test_no_frozen_tensor_changes_whatever_the_mask() -> None:
 def test_a_batchnorm_that_would_drift_in_the_next_step_is_found() -> None:
     audited = Audited()
     audited.modes = {audited.owner("layer2.0.bn1"): "train"}
-    found = audited.findings()
-    assert list(found) == [f"layer2.0.bn1.{name}" for name in STATISTICS]
-    assert all("train mode" in cause for cause in found.values())
+    findings = audited.findings()
+    assert list(findings) == [f"layer2.0.bn1.{name}" for name in STATISTICS]
+    assert all("train mode" in cause for cause in findings.values())
 
 
 def test_a_batchnorm_that_has_drifted_since_it_was_frozen_is_found() -> None:
@@ -71,9 +71,9 @@ def test_a_batchnorm_that_has_drifted_since_it_was_frozen_is_found() -> None:
     audited.modes = {audited.owner("layer1.0.bn2"): "train"}
     audited.step()
     audited.modes = {}
-    found = audited.findings()
-    assert list(found) == [f"layer1.0.bn2.{name}" for name in STATISTICS]
-    assert all("as you switched it" in cause for cause in found.values())
+    findings = audited.findings()
+    assert list(findings) == [f"layer1.0.bn2.{name}" for name in STATISTICS]
+    assert all("as you switched it" in cause for cause in findings.values())
 
 
 def test_a_finding_is_dropped_when_the_layer_was_thawed_and_frozen_again() -> None:
@@ -91,9 +91,9 @@ def test_a_write_between_two_steps_is_found() -> None:
     audited.step()
     with torch.no_grad():
         audited.module("layer3.0.conv1").weight[0, 0, 0, 0] += 1e-6  # type: ignore[operator, index]
-    found = audited.findings()
-    assert list(found) == ["layer3.0.conv1.weight"]
-    assert "between steps" in found["layer3.0.conv1.weight"]
+    findings = audited.findings()
+    assert list(findings) == ["layer3.0.conv1.weight"]
+    assert "between steps" in findings["layer3.0.conv1.weight"]
 
 
 def test_a_restored_layer_is_no_finding() -> None:
@@ -114,9 +114,9 @@ def test_a_layer_that_writes_to_its_own_weight_is_found() -> None:
 
     model = small_resnet()
     model.conv1 = Counting(3, 64, 7, 2, 3, bias=False)
-    found = Audited(model).findings()
-    assert list(found) == ["conv1.weight"]
-    assert "other than the optimizer" in found["conv1.weight"]
+    findings = Audited(model).findings()
+    assert list(findings) == ["conv1.weight"]
+    assert "other than the optimizer" in findings["conv1.weight"]
 
 
 def test_a_buffer_that_its_module_writes_to_is_found() -> None:
@@ -131,8 +131,10 @@ def test_a_buffer_that_its_module_writes_to_is_found() -> None:
 
     model = small_resnet()
     model.conv1 = Counted(3, 64, 7, 2, 3, bias=False)
-    found = Audited(model).findings()
-    assert found == {"conv1.calls": "the module itself writes to this buffer in its forward pass"}
+    findings = Audited(model).findings()
+    assert findings == {
+        "conv1.calls": "the module itself writes to this buffer in its forward pass"
+    }
 
 
 @pytest.mark.parametrize("name", ["layer2.0.conv1", "bn1"])
@@ -144,6 +146,6 @@ def test_a_parameter_thawed_by_a_hook_is_found(name: str) -> None:
         module.weight.requires_grad_(True)  # type: ignore[union-attr, operator]
 
     module.register_forward_pre_hook(thaw)
-    found = audited.findings()
-    assert list(found) == [f"{name}.weight"]
-    assert "outside the mask" in found[f"{name}.weight"]
+    findings = audited.findings()
+    assert list(findings) == [f"{name}.weight"]
+    assert "outside the mask" in findings[f"{name}.weight"]

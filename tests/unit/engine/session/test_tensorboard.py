@@ -21,7 +21,7 @@ SESSION = opened()
 
 def scalars(folder: Path) -> dict[str, dict[int, float]]:
     """Read the scalars in a folder's event files (TFRecord frames), by tag and step."""
-    found: dict[str, dict[int, float]] = {}
+    values: dict[str, dict[int, float]] = {}
     for file in sorted(folder.iterdir()):
         assert ".tfevents." in file.name  # TensorBoard searches for this
         data = file.read_bytes()
@@ -32,9 +32,9 @@ def scalars(folder: Path) -> dict[str, dict[int, float]]:
             assert struct.unpack("<I", data[12 + length : 16 + length]) == (masked_crc32c(body),)
             event = Event.FromString(body)
             for value in event.summary.value:
-                found.setdefault(value.tag, {})[event.step] = value.simple_value
+                values.setdefault(value.tag, {})[event.step] = value.simple_value
             data = data[16 + length :]
-    return found
+    return values
 
 
 def validated(step: int, *, yardstick: bool = False, start: int = 0) -> Validated:
@@ -59,19 +59,19 @@ def test_steps_and_validations_are_written_as_scalars(tmp_path: Path) -> None:
     board.write_event(validated(2))
     board.write_event(validated(2, yardstick=True))
     board.close()
-    found = scalars(tmp_path / "tensorboard" / "start-0")
-    assert found["loss/train"][1] == 0.75
-    assert found["accuracy/train"][1] == pytest.approx(27 / 32)
-    assert found["lr/factor"] == {1: 0.5, 2: 1.0}
-    assert found["lr/fc"] == pytest.approx({1: 0.005, 2: 0.02})
-    assert found["lr/conv1"] == pytest.approx({1: 0.0005, 2: 0.002})
-    assert found["grad_norm/fc"][1] == pytest.approx(one.rows[-1].grad_norm)
-    assert "grad_norm/conv1" not in found  # it received no gradient
-    assert found["weight_norm/conv1"][1] == 10.0
-    assert found["update_ratio/fc"][1] == pytest.approx(5e-5)
-    assert found["loss/validation"] == {2: 0.25}
-    assert found["accuracy/validation"] == found["accuracy/validation_balanced"] == {2: 0.875}
-    assert found["accuracy/yardstick"] == {2: 0.875}
+    values = scalars(tmp_path / "tensorboard" / "start-0")
+    assert values["loss/train"][1] == 0.75
+    assert values["accuracy/train"][1] == pytest.approx(27 / 32)
+    assert values["lr/factor"] == {1: 0.5, 2: 1.0}
+    assert values["lr/fc"] == pytest.approx({1: 0.005, 2: 0.02})
+    assert values["lr/conv1"] == pytest.approx({1: 0.0005, 2: 0.002})
+    assert values["grad_norm/fc"][1] == pytest.approx(one.rows[-1].grad_norm)
+    assert "grad_norm/conv1" not in values  # it received no gradient
+    assert values["weight_norm/conv1"][1] == 10.0
+    assert values["update_ratio/fc"][1] == pytest.approx(5e-5)
+    assert values["loss/validation"] == {2: 0.25}
+    assert values["accuracy/validation"] == values["accuracy/validation_balanced"] == {2: 0.875}
+    assert values["accuracy/yardstick"] == {2: 0.875}
 
 
 def test_unmeasured_steps_have_no_values_per_layer(tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_unmeasured_steps_have_no_values_per_layer(tmp_path: Path) -> None:
     step = step_taken(SESSION.stack, SESSION.wanted, step=3)
     board.write_step(msgspec.structs.replace(step, rows=(), owners=()))
     board.close()
-    found = scalars(tmp_path / "tensorboard" / "start-0")
-    assert set(found) == {"loss/train", "accuracy/train", "lr/factor"}
+    values = scalars(tmp_path / "tensorboard" / "start-0")
+    assert set(values) == {"loss/train", "accuracy/train", "lr/factor"}
 
 
 def test_nan_and_infinity_are_written_unchanged(tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_nan_and_infinity_are_written_unchanged(tmp_path: Path) -> None:
     broken = measured("updated", math.inf, math.nan)
     board.write_step(step_taken(SESSION.stack, SESSION.wanted, loss=math.nan, rows={"fc": broken}))
     board.close()
-    found = scalars(tmp_path / "tensorboard" / "start-0")
-    assert math.isnan(found["loss/train"][1])
-    assert found["grad_norm/fc"][1] == math.inf
-    assert math.isnan(found["update_ratio/fc"][1])
+    values = scalars(tmp_path / "tensorboard" / "start-0")
+    assert math.isnan(values["loss/train"][1])
+    assert values["grad_norm/fc"][1] == math.inf
+    assert math.isnan(values["update_ratio/fc"][1])
 
 
 def test_each_start_has_its_own_folder(tmp_path: Path) -> None:
