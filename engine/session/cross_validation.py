@@ -141,15 +141,7 @@ class CrossValidation:
         for batch in trainer.held_out(part.val, context.event.batch_size):
             skipped.report(batch, "fold")
             if len(batch.labels):
-                predictions = trainer.evaluate(batch)
-                evaluation.add(
-                    [sample.path for sample in batch.samples],
-                    batch.labels.tolist(),
-                    predictions.predicted,
-                    predictions.probability,
-                    predictions.label_probability,
-                    predictions.loss,
-                )
+                evaluation.add_batch(batch, trainer.evaluate(batch))
             yield None
         if not evaluation.total:
             raise Problem(f"Not one validation image of fold {number} can be read.")
