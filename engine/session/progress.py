@@ -76,7 +76,9 @@ class Progress:
     @property
     def end(self) -> int:
         """The last step of the cycle, or of the plan."""
-        return plans.end_of(self.plan) if self.plan else self.cycle.after_step + self.cycle.steps
+        if self.plan:
+            return plans.end_of_plan(self.plan)
+        return plans.end_of_cycle(self.cycle)
 
     @property
     def lr_factor(self) -> float:
@@ -114,7 +116,7 @@ class Progress:
 
     def reach_to(self, step: int) -> bool:
         """Move the cycle's horizon to a step; False if it is no later than it was."""
-        if step <= self.cycle.after_step + self.cycle.steps:
+        if step <= plans.end_of_cycle(self.cycle):
             return False
         self.cycle = msgspec.structs.replace(self.cycle, steps=step - self.cycle.after_step)
         self._follow_the_end()

@@ -62,7 +62,7 @@ def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEven
             command, about["step"], progress.batches_per_epoch, plan if not asked else None
         )
     folder = read_run(run.journal.path)
-    run.journal.go_on()
+    run.journal.reopen()
     run.on_run_dir(run.journal.path)
 
     if about["weights"] != run.starts.origin.weights:

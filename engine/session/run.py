@@ -56,7 +56,7 @@ from tl_tui.protocol.commands import (
     UndoStartOver,
 )
 from tl_tui.protocol.events import AnyEvent, Refused
-from tl_tui.protocol.training import CheckpointSaved, TrainBegan, TrainEnded
+from tl_tui.protocol.training import CheckpointSaved, EndReason, TrainBegan, TrainEnded
 from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.runs.step_line import step_fields
 from tl_tui.settings.recipe import check_recipe
@@ -458,11 +458,11 @@ class Run:
         self.journal.sync()
         self.emit(event)
 
-    def _end_training(self, reason: str) -> None:
+    def _end_training(self, reason: EndReason) -> None:
         progress = self.progress
         progress.stop()
         self.journal.note("train_ended", start=progress.start, step=progress.step, reason=reason)
-        self.emit(TrainEnded(start=progress.start, step=progress.step, reason=reason))  # type: ignore[arg-type]
+        self.emit(TrainEnded(start=progress.start, step=progress.step, reason=reason))
 
     # --- looking without changing ---------------------------------------------------------------
 

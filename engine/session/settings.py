@@ -201,7 +201,7 @@ class Settings:
         progress.follow(None)
         self.journal.note("plan", name=None, why=why)
         self.emit(PlanChanged(plan=None, reason=why, interrupted=interrupted))
-        if plan is not None and progress.reach_to(plans.end_of(plan)):
+        if plan is not None and progress.reach_to(plans.end_of_plan(plan)):
             self._tell_cycle(f"the horizon of the plan {plan.name}")
 
     def _take_up(self, left: _LeftPlan) -> None:

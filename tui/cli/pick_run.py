@@ -11,9 +11,9 @@ from tl_tui.common.errors import Problem
 from tl_tui.connect import slurm
 from tl_tui.connect.discovery import RunningEngine, match_engines, running_engines
 from tl_tui.protocol.config import RunConfig
+from tl_tui.runs.journal_reader import RunProblem
 from tl_tui.runs.run_reader import (
     OtherHost,
-    RunProblem,
     find_run,
     original_config,
     runs_elsewhere,

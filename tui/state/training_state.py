@@ -30,6 +30,7 @@ from tl_tui.protocol.training import (
     TrainEnded,
 )
 from tl_tui.settings import schedule
+from tl_tui.settings.plan import end_of_cycle_and_plan
 from tl_tui.settings.recipe import base_rates
 
 
@@ -181,7 +182,4 @@ class TrainingState:
     @property
     def horizon(self) -> int:
         """The step at which plan or schedule come to their end, counted in this start."""
-        end = self.cycle.after_step + self.cycle.steps if self.cycle else 0
-        return max(
-            [end, *(p.after_step + p.steps for p in (self.plan.phases if self.plan else ()))]
-        )
+        return end_of_cycle_and_plan(self.cycle, self.plan) if self.cycle else 0

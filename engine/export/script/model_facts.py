@@ -17,7 +17,7 @@ from engine.model.layer_stack import Stack
 from engine.model.rows import RUNNING_NORMS
 from engine.model.torchvision_models import BuiltModel, Weights
 from tl_tui.protocol.config import RunConfig
-from tl_tui.runs.settings_history import Setting, Start
+from tl_tui.runs.settings_history import Start, StepSettings
 from tl_tui.settings.recipe import base_rates
 
 
@@ -82,7 +82,7 @@ def model_facts(
     usual = torchvision_models.transform_for(weights, None)[0]
     whole = freezing.strategies(stack)["full"]
     returned: dict[int, list[str]] = {}
-    for after, modules in start.returned:
+    for after, modules in start.restored:
         returned.setdefault(after, []).extend(modules)
     parameters = {name for name, _ in built.model.named_parameters()}
     everything = parts.rates(whole, dict.fromkeys((row.name for row in stack.rows), 1.0))
@@ -111,7 +111,7 @@ class _Parts:
         self.model: nn.Module = stack.model
         self.place = {owner.name: index for index, owner in enumerate(stack.owners)}
 
-    def phase(self, first: int, setting: Setting) -> Phase:
+    def phase(self, first: int, setting: StepSettings) -> Phase:
         rows = self.stack.rows
         by_row = dict(setting.rates or ())
         if setting.rates is None:

@@ -113,7 +113,7 @@ def test_lp_ft_is_the_head_and_then_everything() -> None:
         ("head", (4,), 5, 16, 1),
         ("full", (0, 1, 2, 3, 4), 21, 24, 3),
     ]
-    assert plans.end_of(plan) == 5 + 5 * 8
+    assert plans.end_of_plan(plan) == 5 + 5 * 8
 
 
 def test_gradual_thaws_a_stage_every_so_many_epochs() -> None:

@@ -13,8 +13,8 @@ from tl_tui.protocol.checks import CrossValidationEnded
 from tl_tui.protocol.commands import CrossValidate, ResumeRun, Train
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import SessionOpened
 from tl_tui.protocol.training import CheckpointSaved, TrainEnded
+from tl_tui.settings.plan import end_of_cycle_and_plan
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options import run_options
@@ -97,7 +97,7 @@ def train_headless(
                 "of the whole run."
             )
         if resumes is not None and steps is None and not _asks_more(resumes):
-            if session.step >= end_of(session):
+            if session.step >= end_of_cycle_and_plan(session.cycle, session.plan):
                 raise Problem(
                     f"The run has come to its end, step {session.step}; say how far it is to go, "
                     "--epochs or --steps, both of the whole run."
@@ -129,13 +129,6 @@ def train_headless(
         return code
     finally:
         report.left(code)
-
-
-def end_of(session: SessionOpened) -> int:
-    """The step at which schedule or plan of a session come to their end."""
-    phases = session.plan.phases if session.plan else ()
-    ends = [phase.after_step + phase.steps for phase in phases]
-    return max([session.cycle.after_step + session.cycle.steps, *ends])
 
 
 def _asks_more(resumes: ResumeRun) -> bool:
