@@ -118,7 +118,7 @@ def test_squeue_says_when_a_job_ends_and_that_it_is_over(commands: Path) -> None
     [(13_260, "3 h 41"), (600, "10 min"), (-5, "0 min"), (200_000, "2 days")],
 )
 def test_how_long_it_lasts_in_words(seconds: float, words: str) -> None:
-    assert slurm.time_words(seconds) == words
+    assert slurm.duration_text(seconds) == words
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
@@ -161,9 +161,9 @@ def test_no_terminal_names_the_line_that_has_one(commands: Path, tmp_path: Path)
 
 def test_doctor_knows_its_three_places(commands: Path) -> None:
     (login,) = slurm.doctor_sentences("", {})
-    assert "in no job: srun --pty --gres=gpu:1 tl-tui opens the screen" in login
+    assert "in no job: srun --pty --gres=gpu:1 tl-tui opens one" in login
     (held,) = slurm.doctor_sentences("", {"SLURM_JOB_ID": "42"})
-    assert "srun --pty tl-tui opens the screen there" in held
+    assert "srun --pty tl-tui opens the app there" in held
     (step,) = slurm.doctor_sentences("42", IN_STEP)
     assert "a step of SLURM job 42, which ends at 03:04" in step
     assert "an engine that is left here ends with it" in step

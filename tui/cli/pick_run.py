@@ -39,7 +39,7 @@ class OnAnotherHost(Problem):
 
     def command(self, what: str) -> list[str]:
         """The command line that attaches to the run, or stops it, beside what its job does."""
-        words = (*slurm.tl_tui_words(), what, self.run.name)
+        words = (*slurm.srun_tl_tui_command(), what, self.run.name)
         return slurm.overlap_command(self.where.job, *words, terminal=what == "attach")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from tl_tui.connect.slurm import time_words
+from tl_tui.connect.slurm import duration_text
 from tui.drawing.lines import Line, Piece, fitted, justified, line_width
 from tui.state.run_state import RunState
 from tui.text.progress import progress_words
@@ -84,7 +84,7 @@ def job_words(state: RunState) -> str:
     """When the job of the engine ends; empty if it is in none, or nothing says when."""
     if state.job_ends is None or state.provisional:
         return ""
-    return f"job ends in {time_words(state.job_ends - time.time())}"
+    return f"job ends in {duration_text(state.job_ends - time.time())}"
 
 
 class WarningLine(StateLines):

@@ -103,7 +103,7 @@ def need_terminal() -> None:
         raise Problem(
             "The screen needs a terminal, and this is a pipe or a file; "
             "use tl-tui train or tl-tui layers, with --json for programs."
-            + slurm.no_terminal_words()
+            + slurm.no_terminal_sentence()
         )
 
 
