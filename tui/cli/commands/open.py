@@ -89,7 +89,7 @@ def require_terminal() -> None:
         raise Problem(
             "The screen needs a terminal, but standard input or output is a pipe or a file. "
             "Use tl-tui train or tl-tui layers, with --json for programs."
-            + slurm.no_terminal_words()
+            + slurm.no_terminal_sentence()
         )
 
 

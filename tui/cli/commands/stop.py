@@ -38,9 +38,9 @@ def command(run: str, host: str | None, remote_command: str | None) -> int:
     from tui.cli.pick_run import OnAnotherHost, engine_of
 
     if host is not None:
-        from tl_tui.connect.remote_host import run_there
+        from tl_tui.connect.remote_host import run_remotely
 
-        return run_there(host, remote_command, "stop", run)
+        return run_remotely(host, remote_command, "stop", run)
     try:
         engine = engine_of(run)
     except OnAnotherHost as elsewhere:
