@@ -19,16 +19,32 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("engine", "tui", "tl_tui")
 REPORTERS = {"Problem", "show_now", "enqueue", "pin", "Refused"}
 """Functions and classes whose first argument is a message to the user."""
-COMMON = set(
-    """about above after again against all also and another any are because been before below
-    between both but can come does done down each else every everything first five following for
-    four from gets give goes have here how into its itself just keep kept last later least less like
-    line long look made make makes many more most much must need needs never newer next none not
-    nothing now number off one ones only open other over own part path press same say says second
-    see show shown shows since some stay still such take takes than that the their them then there
-    these they thing things third this three through time took turn two under until use used uses
-    using very want was way well went were what when where which while who whole why will with
-    within without word work would yet you your""".split()
+COMMON = set(  # words that name no feature of their own
+    """about above action adds after again against all alone already also and another any apache
+    apart applied are arrived asks back because been before begin begins belongs below between
+    blue both build but can change changed changes choice choices clone codes colour come comes
+    coming compare compared compares compute computed connection content continue continues
+    contributing conv copy covers create cross debian design died directories divided does done
+    down draw each earlier edges else enter environment every everything executed fast feature
+    file files find fine finite first five fixed flow following for found four from full gets
+    give goes green hand happens have held here hold holds home how imagenet install installed
+    installs internet into its itself just keep keeps kept keys larger last later layer layers
+    learned learning learns learnt least leave leaves leaving left less licence like line linear
+    lines list long look lower machine made make makes many mean meaning means message middle
+    minutes mode model models more most move moved much must mypy name need needed needs never
+    newer next nodes none not nothing now number objects off oldest one ones only open opens
+    option options other others otherwise output over own page part parts pass passed passes
+    path patterns pgdn pgup plain plans power press prints processes propose proposed python
+    pytorch raise reach reached read real received receives repository representative return
+    right roles rows ruff running runs same save say says script second see seed several shape
+    should show shown shows simulated since size slow slower small some space speed stages start
+    starts stay stayed stays step steps still stop stopped such supported switch switches system
+    table take takes taught tells test tests textures than that the their them then there these
+    they thing things third this three through time times together took tools torch train
+    trained training trains transfer turn two type ubuntu under until update use used uses using
+    variants versions very want wanted was watches way well went were what when where whether
+    which while who whole whose why will with within without word work works would wrong yet you
+    your""".split()
 )
 
 
@@ -37,7 +53,7 @@ def words() -> list[str]:
     text = asyncio.run(_screens())
     text += (ROOT / "README.md").read_text() + (ROOT / "docs" / "keys.md").read_text()
     text = re.sub(r"```.*?```|`[^`]*`|\([^)]*\)", " ", text, flags=re.DOTALL)
-    found = {word.lower() for word in re.findall(r"\b[A-Za-z]{4,}\b", text)}
+    found = {word.lower() for word in re.findall(r"(?<![\w…])[A-Za-z]{4,}(?![\w…])", text)}
     return sorted(found - COMMON)
 
 
