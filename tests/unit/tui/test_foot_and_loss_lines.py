@@ -1,4 +1,4 @@
-"""The lines above and below the layers: the loss with its numbers, and the images with the feature cache."""
+"""The lines above and below the layers: the loss, and the images with the feature cache."""
 
 from __future__ import annotations
 
