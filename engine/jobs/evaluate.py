@@ -61,7 +61,7 @@ def evaluate(
         arch=trained.metadata["arch"],
         classes=trained.classes,
         images=len(labelled.samples),
-        where=labelled.where,
+        source=labelled.where,
         device=device.label,
         notes=tuple(notes + _overlap_notes(trained, data, labelled)),
     )

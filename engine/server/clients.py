@@ -10,7 +10,7 @@ from tl_tui.protocol.events import ViewersChanged
 
 READ_ONLY_COMMANDS = (ShowImages, ShowResults)
 """The commands that a client may send without steering."""
-ONLY_CLIENT = ViewersChanged(screens=1, steers=True)
+ONLY_CLIENT = ViewersChanged(clients=1, in_control=True)
 """What a new client assumes until it receives a `ViewersChanged`."""
 
 C = TypeVar("C")
@@ -63,7 +63,7 @@ class Clients(Generic[C]):
         """
         changes = []
         for client, last_sent in self._last_sent.items():
-            now = ViewersChanged(screens=len(self._last_sent), steers=client is self._steering)
+            now = ViewersChanged(clients=len(self._last_sent), in_control=client is self._steering)
             if now != last_sent:
                 changes.append((client, now))
         self._last_sent.update(changes)

@@ -28,7 +28,14 @@ from engine.server.rate_limits import (
 from engine.server.send_queue import SendQueue
 from tl_tui import __version__
 from tl_tui.common.host import this_host
-from tl_tui.protocol.commands import PROTOCOL, AnyCommand, Hello, Shutdown, TakeOver, WhenAlone
+from tl_tui.protocol.commands import (
+    PROTOCOL,
+    AnyCommand,
+    Hello,
+    SetDisconnectAction,
+    Shutdown,
+    TakeOver,
+)
 from tl_tui.protocol.events import AnyEvent, Confirmed, Greeted, Refused
 from tl_tui.protocol.framing import decode_command, encode
 from tl_tui.protocol.framing_reader import NotThisProtocol, read_frame
@@ -49,7 +56,7 @@ class Client:
         self.send_queue = SendQueue(lossless=lossless)
         self.wake = asyncio.Event()
         self.sender: asyncio.Task[None] | None = None
-        self.when_alone = WhenAlone(id=0, does="end")
+        self.on_disconnect = SetDisconnectAction(id=0, action="end")
 
 
 class CommandHandler(Protocol):
@@ -61,7 +68,7 @@ class CommandHandler(Protocol):
     def pending_commands(self) -> int:
         """Return the number of commands that are still queued."""
 
-    def last_client_left(self, when_alone: WhenAlone) -> None:
+    def last_client_left(self, on_disconnect: SetDisconnectAction) -> None:
         """Do what the last client asked for in case it leaves."""
 
     def end(self) -> None:
@@ -226,7 +233,7 @@ class Connections:
                 self.send(client, Confirmed(id=command.id))
                 self._handler.end()
                 continue
-            if isinstance(command, (WhenAlone, TakeOver)):
+            if isinstance(command, (SetDisconnectAction, TakeOver)):
                 self._handle_client_command(client, command)
                 continue
             if reason := self._clients.refusal(client, command):
@@ -236,11 +243,13 @@ class Connections:
                 await asyncio.sleep(0.05)
             self._handler.submit(client, command)
 
-    def _handle_client_command(self, client: Client, command: WhenAlone | TakeOver) -> None:
+    def _handle_client_command(
+        self, client: Client, command: SetDisconnectAction | TakeOver
+    ) -> None:
         """Execute a command that concerns the clients only, not the session."""
         self.send(client, Confirmed(id=command.id))
-        if isinstance(command, WhenAlone):
-            client.when_alone = command
+        if isinstance(command, SetDisconnectAction):
+            client.on_disconnect = command
             return
         with self._lock:
             self._clients.take_over(client)
@@ -271,4 +280,4 @@ class Connections:
         if client.sender is not None and not self._ending:
             client.sender.cancel()
         if last:
-            self._handler.last_client_left(client.when_alone)
+            self._handler.last_client_left(client.on_disconnect)

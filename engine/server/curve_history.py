@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import (
     HistorySent,
     PlanChanged,
+    SessionOpened,
     StartCurves,
     StartedOver,
     StartOverUndone,
-    StepTaken,
-    Validated,
 )
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import StepTaken, Validated
 
 MAX_POINTS = 4096
 """Points kept per curve, more than a screen can draw. Above this, every second one is dropped."""

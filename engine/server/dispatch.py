@@ -23,18 +23,12 @@ from tl_tui.protocol.commands import (
     Job,
     Open,
     ResumeRun,
+    SetDisconnectAction,
     Shutdown,
     TakeOver,
-    WhenAlone,
 )
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Confirmed,
-    JobEnded,
-    LoadingProgressed,
-    OpenFailed,
-    Refused,
-)
+from tl_tui.protocol.events import AnyEvent, Confirmed, JobEnded, Refused, WorkKind
+from tl_tui.protocol.session import LoadingProgressed, OpenFailed
 from tl_tui.runs.run_reader import checkpoint_path, config_to_resume
 
 if TYPE_CHECKING:
@@ -69,9 +63,14 @@ class Dispatcher:
         """The name of the current unit of work; empty between units."""
         return self.run.busy if self.run else self._stage
 
+    @property
+    def work_kind(self) -> WorkKind:
+        """Whether the current unit of work is a train step."""
+        return self.run.work_kind if self.run else "other"
+
     def handle(self, command: AnyCommand) -> None:
         """Execute a command or queue it for `work`; emit one `Confirmed` or `Refused`."""
-        if isinstance(command, (Hello, WhenAlone, TakeOver, Shutdown)):
+        if isinstance(command, (Hello, SetDisconnectAction, TakeOver, Shutdown)):
             return  # the server handles these
         if isinstance(command, (Open, ResumeRun)):
             refusal = self._start_opening(command)
@@ -110,11 +109,6 @@ class Dispatcher:
             self.run.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
-
-    def _emit_from_run(self, event: AnyEvent) -> None:
-        if self._tensorboard is not None:
-            self._tensorboard.heard(event)
-        self.emit(event)
 
     # --- jobs -----------------------------------------------------------------------------------
 
@@ -160,7 +154,7 @@ class Dispatcher:
 
         detail = torch_versions()
         self.emit(LoadingProgressed(stage="torch", done=True, detail=detail, seconds=seconds))
-        yield from open_session(config, self.emit, goes_on=resumes)
+        yield from open_session(config, self.emit, resuming=resumes)
 
     def _do_opening_stage(self) -> None:
         assert self._opening is not None
@@ -175,9 +169,15 @@ class Dispatcher:
         from engine.session.run import Run
 
         self._opening = None
+        emit = self.emit
         if context.config.tensorboard:
-            self._tensorboard = tensorboard.TensorBoard(context.event)
-        run = Run(context, self._emit_from_run, self.on_run_dir)
+            self._tensorboard = board = tensorboard.TensorBoard(context.event)
+
+            def emit(event: AnyEvent) -> None:
+                board.write_event(event)
+                self.emit(event)
+
+        run = Run(context, emit, self.on_run_dir)
         resume_events: tuple[AnyEvent, ...] = ()
         if self._resume_command is not None:
             from engine.session import resume

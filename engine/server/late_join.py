@@ -7,29 +7,33 @@ from typing import Any
 import msgspec
 
 from engine.server.curve_history import CurveHistory
-from tl_tui.protocol.commands import AnyCommand, SetMask
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CheckpointSaved,
+from tl_tui.protocol.checks import (
     CrossValidationEnded,
-    CycleBegan,
-    FeatureCacheReported,
     FoldProgressed,
-    ImageSkipped,
+    StepCostMeasured,
+    WeightDriftMeasured,
+)
+from tl_tui.protocol.commands import AnyCommand, SetMask
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import (
+    CycleBegan,
     MaskPlanned,
     NormModeChanged,
     PlanChanged,
     RecipeChanged,
+    SessionOpened,
     StartedOver,
     StartOverUndone,
-    StepCostMeasured,
+)
+from tl_tui.protocol.training import (
+    CheckpointSaved,
+    FeatureCacheReported,
+    ImageSkipped,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
-    WeightDriftMeasured,
 )
-from tl_tui.protocol.session import SessionOpened
 
 
 class LateJoinState:

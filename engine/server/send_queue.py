@@ -6,20 +6,16 @@ import threading
 from collections import deque
 from collections.abc import Hashable
 
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CheckpointSaved,
+from tl_tui.protocol.checks import (
     FoldProgressed,
-    Heartbeat,
-    ImageSkipped,
-    LoadingProgressed,
     LrRangeTested,
     StepCostMeasured,
-    StepTaken,
-    Validated,
     WeightDriftMeasured,
 )
+from tl_tui.protocol.events import AnyEvent, Heartbeat
 from tl_tui.protocol.framing import encode
+from tl_tui.protocol.session import LoadingProgressed
+from tl_tui.protocol.training import CheckpointSaved, ImageSkipped, StepTaken, Validated
 
 SOFT_LIMIT = 64
 """Messages above which newer states replace older ones, or a lossless client blocks the engine."""

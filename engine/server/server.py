@@ -28,15 +28,9 @@ from engine.server.connections import FLUSH_S, Client, Connections
 from engine.server.late_join import LateJoinState
 from tl_tui.common.errors import Problem
 from tl_tui.connect import engine_log
-from tl_tui.protocol.commands import AnyCommand, Pause, SetMask, WhenAlone
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Confirmed,
-    EngineFailed,
-    Heartbeat,
-    MaskPlanned,
-    Refused,
-)
+from tl_tui.protocol.commands import AnyCommand, Pause, SetDisconnectAction, SetMask
+from tl_tui.protocol.events import AnyEvent, Confirmed, EngineFailed, Heartbeat, Refused, WorkKind
+from tl_tui.protocol.session import MaskPlanned
 
 HEARTBEAT_S = 1.0
 LAST_UNIT_S = 10.0
@@ -58,6 +52,10 @@ class DispatcherLike(Protocol):
     @property
     def busy(self) -> str:
         """The name of the current unit of work; empty between units."""
+
+    @property
+    def work_kind(self) -> WorkKind:
+        """Whether the current unit of work is a train step."""
 
     def handle(self, command: AnyCommand) -> None:
         """Execute a command or queue it for `work`; emit one `Confirmed` or `Refused`."""
@@ -275,7 +273,8 @@ class Server:
             seconds = time.monotonic() - started if started is not None else 0.0
             self._end_if_idle()
             if dispatcher is not None and seconds > HEARTBEAT_S:
-                self._emit(Heartbeat(busy=dispatcher.busy or "working", seconds=seconds))
+                activity, kind = dispatcher.busy or "working", dispatcher.work_kind
+                self._emit(Heartbeat(activity=activity, seconds=seconds, kind=kind))
 
     # --- called by the connections --------------------------------------------------------------
 
@@ -287,13 +286,13 @@ class Server:
         """Return the number of commands that are still queued."""
         return self._commands.qsize()
 
-    def last_client_left(self, when_alone: WhenAlone) -> None:
+    def last_client_left(self, on_disconnect: SetDisconnectAction) -> None:
         """End, pause or keep training, as the last client asked for."""
-        if when_alone.does == "end":
+        if on_disconnect.action == "end":
             self.end()
         elif not self._state.trained:
-            self._loop.call_later(when_alone.wait, self._end_if_unused)
-        elif when_alone.does == "pause":
+            self._loop.call_later(on_disconnect.wait_seconds, self._end_if_unused)
+        elif on_disconnect.action == "pause":
             self._commands.put((None, Pause(id=0)))
 
 

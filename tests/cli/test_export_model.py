@@ -50,10 +50,10 @@ def exported(a_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert [file.name for file in checked][:2] == ["model.safetensors", "model.pth"]
     assert [file.name for file in checked[2:]] == ["model.onnx"] * ONNX
     for file in checked:
-        assert file.what == "12 validation images of squares"
+        assert file.compared_on == "12 validation images of squares"
         assert file.bytes == (folder / file.name).stat().st_size
-        assert file.difference <= 1e-4 * max(1, file.largest)
-    assert checked[0].difference == checked[1].difference == 0
+        assert file.max_difference <= 1e-4 * max(1, file.max_output)
+    assert checked[0].max_difference == checked[1].max_difference == 0
     assert sorted(path.name for path in folder.iterdir()) == list(ended.files)
     assert list(folder.parent.iterdir()) == [folder]  # nothing half written beside it
     return folder
@@ -191,7 +191,7 @@ def test_without_the_runs_images_it_is_compared_on_noise(tmp_path: Path, images:
     (broken,) = list((tmp_path / "squares" / "val" / "dark").glob("000.png"))
     broken.write_bytes(b"no image")
     checked, _ = told_of(a_run, tmp_path / "a", formats=("safetensors",), checkpoint="last")
-    assert checked[0].what == "11 validation images of squares"
+    assert checked[0].compared_on == "11 validation images of squares"
     shutil.rmtree(tmp_path / "squares")
     checked, _ = told_of(a_run, tmp_path / "b", formats=("safetensors",), checkpoint="last")
     assert checked[0].what == (
@@ -257,7 +257,7 @@ def test_the_command(a_run: Path, environment: dict[str, str], tmp_path: Path) -
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
     assert re.search(
-        r"^model\.safetensors, \d+\.\d MB: loaded again, the same outputs on 12", lines[0]
+        r"^model\.safetensors, \d+\.\d MB: loaded again, it gives the same outputs on 12", lines[0]
     )
     assert lines[-1].endswith(f": {tmp_path / 'model'}")
     assert "holds files already" in refused(run(*common, env=environment))

@@ -18,24 +18,24 @@ from textual.screen import Screen
 
 from tl_tui.connect.engine_link import EngineLink
 from tl_tui.connect.slurm import job_end, write_batch_script
+from tl_tui.protocol.checks import Audited
 from tl_tui.protocol.commands import MeasureStepCost, ResumeRun
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Audited,
-    Greeted,
-    ImageSkipped,
-    OpenFailed,
-    StepNotApplied,
-    StepTaken,
-    ViewersChanged,
+from tl_tui.protocol.events import AnyEvent, Greeted, ViewersChanged
+from tl_tui.protocol.session import OpenFailed, SessionOpened
+from tl_tui.protocol.training import ImageSkipped, StepNotApplied, StepTaken
+from tl_tui.settings.preferences import (
+    DisconnectAction,
+    load_preferences,
+    load_stack,
+    remember,
+    save_stack,
 )
-from tl_tui.protocol.session import SessionOpened
-from tl_tui.settings.preferences import Alone, load_preferences, load_stack, remember, save_stack
 from tui.app.actions.base import Terminal
 from tui.app.actions.mask import MaskActions
 from tui.app.actions.results import ResultActions
 from tui.app.actions.training import TrainingActions
+from tui.app.screen_options import ScreenOptions
 from tui.drawing.terminal import terminal_gone
 from tui.drawing.textual_theme import LeanColours, textual_theme
 from tui.drawing.theme import PALETTES
@@ -96,7 +96,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
         """
         super().__init__(link, config, unicode=terminal.unicode)
         self.engine_session.resumes, self.engine_session.attached = resumes, attached
-        self.engine_session.alone = load_preferences().alone
+        self.engine_session.on_disconnect = load_preferences().on_disconnect
         self.parting = ""
         """What to say when the screen is gone: where the run is that was left."""
         self.terminal = terminal
@@ -180,17 +180,17 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 
     def event_received(self, event: AnyEvent | None) -> None:
         for sentence in self.run_state.notices:
-            self.notices.tell(sentence)
+            self.messages.enqueue(sentence)
         self.run_state.notices.clear()
         if self.run_state.phase == "dead":
-            self.notices.silence()  # the caption says why
+            self.messages.clear_all()  # the caption says why
         match event:
             case Greeted(job=job) if job and not self.link.host:
                 self.run_worker(self._find_job_end(job), group="job", exclusive=True)
             case StepTaken(rows=rows) if rows:
                 self._to_replay = event
                 if not self.engine_session.running:
-                    self.notices.done()
+                    self.messages.clear()
             case SessionOpened():
                 # At once: the cursor may stand in another stack than the one that was cached.
                 self.repaint()
@@ -200,20 +200,20 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
                 ):  # else its price was asked for when it was opened
                     self.engine_session.send(MeasureStepCost)
                 if self._lost:
-                    self.notices.insist(self._lost)
+                    self.messages.pin(self._lost)
                     self._lost = ""
             case ViewersChanged():
-                self.notices.tell(viewers_sentence(self.run_state.watched_before, event))
+                self.messages.enqueue(viewers_sentence(self.run_state.watched_before, event))
             case StepNotApplied(sentence=sentence):
-                self.notices.insist(f"{sentence}{proposal_words(self.run_state.proposed())}")
+                self.messages.pin(f"{sentence}{proposal_words(self.run_state.proposed())}")
             case ImageSkipped(lost_class=sentence) if sentence:
-                self.notices.insist(sentence)
+                self.messages.pin(sentence)
             case OpenFailed():
                 self.push_screen(
                     OpenFailedDialog(event, self.appearance), self._answer_open_question
                 )
             case Audited():
-                self.notices.answer(audit_sentence(event))
+                self.messages.show_now(audit_sentence(event))
         super().event_received(event)
 
     # --- answering keys -------------------------------------------------------------------------
@@ -221,10 +221,12 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
     def action_replay(self) -> None:
         stack, step = self.main.stack, self.run_state.measured
         if step is None:
-            self.notices.answer("There is no measured step to show yet; t takes one.")
+            self.messages.show_now("There is no measured step to show yet; t takes one.")
             return
         if self.engine_session.running:
-            self.notices.answer("It is training; r pauses it, then . shows the last step slowly.")
+            self.messages.show_now(
+                "It is training; r pauses it, then . shows the last step slowly."
+            )
             return
         again = stack.replaying and self._replayed_slower == 1
         self._replayed_slower = 4 if again else 1
@@ -233,7 +235,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 
     def action_restart(self) -> None:
         if self.run_state.phase != "dead":
-            self.notices.answer("The engine is running; R is for when it is gone.")
+            self.messages.show_now("The engine is running; R is for when it is gone.")
             return
         self._lost = lost_sentence(self.run_state)
         self.engine_session.keep_choices()
@@ -255,22 +257,22 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
         self.push_screen(HelpScreen(self.appearance))
 
     def action_understood(self) -> None:
-        self.notices.understood()
+        self.messages.dismiss()
 
     def action_messages(self) -> None:
-        self.push_screen(MessagesScreen(self.notices.said, self.appearance))
+        self.push_screen(MessagesScreen(self.messages.history, self.appearance))
 
     def action_leave(self) -> None:
         state = self.run_state
         if state.phase == "asking":
             self.exit(return_code=BAD_INPUT)
-        elif state.watched.screens > 1:
+        elif state.watched.clients > 1:
             self._part("stays")
             self.exit()
         elif isinstance(self.screen, QuitDialog) or not worth_keeping(state):
             self.exit()
         else:
-            last = load_preferences().leave
+            last = load_preferences().quit_answer
             self.push_screen(QuitDialog(state, self.appearance, last), self._leave_with)
 
     def _leave_with(self, answer: str | None) -> None:
@@ -280,17 +282,17 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
             self.parting = self._write_batch_script()
             self.exit()
             return
-        remember(leave=answer)
-        for does in get_args(Alone):
+        remember(quit_answer=answer)
+        for does in get_args(DisconnectAction):
             if answer == does:
-                self._choose_alone(does)
+                self._choose_on_disconnect(does)
                 self._part(does)
         self.exit()
 
     def _leave_on_request(self) -> None:
         """The terminal was closed, or the line dropped: what was trained stays with its engine."""
-        if worth_keeping(self.run_state) or self.run_state.watched.screens > 1:
-            self._part(self.engine_session.alone)
+        if worth_keeping(self.run_state) or self.run_state.watched.clients > 1:
+            self._part(self.engine_session.on_disconnect)
         self.exit(return_code=LEFT_ON_REQUEST)
 
     def _part(self, does: str) -> None:
@@ -298,22 +300,22 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
         self.link.detached = True
         self.parting = parting_words(self.run_state, does, self.link.host)
 
-    def _choose_alone(self, does: Alone) -> None:
-        remember(alone=does)
-        self.engine_session.when_alone(does)
+    def _choose_on_disconnect(self, does: DisconnectAction) -> None:
+        remember(on_disconnect=does)
+        self.engine_session.set_disconnect_action(does)
 
-    def _choose_alone_in_passing(self, does: Alone) -> None:
-        self._choose_alone(does)
-        self.notices.answer(f"When the line drops the run will {does}; remembered.")
+    def _choose_on_disconnect_in_passing(self, does: DisconnectAction) -> None:
+        self._choose_on_disconnect(does)
+        self.messages.show_now(f"When the line drops the run will {does}; remembered.")
 
     def action_batch_script(self) -> None:
         session = self.run_state.session
         if self.link.host:
-            self.notices.answer(f"The run is on {self.link.host}; write the script there.")
+            self.messages.show_now(f"The run is on {self.link.host}; write the script there.")
         elif session is None or not self.run_state.opened:
-            self.notices.answer("There is no run yet that a job could go on with.")
+            self.messages.show_now("There is no run yet that a job could go on with.")
         else:
-            self.notices.answer(self._write_batch_script())
+            self.messages.show_now(self._write_batch_script())
 
     def _write_batch_script(self) -> str:
         """Write the script into the working directory; what came of it, in a sentence."""
@@ -333,8 +335,8 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
             await asyncio.sleep(JOB_REPAINT_S)
 
     def action_take_over(self) -> None:
-        if self.run_state.watched.steers:
-            self.notices.answer("This screen steers.")
+        if self.run_state.watched.in_control:
+            self.messages.show_now("This screen steers.")
         elif self.need_engine():
             self.engine_session.take_over()
 
@@ -352,11 +354,12 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
                 does = f"{key.shown}: {key.does}" if key.keys else key.does
                 yield SystemCommand(key.title, does, run)
         yield SystemCommand("MessagesScreen", "everything said in passing", self.action_messages)
-        for does in get_args(Alone):
+        for does in get_args(DisconnectAction):
             yield SystemCommand(
                 f"When the line drops: {does}",
-                "remembered; now: " + ("yes" if self.engine_session.alone == does else "no"),
-                partial(self._choose_alone_in_passing, does),
+                "remembered; now: "
+                + ("yes" if self.engine_session.on_disconnect == does else "no"),
+                partial(self._choose_on_disconnect_in_passing, does),
             )
         for name, palette in PALETTES.items():
             yield SystemCommand(
@@ -367,14 +370,19 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 def run_app(
     link: EngineLink,
     config: RunConfig,
+    screen: ScreenOptions,
     *,
     resumes: ResumeRun | None = None,
-    terminal: Terminal,
-    animation: bool = True,
-    theme: str | None = None,
     attached: bool = False,
 ) -> int:
     """Run the workbench until the user leaves.
+
+    Args:
+        link: The connection to the engine.
+        config: The configuration with which the session is opened, or was.
+        screen: How to draw the screen.
+        resumes: The run to resume; None starts a new run.
+        attached: Whether the engine has opened the session already.
 
     Returns:
         The exit code: 0 left; 1 the app failed; 2 nothing could be opened; 75 ended on request.
@@ -383,9 +391,9 @@ def run_app(
         link,
         config,
         resumes=resumes,
-        terminal=terminal,
-        animation=animation,
-        theme=theme,
+        terminal=screen.terminal,
+        animation=screen.animation,
+        theme=screen.theme,
         attached=attached,
     )
     app.run()

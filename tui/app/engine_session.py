@@ -19,6 +19,7 @@ from tl_tui.protocol.commands import (
     Open,
     Pause,
     ResumeRun,
+    SetDisconnectAction,
     SetMask,
     SetNormMode,
     SetRate,
@@ -28,23 +29,14 @@ from tl_tui.protocol.commands import (
     TakeOver,
     Train,
     UndoStartOver,
-    WhenAlone,
 )
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import (
-    AnyEvent,
-    EngineFailed,
-    Greeted,
-    Refused,
-    StartedOver,
-    StepNotApplied,
-    StepTaken,
-    TrainEnded,
-)
+from tl_tui.protocol.events import AnyEvent, Confirmed, EngineFailed, Greeted, Refused
 from tl_tui.protocol.layers import NormMode
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.session import SessionOpened, StartedOver
+from tl_tui.protocol.training import StepNotApplied, StepTaken, TrainEnded
 from tl_tui.runs.run_reader import original_config
-from tl_tui.settings.preferences import Alone
+from tl_tui.settings.preferences import DisconnectAction
 from tui.app.config_from_state import ManualSettings, config_to_reopen, manual_settings
 from tui.state.run_state import RunState
 
@@ -75,7 +67,7 @@ class EngineSession:
         """The run that goes on, until it is open."""
         self.attached = False
         """The engine has its session already, which another screen has opened."""
-        self.alone: Alone = "go on"
+        self.on_disconnect: DisconnectAction = "go on"
         """What the engine does when the last screen is gone, however it goes."""
         self._coming: ResumeRun | RunConfig | None = None
         """The run to change to, or what to open anew, when the engine of this one has ended."""
@@ -147,7 +139,7 @@ class EngineSession:
         if not self.state.opened or self.state.session is None:
             return
         self._by_hand = manual_settings(self.state)
-        saved = self.state.training.goes_on_from
+        saved = self.state.training.resume_checkpoint
         if saved is not None:
             run = self.state.session.run_dir
             self.resumes = ResumeRun(id=0, run=run, checkpoint=saved.name)
@@ -156,7 +148,7 @@ class EngineSession:
 
     def change_to(self, run: ResumeRun | RunConfig) -> None:
         """Leave this run, which the engine saves, and go on with another, or open one."""
-        self._coming, self._leave_others = run, self.state.watched.screens > 1
+        self._coming, self._leave_others = run, self.state.watched.clients > 1
         self._forget_steps()
         self._by_hand = None
         self.state.left()
@@ -171,8 +163,10 @@ class EngineSession:
     def _take(self, event: AnyEvent) -> None:
         back = isinstance(event, Greeted) and bool(self.state.cut)
         self.state.apply(event)
+        if isinstance(event, Confirmed):
+            return  # what it confirms has been on the screen since the key was pressed
         if back:
-            self.when_alone(self.alone)
+            self.set_disconnect_action(self.on_disconnect)
             if isinstance(event, Greeted) and not event.run_dir and not self.attached:
                 self._open()  # the line was cut before the engine had heard of it
         match event:
@@ -203,7 +197,7 @@ class EngineSession:
                 opened = original_config(self.resumes.run)
                 self.config = msgspec.structs.replace(opened, run_dir=event.run_dir)
             self.resumes = None
-        if self.state.wanted != frozenset(event.wanted):
+        if self.state.wanted != frozenset(event.trainable):
             self.mask()
         if (chosen := self._by_hand) is not None:
             self._by_hand = None
@@ -235,15 +229,18 @@ class EngineSession:
 
     def _begin(self) -> None:
         """The first words to an engine."""
-        self.when_alone(self.alone)
+        self.set_disconnect_action(self.on_disconnect)
         if not self.attached:
             self._open()
 
-    def when_alone(self, does: Alone) -> None:
-        """Say what the engine does when the last screen is gone."""
-        self.alone = does
-        wait = COME_BACK_S if self.link.host else 0.0
-        self.send(WhenAlone, does=does, wait=wait)
+    def set_disconnect_action(self, action: DisconnectAction) -> None:
+        """Set what the engine does after its last client has disconnected."""
+        self.on_disconnect = action
+        self.send(
+            SetDisconnectAction,
+            action="continue" if action == "go on" else action,
+            wait_seconds=COME_BACK_S if self.link.host else 0.0,
+        )
 
     def take_over(self) -> None:
         """Steer from this screen."""
@@ -274,7 +271,7 @@ class EngineSession:
     def rate(self, rows: Sequence[int], rate: float) -> None:
         """Give rows a base rate; it shows at once."""
         number = self.send(SetRate, rows=tuple(rows), rate=rate)
-        self.state.training.wish_rate(number, rows, rate)
+        self.state.training.request_rate(number, rows, rate)
 
     def train(self) -> None:
         """Train to the end of the schedule or plan; once the engine is ready, if it is not."""

@@ -109,7 +109,7 @@ def export_model(command: ExportModel) -> Iterator[ModelFileChecked | ModelExpor
             checked[kind] = _call_writer(folder, write)
             yield checked[kind]
         description["files"] = {
-            file.name: {"bytes": file.bytes, "largest_difference": file.difference}
+            file.name: {"bytes": file.bytes, "largest_difference": file.max_difference}
             for file in checked.values()
         }
         texts = {MODEL_JSON: json_codec.dumps(description) + "\n", README: readme(description)}
@@ -275,10 +275,10 @@ def _write_checked(
     return ModelFileChecked(
         name=file.name,
         bytes=file.stat().st_size,
-        difference=difference,
-        largest=reference.largest,
+        max_difference=difference,
+        max_output=reference.largest,
         images=len(reference.images),
-        what=reference.description,
+        compared_on=reference.description,
     )
 
 

@@ -78,7 +78,7 @@ def _write(
     from engine.export.script.model_facts import backbone, model_facts, weights_of
     from engine.export.script.script import script_text
     from engine.model import torchvision_models
-    from engine.session.open import CALIBRATION_IMAGES
+    from engine.session.calibration_images import CALIBRATION_IMAGES
 
     root = config.data or (
         os.path.dirname(config.labels) if config.labels else str(demo_data.images_dir())
@@ -161,7 +161,7 @@ def _write(
         path=str(target),
         lines=text.count("\n"),
         steps=start.steps,
-        beside=tuple(map(str, other_files)),
+        extra_files=tuple(map(str, other_files)),
         notes=tuple(facts.notes),
     )
 
