@@ -1,4 +1,4 @@
-"""The connected clients of an engine, in order of arrival, and which of them steers."""
+"""The connected clients of an engine, in order of arrival, and which one is in control."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tl_tui.protocol.commands import AnyCommand, ShowImages, ShowResults
 from tl_tui.protocol.events import ViewersChanged
 
 READ_ONLY_COMMANDS = (ShowImages, ShowResults)
-"""The commands that a client may send without steering."""
+"""The commands that a client may send without being in control."""
 ONLY_CLIENT = ViewersChanged(clients=1, in_control=True)
 """What a new client assumes until it receives a `ViewersChanged`."""
 
@@ -17,7 +17,7 @@ C = TypeVar("C")
 
 
 class Clients(Generic[C]):
-    """The clients in order of arrival. The engine executes the commands of the one that steers.
+    """The clients in order of arrival. The engine executes the commands of the one in control.
 
     Not thread-safe: callers hold a lock.
     """
@@ -25,7 +25,7 @@ class Clients(Generic[C]):
     def __init__(self) -> None:
         self._last_sent: dict[C, ViewersChanged] = {}
         """The last `ViewersChanged` sent to each client, in order of arrival."""
-        self._steering: C | None = None
+        self._in_control: C | None = None
 
     def __len__(self) -> int:
         return len(self._last_sent)
@@ -34,25 +34,25 @@ class Clients(Generic[C]):
         return iter(self._last_sent)
 
     def add(self, client: C) -> None:
-        """Add a client. The first one steers."""
+        """Add a client. The first one is in control."""
         self._last_sent[client] = ONLY_CLIENT
-        if self._steering is None:
-            self._steering = client
+        if self._in_control is None:
+            self._in_control = client
 
     def discard(self, client: C) -> None:
-        """Remove a client. If it was steering, the longest-connected one takes over."""
+        """Remove a client. If it was in control, the longest-connected one takes over."""
         self._last_sent.pop(client, None)
-        if client is self._steering:
-            self._steering = next(iter(self._last_sent), None)
+        if client is self._in_control:
+            self._in_control = next(iter(self._last_sent), None)
 
     def take_over(self, client: C) -> None:
-        """Let this client steer from now on."""
+        """Put this client in control."""
         if client in self._last_sent:
-            self._steering = client
+            self._in_control = client
 
     def refusal(self, client: C, command: AnyCommand) -> str:
         """Return why this client may not send a command; empty if it may."""
-        if client is self._steering or isinstance(command, READ_ONLY_COMMANDS):
+        if client is self._in_control or isinstance(command, READ_ONLY_COMMANDS):
             return ""
         return "Another screen steers this run; this one only watches."
 
@@ -63,7 +63,9 @@ class Clients(Generic[C]):
         """
         changes = []
         for client, last_sent in self._last_sent.items():
-            now = ViewersChanged(clients=len(self._last_sent), in_control=client is self._steering)
+            now = ViewersChanged(
+                clients=len(self._last_sent), in_control=client is self._in_control
+            )
             if now != last_sent:
                 changes.append((client, now))
         self._last_sent.update(changes)

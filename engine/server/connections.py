@@ -215,7 +215,7 @@ class Connections:
             )
 
     def _send_viewer_changes(self) -> None:
-        """Tell clients about a changed number of clients or who steers. The lock is held."""
+        """Tell clients about a change in their number or control. The lock is held."""
         for client, event in self._clients.take_changes():
             self.send(client, event)
 

@@ -99,7 +99,7 @@ class LateJoinState:
             case PlanChanged():
                 self._update_session(plan=event.plan)
             case MaskPlanned():
-                self._update_session(wanted=event.trainable, strategy=None)
+                self._update_session(trainable=event.trainable, strategy=None)
             case ImageSkipped():
                 self._update_session(skipped_images=event.total)
             case CheckpointSaved():
@@ -124,7 +124,7 @@ class LateJoinState:
     def record_command(self, command: AnyCommand) -> None:
         """Update the state with a command that the session has confirmed."""
         if isinstance(command, SetMask):
-            self._update_session(wanted=command.trainable, strategy=command.strategy)
+            self._update_session(trainable=command.trainable, strategy=command.strategy)
 
     def _update_session(self, **fields: Any) -> None:
         if self._opened is not None:

@@ -2,8 +2,8 @@
 
 It has two threads. The main thread passes the clients' commands to the dispatcher; while there are
 none, the dispatcher does one unit of work after another. The clients' thread communicates with the
-clients, also during a unit, so that a busy engine can be told from a dead one and a slow client
-does not slow down a training step.
+clients even during a unit. Clients can therefore distinguish a busy engine from a dead one, and a
+slow client does not slow down a training step.
 """
 
 from __future__ import annotations

@@ -137,7 +137,9 @@ def _phase_table(needs: Needs) -> Lines:
     if "schedule" in needs.columns:
         paragraphs.append("schedule: the step after which the schedule begins, and its length.")
     if "modes" in needs.columns:
-        paragraphs.append("modes: modules that are not in the usual mode (train if trainable).")
+        paragraphs.append(
+            "modes: exceptions to the rule (train mode if trainable, otherwise eval mode)."
+        )
     if "augment" in needs.columns:
         paragraphs.append("augment: whether training images are augmented.")
     if "bf16" in needs.columns:
