@@ -218,7 +218,7 @@ def test_what_is_refused(
         ('optimizer = "adamw"\nmomentum = 0.9', "", "run.toml: --momentum is of sgd"),
         ('optimizer = "adamw"', "--momentum 0.9", "--momentum is of sgd"),
         ('data = "nowhere"', "", "nowhere: there is no such folder"),
-        ('run-dir = "run.toml"', "", "run.toml is a file; name another folder."),
+        ('run-dir = "run.toml"', "", "run.toml is a file; name a folder to be made."),
         ("epoch = 2", "", "there is no key 'epoch'; did you mean epochs?"),
     ],
 )
