@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tl_tui.protocol.config import (
@@ -83,6 +83,7 @@ def test_every_option_is_covered() -> None:
 
 
 @given(configs)
+@settings(deadline=None)
 @example(RunConfig(data="~/images", arch='quote " and \\ and \x7f', lr=float("nan")))
 def test_what_is_written_is_read_again(config: RunConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
