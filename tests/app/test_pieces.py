@@ -102,18 +102,32 @@ class TestCurves:
 
     def test_values_that_are_not_finite_are_a_gap(self):
         points = [(1.0, 1.0), (2.0, 1.0), (3.0, math.nan), (4.0, 1.0), (5.0, 1.0)]
-        drawn = plot([Series(points, 0, "", "")], 51, 1, scale=Scale(0, 2), plain=True)
+        drawn = plot(
+            [Series(points, 0, "", "")],
+            51,
+            1,
+            scale=Scale(0, 2),
+            plain=True,
+            format_value=format_short,
+        )
         graph = "".join(text for text, _ in drawn[0])[5:45].rstrip()
         assert " " in graph.strip()
         only_nan = Series([(1.0, math.nan)], 0, "", "nan")
-        nothing = plot([only_nan], 51, 2, scale=Scale(0, 1), plain=True)
+        nothing = plot([only_nan], 51, 2, scale=Scale(0, 1), plain=True, format_value=format_short)
         assert any("nan" in text for pieces in nothing for text, _ in pieces)
 
     def test_the_current_curve_and_ghosts_differ_in_shape_and_not_only_in_colour(self):
         flat = [(1.0, 1.0), (100.0, 1.0)]
         rows = []
         for pattern in (0, 1, 2):
-            drawn = plot([Series(flat, pattern, "x", "1")], 60, 1, scale=Scale(0, 2), plain=False)
+            drawn = plot(
+                [Series(flat, pattern, "x", "1")],
+                60,
+                1,
+                scale=Scale(0, 2),
+                plain=False,
+                format_value=format_short,
+            )
             rows.append("".join(text for text, _ in drawn[0])[5:-12])
         assert len(set(rows)) == 3
 
