@@ -15,7 +15,7 @@ from tl_tui.protocol.training import Validated
 
 if TYPE_CHECKING:
     from engine.data.batches import Batch
-    from engine.training.trainer import BatchPredictions
+    from engine.training.step_result import BatchPredictions
 
 MOST_WRONG = 100
 """The number of wrongly classified images that are kept."""

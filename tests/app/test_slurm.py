@@ -120,7 +120,7 @@ def test_job_state_and_end_come_from_squeue(commands: Path) -> None:
     [(13_260, "3 h 41"), (600, "10 min"), (-5, "0 min"), (200_000, "2 days")],
 )
 def test_time_left_text(seconds: float, text: str) -> None:
-    assert slurm.time_words(seconds) == text
+    assert slurm.duration_text(seconds) == text
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
@@ -162,9 +162,9 @@ def test_error_without_a_terminal_suggests_srun(commands: Path, tmp_path: Path) 
 
 def test_doctor_outside_a_job_in_an_allocation_and_in_a_step(commands: Path) -> None:
     (login,) = slurm.doctor_sentences("", {})
-    assert "in no job: srun --pty --gres=gpu:1 tl-tui opens the screen" in login
+    assert "in no job: srun --pty --gres=gpu:1 tl-tui opens one" in login
     (held,) = slurm.doctor_sentences("", {"SLURM_JOB_ID": "42"})
-    assert "srun --pty tl-tui opens the screen there" in held
+    assert "srun --pty tl-tui opens the app there" in held
     (step,) = slurm.doctor_sentences("42", IN_STEP)
     assert "a step of SLURM job 42, which ends at 03:04" in step
     assert "an engine that is left here ends with it" in step

@@ -156,7 +156,7 @@ def test_a_screen_that_dies_leaves_the_run_as_was_chosen(
     terminal.press(":")
     terminal.wait_for("Search|search")
     terminal.press("drops pause")
-    terminal.wait_for("When the line drops: pause")
+    terminal.wait_for("When the connection drops: pause")
     terminal.press("enter")
     terminal.wait_for("the run will pause; remembered")
     terminal.press("r")

@@ -147,12 +147,12 @@ def test_what_stands_in_the_way_is_said_before_the_screen(
         here, "attach", "--host", server.HOST, "--remote-command", REMOTE, columns=200
     ) as terminal:
         assert terminal.wait_exit() == 2
-        assert "gpu1: No run goes on there" in " ".join(terminal.text.split())
+        assert "gpu1: No run is active there" in " ".join(terminal.text.split())
     server.line.refuses = True
     with tl_tui(here, "stop", "--host", server.HOST, "a-run", columns=200) as terminal:
         assert terminal.wait_exit() == 2
-        assert "ssh does not reach gpu1" in terminal.text
+        assert "ssh cannot connect to gpu1" in terminal.text
     with tl_tui(here, "--host", server.HOST) as terminal:
         assert terminal.wait_exit() == 2
-        assert "ssh does not reach gpu1" in terminal.text
+        assert "ssh cannot connect to gpu1" in terminal.text
         assert b"\x1b[?1049h" not in terminal.raw

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from tl_tui.runs.run_reader import Run, RunProblem, StartHistory, list_runs
+from tl_tui.runs.journal_reader import RunProblem
+from tl_tui.runs.run_reader import Run, StartHistory, list_runs
 from tui.drawing.decimation import Decimation
 from tui.drawing.lines import Line, Piece, line, wrapped
 from tui.drawing.plot import Scale, Series, plot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tl_tui.connect.slurm import time_words
+from tl_tui.connect.slurm import duration_text
 from tui.drawing.lines import Line, Piece, fitted, justified, line_width
 from tui.state.run_state import RunState
 from tui.text.format import format_memory
@@ -77,7 +77,7 @@ def job_text(state: RunState) -> str:
     """Return when the engine's SLURM job ends; empty if there is none or the time is not known."""
     if state.job_ends is None or state.provisional:
         return ""
-    return f"job ends in {time_words(state.job_ends - time.time())}"
+    return f"job ends in {duration_text(state.job_ends - time.time())}"
 
 
 class WarningLine(StateLines):

@@ -17,7 +17,7 @@ from engine.model.layer_stack import Stack
 from engine.model.rows import RUNNING_NORMS
 from engine.model.torchvision_models import BuiltModel, Weights
 from tl_tui.protocol.config import RunConfig
-from tl_tui.runs.settings_history import Setting, Start
+from tl_tui.runs.settings_history import Start, StepSettings
 from tl_tui.settings.recipe import base_rates
 
 
@@ -82,7 +82,7 @@ def model_facts(
     default_transform, _ = torchvision_models.transform_for(weights, None)
     full = freezing.strategies(stack)["full"]
     restored: dict[int, list[str]] = {}
-    for after, modules in start.returned:
+    for after, modules in start.restored:
         restored.setdefault(after, []).extend(modules)
     parameters = {name for name, _ in built.model.named_parameters()}
     all_names = names.rates(full, dict.fromkeys((row.name for row in stack.rows), 1.0))
@@ -111,7 +111,7 @@ class _ModuleNames:
         self.model: nn.Module = stack.model
         self.owner_index = {owner.name: index for index, owner in enumerate(stack.owners)}
 
-    def phase(self, first: int, setting: Setting) -> Phase:
+    def phase(self, first: int, setting: StepSettings) -> Phase:
         """Return the phase that begins at step `first` with these settings."""
         rows = self.stack.rows
         by_row = dict(setting.rates or ())

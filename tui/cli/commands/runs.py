@@ -36,8 +36,9 @@ def command(folder: str | None, as_json: bool) -> int:
     """
     from tl_tui.common import json_codec
     from tl_tui.common.errors import Problem
+    from tl_tui.runs.journal_reader import RunProblem
     from tl_tui.runs.journal_writer import runs_directory
-    from tl_tui.runs.run_reader import Run, RunProblem, list_runs
+    from tl_tui.runs.run_reader import Run, list_runs
     from tui.text.runs import run_as_json
 
     directory = Path(folder) if folder is not None else runs_directory()
