@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.stack_messages import measured, opened, owners_named, resnet18_stack, step_taken
 from tl_tui.common.metrics import interval
 from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.events import Heartbeat
 from tl_tui.settings.preferences import (
     Preferences,
     load_preferences,
@@ -30,6 +31,7 @@ from tui.state.mask_undo import MOST_UNDO, MaskHistory
 from tui.state.run_state import RunState
 from tui.text.format import format_measured, format_short, format_significant
 from tui.text.layer_details import layer_details
+from tui.text.progress import progress_text
 from tui.widgets.state_lines import StateLines
 
 STACK = resnet18_stack()
@@ -232,6 +234,22 @@ class TestInspector:
         values = (26.4, 0.0, 4.72e-2, 12345.0, math.inf)
         texts = [format_significant(value) for value in values]
         assert texts == ["26.4", "0", "4.7e-02", "1.2e+04", "inf"]
+
+
+class TestProgress:
+    @pytest.mark.parametrize(
+        ("kind", "seconds", "text"),
+        [
+            ("step", 1.2, ""),
+            ("step", 2.4, "working · 2 s"),
+            ("other", 1.2, "working · 1 s"),
+        ],
+    )
+    def test_only_a_slow_step_is_shown_as_running(self, kind, seconds, text):
+        """The heartbeat's kind decides, not its description."""
+        state = state_after("fc")
+        state.apply(Heartbeat(busy="working", seconds=seconds, kind=kind))
+        assert progress_text(state) == text
 
 
 class TestPreferences:
