@@ -74,7 +74,7 @@ async def test_restarted_engine_gets_the_settings_and_the_app_says_what_is_lost(
         await wait_until(pilot, lambda: engine.reason in screen_text(app))
         await pilot.press("R")
         await ready(pilot)
-        await wait_until(pilot, lambda: "step 1 died with" in screen_text(app))
+        await wait_until(pilot, lambda: "up to 1 are lost" in screen_text(app))
         assert "no checkpoint" in screen_text(app) and "(Esc to dismiss)" in screen_text(app)
         config = engine.sent(Open)[1].config
         assert (config.lr, config.weight_decay) == (0.5, 0.25)

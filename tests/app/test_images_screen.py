@@ -108,7 +108,7 @@ class TestGrid:
         assert grid.columns * grid.tile <= width
         assert grid.rows * grid.lines <= height
         assert grid.side <= 2 * grid.picture_lines and grid.picture_lines <= grid.lines
-        assert grid.words >= 10
+        assert grid.text_width >= 10
         assert large_grid(width, height).side >= grid.side
 
     def test_number_of_tiles_at_two_sizes(self):

@@ -14,6 +14,7 @@ from tl_tui.protocol.commands import CrossValidate, Pause, SetRecipe
 from tl_tui.protocol.commands import TestLrRange as RangeTest
 from tl_tui.protocol.events import Heartbeat, Refused
 from tui.drawing.lr_range_curve import lr_range_curve
+from tui.text.format import format_short
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
 LOSSES = st.floats(0, 3e38) | st.just(float("nan")) | st.just(float("inf"))
@@ -47,14 +48,20 @@ class TestRangeCurve:
         st.booleans(),
     )
     def test_curve_fits_for_any_points(self, points, proposal, width, height, plain):
-        lines = text_of(lr_range_curve(points, proposal, width, height, plain=plain))
+        lines = text_of(
+            lr_range_curve(points, proposal, width, height, plain=plain, format_value=format_short)
+        )
         assert len(lines) == height
         assert all(cell_len(line) <= width for line in lines)
 
     def test_points_keep_their_columns_while_the_curve_grows(self):
         points = range_tested().points
-        before = text_of(lr_range_curve(points[:50], None, 80, 20, plain=False))
-        after = text_of(lr_range_curve(points[:55], None, 80, 20, plain=False))
+        before = text_of(
+            lr_range_curve(points[:50], None, 80, 20, plain=False, format_value=format_short)
+        )
+        after = text_of(
+            lr_range_curve(points[:55], None, 80, 20, plain=False, format_value=format_short)
+        )
         assert before[-1] == after[-1]
 
         def drawn_columns(lines):
@@ -65,7 +72,11 @@ class TestRangeCurve:
         )  # the scale of the losses may have changed
 
     def test_proposal_is_marked_at_its_rate(self):
-        lines = text_of(lr_range_curve(range_tested().points, 0.02, 79, 20, plain=True))
+        lines = text_of(
+            lr_range_curve(
+                range_tested().points, 0.02, 79, 20, plain=True, format_value=format_short
+            )
+        )
         labels, mark = lines[-1], lines[0].index("│")
         assert abs(labels.index("0.02") + 2 - mark) <= 1
         assert labels.index("1e-3") < mark < labels.index("1e-1")

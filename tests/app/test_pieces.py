@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.stack_messages import measured, opened, owners_named, resnet18_stack, step_taken
 from tl_tui.common.metrics import interval
 from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.events import Heartbeat
 from tl_tui.settings.preferences import (
     Preferences,
     load_preferences,
@@ -30,6 +31,7 @@ from tui.state.mask_undo import MOST_UNDO, MaskHistory
 from tui.state.run_state import RunState
 from tui.text.format import format_measured, format_short, format_significant
 from tui.text.layer_details import layer_details
+from tui.text.progress import progress_text
 from tui.widgets.state_lines import StateLines
 
 STACK = resnet18_stack()
@@ -102,18 +104,32 @@ class TestCurves:
 
     def test_values_that_are_not_finite_are_a_gap(self):
         points = [(1.0, 1.0), (2.0, 1.0), (3.0, math.nan), (4.0, 1.0), (5.0, 1.0)]
-        drawn = plot([Series(points, 0, "", "")], 51, 1, scale=Scale(0, 2), plain=True)
+        drawn = plot(
+            [Series(points, 0, "", "")],
+            51,
+            1,
+            scale=Scale(0, 2),
+            plain=True,
+            format_value=format_short,
+        )
         graph = "".join(text for text, _ in drawn[0])[5:45].rstrip()
         assert " " in graph.strip()
         only_nan = Series([(1.0, math.nan)], 0, "", "nan")
-        nothing = plot([only_nan], 51, 2, scale=Scale(0, 1), plain=True)
+        nothing = plot([only_nan], 51, 2, scale=Scale(0, 1), plain=True, format_value=format_short)
         assert any("nan" in text for pieces in nothing for text, _ in pieces)
 
     def test_the_current_curve_and_ghosts_differ_in_shape_and_not_only_in_colour(self):
         flat = [(1.0, 1.0), (100.0, 1.0)]
         rows = []
         for pattern in (0, 1, 2):
-            drawn = plot([Series(flat, pattern, "x", "1")], 60, 1, scale=Scale(0, 2), plain=False)
+            drawn = plot(
+                [Series(flat, pattern, "x", "1")],
+                60,
+                1,
+                scale=Scale(0, 2),
+                plain=False,
+                format_value=format_short,
+            )
             rows.append("".join(text for text, _ in drawn[0])[5:-12])
         assert len(set(rows)) == 3
 
@@ -218,6 +234,22 @@ class TestInspector:
         values = (26.4, 0.0, 4.72e-2, 12345.0, math.inf)
         texts = [format_significant(value) for value in values]
         assert texts == ["26.4", "0", "4.7e-02", "1.2e+04", "inf"]
+
+
+class TestProgress:
+    @pytest.mark.parametrize(
+        ("kind", "seconds", "text"),
+        [
+            ("step", 1.2, ""),
+            ("step", 2.4, "working · 2 s"),
+            ("other", 1.2, "working · 1 s"),
+        ],
+    )
+    def test_only_a_slow_step_is_shown_as_running(self, kind, seconds, text):
+        """The heartbeat's kind decides, not its description."""
+        state = state_after("fc")
+        state.apply(Heartbeat(busy="working", seconds=seconds, kind=kind))
+        assert progress_text(state) == text
 
 
 class TestPreferences:

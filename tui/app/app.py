@@ -47,7 +47,7 @@ from tui.screens.help import HelpScreen
 from tui.screens.messages import MessagesScreen
 from tui.screens.open_failed import OpenFailedDialog
 from tui.stack.stack import LayerStack
-from tui.text.notices import audit_sentence, lost_sentence, proposal_words
+from tui.text.notices import audit_sentence, lost_sentence, proposal_text
 from tui.text.viewers import viewers_sentence
 
 HELD = 0.15
@@ -196,7 +196,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
             case ViewersChanged():
                 self.messages.enqueue(viewers_sentence(self.run_state.watched_before, event))
             case StepNotApplied(sentence=sentence):
-                self.messages.pin(f"{sentence}{proposal_words(self.run_state.proposed())}")
+                self.messages.pin(f"{sentence}{proposal_text(self.run_state.proposed())}")
             case ImageSkipped(lost_class=sentence) if sentence:
                 self.messages.pin(sentence)
             case OpenFailed():

@@ -21,7 +21,7 @@ def lr_range_curve(
     height: int,
     *,
     plain: bool,
-    format_value: Callable[[float], str] = "{:.3g}".format,
+    format_value: Callable[[float], str],
 ) -> list[Line]:
     """Draw the curve so far.
 
@@ -31,7 +31,7 @@ def lr_range_curve(
         width: Cells, with the labels.
         height: Lines, with the learning rates; at least 4.
         plain: Draw in ASCII.
-        format_value: Formats a loss.
+        format_value: Formats a loss in at most five cells.
     """
     columns, rows = max(1, width - AXIS - 1), max(1, height - 2)
     rates = [rate for rate, _ in points] + ([] if proposal is None else [proposal])

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 LARGEST = 32
 """The largest side of a picture in the grid, in pixels: the bytes to send grow with its square."""
-LEAST_WORDS = 14
+MIN_TEXT_WIDTH = 14
 """The least width for the label and path next to a picture, in cells."""
 
 
@@ -26,7 +26,7 @@ class Grid(NamedTuple):
     """The largest height of a picture in lines."""
 
     @property
-    def words(self) -> int:
+    def text_width(self) -> int:
         """The width of the text next to a picture, in cells."""
         return max(1, self.tile - self.side - 3)
 
@@ -35,7 +35,7 @@ def grid_of(width: int, height: int) -> Grid:
     """Return the grid for a size in cells: two by two at 80 × 21, three by three at 120 × 37."""
     columns = max(1, min(6, width // 38))
     tile = width // columns
-    side = max(4, min(LARGEST, tile - LEAST_WORDS - 2))
+    side = max(4, min(LARGEST, tile - MIN_TEXT_WIDTH - 2))
     rows = max(1, round(height / (side / 2)))
     lines = max(3, height // rows)
     picture = max(2, lines - (rows > 1))  # a blank line between two pictures
@@ -45,5 +45,5 @@ def grid_of(width: int, height: int) -> Grid:
 
 def large_grid(width: int, height: int) -> Grid:
     """Return a grid of one picture that is as large as possible."""
-    side = max(4, min(width - LEAST_WORDS - 2, 2 * height))
+    side = max(4, min(width - MIN_TEXT_WIDTH - 2, 2 * height))
     return Grid(1, 1, width, side, height, height)

@@ -192,7 +192,7 @@ def plot(
     *,
     scale: Scale,
     plain: bool,
-    format_value: Callable[[float], str] = "{:.3g}".format,
+    format_value: Callable[[float], str],
     levels: Sequence[tuple[str, float]] = (),
 ) -> list[Line]:
     """Plot curves with their scale on the left and a legend with the last values on the right.
@@ -203,7 +203,7 @@ def plot(
         height: Lines.
         scale: The y axis.
         plain: Draw in ASCII.
-        format_value: Formats a value of the y axis.
+        format_value: Formats a value of the y axis in about four cells.
         levels: Names and values of constants to compare with, the most important first.
 
     Returns:
@@ -234,12 +234,12 @@ def plot(
         end = trace(canvas, flat, last_x, scale)
         if len(labels) < height:
             labels.append((end or 0, _label("  ", flat, legend, "dim")))
-    beside = _spread(labels, height) if legend else {}
+    row_labels = _spread(labels, height) if legend else {}
     lines: list[Line] = []
     for row in range(height):
         tick = scale.high if row == 0 else scale.low if row == height - 1 else None
         axis = "" if tick is None else format_value(tick)
-        lines.append(((f"{axis:>4} ", "dim"), *canvas.line(row), *beside.get(row, ())))
+        lines.append(((f"{axis:>4} ", "dim"), *canvas.line(row), *row_labels.get(row, ())))
     return lines
 
 

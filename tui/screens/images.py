@@ -198,7 +198,7 @@ class ImagesScreen(FullScreen):
             self._cells[key] = thumbnail_lines(image, grid.side, grid.picture_lines)
         picture = self._cells[key]
         row: Line = picture[number] if number < len(picture) else ()
-        caption = self._caption(image, index, grid.words, grid.lines)
+        caption = self._caption(image, index, grid.text_width, grid.lines)
         caption_line = caption[number] if number < len(caption) else ()
         gap = " " * (grid.side - line_width(row))
         text: Line = ((" ", "text"), *row, (gap + " ", "text"), *caption_line)

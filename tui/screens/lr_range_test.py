@@ -13,6 +13,7 @@ from tui.drawing.lr_range_curve import lr_range_curve
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.full_screen import Body, FullScreen, body
 from tui.state.run_state import RunState
+from tui.text.format import format_short
 
 
 class LrRangeTestScreen(FullScreen):
@@ -78,7 +79,10 @@ class LrRangeTestScreen(FullScreen):
         room = height - len(text) - 2
         if room < 4:
             return body(text)
-        curve = lr_range_curve(points, self.proposal, width, room, plain=self.glyphs.plain)
+        plain = self.glyphs.plain
+        curve = lr_range_curve(
+            points, self.proposal, width, room, plain=plain, format_value=format_short
+        )
         heading: Line = line(
             ("  loss", "text"), (" (smoothed) over the head's learning rate", "dim")
         )

@@ -123,7 +123,10 @@ class RunsScreen(FullScreen):
         if not series:
             return [*lines, line(("  This run has taken no step yet.", "dim"))]
         scale = Scale.around([value for curve in series for _, value in curve.points])
-        drawn = plot(series, width - 4, room - 1, scale=scale, plain=self.glyphs.plain)
+        plain = self.glyphs.plain
+        drawn = plot(
+            series, width - 4, room - 1, scale=scale, plain=plain, format_value=format_short
+        )
         title = "  training loss of the last start of each run"
         return [*lines, line((title, "dim")), *[(("  ", "text"), *row) for row in drawn]]
 

@@ -150,7 +150,7 @@ class LayerStack(Widget):
         """Move n windows down, or up if negative."""
         self._moved(lambda: self.view.page(n))
 
-    def expand(self) -> None:  # type: ignore[override] # Textual's is a flag for renderables, which are not used here
+    def expand(self) -> None:  # type: ignore[override] # in Textual a flag for renderables
         """Expand the target under the cursor, or move into it."""
         self._moved(self.view.expand)
 

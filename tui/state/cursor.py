@@ -218,8 +218,8 @@ class StackCursor:
         for index, row in enumerate(self._stack.rows):
             name = row.name.lower()
             ranks = [name == wanted, name.startswith(wanted), wanted in name]
-            words = f"{row.kind} {row.role}".lower()
-            rank = ranks.index(True) if any(ranks) else 5 if wanted in words else None
+            kind_and_role = f"{row.kind} {row.role}".lower()
+            rank = ranks.index(True) if any(ranks) else 5 if wanted in kind_and_role else None
             if rank is not None:
                 ranked.append((rank, Target("row", index)))
         for index, owner in enumerate(self._stack.owners):

@@ -53,7 +53,7 @@ def audit_sentence(audited: Audited) -> str:
     return " ".join(sentences)
 
 
-def proposal_words(proposed: tuple[int, ...] | int | None) -> str:
+def proposal_text(proposed: tuple[int, ...] | int | None) -> str:
     """Return what `y` does about a step that ran out of memory, to append to a sentence.
 
     Args:

@@ -24,7 +24,7 @@ class CaptionLine(StateLines):
         if state.phase == "dead":
             texts = wrapped(state.death, width, height)
             if height > 1:
-                keys = "R starts the engine again · q leaves · what was measured stays here"
+                keys = "R starts the engine again · q leaves · the measurements stay visible"
                 texts = [texts[0] if len(texts) == 1 else wrapped(state.death, width, 1)[0], keys]
             return [line((text, "strong")) for text in texts]
         if state.session is None or state.provisional:

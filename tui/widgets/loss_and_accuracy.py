@@ -91,14 +91,14 @@ class LossCurve(_Curves):
         return format_short(curve.loss[-1][1])
 
     def graph(self, series: list[Series], width: int, height: int, state: RunState) -> list[Line]:
-        scale = Scale.around([value for one in series for _, value in one.points])
+        scale = Scale.around([value for curve in series for _, value in curve.points])
         plain = self.glyphs.plain
         return plot(series, width, height, scale=scale, plain=plain, format_value=format_short)
 
 
 class AccuracyCurve(_Curves):
-    """The share of validation images that were right: of the yardstick after single steps, of all
-    of them after each epoch, whose points stand out."""
+    """The validation accuracy: on the yardstick after single steps, and on all validation images
+    after each epoch, which are drawn with markers."""
 
     heading = "accuracy"
 
@@ -126,7 +126,7 @@ class AccuracyCurve(_Curves):
 
     def graph(self, series: list[Series], width: int, height: int, state: RunState) -> list[Line]:
         levels = _levels(state)
-        values = [value for one in series for _, value in one.points]
+        values = [value for curve in series for _, value in curve.points]
         lowest = min([*values, *(value for _, value in levels)])
         scale = Scale(max(0.0, lowest - 0.05), 1.0)
         return plot(

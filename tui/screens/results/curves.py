@@ -82,7 +82,15 @@ class Curves(Section):
         else:
             scale = Scale(max(0.0, min([*values, floor]) - 0.05), 1.0)
             levels = [("chance", floor)]
-        lines = plot(series, width - 2, height, scale=scale, plain=self.glyphs.plain, levels=levels)
+        lines = plot(
+            series,
+            width - 2,
+            height,
+            scale=scale,
+            plain=self.glyphs.plain,
+            format_value=format_short,
+            levels=levels,
+        )
         return [heading, *[((" ", "text"), *row) for row in lines]]
 
     def _one_series(self, points: Points, pattern: int, label: str) -> Series:
