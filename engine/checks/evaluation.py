@@ -6,10 +6,16 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from engine.data.samples import printable
 from tl_tui.common.metrics import mcnemar
 from tl_tui.protocol.results import Comparison, ResultsShown, WrongImage
 from tl_tui.protocol.training import Validated
+
+if TYPE_CHECKING:
+    from engine.data.batches import Batch
+    from engine.training.step_result import BatchPredictions
 
 MOST_WRONG = 100
 """The number of wrongly classified images that are kept."""
@@ -77,6 +83,17 @@ class Evaluation:
                     heapq.heappush(self._wrong, entry)
                 else:
                     heapq.heappushpop(self._wrong, entry)
+
+    def add_batch(self, batch: Batch, predictions: BatchPredictions) -> None:
+        """Add the trainer's predictions for a batch."""
+        self.add(
+            [printable(sample.path) for sample in batch.samples],
+            batch.labels.tolist(),
+            predictions.predicted,
+            predictions.probability,
+            predictions.label_probability,
+            predictions.loss,
+        )
 
     @property
     def start(self) -> int:

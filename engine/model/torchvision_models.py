@@ -36,15 +36,17 @@ class ModelProblem(Problem):
 class WeightsMissing(ModelProblem):
     """The weights are not in the cache and cannot be downloaded; the user must choose others."""
 
-    def __init__(self, sentence: str, short: str, choices: tuple[str, ...]) -> None:
+    def __init__(self, sentence: str, short: str, cause: str, choices: tuple[str, ...]) -> None:
         """
         Args:
             sentence: What is missing, where to put it and what else can be done.
             short: The same as a short reason, for use if the run starts from other weights.
+            cause: Why the download failed, in a few words.
             choices: The values of `--weights` that would work.
         """
         super().__init__(sentence)
         self.short = short
+        self.cause = cause
         self.choices = choices
 
 
@@ -62,6 +64,8 @@ class Weights:
     """The state dict; None for random weights."""
     transforms: partial | None = None
     """Makes the transform of weights that have their own but no torchvision entry."""
+    cause: str = ""
+    """Why the requested weights could not be downloaded, in a few words."""
 
     @property
     def pretrained(self) -> bool:
@@ -122,8 +126,8 @@ def choose_weights(
         except WeightsMissing as missing:
             if requested == "auto" and embedded_demo:
                 if demo_weights.fits_demo_weights(arch):
-                    return _demo(arch, missing.short)
-                return Weights("random", missing.short, None, None)
+                    return _demo(arch, missing.short, missing.cause)
+                return Weights("random", missing.short, None, None, cause=missing.cause)
             raise
     if requested in names or requested.upper() in names:
         return _from_torchvision(arch, entries[requested.upper()], progress)
@@ -137,12 +141,13 @@ def choose_weights(
     )
 
 
-def _demo(arch: str, why: str = "") -> Weights:
+def _demo(arch: str, why: str = "", cause: str = "") -> Weights:
     """Return the demo backbone.
 
     Args:
         arch: The architecture of the model.
         why: Why the demo backbone is used, if it was not requested.
+        cause: Why the requested weights could not be downloaded, in a few words.
     """
     if arch != demo_weights.ARCH:
         raise ModelProblem(
@@ -156,7 +161,8 @@ def _demo(arch: str, why: str = "") -> Weights:
             "--weights none, default, or a file."
         )
     state = _read_state(path)
-    return Weights(demo_weights.LABEL, why, None, state, demo_weights.demo_transforms(path))
+    transforms = demo_weights.demo_transforms(path)
+    return Weights(demo_weights.LABEL, why, None, state, transforms, cause)
 
 
 def _from_torchvision(arch: str, entry: WeightsEnum, progress: Callable[[str], None]) -> Weights:
@@ -174,6 +180,7 @@ def _from_torchvision(arch: str, entry: WeightsEnum, progress: Callable[[str], N
                 f"downloaded: {error}. Put the file there, or use {options}, or a file.",
                 f"no ImageNet weights: {file.name} is not in {path.parent} and cannot be "
                 f"downloaded ({error})",
+                str(error),
                 choices,
             ) from error
     if not weights_download.verify(path, file.hash_prefix):

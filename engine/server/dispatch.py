@@ -27,7 +27,7 @@ from tl_tui.protocol.commands import (
     Shutdown,
     TakeOver,
 )
-from tl_tui.protocol.events import AnyEvent, Confirmed, JobEnded, Refused
+from tl_tui.protocol.events import AnyEvent, Confirmed, JobEnded, Refused, WorkKind
 from tl_tui.protocol.session import LoadingProgressed, OpenFailed
 from tl_tui.runs.run_reader import checkpoint_path, config_to_resume
 
@@ -62,6 +62,11 @@ class Dispatcher:
     def busy(self) -> str:
         """The name of the current unit of work; empty between units."""
         return self.run.busy if self.run else self._stage
+
+    @property
+    def work_kind(self) -> WorkKind:
+        """Whether the current unit of work is a train step."""
+        return self.run.work_kind if self.run else "other"
 
     def handle(self, command: AnyCommand) -> None:
         """Execute a command or queue it for `work`; emit one `Confirmed` or `Refused`."""

@@ -29,7 +29,7 @@ from engine.server.late_join import LateJoinState
 from tl_tui.common.errors import Problem
 from tl_tui.connect import engine_log
 from tl_tui.protocol.commands import AnyCommand, Pause, SetDisconnectAction, SetMask
-from tl_tui.protocol.events import AnyEvent, Confirmed, EngineFailed, Heartbeat, Refused
+from tl_tui.protocol.events import AnyEvent, Confirmed, EngineFailed, Heartbeat, Refused, WorkKind
 from tl_tui.protocol.session import MaskPlanned
 
 HEARTBEAT_S = 1.0
@@ -52,6 +52,10 @@ class DispatcherLike(Protocol):
     @property
     def busy(self) -> str:
         """The name of the current unit of work; empty between units."""
+
+    @property
+    def work_kind(self) -> WorkKind:
+        """Whether the current unit of work is a train step."""
 
     def handle(self, command: AnyCommand) -> None:
         """Execute a command or queue it for `work`; emit one `Confirmed` or `Refused`."""
@@ -269,7 +273,8 @@ class Server:
             seconds = time.monotonic() - started if started is not None else 0.0
             self._end_if_idle()
             if dispatcher is not None and seconds > HEARTBEAT_S:
-                self._emit(Heartbeat(activity=dispatcher.busy or "working", seconds=seconds))
+                activity, kind = dispatcher.busy or "working", dispatcher.work_kind
+                self._emit(Heartbeat(activity=activity, seconds=seconds, kind=kind))
 
     # --- called by the connections --------------------------------------------------------------
 

@@ -153,6 +153,7 @@ def make_context(
         arch=config.arch,
         weights=weights.label,
         weights_reason=weights.why,
+        weights_cause=weights.cause,
         pretrained=weights.pretrained,
         data=folder.name,
         classes=folder.classes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,7 +15,7 @@ from engine.training.step_errors import StepRefused
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.checks import CrossValidationEnded, FoldProgressed, FoldValidated
 from tl_tui.protocol.layers import NormMode
-from tl_tui.protocol.training import StepNotApplied
+from tl_tui.protocol.training import EndReason, StepNotApplied
 from tl_tui.settings import schedule
 
 if TYPE_CHECKING:
@@ -141,15 +141,7 @@ class CrossValidation:
         for batch in trainer.held_out(part.val, context.event.batch_size):
             skipped.report(batch, "fold")
             if len(batch.labels):
-                predictions = trainer.evaluate(batch)
-                evaluation.add(
-                    [sample.path for sample in batch.samples],
-                    batch.labels.tolist(),
-                    predictions.predicted,
-                    predictions.probability,
-                    predictions.label_probability,
-                    predictions.loss,
-                )
+                evaluation.add_batch(batch, trainer.evaluate(batch))
             yield None
         if not evaluation.total:
             raise Problem(f"Not one validation image of fold {number} can be read.")
@@ -167,7 +159,7 @@ class CrossValidation:
             )
         )
 
-    def ended(self, reason: Literal["done", "paused", "failed"]) -> CrossValidationEnded:
+    def ended(self, reason: EndReason) -> CrossValidationEnded:
         """Return the event that ends the cross-validation, with the results of the folds so far."""
         return CrossValidationEnded(
             folds=len(self.parts),

@@ -143,7 +143,7 @@ def open_session(
         weights.pretrained or not config.image_size
     ):
         wanted_size = None  # position embeddings are learnt for one size
-    captures = _captures(config, device)
+    uses_graphs = _uses_cuda_graphs(config, device)
     make_transform, image_size = torchvision_models.transform_for(weights, wanted_size)
     if config.image_size and image_size != config.image_size:
         raise ModelProblem(
@@ -166,7 +166,7 @@ def open_session(
     model = built.model.to(device.device)
     if config.memory_format == "channels-last":
         model.to(memory_format=torch.channels_last)
-    stack = _find_stack(config.arch, model, built.head, image_size, device)
+    stack = _make_stack(config.arch, model, built.head, image_size, device)
     wanted, strategy = _initial_mask(stack, config, table.strategy)
     from_top = freezing.masks_from_top(stack)
     if config.plan is not None and config.epochs is None:
@@ -220,10 +220,10 @@ def open_session(
         half=config.feature_cache == "half",
     )
     trainer = Trainer(stack, batches, device.device, recipe, features)
-    if captures:
+    if uses_graphs:
         trainer.cuda_graphs = CudaGraphs(trainer.probe, device.device)
     trainer.set_recipe(recipe)
-    plan = _plan(config, from_top, recipe, batches.batches_per_epoch)
+    plan = _make_plan(config, from_top, recipe, batches.batches_per_epoch)
     if plan is not None:
         wanted, strategy = frozenset(plan.phases[0].trainable), None
     yield make_context(
@@ -245,7 +245,7 @@ def open_session(
     )
 
 
-def _captures(config: RunConfig, device: ChosenDevice) -> bool:
+def _uses_cuda_graphs(config: RunConfig, device: ChosenDevice) -> bool:
     """Return whether steps are to be replayed from CUDA graphs."""
     cuda = device.device.type == "cuda"
     if config.execution == "captured" and not cuda:
@@ -277,7 +277,7 @@ def _check_numbers(config: RunConfig) -> None:
         raise Problem(f"--lr {config.lr}: it must be a number, 0 or larger.")
 
 
-def _find_stack(
+def _make_stack(
     arch: str, model: nn.Module, head: nn.Linear, image_size: int, device: ChosenDevice
 ) -> Stack:
     try:
@@ -317,7 +317,7 @@ def _initial_mask(
     return named[strategy], strategy
 
 
-def _plan(
+def _make_plan(
     config: RunConfig,
     from_top: list[tuple[str, freezing.Mask]],
     recipe: Recipe,
@@ -349,7 +349,7 @@ def _classes_without_validation(folder: ImageFolder) -> list[str]:
     if not without:
         return []
     names = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
-    return [f"There is no validation image of {names}, so its accuracy cannot be measured."]
+    return [f"No accuracy can be measured for {names}: there is no validation image."]
 
 
 def _weights_text(weights: Weights) -> str:

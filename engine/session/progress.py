@@ -78,7 +78,9 @@ class Progress:
     @property
     def end(self) -> int:
         """The last step of the plan or, without a plan, of the cycle."""
-        return plans.end_of(self.plan) if self.plan else self.cycle.after_step + self.cycle.steps
+        if self.plan:
+            return plans.end_of_plan(self.plan)
+        return plans.end_of_cycle(self.cycle)
 
     @property
     def lr_factor(self) -> float:
@@ -128,7 +130,7 @@ class Progress:
         Returns:
             False if the step is no later than the current end, which then stays.
         """
-        if step <= self.cycle.after_step + self.cycle.steps:
+        if step <= plans.end_of_cycle(self.cycle):
             return False
         self.cycle = msgspec.structs.replace(self.cycle, steps=step - self.cycle.after_step)
         self._move_training_end()

@@ -66,7 +66,7 @@ def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEven
             command, metadata["step"], progress.batches_per_epoch, plan if not requested else None
         )
     folder = read_run(run.journal.path)
-    run.journal.go_on()
+    run.journal.reopen()
     run.on_run_dir(run.journal.path)
 
     if metadata["weights"] != run.starts.current.weights:

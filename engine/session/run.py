@@ -47,7 +47,7 @@ from tl_tui.protocol.commands import (
     UndoRestoreLayer,
     UndoStartOver,
 )
-from tl_tui.protocol.events import AnyEvent, Refused
+from tl_tui.protocol.events import AnyEvent, Refused, WorkKind
 from tl_tui.protocol.training import CheckpointSaved
 from tl_tui.runs.journal_writer import JOURNAL, JournalWriter
 from tl_tui.settings.recipe import check_recipe
@@ -80,6 +80,8 @@ class Run:
         self.trainer = context.trainer
         self.busy = ""
         """What the current unit of work does, as shown to the user; empty between units."""
+        self.work_kind: WorkKind = "other"
+        """Whether the current unit of work is a train step."""
         self.journal = JournalWriter(Path(context.event.run_dir))
         self.journal.on_failure = self._emit_journal_failure
         self.progress = Progress(
@@ -275,7 +277,7 @@ class Run:
         try:
             return self._work_unit()
         finally:
-            self.busy = ""
+            self.busy, self.work_kind = "", "other"
 
     def _work_unit(self) -> bool:
         if self._waiting_steps:
@@ -299,13 +301,13 @@ class Run:
                 self._emit_failure(problem)
             return True
         if self.progress.train_to is not None:
-            self.busy = "train step"
+            self.busy, self.work_kind = "train step", "step"
             self.training.advance()
             return True
         return False
 
     def _take_waiting_step(self) -> None:
-        self.busy = "train step"
+        self.busy, self.work_kind = "train step", "step"
         command, mask, strategy = self._waiting_steps.pop(0)
         self._tasks.drop_exclusive()
         try:

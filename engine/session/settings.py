@@ -225,7 +225,7 @@ class Settings:
         progress.follow(None)
         self.journal.note("plan", name=None, why=why)
         self.emit(PlanChanged(plan=None, reason=why, interrupted=interrupted))
-        if plan is not None and progress.extend_cycle_to(plans.end_of(plan)):
+        if plan is not None and progress.extend_cycle_to(plans.end_of_plan(plan)):
             self._emit_cycle(f"it ends where the plan {plan.name} would have ended")
 
     def _resume_plan(self, before: _InterruptedPlan) -> None:

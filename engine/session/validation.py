@@ -184,15 +184,7 @@ class Validation:
         for batch in context.trainer.held_out(samples, context.event.batch_size):
             self.skipped.report(batch, "val")
             if len(batch.labels):
-                predictions = context.trainer.evaluate(batch)
-                evaluation.add(
-                    [printable(sample.path) for sample in batch.samples],
-                    batch.labels.tolist(),
-                    predictions.predicted,
-                    predictions.probability,
-                    predictions.label_probability,
-                    predictions.loss,
-                )
+                evaluation.add_batch(batch, context.trainer.evaluate(batch))
             yield
 
     def _emit_validated(

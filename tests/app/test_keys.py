@@ -1,4 +1,4 @@
-"""Every key of the app, through a pilot, against a scripted engine."""
+"""Every key of the app, pressed by a pilot, on a scripted engine."""
 
 from __future__ import annotations
 
@@ -39,13 +39,6 @@ LAYER4_1 = frozenset(owners_named(STACK, "layer4.1"))
 ALL = frozenset(range(len(STACK.owners)))
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    """Nothing is remembered from one test to the next."""
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 def cursor(app) -> str:
     return target_name(app.run_state.stack, app.main.stack.view.cursor)
 
@@ -56,7 +49,7 @@ def last_mask(engine: ScriptedEngine) -> frozenset[int]:
 
 @pytest.mark.parametrize("size", SIZES)
 class TestEverySize:
-    async def test_layers_choices_and_a_step_are_seen(self, size):
+    async def test_layers_mask_and_a_step_are_visible(self, size):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=size) as pilot:
@@ -84,20 +77,20 @@ class TestEverySize:
             assert last_mask(engine) == FC | LAYER4_1
 
 
-class TestMoving:
-    async def test_arrows_letters_ends_and_pages(self):
+class TestMovement:
+    async def test_arrow_letter_end_and_page_keys_move_the_cursor(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
-            seen = []
+            names = []
             for key in ("down", "j", "up", "k", "G", "g", "end", "home", "pagedown", "pageup"):
                 await pilot.press(key)
-                seen.append(cursor(app))
-        assert seen[:4] == ["layer4.1", "layer4.0", "layer4.1", "fc"]
-        assert seen[4:8] == ["conv1", "fc", "conv1", "fc"]
-        assert seen[8] != "fc" and seen[9] == "fc"
+                names.append(cursor(app))
+        assert names[:4] == ["layer4.1", "layer4.0", "layer4.1", "fc"]
+        assert names[4:8] == ["conv1", "fc", "conv1", "fc"]
+        assert names[8] != "fc" and names[9] == "fc"
 
-    async def test_a_row_opens_into_its_parts_and_folds(self):
+    async def test_row_expands_into_its_parts_and_collapses(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
@@ -114,7 +107,7 @@ class TestMoving:
             await pilot.press("space")
             assert owners_named(STACK, "layer4") == tuple(sorted(app.run_state.wanted - FC))
 
-    async def test_find_moves_as_it_is_typed(self):
+    async def test_find_moves_the_cursor_while_typing(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -135,7 +128,7 @@ class TestMoving:
             await wait_until(pilot, lambda: "conv1 ─ frozen by 1 head" in screen_text(app))
             assert "Conv2d 3→64" in screen_text(app) and "BN eval" in screen_text(app)
 
-    async def test_152_layers_scroll_with_loss_and_wall_in_sight(self):
+    async def test_152_layers_scroll_while_loss_and_wall_stay_visible(self):
         app = make_app(ScriptedEngine(opened(bottleneck_stack())))
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -146,8 +139,8 @@ class TestMoving:
             assert "conv1" in text and "loss 0." in text and "gradient stopped" in text
 
 
-class TestChoosing:
-    async def test_space_makes_partial_whole_then_none(self):
+class TestMask:
+    async def test_space_trains_all_of_a_partial_row_then_freezes_it(self):
         part = owners_named(STACK, "layer4.1.conv1")
         engine = ScriptedEngine(opened(trainable=(*part, *FC)))
         app = make_app(engine)
@@ -159,7 +152,7 @@ class TestChoosing:
                 await pilot.press("space")
                 wanted.append(app.run_state.wanted)
         assert wanted == [FC | LAYER4_1, FC, FC | LAYER4_1]
-        assert [frozenset(one.trainable) for one in engine.sent(SetMask)] == wanted
+        assert [frozenset(command.trainable) for command in engine.sent(SetMask)] == wanted
 
     async def test_freeze_below_makes_the_row_the_boundary(self):
         engine = ScriptedEngine()
@@ -175,7 +168,7 @@ class TestChoosing:
         ("key", "name"),
         [("2", "last-stage"), ("3", "last-two-stages"), ("4", "full"), ("1", "feature-extraction")],
     )
-    async def test_strategies_by_key(self, key, name):
+    async def test_number_keys_choose_strategies(self, key, name):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -185,7 +178,7 @@ class TestChoosing:
             assert f"[{key} " in screen_lines(app)[1]
             assert last_mask(engine) == frozenset(engine.session.strategies[name])
 
-    async def test_the_list_of_strategies(self):
+    async def test_strategy_list_shows_parameters_and_applies_a_choice(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -209,7 +202,7 @@ class TestChoosing:
             await pilot.press("u", "u")
             assert "nothing to undo" in screen_text(app)
 
-    async def test_a_click_on_a_brick_is_space(self):
+    async def test_click_on_a_brick_toggles_it(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -218,7 +211,7 @@ class TestChoosing:
             await pilot.pause()
             assert app.run_state.wanted == FC | LAYER4_1
 
-    async def test_the_footer_answers_for_the_row(self):
+    async def test_footer_follows_the_row_under_the_cursor(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -226,7 +219,7 @@ class TestChoosing:
             await pilot.press("down")
             await wait_until(pilot, lambda: "space thaw" in screen_lines(app)[-1])
 
-    async def test_b_switches_the_rows_batchnorms(self):
+    async def test_b_cycles_the_batchnorm_mode_of_a_row(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         norms = set(owners_named(STACK, "layer4.1.bn1", "layer4.1.bn2"))
@@ -240,12 +233,12 @@ class TestChoosing:
             await wait_until(pilot, lambda: "BN eval" in screen_text(app))
             await pilot.press("space", "b")
             await wait_until(pilot, lambda: len(engine.sent(SetNormMode)) == 3)
-        modes = [(set(one.owners), one.mode) for one in engine.sent(SetNormMode)]
+        modes = [(set(command.owners), command.mode) for command in engine.sent(SetNormMode)]
         assert modes == [(norms, "train"), (norms, "auto"), (norms, "eval")]
 
 
-class TestStepping:
-    async def test_holding_t_queues_at_most_one(self):
+class TestSteps:
+    async def test_holding_t_queues_at_most_one_step(self):
         engine = ScriptedEngine(hold=True)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -259,7 +252,7 @@ class TestStepping:
             await pilot.pause(0.05)
             assert len(engine.sent(Step)) == 2
 
-    async def test_numbers_are_those_of_the_step(self):
+    async def test_screen_shows_the_loss_of_the_step(self):
         app = make_app(ScriptedEngine(loss=lambda step: 0.777))
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
@@ -269,13 +262,13 @@ class TestStepping:
             text = screen_text(app)
             assert "loss 0.777" in text and "step 1" in text and "slower than it ran" in text
 
-    async def test_a_step_asked_for_too_early_runs_when_the_engine_is_ready(self):
+    async def test_step_requested_early_runs_when_the_engine_is_ready(self):
         engine = ScriptedEngine(opens=False)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: engine.sent(Open))
             await pilot.press("t", "t")
-            assert "step is noted" in screen_text(app) and not engine.sent(Step)
+            assert "step will run" in screen_text(app) and not engine.sent(Step)
             engine.open_now()
             await steps_taken(pilot, 1)
         assert len(engine.sent(Step)) == 1
@@ -315,7 +308,7 @@ class TestStepping:
             await wait_until(pilot, lambda: "┈ 1 head" in screen_text(app))
         assert len(engine.sent(StartOver)) == 2 and len(engine.sent(UndoStartOver)) == 1
 
-    async def test_audit_says_what_it_found(self):
+    async def test_audit_reports_its_result(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -324,7 +317,7 @@ class TestStepping:
             await wait_until(pilot, lambda: "all 100 frozen tensors" in screen_text(app))
         assert len(engine.sent(Audit)) == 1
 
-    async def test_losses_that_are_not_finite_do_not_break_the_curve(self):
+    async def test_non_finite_losses_do_not_break_the_curve(self):
         losses = {1: 0.5, 2: float("nan"), 3: float("inf")}
         app = make_app(ScriptedEngine(loss=lambda step: losses.get(step, 0.4)))
         async with app.run_test(size=(80, 24)) as pilot:
@@ -340,7 +333,7 @@ class TestStepping:
 
 
 class TestEngine:
-    async def test_the_checklist_ticks(self):
+    async def test_checklist_shows_the_progress_of_opening(self):
         engine = ScriptedEngine(opens=False)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -350,7 +343,7 @@ class TestEngine:
             await wait_until(pilot, lambda: "✓ data" in screen_text(app))
             assert "· weights" in screen_text(app)
 
-    async def test_last_times_stack_can_be_worked_on_before_the_engine_is_ready(self):
+    async def test_cached_stack_can_be_edited_before_the_engine_is_ready(self):
         first = make_app(ScriptedEngine())
         async with first.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -364,7 +357,7 @@ class TestEngine:
             await ready(pilot)
             assert app.run_state.wanted == FC | LAYER4_1 == last_mask(engine)
 
-    async def test_another_stack_than_last_time(self):
+    async def test_cached_stack_is_replaced_if_the_model_differs(self):
         first = make_app(ScriptedEngine(opened(bottleneck_stack())))
         async with first.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -378,7 +371,7 @@ class TestEngine:
             assert app.run_state.wanted == FC
             assert "layer4.2" not in screen_text(app)
 
-    async def test_a_dead_engine_is_announced_and_restarted(self):
+    async def test_dead_engine_is_reported_and_can_be_restarted(self):
         engine = ScriptedEngine(hold=True)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -391,7 +384,7 @@ class TestEngine:
             await wait_until(pilot, lambda: engine.reason in screen_text(app))
             assert "loss 0." in screen_text(app) and "R restart" in screen_lines(app)[-1]
             await pilot.press("t", "0")
-            assert "R starts it again" in screen_text(app)
+            assert "press R to restart it" in screen_text(app)
             await pilot.press("R")
             await ready(pilot)
             assert engine.starts == 2 and len(engine.sent(Open)) == 2
@@ -400,7 +393,7 @@ class TestEngine:
             engine.release()
             await steps_taken(pilot, 1)
 
-    async def test_the_question_which_weights(self):
+    async def test_missing_weights_open_a_dialog_with_other_weights(self):
         failed = OpenFailed(sentence="The weights are not at hand.", choices=("none",))
         engine = ScriptedEngine(failures=[failed])
         app = make_app(engine)
@@ -408,9 +401,9 @@ class TestEngine:
             await wait_until(pilot, lambda: "not at hand" in screen_text(app))
             await pilot.press("1")
             await ready(pilot)
-        assert [one.config.weights for one in engine.sent(Open)] == ["auto", "none"]
+        assert [command.config.weights for command in engine.sent(Open)] == ["auto", "none"]
 
-    async def test_what_cannot_be_opened_is_said_and_left(self):
+    async def test_session_that_cannot_be_opened_shows_why_and_exits_with_code_2(self):
         engine = ScriptedEngine(failures=[OpenFailed(sentence="There is no such folder.")])
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -418,7 +411,7 @@ class TestEngine:
             await pilot.press("q")
         assert app.return_code == 2
 
-    async def test_a_flood_of_events_is_painted_a_frame_at_a_time(self):
+    async def test_many_events_are_painted_at_most_once_per_frame(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         painted = 0
@@ -439,7 +432,7 @@ class TestEngine:
             await wait_until(pilot, lambda: "step 300" in screen_text(app))
         assert 1 <= painted < 300, "of 600 events"
 
-    async def test_notes_of_the_session_are_said_and_can_be_read_again(self):
+    async def test_notes_of_the_session_are_shown_and_stay_in_the_message_list(self):
         app = make_app(ScriptedEngine(opened(notes=("Statistics were estimated.",))))
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: "Statistics were estimated." in screen_text(app))
@@ -450,11 +443,12 @@ class TestEngine:
             await wait_until(pilot, lambda: "messages" in screen_lines(app)[10])
             assert "Statistics were estimated." in screen_text(app)
 
-    async def test_weights_and_device_warning_stand_there_all_the_time(self):
+    async def test_weights_and_device_warning_stay_visible(self):
         session = opened(
             weights="random",
             pretrained=False,
             weights_reason="no pretrained weights: f.pth is not in /c (no internet)",
+            weights_cause="no internet",
             device_warning="The driver is too old.",
         )
         app = make_app(ScriptedEngine(session))
@@ -468,7 +462,7 @@ class TestEngine:
 
 
 class TestLeaving:
-    async def test_q_leaves_at_once_when_nothing_would_be_lost(self):
+    async def test_q_leaves_at_once_if_nothing_would_be_lost(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -477,7 +471,7 @@ class TestLeaving:
         assert app.return_code == 0 and engine.closed
 
     @pytest.mark.parametrize("keys", [("q", "q"), ("q", "enter"), ("ctrl+c", "ctrl+c")])
-    async def test_q_asks_once_steps_were_taken(self, keys):
+    async def test_q_asks_after_a_step_was_taken(self, keys):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -494,8 +488,8 @@ class TestLeaving:
         assert app.return_code == 0
 
 
-class TestLooks:
-    async def test_a_theme_is_taken_from_the_palette_and_remembered(self):
+class TestAppearance:
+    async def test_theme_chosen_in_the_palette_is_remembered(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -520,7 +514,7 @@ class TestLooks:
                 }
                 assert len(colours) >= 2
 
-    async def test_monochrome_sends_no_colour_at_all(self):
+    async def test_monochrome_sends_no_colours(self):
         app = make_app(ScriptedEngine(), monochrome=True)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -549,7 +543,7 @@ class TestLooks:
         numbers = {style.color.number for style in styles if style.color}
         assert numbers <= {*range(16), None}
 
-    async def test_ascii_alone_where_the_terminal_has_no_more(self):
+    async def test_ascii_terminal_gets_only_ascii(self):
         app = make_app(ScriptedEngine(), unicode=False)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
@@ -568,11 +562,11 @@ class TestLooks:
             await pilot.press("question_mark")
             await wait_until(pilot, lambda: "freeze or train the row" in screen_text(app))
             await pilot.press("end")
-            await wait_until(pilot, lambda: "looking around costs nothing" in screen_text(app))
+            await wait_until(pilot, lambda: "exploring costs nothing" in screen_text(app))
             await pilot.press("q")
             await wait_until(pilot, lambda: app.screen is app.main)
 
-    async def test_too_small_is_one_sentence_and_growing_brings_it_back(self):
+    async def test_small_terminal_shows_one_sentence_until_it_grows(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(30, 8)) as pilot:
             await ready(pilot)
@@ -582,7 +576,7 @@ class TestLooks:
                 await wait_until(pilot, lambda: "layer4.1" in screen_text(app))
                 assert len(screen_lines(app)) == app.size.height
 
-    async def test_resized_in_mid_replay(self):
+    async def test_resize_during_a_replay(self):
         app = make_app(ScriptedEngine())
         app.animation_level = "full"
         async with app.run_test(size=(80, 24)) as pilot:
@@ -596,18 +590,18 @@ class TestLooks:
 
 def test_the_app_imports_no_torch():
     code = "import sys, tui.app.app; print('torch' in sys.modules, 'textual' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["False", "True"]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
-def test_no_key_does_two_things():
+def test_each_key_has_one_action():
     from tui.keys import KEYS
 
     keys = [name for key in KEYS for name in key.keys]
     assert len(keys) == len(set(keys))
 
 
-async def test_every_key_has_its_action():
+async def test_each_action_exists():
     from tui.keys import KEYS
 
     app = make_app(ScriptedEngine())
@@ -620,12 +614,12 @@ async def test_every_key_has_its_action():
         await asyncio.sleep(0)
 
 
-async def test_closed_screens_are_let_go_of() -> None:
-    """Textual keeps what 1,024 closed widgets drew; ours are let go of as they close."""
+async def test_closed_screens_are_freed() -> None:
+    """Textual caches the lines of up to 1,024 closed widgets; the app clears that cache."""
     app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
-        kept = []
+        counts = []
         for _ in range(3):
             for key in ("question_mark", "s", "o", "w", "e", "colon") * 2:
                 await pilot.press(key)
@@ -633,5 +627,5 @@ async def test_closed_screens_are_let_go_of() -> None:
                 await pilot.press("escape")
                 await wait_until(pilot, lambda: app.screen is app.main)
             gc.collect()
-            kept.append(sum(isinstance(one, StylesCache) for one in gc.get_objects()))
-        assert kept[2] <= kept[0] + 5, kept
+            counts.append(sum(isinstance(item, StylesCache) for item in gc.get_objects()))
+        assert counts[2] <= counts[0] + 5, counts

@@ -215,7 +215,7 @@ def test_what_is_refused(
         ("epochs = 0", "", "run.toml: epochs = 0: "),
         ("seed = 99999999999999999999", "", "run.toml: seed = 99999999999999999999: "),
         ('strategy = "lats-stage"', "", "run.toml: strategy = 'lats-stage': "),
-        ("lr = -1", "", "run.toml: --lr -1.0: it must be a finite number from 0 on."),
+        ("lr = -1", "", "run.toml: --lr -1.0: it must be a finite number, 0 or more."),
         ("warmup = 3", "--warmup 0.1", "run.toml: --warmup 3.0"),
         ("epochs = 2\nsteps = 3", "", "run.toml: --epochs and --steps"),
         ('plan = "lp-ft"\nstrategy = "full"', "", "run.toml: --plan and --strategy"),

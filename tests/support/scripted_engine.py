@@ -69,7 +69,7 @@ class ScriptedEngine:
         hold: bool = False,
         failures: Sequence[OpenFailed] = (),
         loss: Callable[[int], float] = lambda step: 0.3 + 0.5 * math.exp(-step / 8),
-        prices: bool = True,
+        step_costs: bool = True,
         pace: float = 0.0,
     ) -> None:
         """
@@ -79,7 +79,7 @@ class ScriptedEngine:
             hold: Keep steps in flight until `release`.
             failures: Answers to the first `Open` commands.
             loss: The loss of each step.
-            prices: Answer `MeasureStepCost`; else it goes on being measured.
+            step_costs: Answer `MeasureStepCost`; else the measurement never ends.
             pace: Seconds between two steps of training.
         """
         self.session = session or opened()
@@ -87,7 +87,7 @@ class ScriptedEngine:
         self.hold = hold
         self.failures = list(failures)
         self.loss = loss
-        self.prices = prices
+        self.step_costs = step_costs
         self.pace = pace
         self.commands: list[AnyCommand] = []
         """Everything that was sent, in order."""
@@ -198,7 +198,7 @@ class ScriptedEngine:
                 except Problem as problem:
                     return self._emit(Refused(id=command.id, reason=str(problem)))
             case MeasureStepCost():
-                if self.prices:
+                if self.step_costs:
                     self._emit(step_cost_measured(self.session.stack))
             case RestoreLayer():
                 self._emit(LayerRestored(owners=command.owners))

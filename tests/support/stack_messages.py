@@ -234,7 +234,7 @@ def from_top(stack: StackInfo) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def step_cost_measured(stack: StackInfo) -> StepCostMeasured:
-    """A price in which every owner costs the same: 0.1 ms each way and a megabyte kept."""
+    """A step cost in which every owner costs the same: 0.1 ms each way and a megabyte kept."""
     count = len(stack.owners)
     each = (0.1,) * count
     return StepCostMeasured(

@@ -102,12 +102,12 @@ def test_left_running_it_goes_on_and_a_screen_comes_back_to_the_same(tl_tui: Ope
     terminal.press("r")
     terminal.wait_for(r"epoch \d+ of")
     terminal.press("q")
-    terminal.wait_for(r"d let it go on")
+    terminal.wait_for(r"d continue without a screen")
     terminal.press("d")
     assert terminal.wait_exit() == 0 and terminal.restored
     (engine,) = engines()
     left = steps_taken()
-    name = re.search(r"tl-tui attach (\S+) +comes back", terminal.text)
+    name = re.search(r"tl-tui attach (\S+) +returns", terminal.text)
     assert name is not None, terminal.text
 
     back = tl_tui("attach", columns=120, rows=40)  # there is but one
@@ -125,7 +125,7 @@ def test_left_running_it_goes_on_and_a_screen_comes_back_to_the_same(tl_tui: Ope
     back.press("t")
     back.wait_until(lambda: steps_taken() == taken + 1, "the step")
     back.press("q")
-    back.wait_for("d keep it open")
+    back.wait_for("d keep the run open")
     back.press("q")
     assert back.wait_exit() == 0
     assert not alive(engine)
@@ -156,7 +156,7 @@ def test_a_screen_that_dies_leaves_the_run_as_was_chosen(
     terminal.press(":")
     terminal.wait_for("Search|search")
     terminal.press("drops pause")
-    terminal.wait_for("When the line drops: pause")
+    terminal.wait_for("When the connection drops: pause")
     terminal.press("enter")
     terminal.wait_for("the run will pause; remembered")
     terminal.press("r")
@@ -203,7 +203,7 @@ def test_two_screens_one_steers(tl_tui: Opener) -> None:
     # The one that steers leaves without a question: the run stays with the other one.
     second.press("q")
     assert second.wait_exit() == 0
-    assert "stays with its other screen" in second.text
+    assert "stays open on its other screen" in second.text
     first.wait_for("This screen steers and is alone now")
     step(first, 3)
 
@@ -233,7 +233,7 @@ def test_several_are_a_list(tl_tui: Opener) -> None:
         assert terminal.wait_exit() == 75
     assert len(engines()) == 2, "both answer"
     chooser = tl_tui("attach")
-    chooser.wait_for("Runs that go on")
+    chooser.wait_for("Running engines")
     assert len(re.findall(r"resnet18 · squares · 1 step · waits", chooser.text)) == 2
     chooser.press("2")
     chooser.wait_for(r"fc +train")

@@ -341,7 +341,7 @@ async def test_a_killed_engine_says_so(engine: EngineProcess, tmp_path: Path) ->
     one = await opened_talk(engine, tmp_path)
     os.kill(engine.pid, signal.SIGKILL)
     await one.to_the_end()
-    assert "killed (SIGKILL), perhaps by the system for want of memory" in engine.reason()
+    assert "killed (SIGKILL), perhaps because memory ran out" in engine.reason()
 
 
 async def test_a_crash_is_found_in_the_log(engine: EngineProcess, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from tl_tui.protocol.checks import (
@@ -98,6 +100,10 @@ class Refused(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     reason: str
 
 
+WorkKind = Literal["step", "other"]
+"""The kind of work that a heartbeat reports."""
+
+
 class Heartbeat(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Sent about once per second while one piece of work takes longer than a second."""
 
@@ -105,6 +111,8 @@ class Heartbeat(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """What the engine is doing, such as `train step` or `loading weights`."""
     seconds: float
     """The time since it began."""
+    kind: WorkKind = "other"
+    """Whether it is a train step."""
 
 
 class JobEnded(msgspec.Struct, tag=True, frozen=True, kw_only=True):

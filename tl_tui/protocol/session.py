@@ -72,6 +72,8 @@ class SessionOpened(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The label of the weights, such as `ImageNet V1` or `random`."""
     weights_reason: str
     """Why these weights were chosen, in a sentence; empty if they are the requested ones."""
+    weights_cause: str = ""
+    """Why a download of weights failed, in a few words such as `timed out`; empty otherwise."""
     pretrained: bool
     data: str
     """The name of the data set, such as `hot dog`."""

@@ -92,6 +92,6 @@ class MessageQueue:
         if self._waiting:
             self._start(self._waiting.popleft())
         elif self._pinned:
-            self._show(f"(Esc: read) {self._pinned[0]}")
+            self._show(f"(Esc to dismiss) {self._pinned[0]}")
         else:
             self._show("")

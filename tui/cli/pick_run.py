@@ -11,9 +11,9 @@ from tl_tui.common.errors import Problem
 from tl_tui.connect import slurm
 from tl_tui.connect.discovery import RunningEngine, match_engines, running_engines
 from tl_tui.protocol.config import RunConfig
+from tl_tui.runs.journal_reader import RunProblem
 from tl_tui.runs.run_reader import (
     OtherHost,
-    RunProblem,
     find_run,
     original_config,
     runs_elsewhere,
@@ -45,7 +45,7 @@ class OnAnotherHost(Problem):
 
     def command(self, name: str) -> list[str]:
         """Return the command line that executes `tl-tui NAME` for this run inside its job."""
-        command = (*slurm.tl_tui_words(), name, self.run.name)
+        command = (*slurm.srun_tl_tui_command(), name, self.run.name)
         return slurm.overlap_command(self.host.job, *command, terminal=name == "attach")
 
 

@@ -1,4 +1,4 @@
-"""What the stack draws: every state, where the wall stands, and which lines are in sight."""
+"""The drawing of the stack: every status, the position of the wall, and the visible lines."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.support.stack_messages import (
 )
 from tl_tui.protocol.layers import StackInfo
 from tl_tui.protocol.training import FeatureCacheReported, Validated
-from tui.drawing.lines import Line, split_at
+from tui.drawing.lines import Line, shorten_middle, split_at
 from tui.drawing.theme import ASCII, UNICODE, Glyphs
-from tui.stack.columns import columns_of, truncate_middle
+from tui.stack.columns import columns_of
 from tui.stack.stack_lines import Picture, StackLine, stack_lines
 from tui.stack.table_cells import table_cells
 from tui.stack.tower_cells import tower_cells
@@ -35,7 +35,7 @@ NORMS = {"fc": 0.84, "layer4.1": 0.31, "layer3.1": 0.047}
 
 
 def state_of(stack: StackInfo, mask, wanted=None, **step) -> RunState:
-    """A session that has taken one measured step with a mask; then perhaps other wishes."""
+    """Return a state after one measured step with a mask, and perhaps another wanted mask."""
     state = RunState()
     state.apply(opened(stack, mask))
     state.apply(step_taken(stack, mask, **step))
@@ -63,7 +63,7 @@ def drawn(
     glyphs: Glyphs = UNICODE,
     wide: bool = False,
 ) -> list[str]:
-    """The lines as they stand on the screen."""
+    """Return the lines as the screen shows them."""
     picture = stack_lines(state, view or view_of(state), width, height, wide=wide)
     return [
         text(tower_cells(line, picture.columns, glyphs, flowed=True))
@@ -73,20 +73,19 @@ def drawn(
 
 
 def line_of(state: RunState, name: str, glyphs: Glyphs = UNICODE) -> str:
-    """The one line that begins with a layer's name."""
-    found = [line for line in drawn(state, glyphs=glyphs) if line[11:].startswith(name + " ")]
-    assert len(found) == 1
-    return found[0]
+    """Return the only line that begins with a layer's name."""
+    (line,) = [line for line in drawn(state, glyphs=glyphs) if line[11:].startswith(name + " ")]
+    return line
 
 
 def walls(picture: Picture) -> list[StackLine]:
     return [line for line in picture.lines if line.kind == "wall"]
 
 
-# --- the card -----------------------------------------------------------------------------------
+# --- the whole stack ----------------------------------------------------------------------------
 
 
-def test_the_stack_at_80_columns_is_the_one_on_the_card():
+def test_the_stack_at_80_columns():
     state = state_of(RESNET18, TAUGHT, step=12, norms=NORMS)
     state.apply(Validated(start=0, step=12, correct=52, total=64, loss=0.5, yardstick=True))
     view = view_of(state)
@@ -111,7 +110,7 @@ def test_the_stack_at_80_columns_is_the_one_on_the_card():
     assert all(len(line) == 80 for line in lines)
 
 
-def test_the_wide_stack_has_headers_rates_and_unfolded_parts():
+def test_the_wide_stack_has_headers_rates_and_expanded_parts():
     mask = owners_named(RESNET18, "fc", "layer4.1.conv1", "layer4.1.conv2", "layer3.1")
     wanted = {*mask, *owners_named(RESNET18, "layer3.0")}
     state = state_of(RESNET18, mask, wanted, step=31, norms=NORMS)
@@ -137,7 +136,7 @@ def test_the_wide_stack_has_headers_rates_and_unfolded_parts():
     assert [line.rstrip() for line in lines[2:15]] == expected
 
 
-# --- every state --------------------------------------------------------------------------------
+# --- every status -------------------------------------------------------------------------------
 
 NAN = measured("updated", math.nan, math.nan, 1.0, nonfinite=12)
 VANISHED = measured("updated", 3e-12, 0.0, 1.0)
@@ -192,17 +191,17 @@ ALL, NONE = ("layer4.1",), ()
         ),
     ],
 )  # fmt: skip
-def test_every_state_is_told_apart_without_colour(
+def test_every_status_is_distinguishable_without_colour(
     applied, wanted, measurement, brick, ascii_brick, state, reach, norm, ratio
 ):
-    mask, wish = (owners_named(RESNET18, "fc", *names) for names in (applied, wanted))
+    mask, wanted_mask = (owners_named(RESNET18, "fc", *names) for names in (applied, wanted))
     rows = {"layer4.1": measurement} if measurement else {}
     shown = RunState()
     shown.apply(
         opened(RESNET18, mask, rates=(0.0 if measurement is AT_REST else 1e-3,) * 9 + (1e-2,))
     )
     shown.apply(step_taken(RESNET18, mask, norms=NORMS, rows=rows))
-    shown.wanted = frozenset(wish)
+    shown.wanted = frozenset(wanted_mask)
     line = line_of(shown, "layer4.1")
     assert line[3:10] == brick
     assert line_of(shown, "layer4.1", ASCII)[3:10] == ascii_brick
@@ -220,24 +219,24 @@ def test_before_the_first_step_a_brick_is_open_where_the_gradient_will_pass():
     assert line_of(state, "fc")[30:68].strip() == ""
 
 
-def test_a_rate_that_is_not_zero_is_never_called_so():
+def test_a_layer_that_did_not_change_is_not_shown_as_lr_0_if_its_rate_is_not_0():
     state = state_of(RESNET18, owners_named(RESNET18, "fc"), rows={"fc": AT_REST})
     assert line_of(state, "fc")[21:68].split() == ["train", "updated", "━━━━━━━━╸", "3.1e-01", "0"]
 
 
-def test_dots_are_three_from_a_tenth_two_from_a_thousandth_one_below():
+def test_there_are_three_dots_from_0_1_two_from_0_001_and_one_below():
     for norm, dots in ((1e-1, "●●●"), (9.9e-2, "● ●"), (1e-3, "● ●"), (9e-4, " ● ")):
         state = state_of(RESNET18, owners_named(RESNET18, "fc"), norms={"fc": norm})
         assert line_of(state, "fc")[5:8] == dots
 
 
-def test_bars_are_two_cells_a_decade_from_1e_5_to_10():
+def test_bars_have_two_cells_per_decade_from_1e_5_to_10():
     for norm, cells in ((1e-5, 0), (1e-3, 4), (1.0, 10), (9.99, 11), (10.0, 12), (1e9, 12)):
         state = state_of(RESNET18, owners_named(RESNET18, "fc"), norms={"fc": norm})
         assert line_of(state, "fc")[40:52].count("━") == cells
 
 
-def test_a_collapsed_stage_adds_its_rows_up():
+def test_a_collapsed_stage_combines_its_rows():
     mask = owners_named(RESNET18, "fc", "layer4")
     state = state_of(RESNET18, mask, norms={"layer4.1": 0.3, "layer4.0": 0.4})
     view = view_of(state)
@@ -248,7 +247,7 @@ def test_a_collapsed_stage_adds_its_rows_up():
     assert line[53:68].split() == ["5.0e-01", "5.0e-05"]
 
 
-def test_stale_numbers_of_a_pending_row_are_dim_and_its_wish_is_not():
+def test_stale_numbers_of_a_pending_row_are_dim_and_its_wanted_state_is_not():
     state = state_of(RESNET18, TAUGHT, owners_named(RESNET18, "fc"), norms=NORMS)
     picture = stack_lines(state, view_of(state), 80, 14)
     line = next(line for line in picture.lines if line.target == Target("row", 8))
@@ -291,7 +290,7 @@ def test_a_toggle_repaints_only_between_the_old_wall_and_the_new(before, after):
     old = drawn(state, view=view)
     state.wanted = frozenset(after)
     new = drawn(state, view=view)
-    places = [[n for n, line in enumerate(lines) if "▀" in line][0] for lines in (old, new)]
+    walls_at = [[n for n, line in enumerate(lines) if "▀" in line][0] for lines in (old, new)]
     names = [row.name for row in RESNET18.rows]
     kept = {
         name
@@ -299,12 +298,12 @@ def test_a_toggle_repaints_only_between_the_old_wall_and_the_new(before, after):
         if all((owner in before) == (owner in after) for owner in state.row_owners(number))
     }
     for number, (was, now) in enumerate(zip(old, new, strict=True)):
-        if not min(places) <= number <= max(places) and was[11:20].strip() in kept:
-            # The bracket beside the wall belongs to it; the row itself does not change.
+        if not min(walls_at) <= number <= max(walls_at) and was[11:20].strip() in kept:
+            # Only the bracket next to the wall changes, not the row.
             assert was == now
 
 
-def test_narrow_screens_give_up_role_then_ratio_then_bar():
+def test_narrow_screens_omit_role_then_ratio_then_bar():
     def present(width: int) -> list[bool]:
         columns = columns_of(RESNET18, width, wide=False, headers=False)
         return [getattr(columns, name) is not None for name in ("role", "ratio", "bar", "norm")]
@@ -312,19 +311,19 @@ def test_narrow_screens_give_up_role_then_ratio_then_bar():
     seen = [present(width) for width in range(80, 39, -1)]
     assert seen[0] == [True, True, True, True]
     assert seen[-1] == [False, False, False, False]
-    # Each is given up in this order and none comes back.
+    # Columns are omitted in this order, and none comes back at a smaller width.
     assert [sum(flags) for flags in seen] == sorted((sum(flags) for flags in seen), reverse=True)
     assert all(flags == sorted(flags) for flags in seen)
     lines = drawn(state_of(RESNET18, TAUGHT), 40)
     assert [line[20:39].split() for line in lines[2:4]] == [["train", "updated"]] * 2
 
 
-def test_long_names_lose_their_middle():
-    assert truncate_middle("features.12", 9, "…") == "fea…es.12"
-    assert truncate_middle("layer4.1", 9, "…") == "layer4.1"
-    assert truncate_middle("layer4.1", 2, "…") == "la"
+def test_long_names_are_truncated_in_the_middle():
+    assert shorten_middle("features.12", 9, "…") == "fea…es.12"
+    assert shorten_middle("layer4.1", 9, "…") == "layer4.1"
+    assert shorten_middle("layer4.1", 2, "…") == "la"
     name = "encoder.layers.encoder_layer_11.self_attention"
-    assert len(truncate_middle(name, 20, "…")) == 20 and truncate_middle(name, 20, "…").endswith(
+    assert len(shorten_middle(name, 20, "…")) == 20 and shorten_middle(name, 20, "…").endswith(
         "attention"
     )
 
@@ -338,10 +337,10 @@ def test_rates_fit_their_column():
 
 
 def wall_lines(state: RunState, **kwargs) -> tuple[str, str, str]:
-    """The line above the wall, the wall, and the line below."""
+    """Return the line above the wall, the wall, and the line below."""
     lines = drawn(state, **kwargs)
-    (place,) = [n for n, line in enumerate(lines) if "▀" in line]
-    return lines[place - 1], lines[place], lines[place + 1] if place + 1 < len(lines) else ""
+    (at,) = [n for n, line in enumerate(lines) if "▀" in line]
+    return lines[at - 1], lines[at], lines[at + 1] if at + 1 < len(lines) else ""
 
 
 def test_before_a_step_the_wall_is_dashed_where_the_gradient_will_stop():
@@ -365,17 +364,17 @@ def test_the_measured_wall_follows_the_measurement_not_the_mask():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "above", "says"),
+    ("wanted", "above", "text"),
     [
         ("layer3.0", "layer3.0", "gradient will stop here · step 12 stopped one row higher"),
         ("layer1.0", "layer1.0", "gradient will stop here · step 12 stopped 5 rows higher"),
         ("conv1", "images", "the gradient will go all the way down"),
     ],
 )
-def test_a_pending_wall_says_how_it_differs(wanted, above, says):
+def test_a_pending_wall_shows_how_it_differs(wanted, above, text):
     state = state_of(RESNET18, TAUGHT, {*TAUGHT, *owners_named(RESNET18, wanted)}, step=12)
     line, wall, _ = wall_lines(state)
-    assert above in line and says in wall
+    assert above in line and text in wall
 
 
 def test_freezing_everything_puts_the_wall_below_the_loss():
@@ -392,7 +391,7 @@ def test_training_everything_puts_the_wall_below_the_images():
     assert "the gradient went all the way down · measured in step 7" in wall
 
 
-def test_the_wall_stands_below_the_parts_of_an_expanded_row():
+def test_the_wall_is_below_the_parts_of_an_expanded_row():
     state = state_of(RESNET18, TAUGHT)
     view = view_of(state)
     view.find("layer3.1")
@@ -418,7 +417,7 @@ def test_the_cursor_is_always_in_a_window_of_ten_lines():
     assert seen == list(range(51, -1, -1))
 
 
-def test_a_wall_off_the_window_is_pinned_to_its_edge():
+def test_a_wall_outside_of_the_window_is_pinned_to_its_edge():
     state = state_of(RESNET152, owners_named(RESNET152, "fc"), step=3)
     view = view_of(state)
     view.end()
@@ -455,7 +454,7 @@ def test_the_wheel_moves_the_window_and_the_next_key_brings_it_back():
 
 @settings(deadline=None)
 @given(height=st.integers(1, 60), width=st.integers(1, 200), wide=st.booleans())
-def test_any_room_gives_as_many_lines_as_it_has(height, width, wide):
+def test_there_are_exactly_as_many_lines_as_the_height(height, width, wide):
     state = state_of(RESNET152, owners_named(RESNET152, "fc", "layer2"))
     lines = drawn(state, width, height, wide=wide)
     assert len(lines) == height
@@ -468,7 +467,7 @@ def folded(view: StackCursor) -> list[str]:
     return [target_name(RESNET18, target) for target in view.targets()]
 
 
-def test_left_and_right_fold_and_unfold():
+def test_left_folds_and_right_expands():
     view = view_of(state_of(RESNET18, TAUGHT))
     view.find("layer4.1")
     assert view.expand() and folded(view)[1:6] == [
@@ -489,7 +488,7 @@ def test_left_and_right_fold_and_unfold():
     assert not view.expand() and not view.collapse()
 
 
-def test_enter_does_either():
+def test_enter_folds_and_expands():
     view = view_of(state_of(RESNET18, TAUGHT))
     view.find("layer4.1.conv2")
     assert view.toggle_fold() and view.cursor == Target("row", 8) and not view.expanded
@@ -497,11 +496,11 @@ def test_enter_does_either():
     assert view.toggle_fold() and not view.expanded
 
 
-def test_find_takes_the_best_match_and_unfolds_what_hides_it():
+def test_find_moves_to_the_best_match_and_expands_what_hides_it():
     view = view_of(state_of(RESNET18, TAUGHT))
     view.find("layer4.1")
     view.collapse()
-    for wanted, found in (
+    for wanted, name in (
         ("layer4.0", "layer4.0"),
         ("R3.1", "layer3.1"),
         ("layer2", "layer2.1"),
@@ -510,7 +509,7 @@ def test_find_takes_the_best_match_and_unfolds_what_hides_it():
         ("textures", "layer1.1"),
     ):
         assert view.find(wanted)
-        assert target_name(RESNET18, view.cursor) == found
+        assert target_name(RESNET18, view.cursor) == name
         assert view.cursor in view.targets()
     assert not view.find("no such layer")
     assert target_name(RESNET18, view.cursor) == "layer1.1"
@@ -527,7 +526,7 @@ def test_another_stack_keeps_the_cursor_on_the_same_layer():
     assert target_name(RESNET18, view.cursor) == "fc"
 
 
-def test_targets_stand_for_their_owners():
+def test_a_target_has_the_owners_of_its_rows():
     state = state_of(RESNET18, TAUGHT)
     assert target_owners(state, Target("row", 9)) == range(40, 41)
     assert target_owners(state, Target("owner", 7)) == range(7, 8)
@@ -537,7 +536,7 @@ def test_targets_stand_for_their_owners():
 # --- the loss line ------------------------------------------------------------------------------
 
 
-def test_the_loss_line_leaves_out_what_is_not_there():
+def test_the_loss_line_omits_missing_values():
     state = RunState()
     state.apply(opened(RESNET18))
     assert drawn(state)[1].split() == ["▼▼▼▼▼", "loss", "–"]
@@ -548,7 +547,7 @@ def test_the_loss_line_leaves_out_what_is_not_there():
     assert "step 4" in drawn(state, 44)[1] and "batch" not in drawn(state, 44)[1]
 
 
-def test_a_replayed_step_says_so_where_there_is_room():
+def test_a_captured_step_is_marked_where_there_is_room():
     state = state_of(RESNET18, TAUGHT, step=4, captured=True)
     assert drawn(state)[1].endswith("step 4 · 9.8 ms captured ")
     lines = {width: drawn(state, width)[1] for width in range(40, 100)}
@@ -558,22 +557,22 @@ def test_a_replayed_step_says_so_where_there_is_room():
 
 
 def test_a_loss_that_is_not_finite_fits():
-    for loss, said in ((math.nan, "loss nan"), (math.inf, "loss inf"), (36000.0, "loss 3.6e+04")):
-        assert f"   {said}  batch" in drawn(state_of(RESNET18, TAUGHT, loss=loss))[1]
+    for loss, text in ((math.nan, "loss nan"), (math.inf, "loss inf"), (36000.0, "loss 3.6e+04")):
+        assert f"   {text}  batch" in drawn(state_of(RESNET18, TAUGHT, loss=loss))[1]
 
 
 # --- the feature cache --------------------------------------------------------------------------
 
 
-def cached_state(**told: object) -> RunState:
-    """Layer4 and the head were trained; what is below was executed in an earlier epoch."""
+def cached_state(**changes: object) -> RunState:
+    """Return a state in which layer4 and the head train and the layers below are cached."""
     state = state_of(RESNET18, LAST_STAGE, step=40, cached_rows=7)
     fields = {"rows": 7, "cut": "layer3.1", "images": 650, "total": 650, "memory_bytes": 10_649_600}
-    state.apply(FeatureCacheReported(**(fields | {"hits": 12_345} | told)))
+    state.apply(FeatureCacheReported(**(fields | {"hits": 12_345} | changes)))
     return state
 
 
-def test_a_cached_prefix_is_not_executed_and_looks_so():
+def test_cached_layers_are_shown_as_not_executed():
     expected = """
            layer     state    reach     1e-5 log 1e1     ‖g‖    Δw/w   role
     ▼▼▼▼▼   loss 0.431  batch 27/32                            step 40 · 9.8 ms
@@ -594,7 +593,7 @@ def test_a_cached_prefix_is_not_executed_and_looks_so():
     assert [line.rstrip() for line in lines] == expected.strip("\n").splitlines()
 
 
-def test_a_layer_of_a_cached_prefix_that_thaws_is_open():
+def test_a_cached_layer_that_thaws_is_open():
     state = cached_state()
     first = state.session.stack.rows[6].first_owner
     state.wanted = frozenset(range(first, len(state.session.stack.owners)))
@@ -603,7 +602,7 @@ def test_a_layer_of_a_cached_prefix_that_thaws_is_open():
     assert "%%%%%%%" in line_of(state, "layer3.0", ASCII)
 
 
-def test_the_line_of_the_images_says_why_nothing_is_cached_and_where_it_is():
+def test_the_line_with_the_images_shows_the_status_of_the_feature_cache():
     why = "augmentation light makes every image anew"
     state = cached_state(rows=0, cut="", reason=why)
     assert drawn(state, 118, wide=True)[-1].rstrip().endswith(f"not cached: {why}")
@@ -617,7 +616,7 @@ def test_the_line_of_the_images_says_why_nothing_is_cached_and_where_it_is():
     st.lists(st.tuples(st.text(min_size=1, max_size=5), st.sampled_from(["brick", "dot", "text"]))),
     st.integers(0, 30),
 )
-def test_a_parted_line_is_the_line(spans: list[tuple[str, str]], column: int) -> None:
+def test_a_split_line_has_the_same_cells(spans: list[tuple[str, str]], column: int) -> None:
     def cells(part: Line) -> list[tuple[str, str]]:
         return [(letter, style) for text, style in part for letter in text]
 

@@ -14,7 +14,6 @@ from tl_tui import __version__
 from tl_tui.common import json_codec
 from tl_tui.common.host import this_host
 from tl_tui.connect import slurm
-from tl_tui.connect.client import engine_command
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.logind import logout_sentence
@@ -55,6 +54,8 @@ def command(as_json: bool) -> int:
 
 def _torch_findings() -> dict[str, Any]:
     """Return what a process that imports and uses torch reports, or how it failed."""
+    from tl_tui.connect.client import engine_command
+
     try:
         process = subprocess.run(
             engine_command("doctor"),

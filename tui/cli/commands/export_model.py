@@ -72,7 +72,8 @@ def checked_sentence(file: ModelFileChecked) -> str:
     same = "the same outputs" if file.max_difference == 0 else "the same outputs up to rounding"
     return (
         f"{file.name}, {file.bytes / 1e6:.1f} MB: loaded again, it gives {same} on "
-        f"{file.compared_on} (largest difference {file.max_difference:.2g} of {file.max_output:.3g})."
+        f"{file.compared_on} (largest difference {file.max_difference:.2g} of "
+        f"{file.max_output:.3g})."
     )
 
 

@@ -7,7 +7,6 @@ import sys
 
 import click
 
-from tl_tui.connect.client import engine_command
 from tui.cli import exit_codes
 from tui.cli.click_sections import SectionedCommand
 
@@ -25,6 +24,8 @@ from tui.cli.click_sections import SectionedCommand
 def command(arch: str, entry: str | None) -> int:
     """Download a model's pretrained weights into torchvision's cache ($TORCH_HOME) and check their
     hash. ENUM is an entry such as IMAGENET1K_V1; the model's default entry if omitted."""
+    from tl_tui.connect.client import engine_command
+
     # The engine's own process, since only the engine imports torch.
     process = subprocess.Popen(engine_command("fetch", arch, *([entry] if entry else [])))
     try:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from tl_tui.common.errors import Problem
-from tl_tui.connect import slurm
-from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import RunConfig
 from tui.cli.click_sections import SectionedCommand
 from tui.cli.options.host import host_options
@@ -18,6 +16,7 @@ from tui.cli.options.screen import screen_options
 
 if TYPE_CHECKING:
     from tl_tui.connect.engine_link import EngineLink
+    from tl_tui.protocol.commands import ResumeRun
     from tui.app.screen_options import ScreenOptions
 
 
@@ -86,10 +85,12 @@ def require_terminal() -> None:
         Problem: Standard input or output is a pipe or a file.
     """
     if not (os.isatty(0) and os.isatty(1)):
+        from tl_tui.connect import slurm
+
         raise Problem(
             "The screen needs a terminal, but standard input or output is a pipe or a file. "
             "Use tl-tui train or tl-tui layers, with --json for programs."
-            + slurm.no_terminal_words()
+            + slurm.no_terminal_sentence()
         )
 
 

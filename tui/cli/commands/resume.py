@@ -108,8 +108,8 @@ from tui.cli.options.types import Names, WholeNumber
 def command(
     run: str, epochs: int | None, steps: int | None, screen: bool, as_json: bool, **rest: Any
 ) -> int:
-    """Continue a run from a checkpoint. Without other options, the results are bit-identical to
-    those of a run that was never interrupted.
+    """Continue a run from a checkpoint. On the CPU, or with --deterministic, the results are
+    bit-identical to those of an uninterrupted run.
 
     RUN is the run's directory, its name, or the beginning of its name. After a change of layers or
     device, tl-tui reports which optimizer state was kept and which was dropped.

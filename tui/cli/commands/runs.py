@@ -36,8 +36,9 @@ def command(folder: str | None, as_json: bool) -> int:
     """
     from tl_tui.common import json_codec
     from tl_tui.common.errors import Problem
+    from tl_tui.runs.journal_reader import RunProblem
     from tl_tui.runs.journal_writer import runs_directory
-    from tl_tui.runs.run_reader import Run, RunProblem, list_runs
+    from tl_tui.runs.run_reader import Run, list_runs
     from tui.text.runs import run_as_json
 
     directory = Path(folder) if folder is not None else runs_directory()
@@ -67,7 +68,8 @@ def _print_table(runs: list) -> None:
 
     from tui.cli.output.names import printable
     from tui.cli.printing import console
-    from tui.text.runs import best_words, data_of, size_words, when_words
+    from tui.text.format import format_bytes
+    from tui.text.runs import best_text, data_of, date_text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")
@@ -85,8 +87,8 @@ def _print_table(runs: list) -> None:
             str(run.config.get("arch")),
             Text(printable(Path(data_of(run)).name)),
             f"{run.steps:,}",
-            best_words(run),
-            size_words(run.bytes),
-            when_words(run.changed),
+            best_text(run),
+            format_bytes(run.bytes),
+            date_text(run.changed),
         )
     console().print(table)

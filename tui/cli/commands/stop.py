@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 from typing import TYPE_CHECKING
 
@@ -33,14 +32,16 @@ def command(run: str, host: str | None, remote_command: str | None) -> int:
 
     RUN is the run's directory, its name, or the beginning of its name; tl-tui runs lists all runs.
     """
+    import asyncio
+
     from tl_tui.connect.client import EngineGone
     from tl_tui.connect.discovery import AttachedEngine, check_version
     from tui.cli.pick_run import OnAnotherHost, engine_of
 
     if host is not None:
-        from tl_tui.connect.remote_host import run_there
+        from tl_tui.connect.remote_host import run_remotely
 
-        return run_there(host, remote_command, "stop", run)
+        return run_remotely(host, remote_command, "stop", run)
     try:
         engine = engine_of(run)
     except OnAnotherHost as elsewhere:

@@ -13,8 +13,8 @@ from tl_tui.protocol.checks import CrossValidationEnded
 from tl_tui.protocol.commands import CrossValidate, ResumeRun, Train
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import SessionOpened
 from tl_tui.protocol.training import CheckpointSaved, TrainEnded
+from tl_tui.settings.plan import end_of_cycle_and_plan
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.run_options import run_options
@@ -97,7 +97,7 @@ def train_headless(
                 "the total of the run."
             )
         if resumes is not None and steps is None and not _changes_layers(resumes):
-            if session.step >= end_of(session):
+            if session.step >= end_of_cycle_and_plan(session.cycle, session.plan):
                 raise Problem(
                     f"The run has come to its end, step {session.step}; set a higher total with "
                     "--epochs or --steps."
@@ -129,13 +129,6 @@ def train_headless(
         return code
     finally:
         report.close(code)
-
-
-def end_of(session: SessionOpened) -> int:
-    """Return the step at which the schedule and the plan of a session have ended."""
-    phases = session.plan.phases if session.plan else ()
-    ends = [phase.after_step + phase.steps for phase in phases]
-    return max([session.cycle.after_step + session.cycle.steps, *ends])
 
 
 def _changes_layers(resumes: ResumeRun) -> bool:

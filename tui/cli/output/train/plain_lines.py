@@ -12,7 +12,6 @@ from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
     ending_lines,
     event_lines,
-    format_duration,
     loss_text,
     opening_lines,
     path_lines,
@@ -20,6 +19,7 @@ from tui.cli.output.train.sentences import (
     reach_summary,
     skipped_lines,
 )
+from tui.text.format import format_duration
 
 
 class PlainLines:

@@ -13,7 +13,6 @@ from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
     ending_lines,
     event_lines,
-    format_duration,
     loss_text,
     opening_lines,
     path_lines,
@@ -22,6 +21,7 @@ from tui.cli.output.train.sentences import (
     skipped_lines,
 )
 from tui.cli.printing import console
+from tui.text.format import format_duration
 
 REACH_CELLS = 110
 """The terminal width from which the bar also shows the reach of the last measured step."""

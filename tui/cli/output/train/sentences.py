@@ -30,20 +30,11 @@ from tl_tui.runs.journal_writer import runs_directory
 from tui.app.config_from_state import mask_names
 from tui.cli.output.names import short_name
 from tui.cli.output.train.run_summary import RunSummary
+from tui.text.format import format_duration
 from tui.text.layer_names import names_of
 
 MOST_CLASSES = 10
 """The largest number of classes listed; with more, only the worst are."""
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration such as `42 s`, `3 min 20 s` or `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def reach_summary(step: StepTaken) -> str:
