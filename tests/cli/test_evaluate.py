@@ -171,7 +171,7 @@ def test_words_and_json(a_run: Path, mixed: Path, environment: dict[str, str]) -
 
     (mixed / "light" / "broken.png").write_bytes(b"no image")
     ended = run(*common, "--json", env=environment)
-    assert ended.returncode == 1 and "broken.png: it is no image" in ended.stderr
+    assert ended.returncode == 1 and "broken.png: it is not an image" in ended.stderr
     (whole,) = strict(ended.stdout)
     assert whole["accuracy"] == result.correct / 7
     assert whole["interval"] == list(interval(result.correct, 7))
