@@ -36,6 +36,7 @@ from benchmarks.studies.measured_cells import MeasuredCells, digest
 from demo_data import weights_file
 from engine.model import torchvision_models
 from engine.model.batchnorm_calibration import calibrate
+from engine.model.weights import choose_weights
 from tools.demo_backbone.teacher import Teacher, TeacherMissing
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -86,9 +87,7 @@ def normalised(values: Tensor) -> Tensor:
 
 def backbone(weights: Path | None, seed: int, classes: int) -> nn.Module:
     """ResNet-18 with a new head, from a file or from random weights."""
-    chosen = torchvision_models.choose_weights(
-        "resnet18", str(weights) if weights else "none", embedded_demo=False
-    )
+    chosen = choose_weights("resnet18", str(weights) if weights else "none", embedded_demo=False)
     return torchvision_models.build(
         "resnet18", chosen, num_classes=classes, image_size=None, seed=seed
     ).model
