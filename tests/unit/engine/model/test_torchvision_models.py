@@ -240,7 +240,9 @@ def test_the_demo_backbone_is_refused_for_other_architectures() -> None:
         chosen("demo", arch="resnet50")
 
 
-def test_an_installation_without_shipped_weights_offers_random_ones(hub: Path, not_shipped: None) -> None:
+def test_an_installation_without_shipped_weights_offers_random_ones(
+    hub: Path, not_shipped: None
+) -> None:
     with pytest.raises(Problem, match="has no demo weights"):
         chosen("demo")
     weights = chosen("auto", demo=True)
