@@ -13,7 +13,6 @@ moment when torch is not there yet. Tests of those pass `fresh=True` to the func
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import gc
@@ -228,8 +227,10 @@ def _serve(connection: socket.socket) -> None:
 
 
 def _run_and_exit(run: Callable[[], None]) -> NoReturn:
-    """Exit with the code of its SystemExit, as `multiprocessing` does: without taking down every module,
-    which with torch among them takes most of a second."""
+    """Run and exit with the code of its SystemExit.
+
+    As in `multiprocessing`, no module is taken down; with torch that would take most of a second.
+    """
     code: object = 1
     try:
         run()
@@ -250,7 +251,7 @@ def _run_command(request: dict[str, Any], given: list[int]) -> None:
         os.setsid()
     for number, descriptor in enumerate(given):
         os.dup2(descriptor, number)
-    os.closerange(3, max(given) + 64)
+    os.closerange(3, 1024)
     if request["terminal"]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(request["cwd"])
@@ -266,6 +267,7 @@ def _run_command(request: dict[str, Any], given: list[int]) -> None:
 
 def _become(argv: list[str], env: Mapping[str, str]) -> None:
     """Take on what a new interpreter takes from its environment."""
+    gc.freeze()  # no object of before may be collected and close a file descriptor of after
     sys.argv = argv
     os.environ.clear()
     os.environ.update(env)
@@ -297,19 +299,17 @@ def _fork_engine(
     from tl_tui.connect.client import engine_command
 
     serve = engine_command("serve")
-    if command[: len(serve)] != serve or _other_work():
+    if command[: len(serve)] != serve:
         return subprocess.Popen(command, env=env, **options)
     run = partial(_run_engine, command[len(serve) :], env)
     return subprocess.Popen(command, preexec_fn=run, **options)
 
 
-def _other_work() -> bool:
-    """Whether a fork could inherit half of something: another thread's work, or an event loop."""
-    return threading.active_count() > 1 or asyncio._get_running_loop() is not None
-
-
 def _run_engine(arguments: list[str], env: Mapping[str, str]) -> None:
-    """Run the engine where `subprocess.Popen` would execute a program. Does not return."""
+    """Run the engine where `subprocess.Popen` would execute a program. Does not return.
+
+    The command's other threads are gone, and its objects stay as they are.
+    """
     try:
         os.closerange(3, 1024)  # also what Popen in the parent waits for to know that it runs
         _become(["tl-tui engine", *arguments], env)
