@@ -1,4 +1,4 @@
-"""The engine's own command line, hidden from the user: `tl-tui engine serve|--stdio|doctor|...`."""
+"""The command line of the engine, `tl-tui engine serve|--stdio|doctor|fetch`, for internal use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of the processes that import torch. Returns the exit code."""
+    """Run one of the engine's processes. Returns the exit code."""
     if arguments[:1] == ["serve"]:
         from engine.server.server import main as serve
 
@@ -16,15 +16,15 @@ def main(arguments: list[str]) -> int:
 
         return relay(arguments[1:])
     if arguments == ["doctor"]:
-        from engine.jobs.doctor import main as look
+        from engine.jobs.doctor import main as doctor
 
-        return look()
+        return doctor()
     if arguments[:1] == ["fetch"]:
         from engine.model.weights_download import main as fetch
 
         return fetch(arguments[1:])
     print(
-        "tl-tui engine: this is what tl-tui itself starts; a folder named engine is ./engine.",
+        "tl-tui engine is started by tl-tui itself. For a folder named engine, write ./engine.",
         file=sys.stderr,
     )
     return 2

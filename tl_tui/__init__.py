@@ -1,6 +1,3 @@
-"""What the screen and the engine share: messages, settings, run directories, connections.
-
-Nothing here imports torch, Textual, Rich or click.
-"""
+"""What the screen and the engine share: messages, settings, run directories, connections."""
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
 """The console script `tl-tui`.
 
-A user's working directory or PYTHONPATH often holds an `engine.py` of its own. So this script loads
-the project's packages by their path before anything else can take their names. It leaves the import
-path as it is.
+A user's working directory or PYTHONPATH may contain an `engine.py`. This script therefore loads the
+project's own packages by their paths before any other module can take their names. It does not
+change the import path.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def _claim(*names: str) -> None:
-    """Put this project's own packages into `sys.modules`."""
+    """Import the project's packages by their paths, so that later imports use them."""
     for name in names:
         folder = os.path.join(_ROOT, name)
         spec = importlib.util.spec_from_file_location(
@@ -28,7 +28,7 @@ def _claim(*names: str) -> None:
 
 
 def main() -> None:
-    """Run the command line; `tl-tui engine ...` is the engine's process, started by the client."""
+    """Run the command line, or the engine for `tl-tui engine ...`, which the client starts."""
     if "tl_tui" not in sys.modules:
         _claim("tl_tui")
     if sys.argv[1:2] == ["engine"]:

@@ -1,1 +1,1 @@
-"""The screen and the command line of tl-tui. Nothing here imports torch."""
+"""The terminal interface of tl-tui, built with Textual."""

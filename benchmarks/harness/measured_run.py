@@ -17,9 +17,10 @@ from benchmarks.studies.probe_cost import OneBatch
 from engine.server.dispatch import Dispatcher
 from tl_tui.protocol.commands import Open, Train
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import AnyEvent, StepTaken
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.framing import encode
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import StepTaken
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -17,12 +17,9 @@ from __future__ import annotations
 
 import argparse
 import copy
-import hashlib
 import json
-import os
 import statistics
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,11 +28,11 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmarks.studies import backbone_sets
 from benchmarks.studies.backbone_sets import PictureSet
+from benchmarks.studies.measured_cells import MeasuredCells, digest
 from demo_data import weights_file
 from engine.model import torchvision_models
 from engine.model.batchnorm_calibration import calibrate
@@ -242,54 +239,7 @@ def measure(job: dict) -> dict[str, float]:
     return {"": trained(model, rates, images, labels, split, steps=steps, seed=seed)[-1]}
 
 
-class Cells:
-    """Finished measurements, kept in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.known: dict[str, dict[str, float]] = {}
-        if path.exists():
-            for line in path.read_text().splitlines():
-                cell = json.loads(line)
-                self.known[cell["key"]] = cell["found"]
-
-    def key(self, job: dict) -> str:
-        uses = {k: v for k, v in job.items() if k not in ("work", "weights")}
-        if job["row"] in ("demo", "last stage", "full"):
-            uses["hash"] = tensors_digest(job["weights"])
-        return json.dumps(uses, sort_keys=True)
-
-    def run(self, jobs: list[dict], workers: int) -> list[dict[str, float]]:
-        """Measure what is not known yet."""
-        todo = [job for job in jobs if self.key(job) not in self.known]
-        os.environ["OMP_NUM_THREADS"] = "1"
-        with ProcessPoolExecutor(workers) as processes:
-            for number, (job, found) in enumerate(
-                zip(todo, processes.map(measure, todo), strict=True), start=1
-            ):
-                self.known[self.key(job)] = found
-                with self.path.open("a") as file:
-                    file.write(json.dumps({"key": self.key(job), "found": found}) + "\n")
-                words = {k: v for k, v in job.items() if k not in ("work", "weights")}
-                print(f"{number}/{len(todo)} {words} {found}", flush=True)
-        return [self.known[self.key(job)] for job in jobs]
-
-
-@lru_cache
-def tensors_digest(path: str) -> str:
-    """Of the tensors alone: the picture size in the file's metadata changes no cell."""
-    found = hashlib.sha256()
-    for name, tensor in sorted(load_file(path).items()):
-        found.update(name.encode() + tensor.numpy().tobytes())
-    return found.hexdigest()[:16]
-
-
-@lru_cache
-def digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-
-
-def table(cells: Cells, options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
+def table(cells: MeasuredCells, options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     """Balanced accuracies [seeds] by row and set."""
     seeds = range(options.seeds)
     common = {"work": str(options.work), "weights": str(options.weights)}
@@ -337,7 +287,7 @@ def table(cells: Cells, options: argparse.Namespace) -> dict[str, dict[str, list
 
 
 def from_scratch(
-    cells: Cells, options: argparse.Namespace, common: dict[str, str]
+    cells: MeasuredCells, options: argparse.Namespace, common: dict[str, str]
 ) -> dict[str, dict[str, list[float]]]:
     """The two rows of training from random weights, each with its best rate."""
     short, long = options.short, options.long
@@ -421,7 +371,7 @@ def main() -> None:
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
     sets = [picture_set(name, str(options.work)) for name in options.sets]
-    rows = table(Cells(options.work / "cells.jsonl"), options)
+    rows = table(MeasuredCells(options.work / "cells.jsonl", measure), options)
     text = markdown(rows, sets)
     print(text)
     options.out.mkdir(parents=True, exist_ok=True)

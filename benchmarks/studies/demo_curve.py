@@ -18,8 +18,9 @@ from pathlib import Path
 from engine.server.dispatch import Dispatcher
 from tl_tui.protocol.commands import Open, Train
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import AnyEvent, StepTaken, Validated
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import StepTaken, Validated
 
 RESULTS = Path(__file__).parents[1] / "results"
 EVERY = 50

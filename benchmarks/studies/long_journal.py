@@ -22,7 +22,7 @@ import msgspec
 
 from tests.support.stack_messages import resnet18_stack
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import LayerMeasurement, StepTaken
+from tl_tui.protocol.training import LayerMeasurement, StepTaken
 from tl_tui.runs.journal_writer import JOURNAL, JournalWriter
 from tl_tui.runs.run_reader import read_run
 from tl_tui.runs.step_line import step_fields

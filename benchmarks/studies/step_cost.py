@@ -125,7 +125,7 @@ def measured_memory(case: Case, mask: str) -> dict[str, Any]:
     import torch
 
     session = opened(case, mask)
-    trainer, wanted = session.trainer, frozenset(session.event.wanted)
+    trainer, wanted = session.trainer, frozenset(session.event.trainable)
     if case.device.startswith("cuda"):
         torch.cuda.empty_cache()
         before = torch.cuda.memory_allocated()

@@ -18,8 +18,10 @@ from benchmarks.studies.many_files import draw
 from benchmarks.table.row import Bench, Reading, Row, interleaved, quartiles, ratio
 from tests.support.replayed_session import Replay
 from tests.support.stack_messages import bottleneck_stack, opened, resnet18_stack, step_taken
-from tl_tui.protocol.events import AnyEvent, HistorySent, StartCurves, TrainEnded
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.layers import OwnerInfo, RowInfo, StackInfo, StageInfo
+from tl_tui.protocol.session import HistorySent, StartCurves
+from tl_tui.protocol.training import TrainEnded
 
 FLAT = 1.25
 """What "flat" is read as: the large end costs at most a quarter more."""
@@ -138,7 +140,7 @@ def layers(bench: Bench) -> Iterator[Reading]:
     ends = []
     for name, stack in stacks.items():
         session = opened(stack, range(len(stack.owners)))
-        ends.append((name, [session, step_taken(stack, session.wanted)]))
+        ends.append((name, [session, step_taken(stack, session.trainable)]))
     yield from moves(bench, "layers", ends)
     few, many = 10, 100 if bench.quick else 1000
     yield from watching(
@@ -164,7 +166,7 @@ def history(bench: Bench) -> Iterator[Reading]:
             losses = tuple((step, 0.3 + 0.5 / step) for step in range(1, steps + 1))
             start = StartCurves(start=0, weights="none", losses=losses, validations=())
             burst: list[AnyEvent] = [
-                step_taken(stack, session.wanted, step=steps + number)
+                step_taken(stack, session.trainable, step=steps + number)
                 for number in range(1, BURST + 1)
             ]
             events = [session, HistorySent(starts=(start,))]

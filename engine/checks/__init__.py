@@ -1,0 +1,1 @@
+"""Checks of a model: evaluation, audit, weight drift, range test, step cost, thumbnails."""

@@ -1,7 +1,4 @@
-"""Frozen means frozen: every frozen tensor compared, bit for bit, with its state when frozen.
-
-And over one more step, whose every trace is put back after. What moved is named with its cause.
-"""
+"""The audit: checks that frozen tensors do not change, bit for bit."""
 
 from __future__ import annotations
 
@@ -12,38 +9,49 @@ from torch import Tensor
 from engine.model import freezing
 from engine.model.freezing import Mask
 from engine.training.trainer import Trainer
-from tl_tui.protocol.events import AuditFinding
+from tl_tui.protocol.checks import AuditFinding
 from tl_tui.protocol.layers import NormMode
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class Audit:
-    """Remembers how each owner was when it was frozen."""
+    """Compares frozen tensors with their values when they were frozen, and over one more step."""
 
     def __init__(self, trainer: Trainer, tensors: Mapping[str, Tensor], mask: Mask) -> None:
         """
         Args:
             trainer: The trainer.
-            tensors: Parameters and buffers as they are now, by name, on the host.
+            tensors: The current parameters and buffers by name, on the host.
             mask: The trainable owners.
         """
         self.trainer = trainer
         self._when_frozen: dict[str, Tensor] = {}
+        """The values that frozen tensors had when they were frozen, by name."""
         self._switched: set[int] = set()
-        """Owners whose BatchNorm has run in train mode while frozen, as the user switched it."""
+        """Frozen owners whose BatchNorm ran in train mode because the user switched it."""
         self._mask: Mask = mask
-        self.begin_from(tensors, mask)
+        self.reset(tensors, mask)
 
-    def begin_from(self, tensors: Mapping[str, Tensor], mask: Mask) -> None:
-        """Everything was just put to a known state: frozen owners are compared with that."""
+    def reset(self, tensors: Mapping[str, Tensor], mask: Mask) -> None:
+        """Compare with these tensors from now on.
+
+        Args:
+            tensors: The current parameters and buffers by name, on the host.
+            mask: The trainable owners.
+        """
         frozen = freezing.frozen_tensors(self.trainer.stack, mask)
         self._when_frozen = {name: tensors[name] for name in frozen}
         self._switched.clear()
         self._mask = mask
 
-    def about_to_step(self, mask: Mask, norm_modes: Mapping[int, NormMode]) -> None:
-        """A step with this mask begins: what freezes with it is kept, what thaws forgotten."""
+    def before_step(self, mask: Mask, norm_modes: Mapping[int, NormMode]) -> None:
+        """Keep the values of tensors that the coming step freezes; drop those that it thaws.
+
+        Args:
+            mask: The trainable owners of the step.
+            norm_modes: The BatchNorm modes that the user set, by owner.
+        """
         if mask != self._mask:
             frozen = freezing.frozen_tensors(self.trainer.stack, mask)
             for name in [name for name in self._when_frozen if name not in frozen]:
@@ -57,8 +65,8 @@ class Audit:
             owner for owner, mode in norm_modes.items() if mode == "train" and owner not in mask
         }
 
-    def returned(self, owners: set[int]) -> None:
-        """These owners were put to other weights on purpose: compared with those from here on."""
+    def accept_changes(self, owners: set[int]) -> None:
+        """Compare these owners with their current weights, which were changed on purpose."""
         frozen = freezing.frozen_tensors(self.trainer.stack, self._mask)
         names = [self.trainer.stack.owners[owner].name for owner in owners]
         for name in frozen:
@@ -67,10 +75,10 @@ class Audit:
         self._switched -= owners
 
     def run(self, mask: Mask, norm_modes: Mapping[int, NormMode]) -> tuple[int, list[AuditFinding]]:
-        """Compare, take a step, compare again, and put everything back.
+        """Compare all frozen tensors, take a step, compare again, and restore everything.
 
         Returns:
-            How many frozen tensors were compared, and those that changed, each with its cause.
+            The number of frozen tensors, and a finding with its cause for each that changed.
 
         Raises:
             StepRefused: the step cannot be taken.
@@ -78,7 +86,7 @@ class Audit:
         trainer = self.trainer
         kept = trainer.snapshot()
         frozen = freezing.frozen_tensors(trainer.stack, mask)
-        # What the next step would freeze anew has no history yet: only the step can move it.
+        # Tensors that are frozen from the next step on have no earlier value to compare with.
         known = {name: t for name, t in self._when_frozen.items() if name in frozen}
         now = {name: kept.tensors[name] for name in known}
         findings = {
@@ -101,6 +109,6 @@ class Audit:
         if leaf in STATISTICS and owner in self._switched:
             return (
                 "since it was frozen its BatchNorm ran in train mode, as you switched it, so its "
-                "running statistics followed the new data"
+                "running statistics were updated with the new data"
             )
-        return "since it was frozen something other than the optimizer wrote to it, between steps"
+        return "since it was frozen, something other than the optimizer wrote to it between steps"

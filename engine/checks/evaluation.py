@@ -1,8 +1,4 @@
-"""What the model says to every validation image: counts, confusion, the most wrong ones.
-
-Kept by image, so that two results on the same images can be compared image by image. Imports no
-torch.
-"""
+"""The result of evaluating a model on a set of images: accuracy, confusion, most wrong images."""
 
 from __future__ import annotations
 
@@ -10,30 +6,44 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from engine.data.samples import printable
 from tl_tui.common.metrics import mcnemar
-from tl_tui.protocol.events import Validated
 from tl_tui.protocol.results import Comparison, ResultsShown, WrongImage
+from tl_tui.protocol.training import Validated
+
+if TYPE_CHECKING:
+    from engine.data.batches import Batch
+    from engine.training.step_result import BatchPredictions
 
 MOST_WRONG = 100
-"""Images that are kept with their paths."""
+"""The number of wrongly classified images that are kept."""
 
 
 @dataclass
 class Evaluation:
-    """The answers to a whole set of images, as they come."""
+    """Accumulates predictions batch by batch.
 
-    weights: tuple[int, int, int]
-    """Which weights answered: `Course.here`."""
+    Correctness is kept per image, so that two evaluations can be compared on the same images.
+    """
+
+    weights_version: tuple[int, int, int]
+    """The evaluated weights: (start, step, restore id)."""
     epoch: int
+    """The number of epochs begun."""
     classes: int
-    right: dict[str, bool] = field(default_factory=dict)
-    """By path."""
+    """The number of classes."""
+    is_correct: dict[str, bool] = field(default_factory=dict)
+    """Whether each image was classified correctly, by its path."""
     loss: float = 0.0
+    """The sum of the images' losses."""
     per_class: list[list[int]] = field(default_factory=list)
+    """[correct, total] of each class."""
     confusion: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """The number of images by (label, prediction)."""
     _wrong: list[tuple[float, str, WrongImage]] = field(default_factory=list)
-    """A heap; the least wrong one on top."""
+    """A heap by probability, with the least confident mistake on top."""
 
     def __post_init__(self) -> None:
         self.per_class = [[0, 0] for _ in range(self.classes)]
@@ -47,17 +57,26 @@ class Evaluation:
         label_probability: Sequence[float],
         loss: Sequence[float],
     ) -> None:
-        """A batch of answers, one entry an image."""
+        """Add the predictions for a batch; every argument has one entry per image.
+
+        Args:
+            paths: The images' paths.
+            labels: The true classes.
+            predicted: The predicted classes.
+            probability: The probabilities of the predicted classes.
+            label_probability: The probabilities of the true classes.
+            loss: The losses.
+        """
         self.loss += sum(loss)
         for number, path in enumerate(paths):
-            label, said = labels[number], predicted[number]
-            self.right[path] = said == label
+            label, prediction = labels[number], predicted[number]
+            self.is_correct[path] = prediction == label
             self.per_class[label][1] += 1
-            self.per_class[label][0] += said == label
-            self.confusion[label, said] += 1
-            if said != label:
+            self.per_class[label][0] += prediction == label
+            self.confusion[label, prediction] += 1
+            if prediction != label:
                 wrong = WrongImage(
-                    path, label, said, probability[number], label_probability[number]
+                    path, label, prediction, probability[number], label_probability[number]
                 )
                 entry = (probability[number], path, wrong)
                 if len(self._wrong) < MOST_WRONG:
@@ -65,17 +84,28 @@ class Evaluation:
                 else:
                     heapq.heappushpop(self._wrong, entry)
 
+    def add_batch(self, batch: Batch, predictions: BatchPredictions) -> None:
+        """Add the trainer's predictions for a batch."""
+        self.add(
+            [printable(sample.path) for sample in batch.samples],
+            batch.labels.tolist(),
+            predictions.predicted,
+            predictions.probability,
+            predictions.label_probability,
+            predictions.loss,
+        )
+
     @property
     def start(self) -> int:
-        return self.weights[0]
+        return self.weights_version[0]
 
     @property
     def step(self) -> int:
-        return self.weights[1]
+        return self.weights_version[1]
 
     @property
     def correct(self) -> int:
-        return sum(right for right, _ in self.per_class)
+        return sum(correct for correct, _ in self.per_class)
 
     @property
     def total(self) -> int:
@@ -83,15 +113,16 @@ class Evaluation:
 
     @property
     def wrong(self) -> list[WrongImage]:
-        """The most wrong images, surest first."""
+        """Wrongly classified images, the most confident mistakes first."""
         return [entry[2] for entry in sorted(self._wrong, key=lambda e: (-e[0], e[1]))]
 
     @property
-    def _classes(self) -> tuple[tuple[int, int], ...]:
-        return tuple((right, total) for right, total in self.per_class)
+    def class_counts(self) -> tuple[tuple[int, int], ...]:
+        """(correct, total) of each class."""
+        return tuple((correct, total) for correct, total in self.per_class)
 
     def validated(self, *, yardstick: bool, best: bool, skipped_images: int) -> Validated:
-        """The short event; there must have been an image."""
+        """Return the event with the totals; at least one image must have been added."""
         return Validated(
             start=self.start,
             step=self.step,
@@ -100,13 +131,18 @@ class Evaluation:
             loss=self.loss / self.total,
             yardstick=yardstick,
             epoch=self.epoch,
-            per_class=() if yardstick else self._classes,
+            per_class=() if yardstick else self.class_counts,
             best=best,
             skipped_images=skipped_images,
         )
 
     def results(self, others: Iterable[Evaluation], *, stale: bool) -> ResultsShown:
-        """The whole of it, beside earlier results on the same images."""
+        """Return all results, with comparisons to other evaluations on the same images.
+
+        Args:
+            others: The evaluations to compare with.
+            stale: Whether the weights have changed since.
+        """
         return ResultsShown(
             start=self.start,
             step=self.step,
@@ -114,18 +150,19 @@ class Evaluation:
             correct=self.correct,
             total=self.total,
             loss=self.loss / self.total,
-            per_class=self._classes,
+            per_class=self.class_counts,
             confusion=tuple((a, b, count) for (a, b), count in sorted(self.confusion.items())),
             most_wrong=tuple(self.wrong),
-            comparisons=tuple(self.beside(other) for other in others),
+            comparisons=tuple(self.compare(other) for other in others),
             stale=stale,
         )
 
-    def beside(self, other: Evaluation) -> Comparison:
-        """Image by image; images that only one of them could read do not count."""
-        both = self.right.keys() & other.right.keys()
-        only_this = sum(self.right[path] and not other.right[path] for path in both)
-        only_other = sum(other.right[path] and not self.right[path] for path in both)
+    def compare(self, other: Evaluation) -> Comparison:
+        """Compare with another evaluation, on the images that are in both."""
+        mine, theirs = self.is_correct, other.is_correct
+        both = mine.keys() & theirs.keys()
+        only_this = sum(mine[path] and not theirs[path] for path in both)
+        only_other = sum(theirs[path] and not mine[path] for path in both)
         return Comparison(
             other=f"start {other.start}, step {other.step}",
             other_correct=other.correct,

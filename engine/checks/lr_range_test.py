@@ -1,7 +1,7 @@
-"""A learning-rate range test: the rate grows with every step until the loss explodes.
+"""The learning-rate range test: raise the rate with every step until the loss explodes.
 
-After Smith, Cyclical Learning Rates for Training Neural Networks, WACV 2017, arXiv:1506.01186.
-Every row's rate grows in its proportion to the head's. Everything it changes is put back.
+Reference:
+    Smith, Cyclical Learning Rates for Training Neural Networks, WACV 2017, arXiv:1506.01186.
 """
 
 from __future__ import annotations
@@ -13,27 +13,35 @@ from engine.model.freezing import Mask
 from engine.training.step_errors import NotFinite
 from engine.training.trainer import Trainer
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import LrRangeTested
+from tl_tui.protocol.checks import LrRangeTested
 from tl_tui.protocol.layers import NormMode
 
 LOWEST, HIGHEST = 1e-5, 10.0
-"""Rates of the head between which it is tried."""
+"""The first and the last learning rate of the head."""
 STEPS = 80
 SMOOTHING = 0.9
+"""The factor of the exponential moving average of the loss."""
 EXPLODED = 3.0
-"""Times the lowest smoothed loss, from which on there is nothing more to learn."""
+"""The test ends when the smoothed loss exceeds its minimum by this factor."""
 FELL = 0.98
-"""Of the first loss: a curve that stays above this never fell."""
+"""A loss that stays above this share of the first loss counts as never having fallen."""
 
 
 def lr_range_test(
     trainer: Trainer, mask: Mask, norm_modes: Mapping[int, NormMode]
 ) -> Iterator[LrRangeTested]:
-    """Run the test, a train step a unit; however it ends, everything is as before.
+    """Run the test, one train step per unit of work. The trainer is restored however it ends.
+
+    The rates of all rows keep their ratio to the head's rate.
+
+    Args:
+        trainer: The trainer to take the steps with.
+        mask: The trainable owners.
+        norm_modes: The BatchNorm modes that the user set, by owner.
 
     Yields:
-        The curve so far; at last with a proposal: a tenth of the rate at which the loss was
-        lowest, which is a rate at which it still falls steeply.
+        The curve so far, and at last a proposal: a tenth of the rate with the lowest loss, where
+        the loss still falls steeply.
     """
     kept = trainer.snapshot()
     points: list[tuple[float, float]] = []
@@ -55,28 +63,32 @@ def lr_range_test(
             yield LrRangeTested(points=tuple(points), done=False)
     finally:
         trainer.restore(kept)
-    yield _proposed(points)
+    yield _proposal(points)
 
 
 def check_lr_range_test(trainer: Trainer, mask: Mask) -> None:
-    """Refuse a test that could not say anything.
+    """Check that a range test is possible.
 
     Raises:
-        Problem: nothing is trainable, or the head's rate is 0, to which the others relate.
+        Problem: nothing is trainable, or the head's learning rate is 0.
     """
     if not mask:
-        raise Problem("A range test needs something to train; thaw a layer first.")
+        raise Problem("A range test needs a trainable layer; thaw one first.")
     if not trainer.recipe.lr_head:
-        raise Problem("A range test scales every rate with the head's, which is 0; set it first.")
+        raise Problem(
+            "A range test scales all learning rates with the head's, which is 0; set it first."
+        )
 
 
-def _proposed(points: list[tuple[float, float]]) -> LrRangeTested:
+def _proposal(points: list[tuple[float, float]]) -> LrRangeTested:
     if not points:
-        return LrRangeTested(points=(), done=True, why="The first loss was not finite already.")
+        return LrRangeTested(
+            points=(), done=True, reason="The loss of the first step was not finite."
+        )
     rate, lowest = min(points, key=lambda point: point[1])
     if lowest > FELL * points[0][1]:
-        why = "The loss never fell at any rate; more layers or more images may be needed."
-        return LrRangeTested(points=tuple(points), done=True, why=why)
+        why = "The loss fell at no rate; more trainable layers or more images may be needed."
+        return LrRangeTested(points=tuple(points), done=True, reason=why)
     proposal = float(f"{rate / 10:.1g}")
-    why = f"The loss was lowest at {rate:.1e}; a tenth of that still falls, with room to spare."
-    return LrRangeTested(points=tuple(points), done=True, proposal=proposal, why=why)
+    why = f"The loss was lowest at {rate:.1e}; at a tenth of that it still falls steeply."
+    return LrRangeTested(points=tuple(points), done=True, proposal=proposal, reason=why)

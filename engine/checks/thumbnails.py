@@ -1,4 +1,4 @@
-"""Small pictures of what the model really gets: the normalised tensor, made visible again."""
+"""Thumbnails of the images that the model gets, from their normalised tensors."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torchvision.transforms._presets import ImageClassification
 
 
 def thumbnail_of(image: Tensor, preset: ImageClassification, side: int) -> tuple[int, int, bytes]:
-    """A picture of an image as the model gets it.
+    """Make a thumbnail of an image as the model gets it.
 
     Args:
-        image: [3, height, width], normalised with the preset's mean and deviation.
+        image: [3, height, width], normalised with the preset's mean and standard deviation.
         preset: The transform that belongs to the weights.
-        side: Of the picture's longer edge, in pixels.
+        side: Length of the thumbnail's longer edge in pixels.
 
     Returns:
-        Width, height, and RGB bytes, row by row, top first.
+        Width, height, and the RGB bytes, row by row from the top.
     """
     mean = torch.tensor(preset.mean).view(3, 1, 1)
     std = torch.tensor(preset.std).view(3, 1, 1)

@@ -1,7 +1,7 @@
-"""How far each layer has moved from the weights it began with.
+"""Weight drift: how far each layer has moved from the weights it began with.
 
-The direct measure of forgetting: ‖w − w₀‖ / ‖w₀‖ over all parameters of a row, and for BatchNorms
-how far their running means have drifted. Taken between steps, a row at a time.
+A direct measure of forgetting: ‖w − w₀‖ / ‖w₀‖ over all parameters of a row, and for BatchNorms the
+drift of the running mean.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 
 from engine.model.layer_stack import Stack
-from tl_tui.protocol.events import WeightDriftMeasured
+from tl_tui.protocol.checks import WeightDriftMeasured
 
 
 class WeightDrift:
-    """Measures distances from one start; rows that did not change are not measured again."""
+    """Measures the distance from a start's weights. Unchanged rows are not measured again."""
 
     def __init__(self, stack: Stack, first: Mapping[str, Tensor]) -> None:
         """
         Args:
-            stack: The stack; its model is what moves.
-            first: Parameters and buffers of the start, by name in the state dict, on the host.
+            stack: The stack of the model that is trained.
+            first: Parameters and buffers of the start by their names in the state dict, on the
+                host.
         """
         self.stack = stack
         self.first = first
@@ -30,7 +31,14 @@ class WeightDrift:
         self._versions: list[tuple[int, ...]] = [()] * len(stack.rows)
 
     def measure(self, step: int) -> Iterator[WeightDriftMeasured | None]:
-        """A row a unit; at last the distances of all."""
+        """Measure the rows, one per unit of work.
+
+        Args:
+            step: The step after which the weights are measured.
+
+        Yields:
+            None after each row, and at last the drift of all rows.
+        """
         for number, row in enumerate(self.stack.rows):
             parameters = [
                 (f"{self.stack.owners[owner].name}.{name}", parameter)
@@ -45,20 +53,25 @@ class WeightDrift:
             self._rows[number] = self._distance(parameters)
             self._versions[number] = versions
             yield None
-        yield WeightDriftMeasured(step=step, rows=tuple(self._rows), drift=self._drift())
+        yield WeightDriftMeasured(
+            step=step, rows=tuple(self._rows), running_mean_drift=self._mean_drift()
+        )
 
     def _distance(self, parameters: list[tuple[str, torch.nn.Parameter]]) -> float:
         with torch.no_grad():
-            apart, whole = 0.0, 0.0
+            moved, total = 0.0, 0.0
             for name, parameter in parameters:
                 first = self.first[name.removeprefix(".")].to(parameter.device)
                 norms = torch.stack([(parameter - first).double().norm(), first.double().norm()])
                 change, size = norms.tolist()
-                apart, whole = apart + change**2, whole + size**2
-        return float((apart / whole) ** 0.5) if whole else 0.0
+                moved, total = moved + change**2, total + size**2
+        return float((moved / total) ** 0.5) if total else 0.0
 
-    def _drift(self) -> dict[int, float]:
-        """‖Δ running mean / running deviation at the start‖ / √channels, where it is not 0."""
+    def _mean_drift(self) -> dict[int, float]:
+        """Return the nonzero drifts of running means by owner.
+
+        The drift is ‖(mean − mean₀) / deviation₀‖ / √channels, with the running deviation.
+        """
         drift: dict[int, float] = {}
         for number, owner in enumerate(self.stack.owners):
             if not owner.keeps_statistics:

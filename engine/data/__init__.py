@@ -1,1 +1,1 @@
-"""The images of a run: listing, splits, decoding, augmentation, batches in a seeded order."""
+"""Datasets: listing, splitting, decoding, augmentation and batching of images."""

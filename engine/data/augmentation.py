@@ -1,17 +1,21 @@
-"""Training augmentation: drawn per image, the same whatever the number of threads.
+"""Training augmentation, independent of the number of threads that decode images.
 
-The numbers come from a generator seeded by (seed, epoch, image index) and are applied with
+Random numbers come from a generator seeded with (seed, epoch, image index) and are applied with
 `torchvision.transforms.v2.functional`. The v2 transform classes would draw from the global
-generator, which all threads share. Sizes, means and deviations belong to the weights.
+generator, which all threads share. Image size, mean and standard deviation come from the weights.
 
-light: what validation sees of the image, moved by up to a tenth and up to a tenth larger or
-smaller, and its mirror image. Objects keep the size that they have in validation, which random
-crops take away (Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019).
+`light` takes the centre crop of validation, shifted by up to a tenth of its side and scaled by up
+to a tenth, and flips half of the images horizontally. Objects keep the size that they have in
+validation, unlike in random resized crops (see the reference).
 
-standard: a random crop (Szegedy et al., Going deeper with convolutions, CVPR 2015) of 35 % of the
-area or more, mirrored, with brightness, contrast and saturation changed by up to a fifth.
-torchvision trains ImageNet from nothing with crops from 8 % on, over 90 epochs and more; over the
-few epochs of a fine-tuning so small a crop often shows nothing of the object.
+`standard` takes a random resized crop of at least 35 % of the area, flips half of the images, and
+changes brightness, contrast and saturation by up to a fifth. torchvision trains ImageNet models
+from scratch with crops of at least 8 %, over 90 epochs or more; in the few epochs of fine-tuning,
+so small a crop often misses the object.
+
+Reference:
+    light: Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019.
+    standard: Szegedy et al., Going deeper with convolutions, CVPR 2015.
 """
 
 from __future__ import annotations
@@ -30,50 +34,52 @@ from torchvision.transforms.v2 import functional as F
 from engine.data.decoding import normalised
 
 Draw = Callable[[float, float], float]
-"""A number between two, evenly distributed."""
+"""Draws a number between two bounds, uniformly distributed."""
 Box = tuple[int, int, int, int]
-"""Top, left, height, width."""
+"""A crop: top, left, height, width."""
 
 LIGHT_BY = 0.1
-"""Of the side of what validation sees: how far it is moved, and how much its size changes."""
+"""The largest shift and change of size of a light crop, as a share of its side."""
 LEAST_AREA = 0.35
-"""Of a standard crop, as a share of the image."""
+"""The smallest area of a standard crop, as a share of the image."""
 ASPECT = 4 / 3
-"""The sides of a standard crop differ by this factor at most."""
+"""The largest aspect ratio of a standard crop, wide or tall."""
 COLOUR = 0.2
-"""Brightness, contrast and saturation are multiplied with 1 ± this."""
+"""Brightness, contrast and saturation are multiplied by a factor in 1 ± this."""
 TRIES = 10
-"""For a crop that fits into the image, as in torchvision."""
+"""The number of attempts to draw a crop that fits into the image, as in torchvision."""
 PURPOSE = 1
-"""Keeps these seeds apart from those of the order of an epoch."""
+"""Keeps the seeds of augmentation apart from those of the batch order."""
 
 
 class Augmentation:
-    """Makes training images of one run."""
+    """Augments the training images of one run."""
 
     def __init__(
         self, name: Literal["light", "standard"], preset: ImageClassification, seed: int
     ) -> None:
         """
         Args:
-            name: How much.
-            preset: The transform that belongs to the weights.
-            seed: Of the run.
+            name: The strength: `light` or `standard`.
+            preset: The transform of the weights, for image size and normalisation.
+            seed: Random seed of the run.
         """
         self.name = name
         self.preset = preset
         self.seed = seed
 
-    def __call__(self, image: Image.Image, epoch: int, index: int, again: int = 0) -> Tensor:
-        """One image as the model gets it, normalised, [3, crop, crop].
+    def __call__(self, image: Image.Image, epoch: int, index: int, repeat: int = 0) -> Tensor:
+        """Return an augmented and normalised image, [3, crop, crop].
 
         Args:
-            image: RGB, of any size.
-            epoch: From 1.
-            index: Of the image among the training samples.
-            again: How many times it came in this epoch before (`--balance` repeats images).
+            image: An RGB image of any size.
+            epoch: The epoch, counted from 1.
+            index: Index of the image among the training samples.
+            repeat: How many times the image was drawn before in this epoch (`--balance` repeats
+                images).
         """
-        generator = torch.Generator().manual_seed(mixed(self.seed, epoch, index, again, PURPOSE))
+        seed = combine_seeds(self.seed, epoch, index, repeat, PURPOSE)
+        generator = torch.Generator().manual_seed(seed)
 
         def draw(low: float, high: float) -> float:
             return low + (high - low) * torch.rand((), generator=generator).item()
@@ -96,27 +102,29 @@ class Augmentation:
 
 
 def light_crop(size: tuple[int, int], share: float, draw: Draw) -> Box:
-    """The centre crop of the weights' transform, moved and scaled a little within the image.
+    """Return the centre crop of the weights' transform, slightly shifted and scaled.
 
     Args:
         size: Width and height of the image.
-        share: Of the image's shorter side that the centre crop takes.
-        draw: Where random numbers come from.
+        share: Side of the centre crop, as a share of the image's shorter side.
+        draw: Source of random numbers.
     """
     width, height = size
-    seen = min(size) * min(1.0, share)
-    side = max(1, min(round(seen * draw(1 - LIGHT_BY, 1 + LIGHT_BY)), *size))
-    top = round((height - side) / 2 + seen * draw(-LIGHT_BY, LIGHT_BY))
-    left = round((width - side) / 2 + seen * draw(-LIGHT_BY, LIGHT_BY))
+    centre_side = min(size) * min(1.0, share)
+    side = max(1, min(round(centre_side * draw(1 - LIGHT_BY, 1 + LIGHT_BY)), *size))
+    top = round((height - side) / 2 + centre_side * draw(-LIGHT_BY, LIGHT_BY))
+    left = round((width - side) / 2 + centre_side * draw(-LIGHT_BY, LIGHT_BY))
     return min(max(top, 0), height - side), min(max(left, 0), width - side), side, side
 
 
 def standard_crop(size: tuple[int, int], draw: Draw) -> Box:
-    """A crop of random area and aspect; the middle of an image too long for any.
+    """Return a crop of random area and aspect ratio.
+
+    If no drawn crop fits, return the largest centre crop with an aspect ratio within `ASPECT`.
 
     Args:
         size: Width and height of the image.
-        draw: Where random numbers come from.
+        draw: Source of random numbers.
     """
     width, height = size
     for _ in range(TRIES):
@@ -129,6 +137,6 @@ def standard_crop(size: tuple[int, int], draw: Draw) -> Box:
     return (height - high) // 2, (width - wide) // 2, high, wide
 
 
-def mixed(*numbers: int) -> int:
-    """One seed from several numbers, so that neighbouring ones share nothing."""
+def combine_seeds(*numbers: int) -> int:
+    """Return one seed for several numbers; similar numbers give unrelated seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

@@ -1,6 +1,7 @@
-"""Batches: decoded by a pool of threads, in an order that the seed decides.
+"""Batches of images, decoded by a pool of threads, in an order that depends only on the seed.
 
-Without loader processes: no fork after CUDA, no limit of /dev/shm, no orphans.
+Threads rather than loader processes avoid forking after CUDA is initialised, the size limit of
+/dev/shm, and orphaned processes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 from torchvision.transforms import functional
 from torchvision.transforms._presets import ImageClassification
 
-from engine.data.augmentation import Augmentation, mixed
+from engine.data.augmentation import Augmentation, combine_seeds
 from engine.data.decoded_images import DecodedImages
 from engine.data.decoding import Transform, UnreadableImage, normalised, read_rgb, without_outliers
 from engine.data.samples import DataProblem, Sample, printable
@@ -28,47 +29,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
+    """Images with their labels, or the activations of these images at a cut."""
+
     images: Tensor
-    """[N, 3, size, size], normalised, on the host; or activations, see `cut`."""
+    """[N, 3, size, size], normalised, on the host; if `cut` is set, activations on the device."""
     labels: Tensor
     """[N], int64."""
     epoch: int
-    """Counted from 1."""
+    """The epoch, counted from 1."""
     skipped: tuple[tuple[Sample, str], ...] = ()
-    """Images that could not be read, each with the reason."""
+    """The images that could not be read, each with the reason."""
     samples: tuple[Sample, ...] = ()
-    """What the images are of, in their order."""
+    """The samples that `images` were read from, in the same order."""
     cut: Cut | None = None
-    """Where `images` are not images but the model's activations for them, on its device."""
+    """The cut that the activations belong to; None for images."""
     executed: int = 0
-    """For how many of them the layers below the cut were executed just now."""
+    """The number of images for which the layers below the cut were run for this batch."""
 
 
 class Decoder:
-    """Decodes images in a pool of threads, and the coming batch while a step runs."""
+    """Decodes images in a pool of threads, so that the next batch is decoded during a step."""
 
     def __init__(self, transform: Transform, threads: int = 4, keep: int = 0) -> None:
         """
         Args:
-            transform: What is made of an image if nothing else is asked for.
-            threads: How many images are decoded at once.
-            keep: Bytes of decoded images that are kept for the next time.
+            transform: The default transform, for samples without one of their own.
+            threads: The number of images to decode at the same time.
+            keep: The number of bytes of decoded images to keep for the next epochs.
         """
         self.transform = transform
         self.decoded = DecodedImages(keep)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def close(self) -> None:
+        """Cancel pending work and let the threads end."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def submit(
         self, samples: Sequence[Sample], transforms: Sequence[Transform] | None = None
     ) -> list[Future[Tensor]]:
-        """Begin to decode.
+        """Start decoding images.
 
         Args:
             samples: The images.
-            transforms: What to make of each; the weights' own transform if None.
+            transforms: One transform per image; the default transform for all if None.
+
+        Returns:
+            One future per image, for `collect`.
         """
         each = transforms or [self.transform] * len(samples)
         return [
@@ -78,10 +85,11 @@ class Decoder:
 
     def _decode(self, path: str, transform: Transform) -> Tensor:
         if transform is self.transform and isinstance(transform, ImageClassification):
-            # The preset's own steps, kept where they still are in bytes: a fourth of the memory.
-            cropped = self.decoded.get(path, "crop", lambda: _cropped(self._read(path), transform))
+            # Keep the uint8 crop and normalise on each use: floats take four times the memory.
+            cropped = self.decoded.get(path, "crop", lambda: _crop(self._read(path), transform))
             return normalised(cropped, transform)
-        return _made(transform, self.decoded.get(path, "rgb", lambda: self._read(path)))
+        image = self.decoded.get(path, "rgb", lambda: self._read(path))
+        return _apply_transform(transform, image)
 
     @staticmethod
     def _read(path: str) -> Image.Image:
@@ -90,7 +98,15 @@ class Decoder:
     def collect(
         self, samples: Sequence[Sample], futures: list[Future[Tensor]], epoch: int
     ) -> Batch:
-        """The batch, without the images that cannot be read; it may be empty."""
+        """Wait for the images and return them as a batch.
+
+        Unreadable images are left out, so the batch may be empty.
+
+        Args:
+            samples: The images, as passed to `submit`.
+            futures: The result of `submit`.
+            epoch: The epoch, counted from 1.
+        """
         images: list[Tensor] = []
         read: list[Sample] = []
         skipped: list[tuple[Sample, str]] = []
@@ -109,24 +125,24 @@ class Decoder:
         )
 
     def batches(self, samples: Sequence[Sample], batch_size: int) -> Iterator[Batch]:
-        """All samples in their order, without anything random."""
-        ahead: tuple[Sequence[Sample], list[Future[Tensor]]] | None = None
+        """Yield all samples in batches, in order and without augmentation."""
+        pending: tuple[Sequence[Sample], list[Future[Tensor]]] | None = None
         for first in range(0, len(samples), batch_size):
             part = samples[first : first + batch_size]
-            coming = (part, self.submit(part))
-            if ahead is not None:
-                yield self.collect(*ahead, epoch=0)
-            ahead = coming
-        if ahead is not None:
-            yield self.collect(*ahead, epoch=0)
+            submitted = (part, self.submit(part))
+            if pending is not None:
+                yield self.collect(*pending, epoch=0)
+            pending = submitted
+        if pending is not None:
+            yield self.collect(*pending, epoch=0)
 
 
 class TrainBatches:
-    """The training batches: a cursor that can be read and put back.
+    """The sequence of training batches, with a cursor that can be saved and restored.
 
-    The order of epoch e is a function of (seed, e) alone, whatever ran before and however many
-    threads decode. A last batch of one is merged into the one before: BatchNorm cannot normalise
-    over a single small image.
+    The order of an epoch depends only on the seed and the epoch, not on what ran before or on the
+    number of decoding threads. A last batch of one image is merged into the batch before it,
+    because BatchNorm cannot normalise over a single small image.
     """
 
     def __init__(
@@ -137,33 +153,34 @@ class TrainBatches:
         self.seed = seed
         self.decoder = decoder
         self.position = 0
-        """How many batches were taken since the session's start."""
+        """The number of batches consumed since the start of the session."""
         count, rest = divmod(len(samples), batch_size)
         self.batches_per_epoch = max(1, count + (1 if rest > 1 else 0))
         self._augmentation: Augmentation | None = None
         self._configured = ("none", False)
         self._ahead: dict[int, tuple[tuple[Sample, ...], list[Future[Tensor]]]] = {}
         self._order: tuple[int, Tensor] | None = None
-        """The epoch from 0, and its draws [images, 2]; see `_drawn_at`."""
+        """The epoch, counted from 0, and its draws, [images, 2]; see `_draws_at`."""
 
     def configure(self, *, augmentation: str, balance: bool) -> None:
-        """Change how batches are made, from the coming one on.
+        """Set how batches are made, starting with the next one.
 
         Args:
-            augmentation: none, light or standard.
-            balance: Draw every class equally often.
+            augmentation: `none`, `light` or `standard`.
+            balance: Whether to draw every class equally often.
 
         Raises:
-            TypeError: augmentation with a decoder that has no preset of torchvision's.
+            TypeError: The decoder's transform is not a torchvision preset, which augmentation
+                needs.
         """
         if (augmentation, balance) == self._configured:
-            return  # what was decoded ahead stays
+            return  # keep the batches decoded ahead
         self._configured = (augmentation, balance)
         self._augmentation = None
         if augmentation != "none":
             preset = self.decoder.transform
             if not isinstance(preset, ImageClassification):
-                raise TypeError("augmentation takes sizes and normalisation from a preset")
+                raise TypeError("augmentation needs a torchvision preset as the transform")
             self._augmentation = Augmentation(augmentation, preset, self.seed)  # type: ignore[arg-type]
         self._drop(self._ahead)
         self._order = None
@@ -171,77 +188,84 @@ class TrainBatches:
     # --- the order ------------------------------------------------------------------------------
 
     def samples_at(self, position: int) -> tuple[Sample, ...]:
-        """The samples of a batch, by its position since the session's start."""
-        return tuple(self.samples[index] for index, _ in self._drawn_at(position))
+        """Return the samples of a batch.
 
-    def _drawn_at(self, position: int) -> list[tuple[int, int]]:
-        """(index of the sample, how many times it is drawn besides in this epoch) of a batch."""
+        Args:
+            position: The number of batches before it since the start of the session.
+        """
+        return tuple(self.samples[index] for index, _ in self._draws_at(position))
+
+    def _draws_at(self, position: int) -> list[tuple[int, int]]:
+        """Return the draws of a batch: (index of the sample, its earlier draws in this epoch)."""
         epoch, number = divmod(position, self.batches_per_epoch)
         if self._order is None or self._order[0] != epoch:
-            self._order = (epoch, self._order_of(epoch))
+            self._order = (epoch, self._draw_epoch(epoch))
         order = self._order[1]
         first = number * self.batch_size
         last = number == self.batches_per_epoch - 1
-        drawn = order[first:] if last else order[first : first + self.batch_size]
-        return [(index, again) for index, again in drawn.tolist()]
+        draws = order[first:] if last else order[first : first + self.batch_size]
+        return [(index, repeat) for index, repeat in draws.tolist()]
 
-    def _order_of(self, epoch: int) -> Tensor:
-        generator = torch.Generator().manual_seed(mixed(self.seed, epoch))
+    def _draw_epoch(self, epoch: int) -> Tensor:
+        """Return the draws of an epoch in order, [images, 2]; see `_draws_at`."""
+        generator = torch.Generator().manual_seed(combine_seeds(self.seed, epoch))
         if self._configured[1]:
-            return self._balanced(generator)
+            return self._draw_balanced(generator)
         order = torch.randperm(len(self.samples), generator=generator)
         return torch.stack([order, torch.zeros_like(order)], dim=1)
 
-    def _balanced(self, generator: torch.Generator) -> Tensor:
-        """As many draws as there are images, every class as often as any other.
+    def _draw_balanced(self, generator: torch.Generator) -> Tensor:
+        """Return as many draws as there are images, equally many for every class.
 
-        Within a class no image comes again before all of it have come as often; of a class with
-        more images than draws, other ones come every epoch.
+        No image of a class is repeated before all of its images were drawn equally often. A class
+        with more images than draws gets different images every epoch.
         """
         labels = torch.tensor([sample.label for sample in self.samples])
         classes = labels.unique().tolist()
         total = len(self.samples)
-        # What does not divide evenly goes to other classes every epoch.
+        # Give the remainder of the division to different classes every epoch.
         extra = torch.randperm(len(classes), generator=generator)[: total % len(classes)].tolist()
-        drawn = []
-        for place, label in enumerate(classes):
-            mine = (labels == label).nonzero().flatten()
-            wanted = total // len(classes) + (place in extra)
-            rounds = -(-wanted // len(mine))
-            keys = torch.rand(rounds, len(mine), generator=generator, dtype=torch.float64)
-            order = mine[keys.argsort(dim=1, stable=True).flatten()]
-            again = torch.arange(rounds).repeat_interleave(len(mine))
-            drawn.append(torch.stack([order, again], dim=1)[:wanted])
-        together = torch.cat(drawn)
-        return together[torch.randperm(len(together), generator=generator)]
+        draws = []
+        for number, label in enumerate(classes):
+            indices = (labels == label).nonzero().flatten()
+            count = total // len(classes) + (number in extra)
+            rounds = -(-count // len(indices))
+            keys = torch.rand(rounds, len(indices), generator=generator, dtype=torch.float64)
+            order = indices[keys.argsort(dim=1, stable=True).flatten()]
+            repeat = torch.arange(rounds).repeat_interleave(len(indices))
+            draws.append(torch.stack([order, repeat], dim=1)[:count])
+        all_draws = torch.cat(draws)
+        return all_draws[torch.randperm(len(all_draws), generator=generator)]
 
     # --- the cursor -----------------------------------------------------------------------------
 
     def peek(self) -> Batch:
-        """The coming batch; the cursor stays, but for batches of which nothing can be read.
+        """Return the next batch without consuming it; unreadable batches are skipped.
 
         Raises:
-            DataProblem: a whole epoch leaves nothing to train on.
+            DataProblem: No batch of a whole epoch has enough readable images.
         """
-        return self.first_usable(self._decoded)
+        return self.first_usable(self._decode_batch)
 
-    def first_usable(self, made: Callable[[int], Batch]) -> Batch:
-        """The batch at the cursor, which moves past those with fewer than two images to read.
+    def first_usable(self, make: Callable[[int], Batch]) -> Batch:
+        """Return the first batch from the cursor on that has enough readable images.
+
+        The cursor moves past batches with fewer than two readable images.
 
         Args:
-            made: The batch at a position, without the images that cannot be read.
+            make: Returns the batch at a position, without the unreadable images.
 
         Returns:
-            It tells of the images that were passed over too.
+            The batch. Its `skipped` includes the images of the batches that were passed over.
 
         Raises:
-            DataProblem: a whole epoch leaves nothing to train on.
+            DataProblem: No batch of a whole epoch has enough readable images.
         """
         skipped: list[tuple[Sample, str]] = []
         for _ in range(self.batches_per_epoch + 1):
-            batch = made(self.position)
+            batch = make(self.position)
             skipped += batch.skipped
-            # One image alone is no batch: BatchNorm cannot normalise over it.
+            # A single image left over is too few: BatchNorm cannot normalise over it.
             if len(batch.labels) > 1 or (len(batch.labels) and not batch.skipped):
                 return replace(batch, skipped=tuple(skipped))
             self._drop([self.position])
@@ -249,69 +273,88 @@ class TrainBatches:
         (path, _), reason = skipped[0]
         count = len({sample.path for sample, _ in skipped})
         raise DataProblem(
-            f"{count} of {len(self.samples)} training images cannot be read, which leaves nothing "
-            f"to train on; the first is {printable(path)}: {reason}. Look at the folder."
+            f"{count} of {len(self.samples)} training images cannot be read, so no batch is left "
+            f"to train on. Check the folder; the first such image is {printable(path)}: {reason}."
         )
 
-    def _decoded(self, position: int) -> Batch:
+    def _decode_batch(self, position: int) -> Batch:
         samples, futures = self._start(position)
         return self.decoder.collect(samples, futures, position // self.batches_per_epoch + 1)
 
     def take(self) -> Batch:
-        """The coming batch; the cursor moves on, and the batch after it begins to be decoded."""
+        """Return the next batch, advance the cursor, and start decoding the batch after it.
+
+        Raises:
+            DataProblem: No batch of a whole epoch has enough readable images.
+        """
         batch = self.peek()
         self._ahead.pop(self.position)
         self.position += 1
         self._start(self.position)
         return batch
 
-    def take_made(self, made: Callable[[tuple[Sample, ...], int], Batch]) -> Batch:
-        """The coming batch, made from its samples and its epoch otherwise than by decoding."""
+    def take_made(self, make: Callable[[tuple[Sample, ...], int], Batch]) -> Batch:
+        """Return the next batch, made by a function instead of by decoding; advance the cursor.
+
+        Args:
+            make: Returns a batch for samples and an epoch, counted from 1.
+
+        Raises:
+            DataProblem: No batch of a whole epoch has enough readable images.
+        """
         self._drop(self._ahead)
         batch = self.first_usable(
-            lambda position: made(self.samples_at(position), position // self.batches_per_epoch + 1)
+            lambda position: make(self.samples_at(position), position // self.batches_per_epoch + 1)
         )
         self.position += 1
         return batch
 
     def put_back(self, position: int) -> None:
-        """Set the cursor to where it was."""
+        """Set the cursor to an earlier position."""
         self.position = position
         self._drop([key for key in self._ahead if key != position])
 
     def _drop(self, positions: Iterable[int]) -> None:
-        """Forget what was decoded ahead for these positions; what waits is not begun."""
+        """Discard the batches decoded ahead at these positions, and cancel pending work."""
         for position in list(positions):
             for future in self._ahead.pop(position, ((), []))[1]:
                 future.cancel()
 
     def _start(self, position: int) -> tuple[tuple[Sample, ...], list[Future[Tensor]]]:
+        """Start decoding the batch at a position, unless that has begun; return its futures."""
         if position not in self._ahead:
-            drawn = self._drawn_at(position)
-            samples = tuple(self.samples[index] for index, _ in drawn)
+            draws = self._draws_at(position)
+            samples = tuple(self.samples[index] for index, _ in draws)
             augment = self._augmentation
             transforms = None
             if augment is not None:
                 epoch = position // self.batches_per_epoch + 1
-                transforms = [_augmented(augment, epoch, index, again) for index, again in drawn]
+                transforms = [
+                    _bind_augmentation(augment, epoch, index, repeat) for index, repeat in draws
+                ]
             self._ahead[position] = (samples, self.decoder.submit(samples, transforms))
         return self._ahead[position]
 
 
-def _cropped(image: Image.Image, preset: ImageClassification) -> Tensor:
-    """An image as a preset crops it, [3, size, size] uint8."""
+def _crop(image: Image.Image, preset: ImageClassification) -> Tensor:
+    """Return an image resized and cropped by a preset, [3, size, size] uint8."""
 
-    def crop(image: Image.Image) -> Tensor:
+    def resize_and_crop(image: Image.Image) -> Tensor:
         resized = functional.resize(
             image, preset.resize_size, preset.interpolation, antialias=preset.antialias
         )
-        cut = functional.center_crop(resized, preset.crop_size)
-        return functional.pil_to_tensor(cut).contiguous()  # kept as what is made of it is laid out
+        cropped = functional.center_crop(resized, preset.crop_size)
+        return functional.pil_to_tensor(cropped).contiguous()  # keeps normalised images contiguous
 
-    return _made(crop, image)
+    return _apply_transform(resize_and_crop, image)
 
 
-def _made(transform: Transform, image: Image.Image) -> Tensor:
+def _apply_transform(transform: Transform, image: Image.Image) -> Tensor:
+    """Transform an image.
+
+    Raises:
+        UnreadableImage: The transform fails, other than for lack of memory.
+    """
     try:
         return transform(image)
     except (ValueError, RuntimeError, OSError) as error:
@@ -320,5 +363,5 @@ def _made(transform: Transform, image: Image.Image) -> Tensor:
         raise UnreadableImage(f"it cannot be resized ({error})") from error
 
 
-def _augmented(augment: Augmentation, epoch: int, index: int, again: int) -> Transform:
-    return lambda image: augment(image, epoch, index, again)
+def _bind_augmentation(augment: Augmentation, epoch: int, index: int, repeat: int) -> Transform:
+    return lambda image: augment(image, epoch, index, repeat)

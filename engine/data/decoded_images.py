@@ -1,7 +1,7 @@
-"""Decoded images in memory, up to a limit: a second epoch does not read and decode them again.
+"""Keep decoded images in memory, up to a limit, so that later epochs need not decode them again.
 
-What is kept stays until the end: epochs come to every image in turn, so that giving up the oldest
-would give up just what is needed next. A file that was replaced is read anew.
+Nothing is evicted. Every epoch visits all images, so evicting the oldest would drop exactly what
+is needed next. A file that has changed is read again.
 """
 
 from __future__ import annotations
@@ -18,54 +18,59 @@ Kept = TypeVar("Kept", Image.Image, Tensor)
 
 
 class DecodedImages:
-    """8-bit images by path; safe to use from several threads."""
+    """A thread-safe cache of 8-bit images by path."""
 
     def __init__(self, limit: int) -> None:
         """
         Args:
-            limit: Bytes that may be kept.
+            limit: The number of bytes to keep at most.
         """
         self.limit = limit
         self.bytes = 0
+        """The number of bytes kept."""
         self.hits = 0
+        """The number of images that were returned from the cache."""
         self._kept: dict[tuple[str, str], tuple[tuple[int, int], Image.Image | Tensor]] = {}
         self._lock = threading.Lock()
 
-    def get(self, path: str, what: str, make: Callable[[], Kept]) -> Kept:
-        """What is kept of a file, or what is made of it now.
+    def get(self, path: str, kind: str, make: Callable[[], Kept]) -> Kept:
+        """Return a decoded image from the cache, or decode it.
 
         Args:
             path: The file.
-            what: Of the things that are made of it; each has one name.
-            make: Reads and decodes it; it may raise.
+            kind: Name of the form in which the image is kept; each form has its own entry.
+            make: Reads and decodes the file. It may raise.
         """
         stamp = _stamp(path)
-        found = self._kept.get((path, what))
-        if found is not None and found[0] == stamp:
+        entry = self._kept.get((path, kind))
+        if entry is not None and entry[0] == stamp:
             self.hits += 1
-            return found[1]  # type: ignore[return-value]
-        made = make()
+            return entry[1]  # type: ignore[return-value]
+        image = make()
         if stamp is not None:
-            self._keep((path, what), stamp, made)
-        return made
+            self._keep((path, kind), stamp, image)
+        return image
 
     def _keep(
-        self, key: tuple[str, str], stamp: tuple[int, int], made: Image.Image | Tensor
+        self, key: tuple[str, str], stamp: tuple[int, int], image: Image.Image | Tensor
     ) -> None:
+        """Keep an image if there is room, in place of an older one of the same file."""
         with self._lock:
             before = self._kept.pop(key, None)
             if before is not None:
                 self.bytes -= _size(before[1])
-            if self.bytes + _size(made) <= self.limit:
-                self._kept[key] = stamp, made
-                self.bytes += _size(made)
+            if self.bytes + _size(image) <= self.limit:
+                self._kept[key] = stamp, image
+                self.bytes += _size(image)
 
 
-def _size(kept: Image.Image | Tensor) -> int:
-    return kept.nbytes if isinstance(kept, Tensor) else 3 * kept.width * kept.height
+def _size(image: Image.Image | Tensor) -> int:
+    """Return the size of an image in bytes."""
+    return image.nbytes if isinstance(image, Tensor) else 3 * image.width * image.height
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
+    """Return a file's modification time and size, or None if it cannot be read."""
     try:
         status = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""One image file as the model's transform takes it: 8-bit RGB, upright, the first frame."""
+"""Decode an image file to 8-bit RGB: upright, first frame only, transparency on white."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from torch import Tensor
 from torchvision.transforms._presets import ImageClassification
 
 Transform = Callable[[Image.Image], Tensor]
-"""An RGB image to a normalised tensor [3, size, size]."""
+"""Turns an RGB image into a normalised tensor, [3, size, size]."""
 
 NOT_OPENED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
-"""Formats that Pillow only recognises, draws on some systems, or hands to Ghostscript, a program
-that no image of unknown origin should be able to start."""
+"""Formats that are not opened: Pillow only recognises them, decodes them on some systems alone, or
+runs Ghostscript, which an image of unknown origin must not be able to start."""
 LONGEST = 32
-"""The longer side over the shorter one, beyond which the far ends are left out: a transform makes
-the shorter side as long as a crop, and the longer one in proportion."""
+"""The largest aspect ratio of an image that is kept whole. A transform resizes the shorter side,
+and the longer side grows in proportion."""
 AMPLE = 64 * 2**20
-"""Pixels that every machine has room for; that there is none says nothing of the image."""
+"""The number of pixels that fit into the memory of any machine. If a smaller image runs out of
+memory, the image is not the cause."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,11 +34,11 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF's orientations."""
+"""The transposition that turns an image upright, by its EXIF orientation."""
 
 
 class UnreadableImage(Exception):
-    """An image cannot be decoded; the text says why."""
+    """An image cannot be decoded. The message says why, as a clause that starts with `it`."""
 
 
 @cache
@@ -48,26 +49,26 @@ def _formats() -> tuple[str, ...]:
 
 @cache
 def image_endings() -> frozenset[str]:
-    """Endings of files that may be images, in small letters, such as `.jpg`."""
+    """Return the file extensions that may be images, in lower case, such as `.jpg`."""
     endings = Image.registered_extensions()
     return frozenset(ending for ending, name in endings.items() if name in _formats())
 
 
 def read_rgb(path: str | os.PathLike[str]) -> Image.Image:
-    """The image as 8-bit RGB, upright, first frame, transparency on white.
+    """Return an image as 8-bit RGB: upright, first frame only, transparency on white.
 
-    The content decides what it is, not the name. 16-bit images are scaled by their mode's range:
-    Pillow's own conversion would clip them white.
+    The format is found from the content, not from the file name. 16-bit images are scaled by the
+    range of their mode, because Pillow's own conversion would clip them to white.
 
     Raises:
-        UnreadableImage: missing, no file, empty, truncated, too large, or no image.
-        MemoryError: there is none left, not even for an image of usual size.
+        UnreadableImage: The file is missing, empty, truncated, too large, or not an image.
+        MemoryError: There is not even enough memory for an image of usual size.
     """
     pixels = 0
     try:
         status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # a named pipe would be waited for
-            raise UnreadableImage("it is no file")
+        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would block
+            raise UnreadableImage("it is not a regular file")
         if status.st_size == 0:
             raise UnreadableImage("it is empty")
         with Image.open(path, formats=_formats()) as image:
@@ -80,14 +81,14 @@ def read_rgb(path: str | os.PathLike[str]) -> Image.Image:
     except FileNotFoundError as error:
         raise UnreadableImage("there is no such file") from error
     except PermissionError as error:
-        raise UnreadableImage("it may not be read") from error
+        raise UnreadableImage("you have no permission to read it") from error
     except UnidentifiedImageError as error:
-        raise UnreadableImage("it is no image that Pillow can read") from error
+        raise UnreadableImage("it is not an image that Pillow can read") from error
     except Image.DecompressionBombError as error:
-        raise UnreadableImage("it is larger than Pillow agrees to open") from error
+        raise UnreadableImage("it has more pixels than Pillow allows") from error
     except MemoryError as error:
         if pixels <= AMPLE:
-            raise  # the memory is at fault, not the image
+            raise
         raise UnreadableImage(f"its {pixels:,} pixels need more memory than there is") from error
     except Exception as error:  # a damaged file can raise anything in a decoder
         raise UnreadableImage(str(error) or type(error).__name__) from error
@@ -96,11 +97,12 @@ def read_rgb(path: str | os.PathLike[str]) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged EXIF data in an image that is whole
+    except Exception:  # the EXIF data is damaged, but the image may not be
         return 1
 
 
 def _rgb(image: Image.Image, orientation: int) -> Image.Image:
+    """Convert an image of any mode to 8-bit RGB and turn it upright."""
     if image.mode.startswith("I;16"):
         rgb = _from_16_bit(image)
     elif image.mode in ("I", "F"):
@@ -108,8 +110,8 @@ def _rgb(image: Image.Image, orientation: int) -> Image.Image:
     elif image.has_transparency_data or image.mode in ("La", "PA"):
         if image.mode == "La":
             image = image.convert("LA")
-        over = image.convert("RGBA")
-        rgb = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
+        rgba = image.convert("RGBA")
+        rgb = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     else:
         rgb = image.convert("RGB")
     return rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
@@ -120,34 +122,41 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     grey = (values >> 8).astype(np.uint8)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and _white_is_zero(image):
         grey = 255 - grey
-    clear = image.info.get("transparency")
-    if isinstance(clear, int):
-        grey = np.where(values == clear, np.uint8(255), grey)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey = np.where(values == transparent, np.uint8(255), grey)
     return Image.fromarray(grey).convert("RGB")
 
 
 def _white_is_zero(image: TiffImagePlugin.TiffImageFile) -> bool:
-    """Pillow turns such an image round if it has 8 bits, and leaves one of 16 bits as it is."""
+    """Return whether 0 means white. Pillow inverts such images with 8 bits, but not with 16."""
     return image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
 
 
 def _scaled(values: np.ndarray) -> Image.Image:
-    """A 32-bit image by the least range that holds it.
+    """Scale a 32-bit image to 8 bits by the smallest range that contains its values.
 
-    That is 0 to 1 (floats only), 0 to 255 (floats only), 0 to 65,535, or else 0 to its maximum.
+    The ranges are 0 to 1 and 0 to 255 (floats only), 0 to 65,535, and 0 to the maximum.
     """
-    floats = [1.0, 255.0] if values.dtype.kind == "f" else []
+    float_tops = [1.0, 255.0] if values.dtype.kind == "f" else []
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    most = float(values.max(initial=0.0))
-    top = next((top for top in [*floats, 65535.0] if most <= top), most)
+    maximum = float(values.max(initial=0.0))
+    top = next((top for top in [*float_tops, 65535.0] if maximum <= top), maximum)
     return Image.fromarray((values.clip(0, top) / top * 255).astype(np.uint8))
 
 
 def normalised(pixels: Tensor, preset: ImageClassification) -> Tensor:
-    """Pixels [3, height, width] uint8 as a preset hands them to the model, in floats.
+    """Return pixels normalised by a preset.
 
-    The preset's own arithmetic, to the bit, but in NumPy: torch's would bring a team of OpenMP
-    threads to every thread that decodes, and take the cores from the step that runs.
+    The result is bit-identical to the preset's own, but computed in NumPy: torch would start a
+    team of OpenMP threads for every decoding thread and slow down the running step.
+
+    Args:
+        pixels: [3, height, width] uint8.
+        preset: The transform of the weights, for mean and standard deviation.
+
+    Returns:
+        [3, height, width] float32.
     """
     floats = np.true_divide(pixels.numpy(), 255, dtype=np.float32)
     floats -= np.asarray(preset.mean, np.float32)[:, None, None]
@@ -156,17 +165,17 @@ def normalised(pixels: Tensor, preset: ImageClassification) -> Tensor:
 
 
 def without_outliers(image: Image.Image) -> Image.Image:
-    """The middle of an image that is far longer than wide; any other one as it is.
+    """Crop an extremely elongated image to its middle; return any other image unchanged.
 
-    A strip of one by a hundred thousand pixels would be blown up to gigabytes by a resize of its
-    shorter side, of which a centre crop shows next to nothing.
+    Resizing the shorter side of a strip of 1 × 100,000 pixels would take gigabytes, and a centre
+    crop would show almost nothing of the result.
     """
     width, height = image.size
-    most = LONGEST * min(width, height)
-    if max(width, height) <= most:
+    longest = LONGEST * min(width, height)
+    if max(width, height) <= longest:
         return image
-    left, top = max(0, (width - most) // 2), max(0, (height - most) // 2)
-    return image.crop((left, top, min(width, left + most), min(height, top + most)))
+    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+    return image.crop((left, top, min(width, left + longest), min(height, top + longest)))
 
 
-ImageFile.LOAD_TRUNCATED_IMAGES = False  # half an image is not an image
+ImageFile.LOAD_TRUNCATED_IMAGES = False  # a truncated image is an error

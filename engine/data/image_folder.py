@@ -1,9 +1,11 @@
-"""Image folders: what is there.
+"""List the images of a dataset folder.
 
-`DIR/train/<class>/` and `DIR/val/<class>/` (or valid, validation), or `DIR/<class>/` alone, of
-which a fifth is kept for validation, stratified and seeded; or a labels file beside a folder. A
-folder is listed a thousand names at a time, so that millions can be listed while keys are
-answered. What is found does not depend on the order in which the file system lists it.
+The supported layouts are `DIR/train/<class>/` with `DIR/val/<class>/` (or valid, validation);
+`DIR/<class>/` alone, of which a fifth of the images is used for validation; and a folder with a
+labels file.
+
+Listing yields after every thousand names, so that the engine can answer commands while it lists
+millions of files. The result does not depend on the order in which the file system lists them.
 """
 
 from __future__ import annotations
@@ -21,17 +23,19 @@ from engine.data.samples import DataProblem, ImageFolder, Sample, printable
 from engine.data.splits import stratified
 
 VALIDATION_NAMES = ("val", "valid", "validation")
-"""A folder `test` is left for later: what is chosen by looking at it is no test any more."""
-NAMES_A_UNIT = 1000
+"""The names of a validation folder. A folder `test` is not used: test images must not guide
+training."""
+NAMES_PER_YIELD = 1000
+"""The number of names to list between two yields."""
 
 
 def open_folder(
     directory: Path, *, labels: Path | None = None, name: str | None = None, seed: int = 0
 ) -> ImageFolder:
-    """List an image folder in one go; see `list_folder`.
+    """List an image folder without yielding in between; see `list_folder`.
 
     Raises:
-        DataProblem: it cannot be trained on.
+        DataProblem: The folder cannot be used for training.
     """
     *_, folder = list_folder(directory, labels=labels, name=name, seed=seed)
     assert isinstance(folder, ImageFolder)
@@ -41,27 +45,28 @@ def open_folder(
 def list_folder(
     directory: Path, *, labels: Path | None = None, name: str | None = None, seed: int = 0
 ) -> Iterator[int | ImageFolder]:
-    """List an image folder, about a thousand names a unit.
+    """List an image folder.
 
     Args:
         directory: The folder.
-        labels: A CSV file with the columns path and label, in place of class folders.
-        name: What to call the data; the folder's name if None.
-        seed: Of the split, where the folder has none of its own.
+        labels: A CSV file with the columns path and label, used instead of class folders.
+        name: Name of the dataset; the name of the folder if None.
+        seed: Random seed for the split, if the folder has no validation images of its own.
 
     Yields:
-        How many images were found so far; at last the folder.
+        The number of images found so far, about once per thousand names; finally the dataset.
 
     Raises:
-        DataProblem: missing, empty, a file, fewer than two classes, or a labels file that lies.
+        DataProblem: The folder is missing, is a file, is empty or has fewer than two classes.
+        LabelsProblem: The labels file cannot be used.
     """
     where = f"--data {printable(str(directory))}"
     if not os.path.exists(directory):
         raise DataProblem(
-            f"{where}: there is no such folder; name one that holds a folder a class."
+            f"{where}: there is no such folder; name a folder with one subfolder per class."
         )
     if not os.path.isdir(directory):
-        raise DataProblem(f"{where} is a file; name the folder that holds a folder a class.")
+        raise DataProblem(f"{where} is a file; name a folder with one subfolder per class.")
     try:
         name = name or printable(directory.resolve().name)
         if labels is not None:
@@ -70,28 +75,29 @@ def list_folder(
             yield from _from_folders(directory, where, name, seed)
     except PermissionError as error:
         raise DataProblem(
-            f"{where}: {printable(str(error.filename))} may not be read; change its permissions."
+            f"{where}: you have no permission to read {printable(str(error.filename))}; "
+            "change its permissions."
         ) from error
     except OSError as error:
         raise DataProblem(
             f"{where}: {printable(str(error.filename or 'it'))} cannot be read "
-            f"({error.strerror or error}); try again, or look at the disk."
+            f"({error.strerror or error}); try again, or check the disk."
         ) from error
 
 
 def _from_folders(directory: Path, where: str, name: str, seed: int) -> Iterator[int | ImageFolder]:
-    # A class may be called train: then there are no class folders in it, but others beside it.
-    inside = _classes(directory / "train") if (directory / "train").is_dir() else []
-    split = bool(inside) or _classes(directory) == ["train"]
+    # A class may itself be called train. Its folder then has no class folders in it.
+    train_classes = _classes(directory / "train") if (directory / "train").is_dir() else []
+    split = bool(train_classes) or _classes(directory) == ["train"]
     root = directory / "train" if split else directory
-    classes = inside if split else _classes(root)
+    classes = train_classes if split else _classes(root)
     if not classes:
         raise DataProblem(
-            f"{where}: no class folders in {printable(root.name)}/; put the images of each class "
-            "in a folder that bears its name, or name a --labels file."
+            f"{where}: there are no class folders in {printable(root.name)}/; put the images of "
+            "each class in a folder named after it, or pass a --labels file."
         )
-    counter = _Counter()
-    train = yield from counter.listed(root, classes)
+    lister = _Lister()
+    train = yield from lister.list_classes(root, classes)
     filled = sorted({sample.label for sample in train})
     if not train:
         raise DataProblem(
@@ -107,24 +113,26 @@ def _from_folders(directory: Path, where: str, name: str, seed: int) -> Iterator
         raise DataProblem(
             f"{where}: the class folder {printable(empty)}/ is empty; fill it or remove it."
         )
-    beside = next((n for n in VALIDATION_NAMES if split and (directory / n).is_dir()), None)
-    if beside is not None:
-        strange = [one for one in _classes(directory / beside) if one not in classes]
-        if strange:
+    val_name = next((n for n in VALIDATION_NAMES if split and (directory / n).is_dir()), None)
+    if val_name is not None:
+        unknown = [other for other in _classes(directory / val_name) if other not in classes]
+        if unknown:
             raise DataProblem(
-                f"{where}: {beside}/ has the class {printable(strange[0])}, "
+                f"{where}: {val_name}/ has the class {printable(unknown[0])}, "
                 "which train/ does not have."
             )
-        val = yield from counter.listed(directory / beside, classes)
+        val = yield from lister.list_classes(directory / val_name, classes)
         if not val:
             raise DataProblem(
-                f"{where}: {beside}/ holds no images; fill it, or remove it for a split."
+                f"{where}: {val_name}/ holds no images; add some, or remove the folder to use a "
+                "fifth of train/ for validation."
             )
     else:
         train, val = stratified(train, seed)
         if not val:
             raise DataProblem(f"{where}: too few images to keep any for validation; add some.")
-    yield ImageFolder(name, tuple(printable(one) for one in classes), tuple(train), tuple(val))
+    names = tuple(printable(class_name) for class_name in classes)
+    yield ImageFolder(name, names, tuple(train), tuple(val))
 
 
 def _from_labels(
@@ -134,13 +142,13 @@ def _from_labels(
     rows: list[labels_file.LabelRow] = []
     for row in labels_file.read_labels_file(labels, directory):
         rows.append(row)
-        if len(rows) % NAMES_A_UNIT == 0:
+        if len(rows) % NAMES_PER_YIELD == 0:
             yield len(rows)
     yield len(rows)
     classes = tuple(sorted({row.label for row in rows}))
     if len(classes) < 2:
-        found = f"only one class ({classes[0]})" if classes else "no images"
-        raise DataProblem(f"{where}: {found}; a classifier needs at least two classes.")
+        reason = f"only one class ({classes[0]})" if classes else "no images"
+        raise DataProblem(f"{where}: {reason}; a classifier needs at least two classes.")
     index = {label: number for number, label in enumerate(classes)}
     rows.sort(key=lambda row: (row.label, row.path))
     train = [Sample(row.path, index[row.label]) for row in rows if row.split != "val"]
@@ -150,7 +158,7 @@ def _from_labels(
     missing = set(index.values()) - {sample.label for sample in train}
     if missing:
         raise DataProblem(
-            f"{where}: no training image of the class {classes[min(missing)]}; add one."
+            f"{where}: the class {classes[min(missing)]} has no training image; add one."
         )
     if not val:
         raise DataProblem(f"{where}: too few images to keep any for validation; add some.")
@@ -161,99 +169,106 @@ def _from_labels(
 
 
 def _classes(root: Path) -> list[str]:
-    """The class folders of a folder, in alphabetical order."""
+    """Return the names of the class folders in a folder, in alphabetical order."""
     with os.scandir(root) as entries:
         return sorted(
             entry.name
             for entry in entries
             if not entry.name.startswith((".", "__"))
             and _is_folder(entry)
-            and not _leads_up(entry, root)
+            and not _links_upwards(entry, root)
         )
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself
+    except OSError:  # a symbolic link to itself
         return False
 
 
-def _leads_up(entry: os.DirEntry[str], root: Path) -> bool:
-    """A link to the folder that it lies in, or to one above: no class, but all of them."""
+def _links_upwards(entry: os.DirEntry[str], root: Path) -> bool:
+    """Return whether an entry links to its own folder or to one above, and so to all classes."""
     return entry.is_symlink() and root.resolve().is_relative_to(Path(entry.path).resolve())
 
 
-class _Counter:
+class _Lister:
     """Lists images and counts them over several folders."""
 
     def __init__(self) -> None:
-        self.found = 0
-        self._looked_at = 0
+        self.images = 0
+        """The number of images found so far."""
+        self._names_seen = 0
         self._endings = image_endings()
 
-    def listed(self, root: Path, classes: list[str]) -> Generator[int, None, list[Sample]]:
-        """The samples of every class, in the order of their paths; yields counts on the way."""
+    def list_classes(self, root: Path, classes: list[str]) -> Generator[int, None, list[Sample]]:
+        """List the class folders in a folder.
+
+        Yields:
+            The number of images found so far.
+
+        Returns:
+            The samples by class, then by path.
+        """
         samples: list[Sample] = []
         for label, name in enumerate(classes):
-            folder = os.path.join(root, name)
-            mine: list[Sample] = []
-            for path in self._names(folder):
-                self._looked_at += 1
+            class_samples: list[Sample] = []
+            for path in self.walk(os.path.join(root, name)):
+                self._names_seen += 1
                 if path is not None:
-                    mine.append(Sample(path, label))
-                    self.found += 1
-                if self._looked_at % NAMES_A_UNIT == 0:
-                    yield self.found
-            mine.sort(key=itemgetter(0))
-            samples += mine
-        yield self.found
+                    class_samples.append(Sample(path, label))
+                    self.images += 1
+                if self._names_seen % NAMES_PER_YIELD == 0:
+                    yield self.images
+            class_samples.sort(key=itemgetter(0))
+            samples += class_samples
+        yield self.images
         return samples
 
-    def _names(self, folder: str) -> Iterator[str | None]:
-        """Every name below a folder: the path if it is an image's, else None.
+    def walk(self, folder: str) -> Iterator[str | None]:
+        """Yield the path of each image below a folder, and None for any other name.
 
-        Links are followed, and each folder is listed once: no link can lead round in a circle.
+        Symbolic links are followed, but each folder is listed once, so a circle of links ends.
         """
-        waiting, seen = [folder], set()
-        while waiting:
-            current = waiting.pop()
+        pending, seen = [folder], set()
+        while pending:
+            current = pending.pop()
             try:
                 status = os.stat(current)
                 if (status.st_dev, status.st_ino) in seen:
                     continue
                 seen.add((status.st_dev, status.st_ino))
-                within = []
+                subfolders = []
                 with os.scandir(current) as entries:
                     for entry in entries:
                         hidden = entry.name.startswith(".")
                         if not hidden and _is_folder(entry):
-                            within.append(entry.path)
+                            subfolders.append(entry.path)
                             yield None
                         elif hidden or not self._is_image(entry.name):
                             yield None
                         else:
                             yield entry.path
-                # In alphabetical order: of two links to a folder always the same one counts.
-                waiting += sorted(within, reverse=True)
+                # Sorted, so that of two links to a folder the same one is always followed.
+                pending += sorted(subfolders, reverse=True)
             except FileNotFoundError:
-                continue  # it went away while it was being listed
+                continue  # the folder was removed while it was being listed
 
     def _is_image(self, name: str) -> bool:
         return os.path.splitext(name)[1].lower() in self._endings
 
 
-# --- for a model that is done -------------------------------------------------------------------
+# --- images for a trained model -----------------------------------------------------------------
 
 
 def images_below(folder: str) -> Iterator[str | None]:
-    """Every name below a folder, in subfolders too: the path if it is an image's, else None.
+    """Yield the path of each image below a folder, at any depth, and None for any other name.
 
     Raises:
-        DataProblem: the folder, or one in it, cannot be read.
+        DataProblem: The folder, or one below it, cannot be read.
     """
     try:
-        yield from _Counter()._names(folder)
+        yield from _Lister().walk(folder)
     except OSError as error:
         where = printable(str(error.filename or folder))
         raise DataProblem(f"{where} cannot be read ({error.strerror or error}).") from error
@@ -261,81 +276,82 @@ def images_below(folder: str) -> Iterator[str | None]:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images to hold a model against."""
+    """Labelled images to evaluate a model on."""
 
     samples: tuple[Sample, ...]
-    """By class, then by path; labels are of the model's classes."""
+    """The samples by class, then by path; labels are indices of the model's classes."""
     where: str
-    """Which they are, in words, such as `flowers/val`."""
+    """A description of the source, such as `flowers/val`."""
     part: str = ""
-    """The folder in the one that was given, such as `val`; empty if it was taken whole."""
+    """The subfolder that was used, such as `val`; empty if the whole folder was used."""
 
 
 def list_labelled(
     directory: Path, classes: tuple[str, ...], *, labels: Path | None = None
 ) -> Iterator[int | LabelledImages]:
-    """List images of classes that a model knows, by their names, about a thousand names a unit.
+    """List labelled images for a trained model; classes are matched by name.
 
-    A folder `val` (valid, validation) in the directory is taken, else a folder `test`, else the
-    class folders in it; of a labels file its rows of split val, else all. Classes may be missing.
+    The folder `val` (valid, validation) in the directory is used if it exists, else `test`, else
+    the class folders in the directory itself. Of a labels file, the rows with split val are used
+    if there are any, else all rows. Not every class of the model needs images.
 
     Args:
         directory: The folder.
-        classes: The model's, in its order.
-        labels: A CSV file with the columns path and label, in place of class folders.
+        classes: The model's classes, in order.
+        labels: A CSV file with the columns path and label, used instead of class folders.
 
     Yields:
-        How many images were found so far; at last all of them.
+        The number of images found so far, about once per thousand names; finally the images.
 
     Raises:
-        DataProblem: there is no image, or one of a class that the model does not know.
+        DataProblem: There are no images, or a class is not one of the model's.
+        LabelsProblem: The labels file cannot be used.
     """
     where = f"--data {printable(str(directory))}"
     if not directory.is_dir():
-        wrong = "is a file" if directory.exists() else "there is no such folder"
-        raise DataProblem(f"{where}: {wrong}; name one that holds a folder a class.")
+        reason = "it is a file" if directory.exists() else "there is no such folder"
+        raise DataProblem(f"{where}: {reason}; name a folder with one subfolder per class.")
     if labels is not None:
-        yield from _rows(directory, labels, classes)
+        yield from _labelled_rows(directory, labels, classes)
         return
     try:
-        yield from _class_folders(directory, where, classes)
+        yield from _labelled_folders(directory, where, classes)
     except OSError as error:
         raise DataProblem(
             f"{where}: {printable(str(error.filename or 'it'))} cannot be read "
-            f"({error.strerror or error}); try again, or look at its permissions."
+            f"({error.strerror or error}); try again, or check its permissions."
         ) from error
 
 
-def _class_folders(
+def _labelled_folders(
     directory: Path, where: str, classes: tuple[str, ...]
 ) -> Iterator[int | LabelledImages]:
-    there = [name for name in _classes(directory) if printable(name) not in classes]
-    part = next((name for name in (*VALIDATION_NAMES, "test") if name in there), "")
-    if not part and "train" in there:
+    others = [name for name in _classes(directory) if printable(name) not in classes]
+    part = next((name for name in (*VALIDATION_NAMES, "test") if name in others), "")
+    if not part and "train" in others:
         raise DataProblem(
-            f"{where} has training images and no val/ or test/; to look at those images, name "
+            f"{where} has training images, but no val/ or test/; to use the training images, pass "
             f"--data {printable(str(directory / 'train'))}."
         )
     root = directory / part
     names = _classes(root)
-    counter = _Counter()
-    samples = yield from counter.listed(root, names)
+    samples = yield from _Lister().list_classes(root, names)
     filled = {sample.label for sample in samples}
     known = {name: number for number, name in enumerate(classes)}
     for number in sorted(filled):
         if printable(names[number]) not in known:
-            raise DataProblem(_unknown(where, printable(names[number]), classes))
+            raise DataProblem(_unknown_class(where, printable(names[number]), classes))
     if not samples:
         raise DataProblem(
-            f"{where}: no class folders with images in {printable(root.name)}/; put the images of "
-            "each class in a folder that bears its name, or name a --labels file."
+            f"{where}: there are no class folders with images in {printable(root.name)}/; put the "
+            "images of each class in a folder named after it, or pass a --labels file."
         )
     renamed = [Sample(path, known[printable(names[label])]) for path, label in samples]
-    renamed.sort(key=itemgetter(1))  # within a class they are in order already
+    renamed.sort(key=itemgetter(1))  # stable, so each class stays sorted by path
     yield LabelledImages(tuple(renamed), printable(str(root)), part)
 
 
-def _rows(
+def _labelled_rows(
     directory: Path, labels: Path, classes: tuple[str, ...]
 ) -> Iterator[int | LabelledImages]:
     where = f"--labels {printable(str(labels))}"
@@ -343,27 +359,32 @@ def _rows(
     rows: list[labels_file.LabelRow] = []
     for row in labels_file.read_labels_file(labels, directory):
         rows.append(row)
-        if len(rows) % NAMES_A_UNIT == 0:
+        if len(rows) % NAMES_PER_YIELD == 0:
             yield len(rows)
-    kept = [row for row in rows if row.split == "val"]
-    words = printable(str(labels))
-    if kept:
-        words += ", rows of split val"
+    val_rows = [row for row in rows if row.split == "val"]
+    source_text = printable(str(labels))
+    if val_rows:
+        source_text += ", rows of split val"
     samples = []
-    for row in kept or rows:
+    for row in val_rows or rows:
         if row.label not in known:
-            raise DataProblem(_unknown(where, row.label, classes))
+            raise DataProblem(_unknown_class(where, row.label, classes))
         samples.append(Sample(row.path, known[row.label]))
     if not samples:
-        raise DataProblem(f"{where}: it names no images.")
+        raise DataProblem(f"{where}: the file names no images.")
     samples.sort(key=itemgetter(1, 0))
-    yield LabelledImages(tuple(samples), words, "val" if kept else "")
+    yield LabelledImages(tuple(samples), source_text, "val" if val_rows else "")
 
 
-def _unknown(where: str, name: str, classes: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, classes, n=1)
-    if not near:
-        near = [one for one in classes if one.lower() == name.lower()]
+def _unknown_class(where: str, name: str, classes: tuple[str, ...]) -> str:
+    """Return the message for a class that the model does not have, with a similar one."""
+    similar = difflib.get_close_matches(name, classes, n=1)
+    if not similar:
+        similar = [known for known in classes if known.lower() == name.lower()]
     more = f" and {len(classes) - 5} more" if len(classes) > 5 else ""
-    hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(classes[:5])}{more}."
-    return f"{where}: the run knows no class {name}; {hint}"
+    hint = (
+        f"did you mean {similar[0]}?"
+        if similar
+        else f"its classes are {', '.join(classes[:5])}{more}."
+    )
+    return f"{where}: the run has no class {name}; {hint}"

@@ -1,4 +1,4 @@
-"""A labels file: a CSV with the columns path and label, and if wanted split (train or val)."""
+"""Read a labels file: a CSV with the columns path and label, and optionally split."""
 
 from __future__ import annotations
 
@@ -13,34 +13,38 @@ from engine.data.samples import printable
 from tl_tui.common.errors import Problem
 
 SPLITS = {name: "val" for name in ("val", "valid", "validation")} | {"train": "train", "": ""}
+"""The split that a value in the column split means, in lower case."""
 
 
 class LabelsProblem(Problem):
-    """The labels file cannot be used; the text names the line and what to do."""
+    """The labels file cannot be used. The message says on which line and what to do."""
 
 
 class LabelRow(NamedTuple):
+    """A row of a labels file."""
+
     path: str
     label: str
     split: str
-    """train, val, or empty."""
+    """`train`, `val`, or empty if the file does not say."""
 
 
 def read_labels_file(file: Path, directory: Path) -> Iterator[LabelRow]:
-    """The rows of a labels file, a row at a time.
+    """Yield the rows of a labels file.
 
     Args:
-        file: UTF-8, with a header line that names path and label, in any order. Commas divide
-            the cells, or semicolons or tabs if the header has more of those.
-        directory: Paths are relative to it, else to the file's own folder.
+        file: UTF-8 text with a header line that names path and label, in any order. Cells are
+            separated by commas, or by semicolons or tabs if the header has more of those.
+        directory: The folder that paths are relative to. A path that does not exist there is
+            looked up relative to the file's own folder.
 
     Raises:
-        LabelsProblem: missing, not text, without a header, or a line that names no image.
+        LabelsProblem: The file is missing, is not text, has no header, or names a missing image.
     """
     where = f"--labels {printable(str(file))}"
     if not os.path.isfile(file):
-        wrong = "it is no file" if os.path.exists(file) else "there is no such file"
-        raise LabelsProblem(f"{where}: {wrong}; name a CSV file with the columns path and label.")
+        reason = "it is not a file" if os.path.exists(file) else "there is no such file"
+        raise LabelsProblem(f"{where}: {reason}; name a CSV file with the columns path and label.")
     folders = (os.fspath(directory), os.fspath(file.parent))
     seen: dict[str, int] = {}
     try:
@@ -56,8 +60,8 @@ def read_labels_file(file: Path, directory: Path) -> Iterator[LabelRow]:
                 row = _row(f"{where}, line {line}", cells, columns, folders)
                 if row.path in seen:
                     raise LabelsProblem(
-                        f"{where}, line {line}: {cells[columns['path']]} is there already "
-                        f"(line {seen[row.path]}); name each image once."
+                        f"{where}, line {line}: {cells[columns['path']]} is already on line "
+                        f"{seen[row.path]}; name each image once."
                     )
                 seen[row.path] = line
                 yield row
@@ -65,19 +69,20 @@ def read_labels_file(file: Path, directory: Path) -> Iterator[LabelRow]:
         raise LabelsProblem(f"{where}: it is not UTF-8 text; save it as UTF-8.") from error
     except csv.Error as error:
         raise LabelsProblem(
-            f"{where}, line {rows.line_num}: it is no CSV file ({error}); save it as one."
+            f"{where}, line {rows.line_num}: it is not a CSV file ({error}); save it as one."
         ) from error
     except OSError as error:
         raise LabelsProblem(f"{where}: it cannot be read ({error.strerror or error}).") from error
 
 
 def _columns(where: str, header: list[str]) -> dict[str, int]:
+    """Return the index of each known column."""
     names = [cell.strip().lower() for cell in header]
     missing = [name for name in ("path", "label") if name not in names]
     if missing:
         raise LabelsProblem(
-            f"{where}: its first line must name the columns path and label; {missing[0]} is "
-            f"missing (it reads {', '.join(names)[:60] or 'nothing'})."
+            f"{where}: the first line must name the columns path and label; {missing[0]} is "
+            f"missing (the line has {', '.join(names)[:60] or 'no columns'})."
         )
     return {name: names.index(name) for name in ("path", "label", "split") if name in names}
 
@@ -85,20 +90,21 @@ def _columns(where: str, header: list[str]) -> dict[str, int]:
 def _row(
     where: str, cells: list[str], columns: dict[str, int], folders: tuple[str, ...]
 ) -> LabelRow:
-    found = {
-        name: cells[place].strip() if place < len(cells) else "" for name, place in columns.items()
+    """Check one line and find its image in one of the folders."""
+    values = {
+        name: cells[index].strip() if index < len(cells) else "" for name, index in columns.items()
     }
     for name in ("path", "label"):
-        if not found[name]:
-            raise LabelsProblem(f"{where}: the {name} is missing; write it, or remove the line.")
-    split = SPLITS.get(found.get("split", "").lower())
+        if not values[name]:
+            raise LabelsProblem(f"{where}: the {name} is missing; add it, or remove the line.")
+    split = SPLITS.get(values.get("split", "").lower())
     if split is None:
-        raise LabelsProblem(f"{where}: the split is {found['split']}; it must be train or val.")
+        raise LabelsProblem(f"{where}: the split is {values['split']}; it must be train or val.")
     for folder in folders:
-        path = os.path.normpath(os.path.join(folder, found["path"]))
+        path = os.path.normpath(os.path.join(folder, values["path"]))
         if os.path.isfile(path):
-            return LabelRow(path, sys.intern(found["label"]), split)
+            return LabelRow(path, sys.intern(values["label"]), split)
     raise LabelsProblem(
-        f"{where}: there is no image {found['path']} in {printable(folders[0])}; "
+        f"{where}: there is no image {values['path']} in {printable(folders[0])}; "
         "paths are relative to --data."
     )

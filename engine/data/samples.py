@@ -1,4 +1,4 @@
-"""What a listing finds: samples, classes, and names that any encoder takes."""
+"""The samples and classes of a dataset, and printable forms of file names."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ from tl_tui.common.errors import Problem
 
 
 class DataProblem(Problem):
-    """The folder cannot be trained on; the text says why and what to do."""
+    """The dataset cannot be used. The message says why and what to do."""
 
 
 class Sample(NamedTuple):
+    """One labelled image."""
+
     path: str
-    """As the file system has it; a name that is not UTF-8 has surrogates in it (PEP 383)."""
+    """The path in the file system; bytes that are not UTF-8 are surrogates (PEP 383)."""
     label: int
+    """Index of the class."""
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """What was found: classes in alphabetical order; samples by class, then by path."""
+    """A dataset, split into training and validation samples, each sorted by class and path."""
 
     name: str
     classes: tuple[str, ...]
+    """The names of the classes, in alphabetical order."""
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
 
 
 def printable(path: str) -> str:
-    """A path or name that any encoder takes: bytes that are not UTF-8 as `\\xff`."""
+    """Return a path that can be encoded: bytes that are not UTF-8 are escaped, as `\\xff`."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Which images are for training and which for validation: stratified, and decided by a seed."""
+"""Stratified, seeded splits into training and validation images, folds and the yardstick."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from operator import itemgetter
 from engine.data.samples import DataProblem, ImageFolder, Sample, printable
 
 VALIDATION_SHARE = 0.2
+"""The share of each class that is used for validation."""
 YARDSTICK = 64
-"""Images of the yardstick, at most."""
+"""The largest number of images in the yardstick."""
 
 
 def _by_label(samples: Iterable[Sample]) -> dict[int, list[Sample]]:
+    """Group samples by label; labels in ascending order, samples in their own order."""
     groups: dict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[sample.label].append(sample)
@@ -22,88 +24,95 @@ def _by_label(samples: Iterable[Sample]) -> dict[int, list[Sample]]:
 
 
 def stratified(samples: Iterable[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:
-    """Training and validation images: a fifth of every class for validation.
+    """Split samples into training and validation: a fifth of every class for validation.
 
-    At least one image of a class is for validation; of a class with a single image none is.
+    A class with several images has at least one for validation; a class with one image has none.
 
     Args:
-        samples: In an order that does not depend on the file system.
-        seed: Of the split.
+        samples: The samples, in an order that does not depend on the file system.
+        seed: Random seed for the split.
+
+    Returns:
+        The training samples and the validation samples.
     """
     train: list[Sample] = []
     val: list[Sample] = []
-    for label, mine in _by_label(samples).items():
-        count = max(1, round(len(mine) * VALIDATION_SHARE)) if len(mine) > 1 else 0
-        chosen = set(random.Random(f"{seed} {label}").sample(range(len(mine)), count))
-        val += [sample for place, sample in enumerate(mine) if place in chosen]
-        train += [sample for place, sample in enumerate(mine) if place not in chosen]
+    for label, group in _by_label(samples).items():
+        count = max(1, round(len(group) * VALIDATION_SHARE)) if len(group) > 1 else 0
+        chosen = set(random.Random(f"{seed} {label}").sample(range(len(group)), count))
+        val += [sample for index, sample in enumerate(group) if index in chosen]
+        train += [sample for index, sample in enumerate(group) if index not in chosen]
     return train, val
 
 
 def split_folds(folder: ImageFolder, count: int, seed: int) -> list[ImageFolder]:
-    """Splits for cross-validation over all images: each is validated exactly once.
+    """Return stratified splits for cross-validation; each image is validated exactly once.
 
     Args:
-        folder: Its training and validation images together are split anew, stratified.
+        folder: The dataset. Its training and validation images are pooled and split anew.
         count: The number of folds.
-        seed: Of the split.
+        seed: Random seed for the split.
+
+    Returns:
+        One dataset per fold.
 
     Raises:
-        DataProblem: fewer than two folds, or more than the smallest class has images.
+        DataProblem: There are fewer than two folds, or more folds than images in some class.
     """
     groups = _by_label({*folder.train, *folder.val})
-    for mine in groups.values():
-        mine.sort(key=itemgetter(0))
-    fewest = min(groups, key=lambda label: len(groups[label]))
-    most, name = len(groups[fewest]), printable(folder.classes[fewest])
+    for group in groups.values():
+        group.sort(key=itemgetter(0))
+    smallest = min(groups, key=lambda label: len(groups[label]))
+    fewest, name = len(groups[smallest]), printable(folder.classes[smallest])
     if count < 2:
-        raise DataProblem(f"--folds {count}: the least is 2.")
-    if most < 2:
+        raise DataProblem(f"--folds {count}: use at least 2 folds.")
+    if fewest < 2:
         raise DataProblem(
-            f"--folds {count}: the class {name} has one image, which cannot be trained on and "
-            "validated in turn; add images."
+            f"--folds {count}: the class {name} has one image, which cannot be used both for "
+            "training and for validation; add images."
         )
-    if count > most:
+    if count > fewest:
         raise DataProblem(
-            f"--folds {count}: the class {name} has only {most} images; "
-            f"use at most {most} folds, or add images."
+            f"--folds {count}: the class {name} has only {fewest} images; "
+            f"use at most {fewest} folds, or add images."
         )
-    placed: list[tuple[Sample, int]] = []
+    assigned: list[tuple[Sample, int]] = []
     first = 0
-    for label, mine in groups.items():
-        # What is left over goes to other folds than the class before's.
-        numbers = [(first + place) % count for place in range(len(mine))]
-        random.Random(f"{seed} fold {label}").shuffle(numbers)
-        placed += zip(mine, numbers, strict=True)
-        first += len(mine)
+    for label, group in groups.items():
+        # Start where the previous class ended, so that remainders spread over all folds.
+        folds = [(first + index) % count for index in range(len(group))]
+        random.Random(f"{seed} fold {label}").shuffle(folds)
+        assigned += zip(group, folds, strict=True)
+        first += len(group)
     return [
         ImageFolder(
             folder.name,
             folder.classes,
-            tuple(sample for sample, place in placed if place != number),
-            tuple(sample for sample, place in placed if place == number),
+            tuple(sample for sample, fold in assigned if fold != number),
+            tuple(sample for sample, fold in assigned if fold == number),
         )
         for number in range(count)
     ]
 
 
 def yardstick_of(folder: ImageFolder, seed: int) -> tuple[Sample, ...]:
-    """Up to 64 fixed validation images, the classes in the proportion that val/ has them.
+    """Return up to 64 fixed validation images, in the class proportions of the validation set.
 
-    No class that has validation images is left out, if there are at most 64 of them.
+    Every class with validation images is represented, if there are at most 64 such classes.
     """
     if len(folder.val) <= YARDSTICK:
         return folder.val
-    drawn = random.Random(f"{seed} yardstick").sample(folder.val, len(folder.val))
-    groups = _by_label(drawn)
+    shuffled = random.Random(f"{seed} yardstick").sample(folder.val, len(folder.val))
+    groups = _by_label(shuffled)
     if len(groups) > YARDSTICK:
-        return tuple(sorted(drawn[:YARDSTICK]))
-    shares = {label: len(mine) * YARDSTICK / len(drawn) for label, mine in groups.items()}
+        return tuple(sorted(shuffled[:YARDSTICK]))
+    shares = {label: len(group) * YARDSTICK / len(shuffled) for label, group in groups.items()}
     counts = {label: max(1, int(share)) for label, share in shares.items()}
-    while (short := YARDSTICK - sum(counts.values())) != 0:
-        # The largest remainder gets one more; a class that got its one for free costs another's.
-        step = 1 if short > 0 else -1
-        may = [label for label in groups if 1 < counts[label] + (short > 0)]
-        label = max(may, key=lambda label: step * (shares[label] - counts[label]))
+    while (missing := YARDSTICK - sum(counts.values())) != 0:
+        # Add an image to the class furthest below its share, or take one from the class furthest
+        # above it, which makes up for classes that were raised to one image.
+        step = 1 if missing > 0 else -1
+        candidates = [label for label in groups if 1 < counts[label] + (missing > 0)]
+        label = max(candidates, key=lambda label: step * (shares[label] - counts[label]))
         counts[label] += step
-    return tuple(sorted(s for label, mine in groups.items() for s in mine[: counts[label]]))
+    return tuple(sorted(s for label, group in groups.items() for s in group[: counts[label]]))

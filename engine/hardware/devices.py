@@ -1,4 +1,4 @@
-"""Which device to train on. CUDA is taken only after a kernel has really run on it."""
+"""Choose the device to train on. A CUDA device is chosen only after a kernel has run on it."""
 
 from __future__ import annotations
 
@@ -12,83 +12,100 @@ import torch
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import Precision
 
+CUDA_13_DRIVER = 580
+"""The oldest driver for CUDA 13, which torch's default wheels are built for since torch 2.11."""
+CUDA_12_DRIVER = 525
+"""The oldest driver for CUDA 12."""
+
 
 class DeviceProblem(Problem):
-    """The device asked for cannot be used; the text says why and what to do."""
+    """The requested device cannot be used. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class ChosenDevice:
+    """The device that a run uses."""
+
     device: torch.device
     label: str
-    """Such as `cuda:0 NVIDIA H200` or `cpu`."""
+    """The device's name, such as `cuda:0 NVIDIA H200` or `cpu`."""
     warning: str = ""
-    """An NVIDIA GPU is there and torch cannot use it; shown all the time."""
+    """Why an NVIDIA GPU in this machine is not used; empty if there is none or it is used."""
     memory_total: int | None = None
+    """The device's memory in bytes; None except on CUDA."""
 
     @property
     def accelerator(self) -> bool:
+        """Whether the device is anything other than the CPU."""
         return self.device.type != "cpu"
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """What the device computes in itself: fp32, and bf16 where it has instructions for it."""
+        """The precisions that the device supports natively: fp32, and bf16 where available."""
         if self.device.type == "cuda":
-            has = torch.cuda.is_bf16_supported(including_emulation=False)
+            has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         elif self.device.type == "cpu":
-            has = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+            has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
         else:
-            has = False
-        return ("fp32", "bf16") if has else ("fp32",)
+            has_bf16 = False
+        return ("fp32", "bf16") if has_bf16 else ("fp32",)
 
 
-def choose_device(asked: str) -> ChosenDevice:
-    """The device for auto, cpu, cuda, cuda:N or mps.
+def choose_device(requested: str) -> ChosenDevice:
+    """Return the device to use.
 
-    auto takes the CUDA device with most free memory, else mps, else the CPU; with a warning if an
-    NVIDIA GPU is there that torch cannot use.
+    Args:
+        requested: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. `auto` chooses the CUDA device with
+            the most free memory, else mps, else the CPU. The result carries a warning if the
+            machine has an NVIDIA GPU that torch cannot use.
 
     Raises:
-        DeviceProblem: no such device, or no kernel ran on it.
+        DeviceProblem: The device does not exist, or no kernel runs on it.
     """
-    if asked == "cpu":
+    if requested == "cpu":
         return ChosenDevice(torch.device("cpu"), "cpu")
-    if asked == "mps" or (asked == "auto" and _mps() and not torch.cuda.is_available()):
-        if not _mps():
+    if requested == "mps" or (
+        requested == "auto" and _mps_available() and not torch.cuda.is_available()
+    ):
+        if not _mps_available():
             raise DeviceProblem("--device mps: this torch has no Metal backend; use --device cpu.")
         return ChosenDevice(torch.device("mps"), "mps")
-    if asked == "auto":
+    if requested == "auto":
         try:
-            return _cuda(None)
+            return _choose_cuda(None)
         except DeviceProblem as problem:
             warning = str(problem) if nvidia_driver() is not None else ""
             return ChosenDevice(torch.device("cpu"), "cpu", warning)
-    if match := re.fullmatch(r"cuda(?::(\d+))?", asked):
-        return _cuda(int(match[1]) if match[1] else None)
-    raise DeviceProblem(f"--device {asked}: choose auto, cpu, cuda, cuda:N or mps.")
+    if match := re.fullmatch(r"cuda(?::(\d+))?", requested):
+        return _choose_cuda(int(match[1]) if match[1] else None)
+    raise DeviceProblem(f"--device {requested}: choose auto, cpu, cuda, cuda:N or mps.")
 
 
-def _mps() -> bool:
+def _mps_available() -> bool:
     return torch.backends.mps.is_available()
 
 
-def _cuda(index: int | None) -> ChosenDevice:
+def _choose_cuda(index: int | None) -> ChosenDevice:
+    """Return a CUDA device: this one, or the one with the most free memory if None."""
     if not torch.cuda.is_available():
         raise DeviceProblem(_why_no_cuda())
     count = torch.cuda.device_count()
     if index is not None and index >= count:
-        raise DeviceProblem(f"--device cuda:{index}: there are {count} (cuda:0 to {count - 1}).")
+        raise DeviceProblem(
+            f"--device cuda:{index}: no such GPU; this machine has {count} "
+            f"(cuda:0 to cuda:{count - 1})."
+        )
     candidates = range(count) if index is None else [index]
     try:
         best = max(candidates, key=lambda number: torch.cuda.mem_get_info(number)[0])
         device = torch.device("cuda", best)
         if float(torch.ones(8, device=device).sum()) != 8.0:
-            raise RuntimeError("a sum of eight ones came out wrong")
+            raise RuntimeError("the sum of eight ones is not 8")
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise DeviceProblem(
-            f"CUDA is there but no kernel runs on it ({reason}); see `tl-tui doctor`, "
-            "or insist on --device cpu."
+            f"CUDA is available, but no kernel runs on the GPU ({reason}). "
+            "Run `tl-tui doctor` for details, or use --device cpu."
         ) from error
     name = torch.cuda.get_device_name(best)
     total = torch.cuda.get_device_properties(best).total_memory
@@ -96,10 +113,13 @@ def _cuda(index: int | None) -> ChosenDevice:
 
 
 def nvidia_driver() -> str | None:
-    """The NVIDIA driver's version if its kernel module is loaded, usable by torch or not."""
-    version = Path("/proc/driver/nvidia/version")
+    """Return the version of the loaded NVIDIA driver, or None if no driver is loaded.
+
+    The driver may be one that torch cannot use.
+    """
+    version_file = Path("/proc/driver/nvidia/version")
     try:
-        match = re.search(r"(\d{3}\.\d+(?:\.\d+)?)", version.read_text())
+        match = re.search(r"(\d{3}\.\d+(?:\.\d+)?)", version_file.read_text())
     except OSError:
         return None
     return match[1] if match else "unknown"
@@ -108,38 +128,39 @@ def nvidia_driver() -> str | None:
 def _why_no_cuda() -> str:
     driver = nvidia_driver()
     if driver is None:
-        return "--device cuda: no NVIDIA GPU is to be seen here; use --device cpu."
-    return f"{why_unusable(driver, torch.version.cuda, torch.__version__)} --device cpu insists."
+        return "--device cuda: this machine has no NVIDIA GPU; use --device cpu."
+    unusable = why_unusable(driver, torch.version.cuda, torch.__version__)
+    return f"{unusable} To use the CPU, pass --device cpu."
 
 
 def why_unusable(driver: str | None, built_for: str | None, version: str) -> str:
-    """Why an NVIDIA GPU that is here cannot be used, and the way to install what can use it."""
-    here = f"An NVIDIA GPU is here (driver {driver or 'unknown'})"
+    """Return why torch cannot use this machine's NVIDIA GPU, and what to install instead.
+
+    Args:
+        driver: Version of the NVIDIA driver, if known.
+        built_for: Version of CUDA that torch was built for; None for a build without CUDA.
+        version: Version of torch.
+    """
+    present = f"An NVIDIA GPU is present (driver {driver or 'unknown'})"
     if built_for is None:
         return (
-            f"{here}, but torch {version} was built without CUDA; pip install --force-reinstall "
-            "torch torchvision, which brings a CUDA build."
+            f"{present}, but torch {version} was built without CUDA. Install a CUDA build: "
+            "pip install --force-reinstall torch torchvision."
         )
     major = int(built_for.split(".")[0])
     needed = CUDA_13_DRIVER if major >= 13 else CUDA_12_DRIVER
     number = int(driver.split(".")[0]) if driver and driver.split(".")[0].isdigit() else None
     if number is not None and number < needed:
         return (
-            f"{here}, but torch {version} is built for CUDA {built_for}, which needs driver "
+            f"{present}, but torch {version} is built for CUDA {built_for}, which needs driver "
             f"{needed} or newer. Update the driver, or install a build for CUDA 12 (driver "
             f"{CUDA_12_DRIVER} or newer): pip install --force-reinstall torch torchvision, with "
             "the --index-url that PyTorch's installation page gives for cu126."
         )
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return (
-        f"{here}, but torch {version} (CUDA {built_for}) cannot use it. Is it visible "
-        f"(CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}), does nvidia-smi "
-        "show it, and was the container started with its devices? A V100 or older needs a build "
-        "for CUDA 12, cu126 on PyTorch's installation page."
+        f"{present}, but torch {version} (CUDA {built_for}) cannot use it. Check that "
+        f"CUDA_VISIBLE_DEVICES={visible} includes it, that nvidia-smi lists it and that the "
+        "container was started with GPU access; a V100 or older GPU needs a build for CUDA 12 "
+        "(cu126 on PyTorch's installation page)."
     )
-
-
-CUDA_13_DRIVER = 580
-"""The oldest driver of CUDA 13, which torch's default wheels are built for from 2.11 on."""
-
-
-CUDA_12_DRIVER = 525

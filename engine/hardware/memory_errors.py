@@ -1,21 +1,15 @@
-"""Recognize the errors with which torch and its libraries report that memory ran out."""
+"""Recognise the errors with which torch and its libraries report that memory ran out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
-if TYPE_CHECKING:
-    pass
-
-
-_NO_MEMORY = ("DefaultCPUAllocator", "not enough memory", "bad_alloc", "bad allocation")
-"""How torch and its libraries say on the CPU that memory ran out: in a plain RuntimeError."""
+_CPU_MESSAGES = ("DefaultCPUAllocator", "not enough memory", "bad_alloc", "bad allocation")
+"""Parts of the messages of the RuntimeErrors that torch raises when the CPU runs out of memory."""
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on a device or on the host."""
+    """Return whether an exception reports that memory ran out, on a device or on the host."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in _CPU_MESSAGES)

@@ -1,9 +1,11 @@
-"""How much memory this process may use: its control group's limit, its own, or the machine's.
+"""Find how much memory this process may use: the limit of its cgroup, its own, or the machine's.
 
-On the CPU, running out rarely raises: the kernel kills. So the predicted price of a step is held
-against what is free before it is taken. Control groups are nested, and the narrowest binds; both
-versions are read (Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst). Imports
-no torch.
+On the CPU, running out of memory rarely raises an error: the kernel kills the process instead.
+The predicted memory of a step is therefore compared with the free memory before the step runs.
+
+Reference:
+    Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst. Control groups are
+    nested, and the lowest limit applies.
 """
 
 from __future__ import annotations
@@ -14,45 +16,45 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 PROC = Path("/proc")
-NONE_LEFT = "There is no memory left for what was asked; end other programs, or do with less."
+NONE_LEFT = "Memory ran out. Close other programs, or use settings that need less memory."
 UNLIMITED = 1 << 60
-"""Version 1 writes no limit as a number of this order."""
+"""Version 1 of cgroups reports a limit of this order if none is set."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """A bound on what this process may use."""
+    """A limit on the memory of this process."""
 
     limit: int
-    """Bytes in all."""
+    """The limit in bytes."""
     free: int
-    """Bytes that can be had, what the kernel would give up (cached files) included."""
+    """The bytes that can still be allocated, including file caches that the kernel can drop."""
     whose: str
-    """Such as `the control group` or `this machine`."""
+    """What the limit belongs to, such as `the control group` or `this machine`."""
 
 
 def memory(proc: Path = PROC) -> Memory:
-    """The narrowest bound: that of a control group around this process, or the machine.
+    """Return the limit with the least free memory: of a cgroup, this process or the machine.
 
     Args:
-        proc: Where the kernel tells of processes; another place is for tests.
+        proc: Directory of the proc file system. Tests pass their own.
     """
     bounds = [*_control_groups(proc), *_address_space(proc), _machine(proc)]
     return min(bounds, key=lambda bound: bound.free)
 
 
 def memory_refusal(needed: int, bound: Memory) -> str:
-    """Why a step that needs so many bytes cannot be taken, in a sentence; empty if it can."""
+    """Return why a step that needs this many bytes cannot run; empty if it can."""
     if needed <= bound.free:
         return ""
     return (
         f"The step needs about {gib(needed)}, and of the {gib(bound.limit)} of {bound.whose} "
-        f"only {gib(bound.free)} are free: freeze lower layers, or take a smaller --batch-size."
+        f"only {gib(bound.free)} are free: freeze lower layers, or use a smaller --batch-size."
     )
 
 
 def gib(count: int) -> str:
-    """Bytes in words, such as `1.5 GiB` or `80 MiB`."""
+    """Format a number of bytes, such as `1.5 GiB` or `80 MiB`."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**29 else f"{count / 2**20:.0f} MiB"
 
 
@@ -68,14 +70,14 @@ def _machine(proc: Path) -> Memory:
         return Memory(table["MemTotal"], table["MemAvailable"], "this machine")
     except (OSError, KeyError, ValueError, IndexError):
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return Memory(total, total, "this machine")  # what is free is not told here
+        return Memory(total, total, "this machine")  # free memory is unknown without /proc/meminfo
 
 
 # --- the process ----------------------------------------------------------------------------------
 
 
 def _address_space(proc: Path) -> Iterator[Memory]:
-    """The bound of `ulimit -v`, where one is set: batch systems do that."""
+    """Yield the limit of `ulimit -v` if one is set, as batch systems do."""
     try:
         lines = (proc / "self" / "limits").read_text().splitlines()
         limit = next(line for line in lines if line.startswith("Max address space"))
@@ -92,7 +94,7 @@ def _address_space(proc: Path) -> Iterator[Memory]:
 
 
 def _control_groups(proc: Path) -> Iterator[Memory]:
-    """The bound of each group around this process that has one."""
+    """Yield the limit of each cgroup that contains this process and has one."""
     try:
         groups = (proc / "self" / "cgroup").read_text().splitlines()
         mounts = (proc / "self" / "mountinfo").read_text().splitlines()
@@ -100,37 +102,40 @@ def _control_groups(proc: Path) -> Iterator[Memory]:
         return
     for line in groups:
         number, controllers, path = line.split(":", 2)
-        second = number == "0" and not controllers
-        if second or "memory" in controllers.split(","):
-            place = _mounted(mounts, second, PurePosixPath(path))
-            if place is not None:
-                yield from _upwards(*place, second)
+        version_2 = number == "0" and not controllers
+        if version_2 or "memory" in controllers.split(","):
+            folders = _find_folder(mounts, version_2, PurePosixPath(path))
+            if folders is not None:
+                yield from _limits_upwards(*folders, version_2)
 
 
-def _mounted(mounts: list[str], second: bool, path: PurePosixPath) -> tuple[Path, Path] | None:
-    """The group's folder, and the top of the tree it is mounted in."""
+def _find_folder(
+    mounts: list[str], version_2: bool, path: PurePosixPath
+) -> tuple[Path, Path] | None:
+    """Return the cgroup's folder and the top of the tree that it is mounted in."""
     for line in mounts:
         fields, _, rest = line.partition(" - ")
         kind, *_, options = rest.split()
-        if kind != ("cgroup2" if second else "cgroup"):
+        if kind != ("cgroup2" if version_2 else "cgroup"):
             continue
-        if not second and "memory" not in options.split(","):
+        if not version_2 and "memory" not in options.split(","):
             continue
-        root, point = (field.replace("\\040", " ") for field in fields.split()[3:5])
+        root, mount_point = (field.replace("\\040", " ") for field in fields.split()[3:5])
         try:
-            within = path.relative_to(root)
+            relative = path.relative_to(root)
         except ValueError:
-            within = PurePosixPath()  # a namespace of its own: what is mounted is ours
-        top = Path(point)
-        folder = top / within
+            relative = PurePosixPath()  # in a cgroup namespace, the mounted tree is our own
+        top = Path(mount_point)
+        folder = top / relative
         return (folder if folder.is_dir() else top), top
     return None
 
 
-def _upwards(folder: Path, top: Path, second: bool) -> Iterator[Memory]:
-    limit_file, used_file, cached = (
+def _limits_upwards(folder: Path, top: Path, version_2: bool) -> Iterator[Memory]:
+    """Yield the limits of a cgroup and of its ancestors, up to the top of the tree."""
+    limit_file, used_file, cache_key = (
         ("memory.max", "memory.current", "inactive_file")
-        if second
+        if version_2
         else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
     )
     while True:
@@ -140,11 +145,11 @@ def _upwards(folder: Path, top: Path, second: bool) -> Iterator[Memory]:
             if limit < UNLIMITED:
                 used = int((folder / used_file).read_text())
                 stat = (folder / "memory.stat").read_text().split()
-                given_up = int(dict(zip(stat[::2], stat[1::2], strict=True)).get(cached, "0"))
-                free = max(0, min(limit, limit - used + given_up))
+                droppable = int(dict(zip(stat[::2], stat[1::2], strict=True)).get(cache_key, "0"))
+                free = max(0, min(limit, limit - used + droppable))
                 yield Memory(limit, free, "the control group")
         except (OSError, ValueError):
-            pass  # the top group of version 2 has no such files
+            pass  # the root cgroup of version 2 has no such files
         if folder == top:
             return
         folder = folder.parent

@@ -1,7 +1,7 @@
-"""The import of torch and torchvision, which takes seconds: begun before anybody asks for it.
+"""Import torch and torchvision in a background thread.
 
-While the engine waits for its client, the imports run in a thread of their own; commands are
-taken and refused meanwhile.
+The import takes seconds. The engine starts it before the first client connects and answers
+commands in the meantime.
 """
 
 from __future__ import annotations
@@ -15,31 +15,32 @@ import time
 class _Import(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="import of torch", daemon=True)
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
         self.seconds = 0.0
         self.error: Exception | None = None
 
     def run(self) -> None:
-        collects = gc.isenabled() and "torch" not in sys.modules
-        if collects:
-            gc.disable()  # looking for garbage among what only grows takes a sixth of the time
+        disable_gc = gc.isenabled() and "torch" not in sys.modules
+        if disable_gc:
+            gc.disable()  # collection would take a sixth of the time and find nothing
         try:
             import torch  # noqa: F401
             import torchvision  # noqa: F401
-        except Exception as error:  # kept: a second try of torch fails with another, misleading one
+        except Exception as error:  # kept, because importing again raises a misleading error
             self.error = error
         finally:
-            if collects:
-                gc.freeze()  # modules stay: no step is held up by going through them again
+            if disable_gc:
+                gc.freeze()  # modules are permanent, so no later collection need scan them
                 gc.enable()
-            self.seconds = time.perf_counter() - self.began
+            self.seconds = time.perf_counter() - self.started
 
 
 _running: _Import | None = None
+"""The thread that imports; None before the first `start_importing`."""
 
 
 def start_importing() -> None:
-    """Begin in the background; once in a process."""
+    """Start the import in the background. Later calls do nothing."""
     global _running
     if _running is None:
         _running = _Import()
@@ -47,10 +48,13 @@ def start_importing() -> None:
 
 
 def finish_importing() -> float:
-    """Wait until both are imported; returns the seconds since it began.
+    """Wait until torch and torchvision are imported.
+
+    Returns:
+        The duration of the import in seconds.
 
     Raises:
-        Exception: what the import itself raised, be it of a library that torch does not find.
+        Exception: The error that the import raised, such as a missing CUDA library.
     """
     start_importing()
     assert _running is not None

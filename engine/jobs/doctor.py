@@ -1,7 +1,7 @@
-"""What torch offers on this machine, found out by using it. Run in a process of its own.
+"""Checks torch, the GPUs and the weights cache by using them, for `tl-tui doctor`.
 
-A wrong pair of torch and torchvision can crash at import, a driver can hang: `tl-tui doctor` reads
-what this prints, and if nothing comes, that is the finding.
+It runs in a separate process, because incompatible versions of torch and torchvision can crash at
+import and a driver can hang. `tl-tui doctor` reads its output and reports if there is none.
 """
 
 from __future__ import annotations
@@ -21,42 +21,46 @@ from tl_tui.common import json_codec
 
 
 def main() -> int:
-    """Print one JSON object: facts, and `problems`, each a sentence. Returns the exit code."""
+    """Print the findings as one JSON object. Returns the exit code."""
     out = os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints is not the answer
+    os.dup2(2, 1)  # libraries may print; only the JSON goes to standard output
     findings = examine()
     os.write(out, json_codec.dumps(findings).encode() + b"\n")
     return 0
 
 
 def examine() -> dict[str, Any]:
-    """Everything about torch on this machine; a part that fails is a problem and no exception."""
+    """Check everything that tl-tui needs of torch on this machine.
+
+    Returns:
+        The findings by name. A check that fails adds a sentence to `problems` instead of raising.
+    """
     problems: list[str] = []
-    found: dict[str, Any] = {
+    findings: dict[str, Any] = {
         "python": platform.python_version(),
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "nvidia": _nvidia(),
         "problems": problems,
     }
-    found["torch"] = _torch(problems)
-    found["torchvision"] = _torchvision(problems) if found["torch"] else None
-    if found["torch"] and found["torchvision"]:
-        found["device"] = _device(found["nvidia"], problems)
-        found["weights"] = _weights(problems)
-    return found
+    findings["torch"] = _torch(problems)
+    findings["torchvision"] = _torchvision(problems) if findings["torch"] else None
+    if findings["torch"] and findings["torchvision"]:
+        findings["device"] = _device(findings["nvidia"], problems)
+        findings["weights"] = _weights(problems)
+    return findings
 
 
 def _torch(problems: list[str]) -> dict[str, Any] | None:
     try:
         import torch
-    except Exception as error:  # whatever a broken installation raises
-        problems.append(f"torch cannot be imported: {_first_line(error)}. Install it anew.")
+    except Exception as error:  # a broken installation can raise anything
+        problems.append(f"torch cannot be imported: {_first_line(error)}. Reinstall it.")
         return None
     return {"version": str(torch.__version__), "cuda": torch.version.cuda}
 
 
 def _torchvision(problems: list[str]) -> dict[str, Any] | None:
-    """Whether the pair fits is seen by running a compiled operator of torchvision's."""
+    """Check that torchvision is compatible with torch by running one of its compiled operators."""
     import torch
 
     versions = f"torchvision {_version('torchvision')} and torch {torch.__version__}"
@@ -69,15 +73,15 @@ def _torchvision(problems: list[str]) -> dict[str, Any] | None:
             raise RuntimeError(f"nms kept {kept} of three boxes")
     except Exception as error:  # "operator torchvision::nms does not exist", and others
         problems.append(
-            f"{versions} do not fit ({_first_line(error)}). Install a pair that does, both from "
-            "the same index: torchvision 0.29 goes with torch 2.14, 0.26 with 2.11."
+            f"{versions} are not compatible ({_first_line(error)}). Install matching versions from "
+            "the same index, such as torchvision 0.29 with torch 2.14, or 0.26 with 2.11."
         )
         return None
     return {"version": _version("torchvision"), "fits": True}
 
 
 def _nvidia() -> dict[str, Any]:
-    """What of an NVIDIA driver and its devices can be seen without torch."""
+    """Return the NVIDIA driver and devices that are found without torch."""
     driver = None
     try:
         with open("/proc/driver/nvidia/version") as file:
@@ -89,11 +93,11 @@ def _nvidia() -> dict[str, Any]:
     if smi := shutil.which("nvidia-smi"):
         query = [smi, "--query-gpu=name,driver_version", "--format=csv,noheader"]
         try:
-            said = subprocess.run(query, capture_output=True, text=True, timeout=20)
+            result = subprocess.run(query, capture_output=True, text=True, timeout=20)
         except (OSError, subprocess.SubprocessError):
-            said = None
-        if said is not None and said.returncode == 0:
-            rows = [line.split(", ") for line in said.stdout.splitlines() if line.strip()]
+            result = None
+        if result is not None and result.returncode == 0:
+            rows = [line.split(", ") for line in result.stdout.splitlines() if line.strip()]
             names = [row[0] for row in rows]
             driver = driver or (rows[0][-1] if rows else None)
     nodes = glob("/dev/nvidia[0-9]*")
@@ -111,7 +115,7 @@ def _device(nvidia: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         label, warning = chosen.label, chosen.warning
     except Problem as problem:
         label, warning = "cpu", str(problem)
-    cuda = [_kernel(number) for number in range(torch.cuda.device_count())]
+    cuda = [_cuda_device(index) for index in range(torch.cuda.device_count())]
     for device in cuda:
         if device["problem"]:
             problems.append(f"No kernel runs on {device['name']}: {device['problem']}.")
@@ -120,23 +124,23 @@ def _device(nvidia: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     return {"chosen": label, "warning": warning, "cuda": cuda}
 
 
-def _kernel(number: int) -> dict[str, Any]:
-    """One CUDA device, after a kernel has run on it."""
+def _cuda_device(index: int) -> dict[str, Any]:
+    """Run a kernel on a CUDA device; return its name and memory, or the problem."""
     import torch
 
-    found: dict[str, Any] = {"name": f"cuda:{number}", "free": None, "total": None, "problem": ""}
+    device: dict[str, Any] = {"name": f"cuda:{index}", "free": None, "total": None, "problem": ""}
     try:
-        found["name"] = f"cuda:{number} {torch.cuda.get_device_name(number)}"
-        if float(torch.ones(8, device=f"cuda:{number}").sum()) != 8.0:
+        device["name"] = f"cuda:{index} {torch.cuda.get_device_name(index)}"
+        if float(torch.ones(8, device=f"cuda:{index}").sum()) != 8.0:
             raise RuntimeError("a sum of eight ones came out wrong")
-        found["free"], found["total"] = torch.cuda.mem_get_info(number)
-    except Exception as error:  # torch raises several kinds, by what is broken
-        found["problem"] = _first_line(error)
-    return found
+        device["free"], device["total"] = torch.cuda.mem_get_info(index)
+    except Exception as error:  # the type depends on what is broken
+        device["problem"] = _first_line(error)
+    return device
 
 
 def _weights(problems: list[str]) -> dict[str, Any]:
-    """torchvision's weights files that are in its cache, and whether they are whole."""
+    """Verify the hash of every torchvision weights file in the cache."""
     import torchvision
 
     from engine.model.weights_download import cached_path, verify, weights_file_of
@@ -157,8 +161,8 @@ def _weights(problems: list[str]) -> dict[str, Any]:
             }
             if not whole:
                 problems.append(
-                    f"{path} is damaged: its hash is not the one in its name; "
-                    f"tl-tui fetch {arch} {entry.name} replaces it."
+                    f"{path} is damaged: its hash differs from the one in its name. "
+                    f"Replace it with tl-tui fetch {arch} {entry.name}."
                 )
     return {"folder": str(cached_path("")), "files": list(files.values())}
 

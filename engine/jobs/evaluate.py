@@ -1,4 +1,4 @@
-"""`tl-tui evaluate`: a run's model held against labelled images, a batch a unit."""
+"""`tl-tui evaluate`: evaluate a run on labelled images, one batch per unit of work."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from engine.checks.evaluation import Evaluation
-from engine.data.image_folder import LabelledImages, list_labelled
+from engine.data.image_folder import VALIDATION_NAMES, LabelledImages, list_labelled
 from engine.data.samples import printable
 from engine.hardware.devices import choose_device
-from engine.jobs.inference import decoder_of, load_checked_model, logits
+from engine.jobs.inference import compute_logits, load_checked_model, make_decoder
 from engine.jobs.load import TrainedModel
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import EvaluateData
@@ -30,10 +30,16 @@ from tl_tui.runs.run_reader import read_config
 def evaluate(
     command: EvaluateData,
 ) -> Iterator[InferenceBegan | InferenceProgressed | DataEvaluated | None]:
-    """Answer all labelled images of a folder.
+    """Evaluate the model of a run on a folder of labelled images.
+
+    Args:
+        command: The run, and the folder or labels file.
+
+    Yields:
+        The start, the progress after each batch and the results; None after other units.
 
     Raises:
-        Problem: there is no such run or no such image, or one of a class the run does not know.
+        Problem: there is no such run, there are no images, or the run does not know a class.
     """
     device = choose_device(command.device)
     trained = load_checked_model(command.run, command.checkpoint, device.device)
@@ -41,39 +47,38 @@ def evaluate(
     labels = Path(command.labels) if command.labels is not None else None
     data = Path(command.data) if command.data is not None else labels.parent if labels else None
     if data is None:
-        raise Problem("--data: name a folder that holds a folder a class.")
-    for found in list_labelled(data, trained.classes, labels=labels):
-        if isinstance(found, LabelledImages):
-            listed = found
+        raise Problem("--data: name a folder that holds one folder per class.")
+    for item in list_labelled(data, trained.classes, labels=labels):
+        if isinstance(item, LabelledImages):
+            labelled = item
         yield None
     notes = [device.warning] if device.warning else []
     yield InferenceBegan(
         run=str(trained.run),
         checkpoint=str(trained.checkpoint),
-        start=trained.about["start"],
-        step=trained.about["step"],
-        arch=trained.about["arch"],
+        start=trained.metadata["start"],
+        step=trained.metadata["step"],
+        arch=trained.metadata["arch"],
         classes=trained.classes,
-        images=len(listed.samples),
-        where=listed.where,
+        images=len(labelled.samples),
+        source=labelled.where,
         device=device.label,
-        notes=tuple(notes + _seen_before(trained, data, listed)),
+        notes=tuple(notes + _overlap_notes(trained, data, labelled)),
     )
-    evaluation = Evaluation(
-        (trained.about["start"], trained.about["step"], 0), 0, len(trained.classes)
-    )
-    decoder, done = decoder_of(trained), 0
+    weights = (trained.metadata["start"], trained.metadata["step"], 0)
+    evaluation = Evaluation(weights, 0, len(trained.classes))
+    decoder, done = make_decoder(trained), 0
     try:
-        for batch in decoder.batches(listed.samples, command.batch_size):
+        for batch in decoder.batches(labelled.samples, command.batch_size):
             if batch.samples:
-                said = logits(trained, batch.images)
-                sure, predicted = said.softmax(1).max(1)
-                losses = F.cross_entropy(said, batch.labels, reduction="none")
+                logits = compute_logits(trained, batch.images)
+                probabilities, predicted = logits.softmax(1).max(1)
+                losses = F.cross_entropy(logits, batch.labels, reduction="none")
                 evaluation.add(
                     [printable(sample.path) for sample in batch.samples],
                     batch.labels.tolist(),
                     predicted.tolist(),
-                    sure.tolist(),
+                    probabilities.tolist(),
                     torch.exp(-losses).tolist(),
                     losses.tolist(),
                 )
@@ -85,7 +90,9 @@ def evaluate(
     finally:
         decoder.close()
     if not evaluation.total:
-        raise Problem(f"Not one of {len(listed.samples)} images in {listed.where} can be read.")
+        raise Problem(
+            f"None of the {len(labelled.samples)} images in {labelled.where} can be read."
+        )
     results = evaluation.results((), stale=False)
     yield DataEvaluated(
         correct=results.correct,
@@ -97,19 +104,19 @@ def evaluate(
     )
 
 
-def _seen_before(trained: TrainedModel, data: Path, listed: LabelledImages) -> list[str]:
-    """What the run had to do with these images, as far as their folder tells."""
+def _overlap_notes(trained: TrainedModel, data: Path, labelled: LabelledImages) -> list[str]:
+    """Warn if the run was trained or selected on these images, judging by their folder."""
     config: dict[str, Any] = read_config(trained.run).get("config") or {}
     own = config.get("data")
     if own is None or not os.path.isdir(own):
         return []
-    root, looked_at = Path(own).resolve(), (data / listed.part).resolve()
-    if looked_at == root / "train" or (looked_at == root and not listed.part):
-        return ["The run was trained on images of this folder: the accuracy is flattered."]
-    if looked_at.parent == root and looked_at.name in ("val", "valid", "validation"):
+    root, evaluated = Path(own).resolve(), (data / labelled.part).resolve()
+    if evaluated == root / "train" or (evaluated == root and not labelled.part):
+        return ["The run was trained on images of this folder: the accuracy is optimistic."]
+    if evaluated.parent == root and evaluated.name in VALIDATION_NAMES:
         if trained.checkpoint.stem == "best":
             return [
-                "The run validated on these images and its best checkpoint was chosen by them: the "
-                "accuracy is a little flattered."
+                "The best checkpoint was selected on these images: the accuracy is slightly "
+                "optimistic."
             ]
     return []

@@ -1,4 +1,4 @@
-"""A run's model asked about images: what predicting, evaluating and exporting have in common."""
+"""Inference with the model of a run: what predicting, evaluating and exporting have in common."""
 
 from __future__ import annotations
 
@@ -13,45 +13,50 @@ from tl_tui.common.errors import Problem
 
 
 def load_checked_model(run: str, checkpoint: str, device: torch.device) -> TrainedModel:
-    """The model of a run, if its weights are numbers.
+    """Load the model of a run and check that its weights are finite.
+
+    Args:
+        run: The directory of the run, its name, or the beginning of its name.
+        checkpoint: The name of the checkpoint.
+        device: The device to move the model to.
 
     Raises:
-        Problem: there is no such run or checkpoint, it cannot be read, or training had broken it.
+        Problem: there is no such run or checkpoint, it cannot be read, or a weight is not finite.
     """
     trained = load_model(run, checkpoint, device)
     for name, tensor in trained.model.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise Problem(
-                f"{trained.checkpoint}: {name} has values that are not finite, since the training "
-                "went astray; name another --checkpoint."
+                f"{trained.checkpoint}: {name} has values that are not finite, because training "
+                "diverged. Choose another --checkpoint."
             )
     return trained
 
 
-def decoder_of(trained: TrainedModel) -> Decoder:
-    """Decodes images as the model was trained on them."""
+def make_decoder(trained: TrainedModel) -> Decoder:
+    """Return a decoder that applies the model's own transform."""
     return Decoder(trained.preset, threads=min(8, (os.cpu_count() or 2) + 2))
 
 
-def logits(trained: TrainedModel, images: Tensor) -> Tensor:
-    """What the model says to images.
+def compute_logits(trained: TrainedModel, images: Tensor) -> Tensor:
+    """Run the model on a batch of images.
 
     Args:
         trained: The model.
-        images: [N, 3, size, size].
+        images: Preprocessed images, [N, 3, size, size].
 
     Returns:
-        [N, classes], float32, on the host.
+        The logits, [N, classes], float32, on the CPU.
 
     Raises:
-        Problem: the weights are finite and an answer is not.
+        Problem: an output is not finite.
     """
     device = next(trained.model.parameters()).device
     with torch.no_grad():
-        said = trained.model(images.to(device)).float().cpu()
-    if not bool(torch.isfinite(said).all()):
+        logits = trained.model(images.to(device)).float().cpu()
+    if not bool(torch.isfinite(logits).all()):
         raise Problem(
-            f"{trained.checkpoint}: its outputs are not finite, since the training went astray; "
-            "name another --checkpoint."
+            f"{trained.checkpoint}: its outputs are not finite, because training diverged. "
+            "Choose another --checkpoint."
         )
-    return said
+    return logits

@@ -1,4 +1,4 @@
-"""The model of a run, as one of its checkpoints has it: to predict, to evaluate, to hand on."""
+"""Loading the trained model of a run from one of its checkpoints."""
 
 from __future__ import annotations
 
@@ -22,26 +22,28 @@ from tl_tui.runs.run_reader import checkpoint_path, find_run, read_config
 
 @dataclass
 class TrainedModel:
-    """In eval mode, on its device."""
+    """The model of a run in eval mode, with what is needed to use it."""
 
     model: nn.Module
     classes: tuple[str, ...]
     preset: ImageClassification
-    """Makes of an image what the model was trained on."""
+    """The transform from an image to the model's input."""
     image_size: int
     run: Path
+    """The run directory."""
     checkpoint: Path
-    about: dict[str, Any]
-    """What the checkpoint says besides its tensors."""
+    """The checkpoint's file."""
+    metadata: dict[str, Any]
+    """The values that are stored in the checkpoint next to its tensors."""
 
 
 def load_model(run: str, name: str = "best", device: str | torch.device = "cpu") -> TrainedModel:
-    """The model of a run.
+    """Load the model of a run.
 
     Args:
-        run: Its directory, its name, or the beginning of that.
-        name: The checkpoint; if there is no `best`, `last` is taken.
-        device: Where it goes.
+        run: The directory of the run, its name, or the beginning of its name.
+        name: The name of the checkpoint. If there is no `best`, `last` is used instead.
+        device: The device to move the model to.
 
     Raises:
         Problem: there is no such run or checkpoint, or it cannot be read.
@@ -52,42 +54,42 @@ def load_model(run: str, name: str = "best", device: str | torch.device = "cpu")
         name = "last"
     file = checkpoint_path(path, name)
     saved = checkpoint.read(file)
-    about = saved.about
-    # A session that trains in this process draws from the same generators.
+    metadata = saved.about
+    # A session in this process uses the same random generators; leave their state unchanged.
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         built = torchvision_models.build(
-            about["arch"],
+            metadata["arch"],
             Weights("random", "", None, None),
-            num_classes=len(about["classes"]),
-            image_size=about["image_size"],
+            num_classes=len(metadata["classes"]),
+            image_size=metadata["image_size"],
             seed=0,
         )
     own = built.model.state_dict()
     for key, value in own.items():
         if key not in saved.snapshot.tensors:
-            raise Problem(f"{file} does not fit {about['arch']}: {key} is missing.")
+            raise Problem(f"{file} does not match {metadata['arch']}: {key} is missing.")
         value.copy_(saved.snapshot.tensors[key])
     built.model.to(device).eval()
     return TrainedModel(
         model=built.model,
-        classes=tuple(about["classes"]),
-        preset=preset_of(about["transform"]),
-        image_size=about["image_size"],
+        classes=tuple(metadata["classes"]),
+        preset=make_preset(metadata["transform"]),
+        image_size=metadata["image_size"],
         run=path,
         checkpoint=file,
-        about=about,
+        metadata=metadata,
     )
 
 
-def preset_of(words: dict[str, Any]) -> ImageClassification:
-    """The transform from the plain types of `models.transform_words`."""
-    mean: Sequence[float] = words["mean"]
+def make_preset(description: dict[str, Any]) -> ImageClassification:
+    """Make a transform from its description by `torchvision_models.describe_transform`."""
+    mean: Sequence[float] = description["mean"]
     return ImageClassification(
-        crop_size=words["crop_size"],
-        resize_size=words["resize_size"],
+        crop_size=description["crop_size"],
+        resize_size=description["resize_size"],
         mean=tuple(mean),
-        std=tuple(words["std"]),
-        interpolation=InterpolationMode(words["interpolation"]),
-        antialias=words["antialias"],
+        std=tuple(description["std"]),
+        interpolation=InterpolationMode(description["interpolation"]),
+        antialias=description["antialias"],
     )

@@ -1,4 +1,4 @@
-"""`tl-tui predict`: what a run's model says to images, a batch a unit."""
+"""`tl-tui predict`: classify images with the model of a run, one batch per unit of work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from engine.data.image_folder import images_below
 from engine.data.samples import Sample, printable
 from engine.hardware.devices import choose_device
-from engine.jobs.inference import decoder_of, load_checked_model, logits
+from engine.jobs.inference import compute_logits, load_checked_model, make_decoder
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import Predict
 from tl_tui.protocol.inference import (
@@ -18,63 +18,70 @@ from tl_tui.protocol.inference import (
     UnreadableFile,
 )
 
-NAMES_A_UNIT = 1000
+NAMES_PER_UNIT = 1000
+"""File names listed per unit of work."""
 
 
 def predict(command: Predict) -> Iterator[InferenceBegan | ImagesPredicted | None]:
-    """Answer all images, in the order in which they were given; a folder's by their paths.
+    """Classify images.
+
+    Args:
+        command: The run, and the images or folders. The images of a folder are sorted by path.
+
+    Yields:
+        The start, then the predictions of each batch in the order given; None after other units.
 
     Raises:
-        Problem: there is no such run or no image at all, or the device cannot be used.
+        Problem: there is no such run, there are no images, or the device cannot be used.
     """
     device = choose_device(command.device)
     trained = load_checked_model(command.run, command.checkpoint, device.device)
     yield None
     samples: list[Sample] = []
-    for given in command.paths:
-        path = os.fsdecode(given)
+    for raw_path in command.paths:
+        path = os.fsdecode(raw_path)
         if os.path.isdir(path):
-            below = []
+            in_folder = []
             for number, name in enumerate(images_below(path)):
                 if name is not None:
-                    below.append(Sample(name, 0))
-                if number % NAMES_A_UNIT == 0:
+                    in_folder.append(Sample(name, 0))
+                if number % NAMES_PER_UNIT == 0:
                     yield None
-            samples += sorted(below)
+            samples += sorted(in_folder)
         else:
             samples.append(Sample(path, 0))
-    _check_any(command, samples)
+    _check_not_empty(command, samples)
     yield InferenceBegan(
         run=str(trained.run),
         checkpoint=str(trained.checkpoint),
-        start=trained.about["start"],
-        step=trained.about["step"],
-        arch=trained.about["arch"],
+        start=trained.metadata["start"],
+        step=trained.metadata["step"],
+        arch=trained.metadata["arch"],
         classes=trained.classes,
         images=len(samples),
         device=device.label,
         notes=(device.warning,) if device.warning else (),
     )
-    decoder = decoder_of(trained)
+    decoder = make_decoder(trained)
     try:
         for batch in decoder.batches(samples, command.batch_size):
-            answered: tuple[PredictedImage, ...] = ()
+            predicted: tuple[PredictedImage, ...] = ()
             if batch.samples:
-                rows = logits(trained, batch.images).softmax(1).tolist()
-                answered = tuple(
+                rows = compute_logits(trained, batch.images).softmax(1).tolist()
+                predicted = tuple(
                     PredictedImage(printable(sample.path), tuple(row))
                     for sample, row in zip(batch.samples, rows, strict=True)
                 )
             unreadable = tuple(
                 UnreadableFile(printable(sample.path), reason) for sample, reason in batch.skipped
             )
-            yield ImagesPredicted(images=answered, unreadable=unreadable)
+            yield ImagesPredicted(images=predicted, unreadable=unreadable)
     finally:
         decoder.close()
 
 
-def _check_any(command: Predict, samples: list[Sample]) -> None:
-    """Refuse what holds no image at all; a name too many among others is told at the end."""
+def _check_not_empty(command: Predict, samples: list[Sample]) -> None:
+    """Raise if there is no image at all. A single missing file is reported with its batch."""
     if not samples:
         named = " ".join(printable(os.fsdecode(path)) for path in command.paths[:3])
         more = f" and {len(command.paths) - 3} more" if len(command.paths) > 3 else ""

@@ -1,0 +1,1 @@
+"""The model: weights, layer stack and freezing."""

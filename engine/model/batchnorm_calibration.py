@@ -1,4 +1,4 @@
-"""BatchNorm statistics for a model with random weights, estimated from images."""
+"""Estimate the BatchNorm statistics of a model with random weights from images."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 
 def calibrate(model: nn.Module, batches: Iterable[Tensor]) -> int:
-    """Estimate every BatchNorm's statistics from images, for a model with random weights.
+    """Estimate the running statistics of every BatchNorm from images; change nothing else.
 
-    A frozen BatchNorm in eval mode with untouched statistics lets activations explode: first loss
-    7 for resnet50, 36,000 for resnet152. Nothing but the statistics is changed.
+    With untouched statistics, frozen BatchNorms in eval mode let activations explode: the first
+    loss is 7 for resnet50 and 36,000 for resnet152.
 
     Args:
-        model: On its device.
-        batches: Images [N, 3, size, size].
+        model: A model with random weights.
+        batches: Batches of images, [N, 3, size, size], on the model's device.
 
     Returns:
-        How many images were used.
+        The number of images used.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
@@ -27,15 +27,15 @@ def calibrate(model: nn.Module, batches: Iterable[Tensor]) -> int:
     model.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a cumulative mean over all batches
+        norm.momentum = None  # average over all batches
         norm.train()
-    seen = 0
+    image_count = 0
     with torch.no_grad():
         for images in batches:
             model(images)
-            seen += len(images)
+            image_count += len(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     for module, mode in training.items():
         module.training = mode
-    return seen
+    return image_count

@@ -1,7 +1,7 @@
-"""Masks: which parameter owners are trainable, what the strategies mean, and what frozen means.
+"""Masks of trainable parameter owners, named strategies, and freezing itself.
 
-`requires_grad` is the only thing that freezes. Beside it a frozen BatchNorm must be in eval mode,
-for in train mode its running statistics would drift towards the new data.
+Only `requires_grad` freezes parameters. A frozen BatchNorm must also be in eval mode; in train mode
+its running statistics would drift towards the new data.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ Mask = frozenset[int]
 
 
 class UnknownLayer(Problem):
-    """A layer, stage or module name that the model does not have; the text says what is near."""
+    """The model has no layer, stage or module of this name. The message lists similar names."""
 
 
 def strategies(stack: Stack) -> dict[str, Mask]:
-    """The trainable owners of each named strategy, shallowest first.
+    """Return the trainable owners of each named strategy, from fewest to most layers.
 
-    Feature extraction trains the head. The last stage is that of the last row below the head, and
-    so on downwards; a model with too few stages has the same mask under two names. `bn-only` is the
-    head and every normalisation with weights of its own, whatever its depth (Frankle, Schwab and
-    Morcos, ICLR 2021, arXiv:2003.00152).
+    Feature extraction trains the head. The last stage is the one that ends below the head. In a
+    model with too few stages, two strategies have the same mask. `bn-only` trains the head and
+    every normalisation layer with parameters.
+
+    Reference:
+        bn-only: Frankle, Schwab and Morcos, ICLR 2021, arXiv:2003.00152.
     """
     head = {owner for row in stack.rows if row.head for owner in row.owners}
     below = [
@@ -42,7 +44,7 @@ def strategies(stack: Stack) -> dict[str, Mask]:
 
     norms = {i for i, o in enumerate(stack.owners) if isinstance(o.module, NORMALISATIONS)}
 
-    def with_last(count: int) -> Mask:
+    def with_last_stages(count: int) -> Mask:
         owners = set(head)
         for stage in below[len(below) - min(count, len(below)) :]:
             for row in stack.rows[stage.first_row : stage.end_row]:
@@ -51,15 +53,19 @@ def strategies(stack: Stack) -> dict[str, Mask]:
 
     return {
         "feature-extraction": frozenset(head),
-        "last-stage": with_last(1),
-        "last-two-stages": with_last(2),
+        "last-stage": with_last_stages(1),
+        "last-two-stages": with_last_stages(2),
         "full": frozenset(range(len(stack.owners))),
         "bn-only": frozenset(head | norms),
     }
 
 
 def masks_from_top(stack: Stack) -> list[tuple[str, Mask]]:
-    """Masks that grow from the head to everything, a stage at a time, each with what it adds."""
+    """Return masks that grow by one stage from the head to the whole model.
+
+    Returns:
+        Pairs of the name of the stage that was added last and the mask; the first is the head.
+    """
     head = {owner for row in stack.rows if row.head for owner in row.owners}
     masks = [("head", frozenset(head))]
     for stage in reversed(stack.stages):
@@ -71,37 +77,41 @@ def masks_from_top(stack: Stack) -> list[tuple[str, Mask]]:
 
 
 def names_of(stack: Stack, mask: Mask) -> list[str]:
-    """A mask in words that `select` takes: whole rows by name, else their modules."""
+    """Return the names for a mask that `select` accepts.
+
+    A fully trainable row is named as a whole; of any other row, the trainable modules are named.
+    """
     names = []
     for row in stack.rows:
-        inside = [owner for owner in row.owners if owner in mask]
-        if len(inside) == len(row.owners):
+        trainable = [owner for owner in row.owners if owner in mask]
+        if len(trainable) == len(row.owners):
             names.append(row.name)
         else:
-            names += [stack.owners[owner].name for owner in inside]
+            names += [stack.owners[owner].name for owner in trainable]
     return names
 
 
 def select(stack: Stack, names: Iterable[str]) -> Mask:
-    """The owners that are meant by names of layers, stages or modules.
+    """Return the owners in the named layers, stages or modules.
 
     Raises:
-        UnknownLayer: a name means none; the text names near matches.
+        UnknownLayer: The model has nothing of that name.
     """
-    chosen: set[int] = set()
+    selected: set[int] = set()
     for name in names:
-        owners = _meant_by(stack, name)
+        owners = _owners_named(stack, name)
         if not owners:
             known = {row.name for row in stack.rows} | {stage.name for stage in stack.stages}
             known |= {owner.name for owner in stack.owners}
-            near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else "see `tl-tui layers`."
+            similar = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(similar)}?" if similar else "see `tl-tui layers`."
             raise UnknownLayer(f"--trainable: the model has no layer or module {name!r}; {hint}")
-        chosen |= owners
-    return frozenset(chosen)
+        selected |= owners
+    return frozenset(selected)
 
 
-def _meant_by(stack: Stack, name: str) -> set[int]:
+def _owners_named(stack: Stack, name: str) -> set[int]:
+    """Return the owners in the stage, row or module of this name; empty if there is none."""
     for stage in stack.stages:
         if stage.name == name:
             rows = stack.rows[stage.first_row : stage.end_row]
@@ -117,33 +127,41 @@ def _meant_by(stack: Stack, name: str) -> set[int]:
 
 
 def set_requires_grad(stack: Stack, mask: Mask) -> None:
-    """Freeze and thaw. Call it only between steps, after `zero_grad(set_to_none=True)`."""
+    """Freeze and unfreeze parameters.
+
+    Call this only between steps, after `zero_grad(set_to_none=True)`.
+    """
     for index, owner in enumerate(stack.owners):
-        wanted = index in mask
+        trainable = index in mask
         for parameter in owner.parameters:
-            if parameter.requires_grad != wanted:
-                parameter.requires_grad_(wanted)
+            if parameter.requires_grad != trainable:
+                parameter.requires_grad_(trainable)
 
 
 def set_modes(stack: Stack, mask: Mask, norm_modes: Mapping[int, NormMode]) -> None:
-    """Put every module in train or eval mode for a train step.
+    """Put every module in train or eval mode for a training step.
 
-    A module with parameters of its own is in train mode if they are trainable. One without
-    (dropout, stochastic depth, a block) is if anything within it is, or, with nothing within, if
-    anything in its row is. `norm_modes` overrides this for BatchNorms, by owner.
+    A module with parameters of its own is in train mode if they are trainable. A module without
+    any (dropout, stochastic depth, a block) is in train mode if an owner within it is trainable
+    or, if it contains no owners, if an owner in its row is.
+
+    Args:
+        stack: The model's layer stack.
+        mask: The trainable owners.
+        norm_modes: Modes that the user set for BatchNorms, by owner.
     """
     for part in stack.parts:
         if part.owner is not None:
             mode = norm_modes.get(part.owner, "auto")
-            wanted = part.owner in mask if mode == "auto" else mode == "train"
+            training = part.owner in mask if mode == "auto" else mode == "train"
         else:
-            wanted = part.within is None or not mask.isdisjoint(part.within)
-        if part.module.training != wanted:
-            part.module.training = wanted
+            training = part.within is None or not mask.isdisjoint(part.within)
+        if part.module.training != training:
+            part.module.training = training
 
 
 def frozen_tensors(stack: Stack, mask: Mask) -> dict[str, Tensor]:
-    """Every parameter and buffer of the frozen owners, by name in the state dict."""
+    """Return every parameter and buffer of the frozen owners, by name in the state dict."""
     tensors: dict[str, Tensor] = {}
     for index, owner in enumerate(stack.owners):
         if index in mask:
@@ -157,21 +175,21 @@ def frozen_tensors(stack: Stack, mask: Mask) -> dict[str, Tensor]:
 
 
 def changed_tensors(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[str]:
-    """Names of the tensors that are not bit-identical (two NaNs of the same bits are)."""
+    """Return the names of the tensors that are not bit-identical; see `same_bits`."""
     return [name for name, tensor in after.items() if not same_bits(before[name], tensor)]
 
 
-def same_bits(one: Tensor, other: Tensor) -> bool:
-    """Two tensors of a kind are bit-identical; NaN is, to NaN of the same bits."""
-    if one.is_floating_point():
-        # Compared as integers: NaN equals itself, and -0.0 is not 0.0.
-        width = {2: torch.int16, 4: torch.int32, 8: torch.int64}[one.element_size()]
-        one, other = one.contiguous().view(width), other.contiguous().view(width)
-    return torch.equal(one, other)
+def same_bits(first: Tensor, second: Tensor) -> bool:
+    """Return whether two tensors of the same type are bit-identical; NaN equals the same NaN."""
+    if first.is_floating_point():
+        # Compared as integers, so that NaN equals itself and -0.0 differs from 0.0.
+        dtype = {2: torch.int16, 4: torch.int32, 8: torch.int64}[first.element_size()]
+        first, second = first.contiguous().view(dtype), second.contiguous().view(dtype)
+    return torch.equal(first, second)
 
 
 def cause_of_change(stack: Stack, tensor: str) -> str:
-    """Why a frozen tensor may have changed, in words, from what the module says of itself."""
+    """Return the likely reason why a frozen tensor changed, from the state of its module."""
     path, _, leaf = tensor.rpartition(".")
     module = stack.model.get_submodule(path)
     if leaf in ("running_mean", "running_var", "num_batches_tracked") and module.training:
@@ -181,6 +199,6 @@ def cause_of_change(stack: Stack, tensor: str) -> str:
         if parameter.requires_grad:
             return "requires_grad was set outside the mask"
         if parameter.grad is not None:
-            return "it still carries a gradient, so the optimizer moved it"
+            return "it still has a gradient, so the optimizer updated it"
         return "something other than the optimizer wrote to it during the step"
-    return "the module itself writes to this buffer in its forward pass"
+    return "the module writes to this buffer in its forward pass"

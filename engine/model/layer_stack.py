@@ -1,10 +1,10 @@
-"""The layer stack of any `nn.Module`, found from the model itself.
+"""The layer stack of any `nn.Module`.
 
-`rows.py` walks the model and finds rows, stages and owners; two torch.fx traces give the rest. The
-first, down to the owners, gives ancestry: which owner's output feeds which. The second keeps the
-rows whole and gives the *cuts*: places where one tensor is all that passes on, from which the
-model can be run. Where a model cannot be traced, ancestry is the order of execution and there are
-no cuts.
+`rows.py` finds rows, stages and owners by walking the model; two torch.fx traces give the rest. The
+first trace goes down to the owners and gives their parents: which owner's output feeds which. The
+second keeps rows whole and gives the *cuts*: points where a single tensor carries everything that
+later layers need, so that the model can be run from there. For a model that cannot be traced,
+parents follow the order of execution and there are no cuts.
 """
 
 from __future__ import annotations
@@ -21,46 +21,46 @@ from engine.model.rows import RUNNING_NORMS, Row, evaluating, find_owners, find_
 from tl_tui.protocol.layers import OwnerInfo, RowInfo, StackInfo, StageInfo
 
 ROLES = ("textures", "patterns", "parts", "objects")
-"""What the layers between the first (edges) and the head (classes) see, by depth."""
+"""What layers detect between the first row (edges) and the head (classes), by depth."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A place from which the model can be run, because one tensor is all that passes on."""
+    """A point in the model where a single tensor carries everything that later layers need."""
 
     name: str
     node: fx.Node
+    """The node of the graph that produces the tensor."""
     row: int | None
-    """The row that ends here, if one does."""
+    """Index of the row that ends at the cut; None if none does."""
     shape: tuple[int, ...]
-    """Of the activation of one image."""
+    """The shape of the activation of one image."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A module of the model, and what decides whether it runs in train or eval mode."""
+    """A module of the model, with the owners that decide whether it runs in train mode."""
 
     module: nn.Module
     owner: int | None
-    """The owner that it is."""
+    """Index of the owner, if the module is one."""
     within: frozenset[int] | None
-    """If it is none: the owners within it, or, with none within, those of its row; None for what
-    is in no row."""
+    """For any other module, the owners within it or, if there are none, those of its row. None if
+    it is in no row."""
 
 
 class Stack:
-    """Rows, owners, ancestry and cuts of one model."""
+    """The rows, stages, owners and cuts of a model."""
 
     def __init__(self, model: nn.Module, example: Tensor, head: nn.Module | None = None) -> None:
-        """Find the stack.
-
+        """
         Args:
-            model: Any module that takes one tensor. It is run once, in eval mode, unchanged.
+            model: A module that takes one tensor. It is run in eval mode and not changed.
             example: An input, such as [1, 3, height, width], on the model's device.
-            head: The new head; its row's role is `classes`. None: the last row's is.
+            head: The new head, whose row gets the role `classes`. The last row if None.
 
         Raises:
-            ValueError: the model has no parameters.
+            ValueError: The model has no parameters.
         """
         self.model = model
         order, shapes = observe(model, example)
@@ -69,7 +69,7 @@ class Stack:
             raise ValueError("the model has no parameters, so there is nothing to train")
         self.owners = find_owners(model, self.rows, order)
         for row in self.rows:
-            # The main module's, not that of a pooling which joined it: 512 × 7 × 7 for layer4.
+            # Of the main module, not of a pooling layer that joined it: 512 × 7 × 7 for layer4.
             row.input_shape, row.output_shape = shapes[row.name]
             row.head = head is not None and any(
                 module is head for _, top in row.modules for module in top.modules()
@@ -78,7 +78,7 @@ class Stack:
             self.rows[-1].head = True
         self._name_roles()
         self.parts = list(self._find_parts())
-        self.traced = self._trace_ancestry()
+        self.traced = self._trace_parents()
         self.graph_module: fx.GraphModule | None = None
         self.cuts: list[Cut] = []
         self._above: dict[str, fx.GraphModule] = {}
@@ -87,29 +87,36 @@ class Stack:
     # --- running from a cut ---------------------------------------------------------------------
 
     def run_to(self, cut: Cut, images: Tensor) -> Tensor:
-        """The activation at a cut, [N, ...], for a batch of images [N, 3, height, width]."""
+        """Return the activation [N, ...] at a cut for images [N, 3, height, width]."""
         return self.run_between(None, cut, images)
 
     def run_between(self, start: Cut | None, cut: Cut, value: Tensor) -> Tensor:
-        """The activation at a cut, for images or for the activation at a cut before it."""
+        """Return the activation [N, ...] at a cut.
+
+        Args:
+            start: An earlier cut; None to run from the images.
+            cut: The cut to run to.
+            value: The activation [N, ...] at `start`, or images [N, 3, height, width].
+        """
         if start is not None and any(self._writes_in_place(user) for user in start.node.users):
             value = value.clone()
         return self._interpret(value, start.node if start else None, cut.node)
 
     def run_from(self, cut: Cut, activation: Tensor) -> Tensor:
-        """The model's output for an activation at a cut; `run_from(c, run_to(c, x))` is the model.
+        """Return the model's output for an activation [N, ...] at a cut.
 
-        The activation itself stays as it is, in-place layers behind the cut notwithstanding.
+        `run_from(cut, run_to(cut, images))` equals `model(images)`. The activation is not changed,
+        even if the next layer works in place.
         """
         if any(self._writes_in_place(user) for user in cut.node.users):
             activation = activation.clone()
         if cut.name not in self._above:
-            self._above[cut.name] = self._part_above(cut)
+            self._above[cut.name] = self._module_above(cut)
         return self._above[cut.name](activation)
 
-    def _part_above(self, cut: Cut) -> fx.GraphModule:
-        """What runs from a cut on, as a module of its own that shares every layer."""
-        assert self.graph_module is not None, "a model without a trace has no cuts"
+    def _module_above(self, cut: Cut) -> fx.GraphModule:
+        """Return the part of the model after a cut, as a module that shares its layers."""
+        assert self.graph_module is not None, "only a traced model has cuts"
         graph, copies, passed = fx.Graph(), {}, False
         copies[cut.node] = graph.placeholder("activation")
         for node in self.graph_module.graph.nodes:
@@ -120,7 +127,8 @@ class Stack:
         return fx.GraphModule(self.model, graph)
 
     def _interpret(self, value: Tensor, start: fx.Node | None, stop: fx.Node | None) -> Tensor:
-        assert self.graph_module is not None, "a model without a trace has no cuts"
+        """Run the graph from a node (or the input) to a node (or the output)."""
+        assert self.graph_module is not None, "only a traced model has cuts"
         interpreter = fx.Interpreter(self.graph_module)
         interpreter.env = {}
         running = start is None
@@ -144,43 +152,45 @@ class Stack:
 
     # --- tracing --------------------------------------------------------------------------------
 
-    def _trace_ancestry(self) -> bool:
+    def _trace_parents(self) -> bool:
+        """Set the parents of every owner; return whether the model could be traced."""
         index = {owner.name: number for number, owner in enumerate(self.owners)}
         try:
             graph = _Tracer(whole=set()).trace(self.model)
-        except Exception:  # fx raises whatever the model's own control flow runs into
+        except Exception:  # tracing can raise anything that the model's control flow raises
             for number, owner in enumerate(self.owners):
                 owner.parents = (number - 1,) if number else ()
             return False
-        feeding: dict[fx.Node, frozenset[int]] = {}
+        sources: dict[fx.Node, frozenset[int]] = {}  # the owners that a node's value comes from
         parents: dict[int, set[int]] = {number: set() for number in range(len(self.owners))}
         for node in graph.nodes:
-            feeds = frozenset().union(*(feeding[source] for source in node.all_input_nodes))
+            feeds = frozenset().union(*(sources[source] for source in node.all_input_nodes))
             target = str(node.target)
             if node.op == "call_module":
                 module = self.model.get_submodule(target)
-                # A leaf may hold owners within itself (attention): taken as a chain.
-                for inner, part in module.named_modules(prefix=target):
-                    if inner in index and any(True for _ in part.parameters(recurse=False)):
+                # A leaf may contain several owners (attention), which are treated as a chain.
+                for inner, submodule in module.named_modules(prefix=target):
+                    if inner in index and any(True for _ in submodule.parameters(recurse=False)):
                         parents[index[inner]] |= feeds
                         feeds = frozenset({index[inner]})
             elif node.op == "get_attr" and target.rpartition(".")[0] in index:
                 feeds = frozenset({index[target.rpartition(".")[0]]})
-            feeding[node] = feeds
+            sources[node] = feeds
         ancestors: list[set[int]] = []
         for number, owner in enumerate(self.owners):
             direct = sorted(parent for parent in parents[number] if parent < number)
-            # A parent that another parent descends from adds nothing: residual chains stay short.
+            # An ancestor of another parent is redundant; leaving it out keeps the lists short.
             known = set().union(*(ancestors[parent] for parent in direct))
             owner.parents = tuple(parent for parent in direct if parent not in known)
             ancestors.append(set(owner.parents).union(*(ancestors[p] for p in owner.parents)))
         return True
 
     def _trace_cuts(self, example: Tensor) -> None:
+        """Find the cuts and the graph to run from them; a model that cannot be traced has none."""
         whole = {module for row in self.rows for _, module in row.modules}
         try:
             graph = _Tracer(whole=whole).trace(self.model)
-        except Exception:  # as above: without a trace there are no cuts
+        except Exception:  # as in `_trace_parents`
             return
         self.graph_module = fx.GraphModule(self.model, graph)
         nodes = list(graph.nodes)
@@ -190,22 +200,23 @@ class Stack:
             for node in nodes
         }
         output = nodes[-1]
-        values = _TensorNodes(self.graph_module)
+        recorder = _ShapeRecorder(self.graph_module)
         with torch.no_grad(), evaluating(self.model):
-            values.run(example)
-        ends = {_last_in_graph(row, nodes): number for number, row in enumerate(self.rows)}
-        open_until = -1  # the furthest use of anything computed so far, this node left out
+            recorder.run(example)
+        shapes = recorder.shapes
+        ends = {_last_node(row, nodes): number for number, row in enumerate(self.rows)}
+        latest_use = -1  # the latest use of any value computed before the current node
         for number, node in enumerate(nodes):
             computed = node.op not in ("placeholder", "get_attr", "output")
-            if computed and open_until <= number and output not in node.users:
-                if node in values.shapes:
+            if computed and latest_use <= number and output not in node.users:
+                if node in shapes:
                     name = str(node.target) if node.op == "call_module" else node.name
-                    self.cuts.append(Cut(name, node, ends.get(node), values.shapes[node][1:]))
+                    self.cuts.append(Cut(name, node, ends.get(node), shapes[node][1:]))
             if node.op != "get_attr":
-                open_until = max(open_until, last_use[node])
+                latest_use = max(latest_use, last_use[node])
 
     def _find_parts(self) -> Iterator[Part]:
-        """Every module once; one that is in several rows as the last of them has it."""
+        """Yield every module once; a module in several rows counts as part of the last one."""
         numbers = {owner.module: number for number, owner in enumerate(self.owners)}
         parts = {module: Part(module, None, None) for module in self.model.modules()}
         for row in self.rows:
@@ -216,24 +227,25 @@ class Stack:
                     parts[module] = Part(module, numbers.get(module), within)
         yield from parts.values()
 
-    # --- in words -------------------------------------------------------------------------------
+    # --- description ----------------------------------------------------------------------------
 
     def _name_roles(self) -> None:
+        """Set the role of every row, by stage if there are enough stages, else by row."""
         middle = [row for row in self.rows[1:] if not row.head]
         stages = sorted({row.stage for row in middle})
         by_stage = len(stages) >= len(ROLES)
         for number, row in enumerate(middle):
-            place, count = (
+            depth, count = (
                 (stages.index(row.stage), len(stages)) if by_stage else (number, len(middle))
             )
-            row.role = ROLES[place * len(ROLES) // count]
+            row.role = ROLES[depth * len(ROLES) // count]
         self.rows[0].role = "edges"
         for row in self.rows:
             if row.head:
                 row.role = "classes"
 
     def describe(self) -> StackInfo:
-        """The stack as the protocol carries it."""
+        """Return the stack as a protocol message."""
         cut_rows = {cut.row for cut in self.cuts}
         owners = tuple(
             OwnerInfo(
@@ -277,15 +289,16 @@ class Stack:
         return StackInfo(rows=rows, owners=owners, stages=stages, traced=self.traced)
 
 
-def _last_in_graph(row: Row, nodes: list[fx.Node]) -> fx.Node | None:
+def _last_node(row: Row, nodes: list[fx.Node]) -> fx.Node | None:
+    """Return the last node that calls a module of the row."""
     names = {name for name, _ in row.modules}
-    mine = [node for node in nodes if node.op == "call_module" and node.target in names]
-    return mine[-1] if mine else None
+    calls = [node for node in nodes if node.op == "call_module" and node.target in names]
+    return calls[-1] if calls else None
 
 
 @cache
 def _reads_training(forward: Callable) -> bool:
-    """A module's `forward` looks at `self.training`, which a trace through it would bake in."""
+    """Return whether a `forward` reads `self.training`, which a trace through it would fix."""
     try:
         return "self.training" in inspect.getsource(forward)
     except (OSError, TypeError):
@@ -293,7 +306,7 @@ def _reads_training(forward: Callable) -> bool:
 
 
 class _Tracer(fx.Tracer):
-    """A tracer that keeps some modules whole, and every one that reads `self.training`."""
+    """A tracer that does not trace into some modules, nor into any that read `self.training`."""
 
     def __init__(self, whole: set[nn.Module]) -> None:
         super().__init__()
@@ -307,8 +320,8 @@ class _Tracer(fx.Tracer):
         )
 
 
-class _TensorNodes(fx.Interpreter):
-    """Runs a graph and remembers which nodes gave one floating-point tensor."""
+class _ShapeRecorder(fx.Interpreter):
+    """Runs a graph and records the shape of each node that returns a floating-point tensor."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
@@ -321,10 +334,11 @@ class _TensorNodes(fx.Interpreter):
         return value
 
 
-# --- shapes in words ----------------------------------------------------------------------------
+# --- sizes as text ------------------------------------------------------------------------------
 
 
 def _detail(module: nn.Module) -> str:
+    """Return a layer's sizes, such as `64 → 128, 3×3, stride 2`; empty for other modules."""
     if isinstance(module, nn.modules.conv._ConvNd):
         size = "×".join(str(side) for side in module.kernel_size)
         stride = f", stride {module.stride[0]}" if module.stride[0] != 1 else ""
@@ -338,12 +352,12 @@ def _detail(module: nn.Module) -> str:
 
 
 def _block_detail(row: Row) -> str:
-    """Such as `128 → 256, stride 2`, from the shapes seen in the forward pass."""
-    before, after = row.input_shape, row.output_shape
-    if not before or not after:
+    """Return a block's sizes, such as `128 → 256, stride 2`, from its recorded shapes."""
+    input_shape, output_shape = row.input_shape, row.output_shape
+    if not input_shape or not output_shape:
         return ""
-    channels = f"{before[0]} → {after[0]}"
-    if len(before) == len(after) == 3 and after[1] and len(row.modules) == 1:
-        stride = before[1] // after[1]
+    channels = f"{input_shape[0]} → {output_shape[0]}"
+    if len(input_shape) == len(output_shape) == 3 and output_shape[1] and len(row.modules) == 1:
+        stride = input_shape[1] // output_shape[1]
         return f"{channels}, stride {stride}" if stride > 1 else channels
     return channels

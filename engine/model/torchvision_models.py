@@ -1,9 +1,8 @@
-"""A torchvision model with its pretrained weights and a new head, and where the weights come from.
+"""Build torchvision models from pretrained weights, with a new head.
 
-The recipe: build the model with its weights, then replace the last linear layer by a new one with
-as many outputs as the data has classes; its parameters require a gradient by default. Weights are
-loaded here and not by torchvision, which unpickles whatever lies in the cache and does not look at
-its hash: here the hash is checked and only tensors are read.
+The model is built with its weights, and its last linear layer is replaced by a new one with one
+output per class. The weights are not loaded by torchvision, which unpickles any file in the cache
+without checking its hash. Here the hash is checked, and only tensors are read.
 """
 
 from __future__ import annotations
@@ -25,120 +24,131 @@ from engine.model import demo_weights, weights_download
 from tl_tui.common.errors import Problem
 
 DOWNLOAD_SECONDS = 600.0
-"""Wall-clock limit of a download; name look-ups ignore the socket's own."""
+"""Time limit of a download; name look-ups ignore the timeout of the socket."""
 COUNTERS = "num_batches_tracked"
-"""What files of before 2018 lack of BatchNorms."""
+"""The BatchNorm buffer that files from before 2018 lack."""
 
 
 class ModelProblem(Problem):
-    """The model cannot be built as asked; the text says why and what to do."""
+    """The model cannot be built as requested. The message says why and what to do."""
 
 
 class WeightsMissing(ModelProblem):
-    """The weights wanted are not at hand; the user has to choose others or bring them."""
+    """The weights are not in the cache and cannot be downloaded; the user must choose others."""
 
-    def __init__(self, sentence: str, short: str, choices: tuple[str, ...]) -> None:
+    def __init__(self, sentence: str, short: str, cause: str, choices: tuple[str, ...]) -> None:
         """
         Args:
-            sentence: What is missing, where to put it, what else can be done.
-            short: The same as a reason, for where another start was taken.
-            choices: Values for `--weights` that would work.
+            sentence: What is missing, where to put it and what else can be done.
+            short: The same as a short reason, for use if the run starts from other weights.
+            cause: Why the download failed, in a few words.
+            choices: The values of `--weights` that would work.
         """
         super().__init__(sentence)
         self.short = short
+        self.cause = cause
         self.choices = choices
 
 
 @dataclass
 class Weights:
-    """What a model starts from."""
+    """The weights that a model starts from."""
 
     label: str
-    """Such as `ImageNet V1`, `random`, `file backbone.pth`."""
+    """The name, such as `ImageNet V1`, `random` or `file backbone.pth`."""
     why: str
-    """Why these, in a sentence, if they are not plainly what was asked for."""
+    """Why they are used instead of the default weights; empty if they are what was requested."""
     entry: WeightsEnum | None
-    """The torchvision entry, for its transforms; None for random weights and files."""
+    """The torchvision entry, for its transforms; None for other weights."""
     state: dict[str, Tensor] | None
-    """None is random."""
+    """The state dict; None for random weights."""
     transforms: partial | None = None
-    """Makes the transform that belongs to them, where there is no torchvision entry."""
+    """Makes the transform of weights that have their own but no torchvision entry."""
+    cause: str = ""
+    """Why the requested weights could not be downloaded, in a few words."""
 
     @property
     def pretrained(self) -> bool:
+        """Whether the weights are anything other than random."""
         return self.state is not None
 
 
 @dataclass
 class BuiltModel:
+    """A model with its new head."""
+
     model: nn.Module
     head: nn.Linear
     head_name: str
+    """The module path of the head."""
 
 
-# --- which weights ------------------------------------------------------------------------------
+# --- weights ------------------------------------------------------------------------------------
 
 
 def check_arch(arch: str) -> None:
-    """Refuse a name that torchvision has no classification model for.
-
-    Raises:
-        ModelProblem: with near matches.
-    """
-    known = torchvision.models.list_models(module=torchvision.models)
-    if arch not in known:
-        near = difflib.get_close_matches(arch, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else "resnet18, for one, is known."
-        raise ModelProblem(f"--arch {arch}: torchvision has no such model; {hint}")
+    """Raise a ModelProblem if torchvision has no classification model of this name."""
+    if message := weights_download.unknown_arch(arch):
+        raise ModelProblem(f"--arch {message}")
 
 
 def choose_weights(
     arch: str,
-    asked: str,
+    requested: str,
     *,
     embedded_demo: bool,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Weights:
-    """The weights to start from.
+    """Return the weights to start from.
 
     Args:
         arch: A torchvision classification model.
-        asked: auto, default, demo, none, the name of an entry, or a file.
-        embedded_demo: The data is the embedded demo; only there does auto fall back: to the demo
-            backbone, which is for one arch, else to random weights.
-        progress: Told what is going on, in a few words.
+        requested: `auto`, `default`, `demo`, `none`, the name of a torchvision entry, or a file.
+        embedded_demo: Whether the data is the embedded demo. Only then does `auto` fall back to the
+            demo backbone, if it has this architecture, and else to random weights.
+        progress: Called with a short text about the progress of a download.
 
     Raises:
-        WeightsMissing: they would have to be downloaded and cannot be.
-        ModelProblem: no such entry; the file is damaged, no weights, or another arch's.
+        WeightsMissing: The weights are not in the cache and cannot be downloaded.
+        ModelProblem: There is no such model, entry or file; or the file is damaged, holds no
+            weights, or holds those of another architecture.
     """
     check_arch(arch)
-    if asked == "none":
+    if requested == "none":
         return Weights("random", "", None, None)
-    if asked == "demo":
+    if requested == "demo":
         return _demo(arch)
     entries = torchvision.models.get_model_weights(arch)
     names = [entry.name for entry in entries]
-    if asked in ("auto", "default"):
+    if requested in ("auto", "default"):
         try:
             return _from_torchvision(arch, entries["DEFAULT"], progress)
         except WeightsMissing as missing:
-            if asked == "auto" and embedded_demo:
+            if requested == "auto" and embedded_demo:
                 if demo_weights.fits_demo_weights(arch):
-                    return _demo(arch, missing.short)
-                return Weights("random", missing.short, None, None)
+                    return _demo(arch, missing.short, missing.cause)
+                return Weights("random", missing.short, None, None, cause=missing.cause)
             raise
-    if asked in names or asked.upper() in names:
-        return _from_torchvision(arch, entries[asked.upper()], progress)
-    if Path(asked).exists() or Path(asked).suffix in (".pth", ".pt", ".safetensors", ".bin"):
-        return _from_file(arch, Path(asked))
-    near = difflib.get_close_matches(asked.upper(), names, n=2, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"{arch} has {', '.join(names)}."
-    raise ModelProblem(f"--weights {asked}: neither a file nor an entry of {arch}; {hint}")
+    if requested in names or requested.upper() in names:
+        return _from_torchvision(arch, entries[requested.upper()], progress)
+    path = Path(requested)
+    if path.exists() or path.suffix in (".pth", ".pt", ".safetensors", ".bin"):
+        return _from_file(arch, path)
+    similar = difflib.get_close_matches(requested.upper(), names, n=2, cutoff=0.4)
+    hint = f"did you mean {' or '.join(similar)}?" if similar else f"{arch} has {', '.join(names)}."
+    raise ModelProblem(
+        f"--weights {requested}: neither a file nor a weights entry of {arch}; {hint}"
+    )
 
 
-def _demo(arch: str, why: str = "") -> Weights:
-    """The backbone that comes with tl-tui; `why` it is taken, if it was not asked for."""
+def _demo(arch: str, why: str = "", cause: str = "") -> Weights:
+    """Return the demo backbone.
+
+    Args:
+        arch: The architecture of the model.
+        why: Why the demo backbone is used, if it was not requested.
+        cause: Why the requested weights could not be downloaded, in a few words.
+    """
     if arch != demo_weights.ARCH:
         raise ModelProblem(
             f"--weights demo: the demo backbone is a {demo_weights.ARCH} and cannot be used for "
@@ -147,15 +157,16 @@ def _demo(arch: str, why: str = "") -> Weights:
     path = demo_weights.demo_weights_path()
     if not path.is_file():
         raise ModelProblem(
-            f"--weights demo: no demo weights are shipped with this version ({path.name} is not "
-            "there); use --weights none, default, or a file."
+            f"--weights demo: this installation has no demo weights ({path.name} is missing); use "
+            "--weights none, default, or a file."
         )
     state = _read_state(path)
-    return Weights(demo_weights.LABEL, why, None, state, demo_weights.demo_transforms(path))
+    transforms = demo_weights.demo_transforms(path)
+    return Weights(demo_weights.LABEL, why, None, state, transforms, cause)
 
 
 def _from_torchvision(arch: str, entry: WeightsEnum, progress: Callable[[str], None]) -> Weights:
-    """An entry from torchvision's cache, else downloaded there."""
+    """Return a torchvision entry, from the cache or downloaded."""
     file = weights_download.weights_file_of(entry)
     path = weights_download.cached_path(file.name)
     if not path.exists():
@@ -169,53 +180,51 @@ def _from_torchvision(arch: str, entry: WeightsEnum, progress: Callable[[str], N
                 f"downloaded: {error}. Put the file there, or use {options}, or a file.",
                 f"no ImageNet weights: {file.name} is not in {path.parent} and cannot be "
                 f"downloaded ({error})",
+                str(error),
                 choices,
             ) from error
     if not weights_download.verify(path, file.hash_prefix):
         raise ModelProblem(
-            f"{path} is damaged: its hash is not the one in its name; "
-            "remove it, or let `tl-tui fetch` replace it."
+            f"{path} is damaged: its hash does not match its name. Remove it, or replace it with "
+            "`tl-tui fetch`."
         )
-    return Weights(_label(entry), "", entry, _read_state(path))
-
-
-def _label(entry: WeightsEnum) -> str:
-    """`ImageNet V1` for IMAGENET1K_V1; other names as torchvision writes them."""
-    return entry.name.replace("IMAGENET1K_", "ImageNet ")
+    label = entry.name.replace("IMAGENET1K_", "ImageNet ")  # such as `ImageNet V1`
+    return Weights(label, "", entry, _read_state(path))
 
 
 def _from_file(arch: str, path: Path) -> Weights:
+    """Return the weights in a file, which must fit the whole model except the head."""
     if not path.is_file():
         raise ModelProblem(f"--weights {path}: there is no such file.")
     state = _read_state(path)
     entries = list(torchvision.models.get_model_weights(arch))
     reference = _outline(arch)
     head = _find_head(reference)[0]
-    wanted = _body(reference, head)
-    missing = [n for n in wanted if n not in state and not n.endswith(COUNTERS)]
-    surplus = [n for n in state if n not in wanted and not n.startswith(f"{head}.")]
-    wrong = [name for name in wanted if name in state and state[name].shape != wanted[name]]
-    if missing or wrong or surplus:
-        found = sum(name in state for name in wanted)
+    shapes = _body_shapes(reference, head)
+    missing = [n for n in shapes if n not in state and not n.endswith(COUNTERS)]
+    unexpected = [n for n in state if n not in shapes and not n.startswith(f"{head}.")]
+    mismatched = [name for name in shapes if name in state and state[name].shape != shapes[name]]
+    if missing or mismatched or unexpected:
+        present = sum(name in state for name in shapes)
         example = (
             f"{missing[0]} is missing"
             if missing
-            else f"{wrong[0]} has another shape"
-            if wrong
-            else f"{arch} has no {surplus[0]}"
+            else f"{mismatched[0]} has another shape"
+            if mismatched
+            else f"{arch} has no {unexpected[0]}"
         )
         raise ModelProblem(
-            f"--weights {path}: these are not the weights of {arch} "
-            f"({found} of {len(wanted)} tensors are there; {example}); name their --arch."
+            f"--weights {path}: these are not the weights of {arch} ({present} of {len(shapes)} "
+            f"tensors are present; {example}). Pass the --arch that they belong to."
         )
     return Weights(f"file {path.name}", "", entries[0] if entries else None, state)
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict from a file, tensors only.
+    """Read a state dict from a file without running code from it.
 
     Raises:
-        ModelProblem: it cannot be read as one.
+        ModelProblem: The file does not hold a state dict.
     """
     try:
         if path.suffix == ".safetensors":
@@ -224,15 +233,15 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle, zip and safetensors raise each their own
+    except Exception as error:  # torch, pickle, zip and safetensors raise errors of many types
         if isinstance(error, pickle.UnpicklingError) and _would_run_code(str(error)):
             raise ModelProblem(
-                f"--weights {path}: this file holds more than tensors, and loading it would run "
-                "code; it is refused. Save the state dict alone, best as .safetensors."
+                f"--weights {path}: the file is refused, because it holds more than tensors and "
+                "loading it would run code. Save only the state dict, preferably as .safetensors."
             ) from None
         raise ModelProblem(
-            f"--weights {path}: this cannot be read as weights (truncated, or not a state dict); "
-            "it must be a .pth or .safetensors file of tensors."
+            f"--weights {path}: the file cannot be read as weights (it is truncated or not a state "
+            "dict); use a .pth or .safetensors file of tensors."
         ) from error
     for key in ("state_dict", "model"):
         inner = state.get(key) if isinstance(state, dict) else None
@@ -245,12 +254,12 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             if name.startswith("model/")
         }
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelProblem(f"--weights {path}: this is no state dict of tensors.")
+        raise ModelProblem(f"--weights {path}: the file does not hold a state dict of tensors.")
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def _would_run_code(error: str) -> bool:
-    """torch names the callable that a pickle wants to have called."""
+    """Return whether an error of torch names a callable that the pickle wanted to call."""
     return "unsupported GLOBAL" in error or "reduce for unrecognized function" in error
 
 
@@ -260,24 +269,24 @@ def _would_run_code(error: str) -> bool:
 def build(
     arch: str, weights: Weights, *, num_classes: int, image_size: int | None, seed: int
 ) -> BuiltModel:
-    """The model with its weights and a new head.
+    """Build a model with its weights and a new head.
 
     Args:
         arch: A torchvision classification model.
-        weights: What it starts from.
-        num_classes: Outputs of the new head.
-        image_size: Side of the images; only models with a fixed size (ViT) need it.
-        seed: Set anew before the head is made, so that the head does not depend on how the rest
-            came to be.
+        weights: The weights to start from.
+        num_classes: The number of outputs of the new head.
+        image_size: Side of the images in pixels. Only models with a fixed size (ViT) use it.
+        seed: Random seed. It is set again before the head is made, so that the head does not
+            depend on how the rest of the model was built.
 
     Raises:
-        ModelProblem: the model has no linear head to replace.
+        ModelProblem: The model has no linear head to replace.
     """
     torch.manual_seed(seed)
     if weights.state is None:
         model = _build(arch, num_classes=1000, image_size=image_size)
     else:
-        model = _built_for(arch, weights.state)
+        model = _build_from_state(arch, weights.state)
     name, old = _find_head(model)
     torch.manual_seed(seed)
     head = nn.Linear(old.in_features, num_classes)
@@ -286,39 +295,42 @@ def build(
     return BuiltModel(model, head, name)
 
 
-def _built_for(arch: str, state: dict[str, Tensor]) -> nn.Module:
-    """The model with this state; random numbers are drawn only if the state lacks something
-    besides the head, which is replaced."""
+def _build_from_state(arch: str, state: dict[str, Tensor]) -> nn.Module:
+    """Build a model with a state dict.
+
+    The model is initialised at random, which takes time, only if the state dict is incomplete. A
+    missing head does not matter, because it will be replaced.
+    """
     model = _outline(arch)
-    body = _body(model, _find_head(model)[0])
-    kept = model.state_dict()
-    lacking = any(
+    shapes = _body_shapes(model, _find_head(model)[0])
+    persistent = model.state_dict()
+    incomplete = any(
         (name not in state and not name.endswith(COUNTERS))
         or (name in state and state[name].shape != shape)
-        for name, shape in body.items()
+        for name, shape in shapes.items()
     )
-    if lacking or any(name not in kept for name, _ in model.named_buffers()):
+    if incomplete or any(name not in persistent for name, _ in model.named_buffers()):
         model = _build(arch, num_classes=1000, image_size=None)
     elif any(parameter.is_meta for parameter in model.parameters()):
         model = model.to_empty(device="cpu")
         for name, value in model.named_buffers():
             if name not in state:
                 value.zero_()
-    _copy_what_fits(state, model)
+    _copy_matching(state, model)
     return model
 
 
 def _outline(arch: str) -> nn.Module:
-    """The model for its names and shapes: on the meta device, where nothing is drawn."""
+    """Build a model for its names and shapes, on the meta device, which skips initialisation."""
     try:
         with torch.device("meta"):
             return _build(arch, num_classes=1000, image_size=None)
-    except NotImplementedError:  # a RegNet computes its widths with tensors
+    except NotImplementedError:  # RegNets compute their widths with tensors
         return _build(arch, num_classes=1000, image_size=None)
 
 
-def _body(model: nn.Module, head: str) -> dict[str, torch.Size]:
-    """Name and shape of everything in a state but the head."""
+def _body_shapes(model: nn.Module, head: str) -> dict[str, torch.Size]:
+    """Return the shape of each parameter and buffer in the state dict, without the head."""
     return {
         name: value.shape
         for name, value in model.state_dict().items()
@@ -326,12 +338,13 @@ def _body(model: nn.Module, head: str) -> dict[str, torch.Size]:
     }
 
 
-def _copy_what_fits(state: dict[str, Tensor], model: nn.Module) -> None:
+def _copy_matching(state: dict[str, Tensor], model: nn.Module) -> None:
+    """Copy the tensors whose name and shape match into the model."""
     own = model.state_dict()
     with torch.no_grad():
         for name, value in state.items():
             if name in own and own[name].shape == value.shape:
-                own[name].copy_(value)  # upcasts half precision
+                own[name].copy_(value)  # also converts half precision
 
 
 def _build(arch: str, *, num_classes: int, image_size: int | None) -> nn.Module:
@@ -344,12 +357,12 @@ def _build(arch: str, *, num_classes: int, image_size: int | None) -> nn.Module:
 
 
 def fixed_image_size(arch: str) -> bool:
-    """The model takes images of one size only, chosen when it is built (ViT)."""
+    """Return whether the model accepts only the image size that it was built for, as ViT does."""
     return arch.startswith("vit_")
 
 
 def _find_head(model: nn.Module) -> tuple[str, nn.Linear]:
-    """The last linear layer: in ResNets `fc`."""
+    """Return the last linear layer with its module path, such as `fc` in ResNets."""
     linear = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
     if not linear:
         raise ModelProblem(
@@ -359,29 +372,29 @@ def _find_head(model: nn.Module) -> tuple[str, nn.Linear]:
 
 
 def transform_for(weights: Weights, image_size: int | None) -> tuple[partial, int]:
-    """The transform that belongs to the weights, at a size.
+    """Return the transform of the weights at an image size.
 
     Args:
-        weights: Random weights and files take ImageNet's own normalisation.
-        image_size: None is the size the weights were made for.
+        weights: The weights. Without a transform of their own, ImageNet's normalisation is used.
+        image_size: Side of the images in pixels; None for the size that the weights were made for.
 
     Returns:
-        A callable that makes the transform when called, and the side of its images.
+        A callable that makes the transform, and the side of its images in pixels.
     """
-    made: partial = weights.transforms or (
+    make: partial = weights.transforms or (
         weights.entry.transforms if weights.entry else partial(ImageClassification, crop_size=224)
     )
-    preset = made()
+    preset = make()
     crop = preset.crop_size[0]
     if image_size is None or image_size == crop:
-        return made, crop
-    # The margin around the crop keeps its proportion.
+        return make, crop
+    # The resized image grows in proportion to the crop.
     resize = round(preset.resize_size[0] * image_size / crop)
-    return partial(made, crop_size=image_size, resize_size=resize), image_size
+    return partial(make, crop_size=image_size, resize_size=resize), image_size
 
 
 def describe_transform(preset: ImageClassification) -> dict[str, object]:
-    """A transform in plain types, for checkpoints and exports."""
+    """Return the settings of a transform as plain types, for checkpoints and exports."""
     return {
         "resize_size": preset.resize_size[0],
         "crop_size": preset.crop_size[0],

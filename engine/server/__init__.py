@@ -1,0 +1,1 @@
+"""The engine's process: its socket, the connected clients and the dispatch of their commands."""

@@ -1,7 +1,7 @@
-"""The clients of an engine: taken in by their Hello, listened to, and written to.
+"""The connections of an engine's clients: the handshake, their commands and their events.
 
-All of it runs in the engine's second thread, so that a client is answered while the first one
-works; `put`, `emit` and `attached` may be called from any thread.
+All of it runs in the clients' thread, so that clients are answered while the main thread works.
+Only `send`, `emit` and `attached` may be called from any thread.
 """
 
 from __future__ import annotations
@@ -18,103 +18,111 @@ import msgspec
 from engine.server.clients import Clients
 from engine.server.late_join import LateJoinState
 from engine.server.rate_limits import (
-    HELLO_S,
+    HELLO_TIMEOUT_S,
+    MAX_CLIENTS,
     MAX_COMMAND,
-    MOST_CLIENTS,
     RateLimit,
+    invalid_message_text,
     is_same_user,
-    why_refused,
 )
 from engine.server.send_queue import SendQueue
 from tl_tui import __version__
 from tl_tui.common.host import this_host
-from tl_tui.protocol.commands import PROTOCOL, AnyCommand, Hello, Shutdown, TakeOver, WhenAlone
+from tl_tui.protocol.commands import (
+    PROTOCOL,
+    AnyCommand,
+    Hello,
+    SetDisconnectAction,
+    Shutdown,
+    TakeOver,
+)
 from tl_tui.protocol.events import AnyEvent, Confirmed, Greeted, Refused
 from tl_tui.protocol.framing import decode_command, encode
 from tl_tui.protocol.framing_reader import NotThisProtocol, read_frame
 
 FLUSH_S = 2.0
-"""How long the last messages may take on their way out."""
-KERNEL_AHEAD = 64 * 1024
-"""Bytes handed to a client's connection before it has to read."""
-COMMANDS_AHEAD = 1000
-"""Commands that may wait; beyond, a client is not read from."""
+"""Seconds to send the last messages when the engine ends."""
+WRITE_BUFFER = 64 * 1024
+"""Bytes that are buffered for a client before it has to read."""
+MAX_PENDING_COMMANDS = 1000
+"""Commands that may be pending; above this, the engine stops reading from its clients."""
 
 
 class Client:
-    """One connection that was taken in."""
+    """A client that was accepted, with the messages still to be sent to it."""
 
     def __init__(self, writer: asyncio.StreamWriter, *, lossless: bool) -> None:
         self.writer = writer
         self.send_queue = SendQueue(lossless=lossless)
         self.wake = asyncio.Event()
         self.sender: asyncio.Task[None] | None = None
-        self.when_alone = WhenAlone(id=0, does="end")
+        self.on_disconnect = SetDisconnectAction(id=0, action="end")
 
 
-class EngineSide(Protocol):
-    """What the reception asks of the engine; called in the clients' thread."""
+class CommandHandler(Protocol):
+    """What `Connections` needs of the engine. Its methods are called in the clients' thread."""
 
-    def take(self, client: Client, command: AnyCommand) -> None:
-        """A command that is the session's."""
+    def submit(self, client: Client, command: AnyCommand) -> None:
+        """Queue a command for the session."""
 
-    def waiting(self) -> int:
-        """How many commands it has not come to."""
+    def pending_commands(self) -> int:
+        """Return the number of commands that are still queued."""
 
-    def left_alone(self, wish: WhenAlone) -> None:
-        """The last client has gone, and wished this."""
+    def last_client_left(self, on_disconnect: SetDisconnectAction) -> None:
+        """Do what the last client asked for in case it leaves."""
 
     def end(self) -> None:
-        """A client asked for the engine's end."""
+        """End the engine, because a client asked for it."""
 
 
 class Connections:
-    """Takes clients in, hands their commands on, and brings the events to them."""
+    """Accepts clients, passes on their commands and sends them the events."""
 
     def __init__(
         self,
         socket_path: Path,
-        host: EngineSide,
+        handler: CommandHandler,
         loop: asyncio.AbstractEventLoop,
-        current: LateJoinState,
+        state: LateJoinState,
     ) -> None:
         """
         Args:
-            socket_path: Where it listens.
-            host: The engine.
-            loop: The clients' thread's.
-            current: Is told every event; what a client is told that comes later.
+            socket_path: The socket to listen on.
+            handler: Executes the commands of the clients.
+            loop: The event loop of the clients' thread.
+            state: Records every event, and says what to send to clients that connect later.
         """
         self.alone_since = time.monotonic()
-        """When the last client went; the beginning if none came."""
-        self._socket_path, self._host, self._loop = socket_path, host, loop
-        self._current = current
+        """When the last client left, or when the engine started if none came yet."""
+        self._socket_path, self._handler, self._loop = socket_path, handler, loop
+        self._state = state
         self._clients: Clients[Client] = Clients()
         self._lock = threading.Lock()
-        """Of the clients and of what is told to one that comes."""
+        """Protects the clients and the state."""
         self._ending = False
 
     # --- from any thread ------------------------------------------------------------------------
 
     def attached(self) -> list[Client]:
+        """Return the clients that are connected."""
         with self._lock:
             return list(self._clients)
 
-    def put(self, client: Client, event: AnyEvent) -> None:
-        """Send an event to one client."""
+    def send(self, client: Client, event: AnyEvent) -> None:
+        """Send an event to one client; disconnect it if it has stopped reading."""
         if not client.send_queue.put(event):
             self._loop.call_soon_threadsafe(client.writer.transport.abort)
         self._loop.call_soon_threadsafe(client.wake.set)
 
-    def emit(self, event: AnyEvent, asker: Client | None = None) -> None:
-        """Send an event to all, or, if it is an answer, to who asked."""
+    def emit(self, event: AnyEvent, requester: Client | None = None) -> None:
+        """Send an event to all clients, or only to `requester` if it is given."""
         with self._lock:
-            self._current.note(event)
-            for client in [asker] if asker else self._clients:
-                self.put(client, event)
+            self._state.record_event(event)
+            for client in [requester] if requester else self._clients:
+                self.send(client, event)
 
     def end(self) -> None:
-        """Nobody is waited for any more; clients that go from now on change nothing."""
+        """Prepare to end: no longer wait for slow clients; `flush` sends what is still queued."""
         self._ending = True
         for client in self.attached():
             client.send_queue.release()
@@ -123,10 +131,10 @@ class Connections:
 
     async def open(self) -> asyncio.Server:
         """Listen on the socket."""
-        return await asyncio.start_unix_server(self._greet, os.fspath(self._socket_path))
+        return await asyncio.start_unix_server(self._serve, os.fspath(self._socket_path))
 
     async def flush(self) -> None:
-        """Write what is left to every client, for a time."""
+        """Send the remaining messages to every client, for at most `FLUSH_S` seconds."""
         for client in self.attached():
             client.send_queue.release()
             client.send_queue.finish()
@@ -135,22 +143,22 @@ class Connections:
         if senders:
             await asyncio.wait(senders, timeout=FLUSH_S)
 
-    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client from its connection to its end."""
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client until it disconnects."""
         client = None
         if not is_same_user(writer):
-            print("Another user's process was sent away.")
+            print("Rejected a connection from another user's process.")
             writer.close()
             return
         try:
             writer.write(encode(self._greeting()))
             client = await self._attach(reader, writer)
             if client is not None:
-                client.sender = self._loop.create_task(self._send(client))
-                await self._listen(client, reader)
+                client.sender = self._loop.create_task(self._send_pending(client))
+                await self._receive(client, reader)
         except (NotThisProtocol, msgspec.DecodeError) as error:
-            print(f"A client was sent away: {error}.")
-            writer.write(encode(Refused(id=0, reason=why_refused(error))))
+            print(f"Disconnected a client: {error}.")
+            writer.write(encode(Refused(id=0, reason=invalid_message_text(error))))
         except (ConnectionError, TimeoutError):
             pass
         finally:
@@ -161,8 +169,8 @@ class Connections:
     async def _attach(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> Client | None:
-        """Take a client in by its Hello; None if it goes again."""
-        body = await asyncio.wait_for(read_frame(reader, MAX_COMMAND), HELLO_S)
+        """Wait for a client's `Hello` and accept it; return None if it left or was refused."""
+        body = await asyncio.wait_for(read_frame(reader, MAX_COMMAND), HELLO_TIMEOUT_S)
         if body is None:
             return None
         hello = decode_command(body)
@@ -171,26 +179,26 @@ class Connections:
             refusal = "The first message must be Hello."
         elif hello.protocol != PROTOCOL:
             refusal = (
-                f"This engine speaks protocol {PROTOCOL} (tl-tui {__version__}), the screen "
+                f"This engine uses protocol {PROTOCOL} (tl-tui {__version__}), the screen protocol "
                 f"{hello.protocol}; install the same version of tl-tui on both sides."
             )
-        elif len(self.attached()) >= MOST_CLIENTS:
-            refusal = f"{MOST_CLIENTS} clients are attached already; close one of them."
+        elif len(self.attached()) >= MAX_CLIENTS:
+            refusal = f"{MAX_CLIENTS} clients are attached already, the maximum; close one of them."
         if refusal or not isinstance(hello, Hello):
             writer.write(encode(Refused(id=hello.id, reason=refusal)))
             return None
         client = Client(writer, lossless=hello.lossless)
         client.send_queue.put(Confirmed(id=hello.id))
         with self._lock:
-            for event in self._current.events():
+            for event in self._state.events():
                 client.send_queue.put(event)
             self._clients.add(client)
-            self._tell_company()
+            self._send_viewer_changes()
         return client
 
     def _greeting(self) -> Greeted:
         with self._lock:
-            opened = self._current.opened
+            opened = self._state.opened
             return Greeted(
                 protocol=PROTOCOL,
                 version=__version__,
@@ -202,55 +210,58 @@ class Connections:
                 arch=opened.arch if opened else "",
                 data=opened.data if opened else "",
                 step=opened.step if opened else 0,
-                training=self._current.training,
+                training=self._state.training,
                 screens=len(self._clients),
             )
 
-    def _tell_company(self) -> None:
-        """Tell each client how many there are and whether it steers. The lock is held."""
-        for client, told in self._clients.news():
-            self.put(client, told)
+    def _send_viewer_changes(self) -> None:
+        """Tell clients about a change in their number or control. The lock is held."""
+        for client, event in self._clients.take_changes():
+            self.send(client, event)
 
-    async def _listen(self, client: Client, reader: asyncio.StreamReader) -> None:
-        allowance = RateLimit()
+    async def _receive(self, client: Client, reader: asyncio.StreamReader) -> None:
+        """Read a client's commands until it disconnects."""
+        rate_limit = RateLimit()
         while (body := await read_frame(reader, MAX_COMMAND)) is not None:
-            await allowance.take()
+            await rate_limit.acquire()
             try:
                 command = decode_command(body)
-            except msgspec.DecodeError as error:  # its length was right: what follows can be read
-                self.put(client, Refused(id=0, reason=why_refused(error)))
+            except msgspec.DecodeError as error:  # the length was valid, so reading can continue
+                self.send(client, Refused(id=0, reason=invalid_message_text(error)))
                 continue
             if isinstance(command, Shutdown):
-                self.put(client, Confirmed(id=command.id))
-                self._host.end()
+                self.send(client, Confirmed(id=command.id))
+                self._handler.end()
                 continue
-            if isinstance(command, (WhenAlone, TakeOver)):
-                self._answer_here(client, command)
+            if isinstance(command, (SetDisconnectAction, TakeOver)):
+                self._handle_client_command(client, command)
                 continue
             if reason := self._clients.refusal(client, command):
-                self.put(client, Refused(id=command.id, reason=reason))
+                self.send(client, Refused(id=command.id, reason=reason))
                 continue
-            while self._host.waiting() > COMMANDS_AHEAD:
+            while self._handler.pending_commands() > MAX_PENDING_COMMANDS:
                 await asyncio.sleep(0.05)
-            self._host.take(client, command)
+            self._handler.submit(client, command)
 
-    def _answer_here(self, client: Client, command: WhenAlone | TakeOver) -> None:
-        """What is between the engine and its clients, and none of the session's business."""
-        self.put(client, Confirmed(id=command.id))
-        if isinstance(command, WhenAlone):
-            client.when_alone = command
+    def _handle_client_command(
+        self, client: Client, command: SetDisconnectAction | TakeOver
+    ) -> None:
+        """Execute a command that concerns the clients only, not the session."""
+        self.send(client, Confirmed(id=command.id))
+        if isinstance(command, SetDisconnectAction):
+            client.on_disconnect = command
             return
         with self._lock:
             self._clients.take_over(client)
-            self._tell_company()
+            self._send_viewer_changes()
 
-    async def _send(self, client: Client) -> None:
-        """Everything in a client's outbox, as fast as it reads."""
-        client.writer.transport.set_write_buffer_limits(high=KERNEL_AHEAD)
+    async def _send_pending(self, client: Client) -> None:
+        """Send the messages of a client's queue, as fast as it reads them."""
+        client.writer.transport.set_write_buffer_limits(high=WRITE_BUFFER)
         try:
             while True:
                 client.wake.clear()
-                while (message := client.send_queue.take()) is not None:
+                while (message := client.send_queue.get()) is not None:
                     client.writer.write(message)
                     await client.writer.drain()
                 if client.send_queue.finished:
@@ -264,9 +275,9 @@ class Connections:
             self._clients.discard(client)
             last = not self._clients
             self.alone_since = time.monotonic()
-            self._tell_company()
+            self._send_viewer_changes()
         client.send_queue.close()
         if client.sender is not None and not self._ending:
             client.sender.cancel()
         if last:
-            self._host.left_alone(client.when_alone)
+            self._handler.last_client_left(client.on_disconnect)

@@ -1,9 +1,10 @@
-"""One session: it is opened, stage by stage, and then it is a run.
+"""Dispatches the commands of one session: opening it, its run, and jobs on finished runs.
 
-The server asks `work()` for one unit at a time and looks at the commands in between: a stage of
-opening, a train step, a batch of the yardstick. So everything long can be paused and stopped.
+The server calls `work()` for one unit of work at a time and handles commands in between. A unit is
+a stage of opening, a training step or a batch of a validation, so everything long can be paused and
+stopped.
 
-torch is not imported by this module: the socket answers before it is there.
+torch is imported while the session opens: the server must be able to answer before that.
 """
 
 from __future__ import annotations
@@ -22,18 +23,12 @@ from tl_tui.protocol.commands import (
     Job,
     Open,
     ResumeRun,
+    SetDisconnectAction,
     Shutdown,
     TakeOver,
-    WhenAlone,
 )
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Confirmed,
-    JobEnded,
-    LoadingProgressed,
-    OpenFailed,
-    Refused,
-)
+from tl_tui.protocol.events import AnyEvent, Confirmed, JobEnded, Refused, WorkKind
+from tl_tui.protocol.session import LoadingProgressed, OpenFailed
 from tl_tui.runs.run_reader import checkpoint_path, config_to_resume
 
 if TYPE_CHECKING:
@@ -42,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Dispatcher:
-    """Opens, and then hands every command and every unit on to the run."""
+    """Opens a session, and then passes its commands and units of work to the run."""
 
     def __init__(
         self,
@@ -51,31 +46,36 @@ class Dispatcher:
     ) -> None:
         """
         Args:
-            emit: Takes every event, in order.
-            on_run_dir: Told the run directory when it has been made.
+            emit: Called with every event, in order.
+            on_run_dir: Called with the run directory once it exists.
         """
         self.emit = emit
         self.on_run_dir = on_run_dir
         self.run: Run | None = None
         self._opening: Iterator[SessionContext | None] | None = None
         self._stage = ""
-        self._board: tensorboard.TensorBoard | None = None
-        self._resumes: ResumeRun | None = None
-        self._errand: Iterator[AnyEvent | None] | None = None
+        self._tensorboard: tensorboard.TensorBoard | None = None
+        self._resume_command: ResumeRun | None = None
+        self._job: Iterator[AnyEvent | None] | None = None
 
     @property
     def busy(self) -> str:
-        """What the unit that runs is, in words; empty between units."""
+        """The name of the current unit of work; empty between units."""
         return self.run.busy if self.run else self._stage
 
+    @property
+    def work_kind(self) -> WorkKind:
+        """Whether the current unit of work is a train step."""
+        return self.run.work_kind if self.run else "other"
+
     def handle(self, command: AnyCommand) -> None:
-        """Do a command or note it for `work()`; answers with one Confirmed or Refused."""
-        if isinstance(command, (Hello, WhenAlone, TakeOver, Shutdown)):
-            return  # the server's own
+        """Execute a command or queue it for `work`; emit one `Confirmed` or `Refused`."""
+        if isinstance(command, (Hello, SetDisconnectAction, TakeOver, Shutdown)):
+            return  # the server handles these
         if isinstance(command, (Open, ResumeRun)):
-            refusal = self._open(command)
+            refusal = self._start_opening(command)
         elif isinstance(command, Job):
-            refusal = self._begin_errand(command)
+            refusal = self._start_job(command)
         elif self.run is None:
             refusal = "The session is not open yet."
         else:
@@ -86,9 +86,9 @@ class Dispatcher:
             self.emit(Confirmed(id=command.id))
 
     def work(self) -> bool:
-        """Do one unit of work; False if there is nothing to do."""
-        if self._errand is not None:
-            self._do_errand()
+        """Do one unit of work; return False if there was none."""
+        if self._job is not None:
+            self._do_job_unit()
             return True
         if self.run is not None:
             return self.run.work()
@@ -96,42 +96,37 @@ class Dispatcher:
             return False
         self._stage = "opening"
         try:
-            self._open_further()
+            self._do_opening_stage()
         finally:
             self._stage = ""
         return True
 
     def close(self) -> None:
-        """Save what was trained, flush the journal and end what runs beside."""
-        if isinstance(self._errand, Generator):
-            self._errand.close()  # it takes away what it has half written
+        """Save the run, flush its journal and close the TensorBoard files."""
+        if isinstance(self._job, Generator):
+            self._job.close()  # a job removes its unfinished files
         if self.run is not None:
             self.run.close()
-        if self._board is not None:
-            self._board.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
 
-    def _emit(self, event: AnyEvent) -> None:
-        if self._board is not None:
-            self._board.heard(event)
-        self.emit(event)
+    # --- jobs -----------------------------------------------------------------------------------
 
-    # --- errands --------------------------------------------------------------------------------
-
-    def _begin_errand(self, command: Job) -> str:
-        if self._errand is not None:
-            return "Another errand is being done."
-        self._errand = jobs.start_job(command)
+    def _start_job(self, command: Job) -> str:
+        if self._job is not None:
+            return "The engine is busy with another job."
+        self._job = jobs.start_job(command)
         return ""
 
-    def _do_errand(self) -> None:
-        assert self._errand is not None
-        self._stage = "errand"
+    def _do_job_unit(self) -> None:
+        assert self._job is not None
+        self._stage = "job"
         try:
-            event = next(self._errand)
+            event = next(self._job)
         except StopIteration:
-            event, self._errand = JobEnded(), None
+            event, self._job = JobEnded(), None
         except Problem as problem:
-            event, self._errand = JobEnded(failure=str(problem)), None
+            event, self._job = JobEnded(failure=str(problem)), None
         finally:
             self._stage = ""
         if event is not None:
@@ -139,15 +134,15 @@ class Dispatcher:
 
     # --- opening --------------------------------------------------------------------------------
 
-    def _open(self, command: Open | ResumeRun) -> str:
+    def _start_opening(self, command: Open | ResumeRun) -> str:
         if self.run or self._opening:
             return "A session is open already."
-        self._resumes = command if isinstance(command, ResumeRun) else None
-        self._opening = self._stages(command)
+        self._resume_command = command if isinstance(command, ResumeRun) else None
+        self._opening = self._opening_stages(command)
         return ""
 
-    def _stages(self, command: Open | ResumeRun) -> Iterator[SessionContext | None]:
-        """The stages of opening; the import of torch is the first."""
+    def _opening_stages(self, command: Open | ResumeRun) -> Iterator[SessionContext | None]:
+        """Import torch and open the session, yielding None after each stage but the last."""
         resumes = isinstance(command, ResumeRun)
         config = config_to_resume(command) if isinstance(command, ResumeRun) else command.config
         if config.tensorboard:
@@ -159,9 +154,9 @@ class Dispatcher:
 
         detail = torch_versions()
         self.emit(LoadingProgressed(stage="torch", done=True, detail=detail, seconds=seconds))
-        yield from open_session(config, self.emit, goes_on=resumes)
+        yield from open_session(config, self.emit, resuming=resumes)
 
-    def _open_further(self) -> None:
+    def _do_opening_stage(self) -> None:
         assert self._opening is not None
         try:
             context = next(self._opening)
@@ -174,22 +169,29 @@ class Dispatcher:
         from engine.session.run import Run
 
         self._opening = None
+        emit = self.emit
         if context.config.tensorboard:
-            self._board = tensorboard.TensorBoard(context.event)
-        run = Run(context, self._emit, self.on_run_dir)
-        told: tuple[AnyEvent, ...] = ()
-        if self._resumes is not None:
+            self._tensorboard = board = tensorboard.TensorBoard(context.event)
+
+            def emit(event: AnyEvent) -> None:
+                board.write_event(event)
+                self.emit(event)
+
+        run = Run(context, emit, self.on_run_dir)
+        resume_events: tuple[AnyEvent, ...] = ()
+        if self._resume_command is not None:
             from engine.session import resume
             from engine.training import checkpoint
 
+            command = self._resume_command
             try:
-                saved = checkpoint.read(checkpoint_path(run.journal.path, self._resumes.checkpoint))
-                told = resume.resume_run(run, self._resumes, saved)
+                saved = checkpoint.read(checkpoint_path(run.journal.path, command.checkpoint))
+                resume_events = resume.resume_run(run, command, saved)
             except Problem as problem:
                 context.decoder.close()
                 self.emit(OpenFailed(sentence=str(problem)))
                 return
         self.run = run
         self.emit(context.event)
-        for event in told:
+        for event in resume_events:
             self.emit(event)

@@ -1,6 +1,6 @@
-"""Errands: what is done with a finished run, beside any session; one at a time, a unit at a time.
+"""Starts jobs on finished runs: predict, evaluate and export. They run in small units of work.
 
-This module imports no torch; the room of each errand does, when it is begun.
+Each job imports torch in its first unit, so that the server can start without it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from tl_tui.protocol.events import AnyEvent
 
 
 def start_job(command: Job) -> Iterator[AnyEvent | None]:
-    """Run a job, one unit per step of the iterator; a unit yields an event or None.
+    """Return an iterator that runs a job, one unit of work per item.
+
+    Yields:
+        An event, or None if a unit has nothing to report.
 
     Raises:
-        Problem: at any unit; what was asked for cannot be done.
+        Problem: (from any unit) the job cannot be done.
     """
-    # Every job needs torch, and a second thread that imports it would see it half imported.
+    # Another thread may still be importing torch; using it before that ends would fail.
     torch_import.finish_importing()
     match command:  # the imports are part of the first unit
         case Predict():

@@ -1,4 +1,4 @@
-"""What a client that attaches later has to know: the session, its last step and validation."""
+"""The state of a session that a client needs when it connects later."""
 
 from __future__ import annotations
 
@@ -7,62 +7,69 @@ from typing import Any
 import msgspec
 
 from engine.server.curve_history import CurveHistory
-from tl_tui.protocol.commands import AnyCommand, SetMask
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CheckpointSaved,
+from tl_tui.protocol.checks import (
     CrossValidationEnded,
-    CycleBegan,
-    FeatureCacheReported,
     FoldProgressed,
-    ImageSkipped,
+    StepCostMeasured,
+    WeightDriftMeasured,
+)
+from tl_tui.protocol.commands import AnyCommand, SetMask
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import (
+    CycleBegan,
     MaskPlanned,
     NormModeChanged,
     PlanChanged,
     RecipeChanged,
+    SessionOpened,
     StartedOver,
     StartOverUndone,
-    StepCostMeasured,
+)
+from tl_tui.protocol.training import (
+    CheckpointSaved,
+    FeatureCacheReported,
+    ImageSkipped,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
-    WeightDriftMeasured,
 )
-from tl_tui.protocol.session import SessionOpened
 
 
 class LateJoinState:
-    """Kept from the events that went out, so that the session need not know of clients."""
+    """The state of the session, collected from the events that were sent to the clients.
+
+    It is kept outside the session, which therefore does not need to know its clients.
+    """
 
     def __init__(self) -> None:
         self._opened: SessionOpened | None = None
         self._latest: dict[str, AnyEvent] = {}
-        """The last event of each matter, in the order in which the matters came up."""
+        """The latest event of each topic, in the order in which the topics first occurred."""
         self._history = CurveHistory()
         self.trained = False
-        """Steps were taken, be it of a cross-validation: there is something to go on with."""
+        """Whether any step was taken, including those of a cross-validation."""
 
     @property
     def opened(self) -> SessionOpened | None:
-        """The session as it is now; None until there is one."""
+        """The session with its current settings; None until it is open."""
         return self._opened
 
     @property
     def training(self) -> bool:
-        """A `Train` command is worked on."""
+        """Whether a `Train` command is being executed."""
         return "training" in self._latest
 
     def events(self) -> list[AnyEvent]:
-        """What to tell a client that attaches now, in order."""
-        # What had to be seen once was said to the screen that opened it.
+        """Return the events to send to a client that connects now, in order."""
+        # Notes go only to the client that opened the session.
         opened = self._opened and msgspec.structs.replace(self._opened, notes=())
-        told = (opened, self._history.told())
-        return [*(event for event in told if event is not None), *self._latest.values()]
+        first = (opened, self._history.event())
+        return [*(event for event in first if event is not None), *self._latest.values()]
 
-    def note(self, event: AnyEvent) -> None:
-        """An event went out."""
-        self._history.note(event)
+    def record_event(self, event: AnyEvent) -> None:
+        """Update the state with an event that was sent to the clients."""
+        self._history.record(event)
         match event:
             case SessionOpened():
                 self._opened = event
@@ -70,39 +77,39 @@ class LateJoinState:
             case StepTaken():
                 self.trained = True
                 self._latest.pop("plain step", None)
-                # A plain step hides no measurement, and comes behind it.
+                # A plain step must not replace the last measured one, and must come after it.
                 self._latest["step" if event.rows else "plain step"] = event
-                self._change(start=event.start, step=event.step)
+                self._update_session(start=event.start, step=event.step)
             case Validated():
-                matter = "yardstick" if event.yardstick else "validation"
-                self._latest.pop(matter, None)  # the later of the two comes last
-                self._latest[matter] = event
+                topic = "yardstick" if event.yardstick else "validation"
+                self._latest.pop(topic, None)  # so that the more recent of the two comes last
+                self._latest[topic] = event
             case StartedOver() | StartOverUndone():
-                for matter in ("step", "plain step", "yardstick", "validation", "moved"):
-                    self._latest.pop(matter, None)
+                for topic in ("step", "plain step", "yardstick", "validation", "weight drift"):
+                    self._latest.pop(topic, None)
                 step = event.step if isinstance(event, StartOverUndone) else 0
-                self._change(start=event.start, step=step, cycle=event.cycle)
+                self._update_session(start=event.start, step=step, cycle=event.cycle)
             case NormModeChanged() if self._opened is not None:
                 modes = self._opened.norm_modes | dict.fromkeys(event.owners, event.mode)
-                self._change(norm_modes=modes)
+                self._update_session(norm_modes=modes)
             case RecipeChanged():
-                self._change(recipe=event.recipe, rates=event.rates)
+                self._update_session(recipe=event.recipe, rates=event.rates)
             case CycleBegan():
-                self._change(cycle=event.cycle)
+                self._update_session(cycle=event.cycle)
             case PlanChanged():
-                self._change(plan=event.plan)
+                self._update_session(plan=event.plan)
             case MaskPlanned():
-                self._change(wanted=event.trainable, strategy=None)
+                self._update_session(trainable=event.trainable, strategy=None)
             case ImageSkipped():
-                self._change(skipped_images=event.total)
+                self._update_session(skipped_images=event.total)
             case CheckpointSaved():
                 self._latest[f"checkpoint {event.name}"] = event
             case FeatureCacheReported():
-                self._latest["features"] = event
+                self._latest["feature cache"] = event
             case StepCostMeasured():
-                self._latest["price"] = event
+                self._latest["step cost"] = event
             case WeightDriftMeasured():
-                self._latest["moved"] = event
+                self._latest["weight drift"] = event
             case FoldProgressed():
                 self.trained = True
                 self._latest["fold"] = event
@@ -114,11 +121,11 @@ class LateJoinState:
             case TrainEnded():
                 self._latest.pop("training", None)
 
-    def handled(self, command: AnyCommand) -> None:
-        """The session has confirmed a command."""
+    def record_command(self, command: AnyCommand) -> None:
+        """Update the state with a command that the session has confirmed."""
         if isinstance(command, SetMask):
-            self._change(wanted=command.trainable, strategy=command.strategy)
+            self._update_session(trainable=command.trainable, strategy=command.strategy)
 
-    def _change(self, **fields: Any) -> None:
+    def _update_session(self, **fields: Any) -> None:
         if self._opened is not None:
             self._opened = msgspec.structs.replace(self._opened, **fields)

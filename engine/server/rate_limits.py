@@ -1,7 +1,7 @@
-"""Who may speak with an engine, how much at a time, and how fast.
+"""Limits on clients: who may connect, how large a message may be, and how many per second.
 
-The socket's folder is closed to others already (`socket_path`); the kernel's word on who connected
-stands behind that, should the folder have been opened since.
+The directory of the socket is private to the user (`socket_path`). The kernel's record of the
+connecting user is a second check, in case the permissions of that directory were loosened.
 """
 
 from __future__ import annotations
@@ -14,50 +14,47 @@ import time
 
 import msgspec
 
-from tl_tui.protocol.framing_reader import NotThisProtocol
-
 MAX_COMMAND = 8 * 1024 * 1024
-"""Bytes; the longest commands name files, tens of thousands of them fit."""
-HELLO_S = 60.0
-"""Seconds within which a client has to say who it is; an engine that loads can be deaf for some."""
-MOST_CLIENTS = 32
-BURST, A_SECOND = 500, 100
-"""Commands that are taken at once, and then each second: many times what a held key sends."""
+"""The largest command, in bytes. The longest commands list files; tens of thousands fit."""
+HELLO_TIMEOUT_S = 60.0
+"""Seconds within which a client has to send `Hello`; an engine that loads may respond slowly."""
+MAX_CLIENTS = 32
+BURST, PER_SECOND = 500, 100
+"""Commands accepted at once, and per second after that: far more than a held key sends."""
 
 
 def is_same_user(writer: asyncio.StreamWriter) -> bool:
-    """Whether the process at the other end runs as this user, or as root, who may do all."""
-    end = writer.get_extra_info("socket")
-    if end is None or not hasattr(socket, "SO_PEERCRED"):
-        return True  # macOS: the folder alone
+    """Return whether the connected process runs as this user or as root."""
+    connection = writer.get_extra_info("socket")
+    if connection is None or not hasattr(socket, "SO_PEERCRED"):
+        return True  # macOS: the directory's permissions are the only check
     size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    _, uid, _ = struct.unpack("3i", credentials)
     return uid in (os.getuid(), 0)
 
 
-def why_refused(error: Exception) -> str:
-    """What was wrong with a message, in a sentence for who sent it."""
-    if isinstance(error, NotThisProtocol):
-        return f"This is no message of tl-tui: {error}."
+def invalid_message_text(error: Exception) -> str:
+    """Return a sentence for the sender of a message that could not be decoded."""
     if isinstance(error, msgspec.ValidationError):
-        return f"This is no command of this engine: {error}."
-    return f"This is no message of tl-tui: {error}."
+        return f"This is not a command of this engine: {error}."
+    return f"This is not a message of tl-tui: {error}."
 
 
 class RateLimit:
-    """What one client may send: a burst, then so many a second; beyond, it is not read from."""
+    """A token bucket for the commands of one client: a burst, then a fixed rate."""
 
-    def __init__(self, burst: int = BURST, a_second: int = A_SECOND) -> None:
-        self._burst, self._a_second = burst, a_second
-        self._left, self._seen = float(burst), time.monotonic()
+    def __init__(self, burst: int = BURST, per_second: int = PER_SECOND) -> None:
+        self._burst, self._per_second = burst, per_second
+        self._tokens, self._updated = float(burst), time.monotonic()
 
-    async def take(self) -> None:
-        """Take one; waits until there is one."""
+    async def acquire(self) -> None:
+        """Consume a token, waiting if none is left."""
         while True:
             now = time.monotonic()
-            gained = (now - self._seen) * self._a_second
-            self._left, self._seen = min(self._burst, self._left + gained), now
-            if self._left >= 1:
-                self._left -= 1
+            gained = (now - self._updated) * self._per_second
+            self._tokens, self._updated = min(self._burst, self._tokens + gained), now
+            if self._tokens >= 1:
+                self._tokens -= 1
                 return
-            await asyncio.sleep((1 - self._left) / self._a_second)
+            await asyncio.sleep((1 - self._tokens) / self._per_second)

@@ -1,8 +1,9 @@
-"""The engine's process: a socket, its clients, and between two units of work their commands.
+"""The engine's process: the main loop, the socket for its clients, and how the engine ends.
 
-Two threads. The main one does the work: it hands commands to the session, else lets it do one
-unit. The other speaks with the clients and answers during a unit, so that a slow engine never
-looks like a dead one; a slow client never slows a step.
+It has two threads. The main thread passes the clients' commands to the dispatcher; while there are
+none, the dispatcher does one unit of work after another. The clients' thread communicates with the
+clients even during a unit. Clients can therefore distinguish a busy engine from a dead one, and a
+slow client does not slow down a training step.
 """
 
 from __future__ import annotations
@@ -27,44 +28,51 @@ from engine.server.connections import FLUSH_S, Client, Connections
 from engine.server.late_join import LateJoinState
 from tl_tui.common.errors import Problem
 from tl_tui.connect import engine_log
-from tl_tui.protocol.commands import AnyCommand, Pause, SetMask, WhenAlone
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Confirmed,
-    EngineFailed,
-    Heartbeat,
-    MaskPlanned,
-    Refused,
-)
+from tl_tui.protocol.commands import AnyCommand, Pause, SetDisconnectAction, SetMask
+from tl_tui.protocol.events import AnyEvent, Confirmed, EngineFailed, Heartbeat, Refused, WorkKind
+from tl_tui.protocol.session import MaskPlanned
 
 HEARTBEAT_S = 1.0
 LAST_UNIT_S = 10.0
-"""How long the unit that runs may take to come to its end when the engine is to end."""
+"""Seconds that the current unit of work may still take when the engine is to end."""
 SAVE_S = 60.0
-"""How long the session may then take to save what was trained."""
+"""Seconds that the session may then take to save the run."""
 FIRST_CLIENT_S = 60.0
-"""An engine that nobody speaks to within this time ends."""
+"""Seconds after which an engine ends if no client has connected."""
 IDLE_S = 30 * 60.0
-"""An engine without clients and without work ends after this time: others want the GPU."""
+"""Seconds after which an engine without clients and without work ends, to free the GPU."""
 
 
 class DispatcherLike(Protocol):
-    """What the server asks of a session; see `engine.server.dispatch`."""
+    """What the server needs of a dispatcher; `engine.server.dispatch.Dispatcher` is the real one.
+
+    All methods are called in the main thread.
+    """
 
     @property
-    def busy(self) -> str: ...
+    def busy(self) -> str:
+        """The name of the current unit of work; empty between units."""
 
-    def handle(self, command: AnyCommand) -> None: ...
-    def work(self) -> bool: ...
-    def close(self) -> None: ...
+    @property
+    def work_kind(self) -> WorkKind:
+        """Whether the current unit of work is a train step."""
+
+    def handle(self, command: AnyCommand) -> None:
+        """Execute a command or queue it for `work`; emit one `Confirmed` or `Refused`."""
+
+    def work(self) -> bool:
+        """Do one unit of work; return False if there was none."""
+
+    def close(self) -> None:
+        """Save the run and close its files."""
 
 
-SessionFactory = Callable[[Callable[[AnyEvent], None], Callable[[Path], None]], DispatcherLike]
-"""Makes a session from where its events go and who is told the run directory."""
+DispatcherFactory = Callable[[Callable[[AnyEvent], None], Callable[[Path], None]], DispatcherLike]
+"""Makes a dispatcher from two callbacks: one for the events, one for the new run directory."""
 
 
 class Server:
-    """One engine: `run` works until its last client has gone, or longer if that one wished so."""
+    """One engine. `run` returns when the engine ends, usually when its last client has left."""
 
     def __init__(
         self,
@@ -77,19 +85,20 @@ class Server:
         self.log = log
         self._idle_s, self._first_client_s = idle_s, first_client_s
         self._idle_since: float | None = None
-        """When the work ran out; None while there is some."""
+        """When the last unit of work ended; None while there is work."""
         self._socket_path = socket_path
         self._first_log = log
         self._commands: queue.SimpleQueue[tuple[Client | None, AnyCommand] | None] = (
             queue.SimpleQueue()
         )
-        self._asker: Client | None = None
+        self._requester: Client | None = None
+        """The client whose command is being handled."""
         self._answer: Confirmed | Refused | None = None
-        self._session: DispatcherLike | None = None
-        self._unit_began: float | None = None
-        self._current = LateJoinState()
+        self._dispatcher: DispatcherLike | None = None
+        self._unit_started: float | None = None
+        self._state = LateJoinState()
         self._loop = asyncio.new_event_loop()
-        self._reception = Connections(socket_path, self, self._loop, self._current)
+        self._connections = Connections(socket_path, self, self._loop, self._state)
         self._signal_reader, self._signal_writer = socket.socketpair()
         self._ending = threading.Event()
         self._saving = threading.Event()
@@ -98,22 +107,22 @@ class Server:
 
     # --- the main thread ------------------------------------------------------------------------
 
-    def run(self, make_session: SessionFactory) -> int:
-        """Serve to the end. Returns the exit code."""
+    def run(self, make_dispatcher: DispatcherFactory) -> int:
+        """Run the engine until it ends. Returns the exit code."""
         self._watch_signals()
-        threading.Thread(target=self._speak, name="clients", daemon=True).start()
+        threading.Thread(target=self._run_clients_thread, name="clients", daemon=True).start()
         failed = False
         try:
-            self._session = make_session(self.emit, self.adopt_log)
-            self._work(self._session)
+            self._dispatcher = make_dispatcher(self.emit, self.move_log)
+            self._main_loop(self._dispatcher)
         except Exception as error:  # a bug, or torch.AcceleratorError: the CUDA context is lost
             traceback.print_exc()
             failed = True
-            self._emit(EngineFailed(sentence=self._why(error)))
+            self._emit(EngineFailed(sentence=self._failure_text(error)))
         self._saving.set()
         try:
-            if self._session is not None:
-                self._session.close()
+            if self._dispatcher is not None:
+                self._dispatcher.close()
         except Exception:
             traceback.print_exc()
             failed = True
@@ -121,83 +130,87 @@ class Server:
         self._flushed.wait(timeout=2 * FLUSH_S)
         self._socket_path.unlink(missing_ok=True)
         if not failed:
-            self._first_log.unlink(missing_ok=True)  # with a run directory it is but a link
+            # The log itself, or a link to it once it was moved to the run directory.
+            self._first_log.unlink(missing_ok=True)
         return int(failed)
 
-    def _work(self, session: DispatcherLike) -> None:
-        more = True
+    def _main_loop(self, dispatcher: DispatcherLike) -> None:
+        """Handle commands; do units of work while there are none. Returns when the engine ends."""
+        has_work = True
         while not self._ending.is_set():
-            self._idle_since = None if more else time.monotonic()
+            self._idle_since = None if has_work else time.monotonic()
             try:
-                entry = self._commands.get(block=not more)
+                entry = self._commands.get(block=not has_work)
             except queue.Empty:
-                self._unit_began = time.monotonic()
-                more = session.work()
-                self._unit_began = None
+                self._unit_started = time.monotonic()
+                has_work = dispatcher.work()
+                self._unit_started = None
                 continue
             if entry is not None:
-                self._handle(session, *entry)
-                more = True
+                self._handle(dispatcher, *entry)
+                has_work = True
 
-    def _handle(self, session: DispatcherLike, client: Client | None, command: AnyCommand) -> None:
-        self._asker, self._answer = client, None
-        session.handle(command)
-        self._asker = None
+    def _handle(
+        self, dispatcher: DispatcherLike, client: Client | None, command: AnyCommand
+    ) -> None:
+        self._requester, self._answer = client, None
+        dispatcher.handle(command)
+        self._requester = None
         if isinstance(self._answer, Confirmed):
-            self._current.handled(command)
+            self._state.record_command(command)
             if isinstance(command, SetMask):
-                told = MaskPlanned(trainable=command.trainable, why="")
-                for other in self._reception.attached():
+                planned = MaskPlanned(trainable=command.trainable, why="")
+                for other in self._connections.attached():
                     if other is not client:
-                        self._reception.put(other, told)
+                        self._connections.send(other, planned)
 
     def emit(self, event: AnyEvent) -> None:
-        """Send an event to the clients: an answer to who asked, all else to all.
+        """Send an event to all clients; `Confirmed` and `Refused` only to the requesting client.
 
-        Waits for a lossless client that has fallen behind.
+        Blocks while a lossless client lags behind.
         """
         self._emit(event)
-        for client in self._reception.attached():
+        for client in self._connections.attached():
             client.send_queue.wait_for_room()
 
     def _emit(self, event: AnyEvent) -> None:
-        asker = None
+        requester = None
         if isinstance(event, (Confirmed, Refused)):
-            asker, self._answer = self._asker, event
-        self._reception.emit(event, asker)
+            requester, self._answer = self._requester, event
+        self._connections.emit(event, requester)
 
-    def adopt_log(self, run_dir: Path) -> None:
-        """Take the log into the run directory, once the session has made it."""
+    def move_log(self, run_dir: Path) -> None:
+        """Move the log to the run directory, once the session has created it."""
         try:
             self.log = engine_log.redirect_output(self._first_log, run_dir)
         except OSError as error:
             print(f"{run_dir} cannot hold the log: {error}", file=sys.stderr)
 
-    def _why(self, error: Exception) -> str:
+    def _failure_text(self, error: Exception) -> str:
         if isinstance(error, Problem):
             return str(error)
         reason = (str(error).strip().splitlines() or [""])[0]
-        what = type(error).__name__
-        if what == "OutOfMemoryError":
+        kind = type(error).__name__
+        if kind == "OutOfMemoryError":
             return f"The device ran out of memory ({reason}); try a smaller --batch-size."
-        return f"The engine failed: {what}{': ' if reason else ''}{reason}. Its log: {self.log}"
+        return f"The engine failed: {kind}{': ' if reason else ''}{reason}. Its log: {self.log}"
 
     # --- ending ---------------------------------------------------------------------------------
 
     def _watch_signals(self) -> None:
-        """SIGTERM wakes the clients' thread, so that it is heard in mid-unit too."""
+        """Let SIGTERM wake the clients' thread, because a unit of work can block the main one."""
         writer = self._signal_writer
         writer.setblocking(False)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda *_: None)
 
     def end(self) -> None:
-        """No unit begins any more; if the one that runs does not end, the process does."""
+        """End after the current unit of work; exit the process if that unit takes too long."""
         if self._ending.is_set():
             return
         self._ending.set()
         self._commands.put(None)
-        self._reception.end()
+        self._connections.end()
         self._loop.call_later(LAST_UNIT_S, self._exit_unless_saving)
 
     def _exit_unless_saving(self) -> None:
@@ -207,15 +220,15 @@ class Server:
             self._exit_now()
 
     def _exit_now(self) -> None:
-        busy = self._session.busy if self._session else "starting"
-        print(f"The engine was {busy or 'working'} and did not come to an end: it is ended.")
+        busy = self._dispatcher.busy if self._dispatcher else "starting"
+        print(f"The engine did not end in time ({busy or 'working'}), so it is stopped now.")
         sys.stdout.flush()
         self._socket_path.unlink(missing_ok=True)
         os._exit(1)
 
     # --- the clients' thread --------------------------------------------------------------------
 
-    def _speak(self) -> None:
+    def _run_clients_thread(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._serve())
@@ -225,77 +238,80 @@ class Server:
             os._exit(1)
 
     async def _serve(self) -> None:
-        listener = await self._reception.open()
-        self._loop.add_reader(self._signal_reader.fileno(), self._hear_signal)
+        listener = await self._connections.open()
+        self._loop.add_reader(self._signal_reader.fileno(), self._on_signal)
         self._loop.call_later(self._first_client_s, self._end_if_unused)
-        heart = self._loop.create_task(self._beat())
+        heartbeats = self._loop.create_task(self._send_heartbeats())
         await self._finished.wait()
-        heart.cancel()
+        heartbeats.cancel()
         listener.close()
-        await self._reception.flush()
+        await self._connections.flush()
         self._flushed.set()
 
-    def _hear_signal(self) -> None:
+    def _on_signal(self) -> None:
         if signal.SIGTERM in self._signal_reader.recv(64):
             self.end()
 
     def _end_if_unused(self) -> None:
-        """Nobody came, or who came has gone and nothing was trained."""
-        if not self._reception.attached() and not self._current.trained:
+        """End if no client is connected and nothing was trained."""
+        if not self._connections.attached() and not self._state.trained:
             self.end()
 
     def _end_if_idle(self) -> None:
+        """End if there was neither a client nor work for `idle_s` seconds."""
         idle_since = self._idle_since
-        if idle_since is not None and not self._reception.attached():
-            if time.monotonic() - max(idle_since, self._reception.alone_since) > self._idle_s:
-                print("It had no screen and no work any more: it ends by itself.")
+        if idle_since is not None and not self._connections.attached():
+            if time.monotonic() - max(idle_since, self._connections.alone_since) > self._idle_s:
+                print(f"The engine ends: no screen and no work for {self._idle_s:.0f} s.")
                 self.end()
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
+        """Report about once a second that a long unit of work is still running."""
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            began, session = self._unit_began, self._session
-            seconds = time.monotonic() - began if began is not None else 0.0
+            started, dispatcher = self._unit_started, self._dispatcher
+            seconds = time.monotonic() - started if started is not None else 0.0
             self._end_if_idle()
-            if session is not None and seconds > HEARTBEAT_S:
-                self._emit(Heartbeat(busy=session.busy or "working", seconds=seconds))
+            if dispatcher is not None and seconds > HEARTBEAT_S:
+                activity, kind = dispatcher.busy or "working", dispatcher.work_kind
+                self._emit(Heartbeat(activity=activity, seconds=seconds, kind=kind))
 
-    # --- what the reception asks ----------------------------------------------------------------
+    # --- called by the connections --------------------------------------------------------------
 
-    def take(self, client: Client, command: AnyCommand) -> None:
-        """Do a client's command between two units of work."""
+    def submit(self, client: Client, command: AnyCommand) -> None:
+        """Queue a client's command, to be handled between two units of work."""
         self._commands.put((client, command))
 
-    def waiting(self) -> int:
-        """How many commands were not come to."""
+    def pending_commands(self) -> int:
+        """Return the number of commands that are still queued."""
         return self._commands.qsize()
 
-    def left_alone(self, wish: WhenAlone) -> None:
-        """The last client has gone."""
-        if wish.does == "end":
+    def last_client_left(self, on_disconnect: SetDisconnectAction) -> None:
+        """End, pause or keep training, as the last client asked for."""
+        if on_disconnect.action == "end":
             self.end()
-        elif not self._current.trained:
-            self._loop.call_later(wish.wait, self._end_if_unused)
-        elif wish.does == "pause":
+        elif not self._state.trained:
+            self._loop.call_later(on_disconnect.wait_seconds, self._end_if_unused)
+        elif on_disconnect.action == "pause":
             self._commands.put((None, Pause(id=0)))
 
 
-def _die_with(parent: int) -> None:
-    """Be told when the process that started this one ends, however it ends."""
+def _end_with_parent(parent: int) -> None:
+    """Make the kernel send SIGTERM when the process that started this one ends (Linux only)."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
     if os.getppid() != parent:
-        sys.exit("The process that started this engine is gone.")
+        sys.exit("The process that started this engine has ended.")
 
 
-def main(arguments: list[str], make_session: SessionFactory | None = None) -> int:
-    """Run an engine's process. Does not return in the end, but exits with its code.
+def main(arguments: list[str], make_dispatcher: DispatcherFactory | None = None) -> int:
+    """Run an engine's process. Exits the process instead of returning.
 
     Args:
         arguments: `--socket PATH --log PATH [--parent PID] [--idle SECONDS]
-            [--first-client SECONDS]`; standard output and error go to the log already.
-        make_session: Makes the session; the real one if None.
+            [--first-client SECONDS]`. Standard output and error must already go to the log.
+        make_dispatcher: Makes the dispatcher; `Dispatcher` itself if None.
     """
     parser = argparse.ArgumentParser(prog="tl-tui engine serve")
     parser.add_argument("--socket", type=Path, required=True)
@@ -308,15 +324,15 @@ def main(arguments: list[str], make_session: SessionFactory | None = None) -> in
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     if options.parent is not None:
-        _die_with(options.parent)
-    if make_session is None:
+        _end_with_parent(options.parent)
+    if make_dispatcher is None:
         from engine.hardware import torch_import
         from engine.server.dispatch import Dispatcher
 
-        torch_import.start_importing()  # its client comes up meanwhile
-        make_session = Dispatcher
+        torch_import.start_importing()  # while its client starts
+        make_dispatcher = Dispatcher
     times = {"idle_s": options.idle, "first_client_s": options.first_client}
-    code = Server(options.socket, options.log, **times).run(make_session)
+    code = Server(options.socket, options.log, **times).run(make_dispatcher)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # a lost CUDA context can hang the interpreter's own way out
+    os._exit(code)  # the interpreter's normal exit can hang if the CUDA context is lost

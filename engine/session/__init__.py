@@ -1,0 +1,1 @@
+"""One session of the engine: opening, steps, settings, checkpoints, resuming and measurements."""

@@ -1,8 +1,4 @@
-"""Work beside the steps, a unit at a time: what was asked for at once, and what waits for idleness.
-
-Every piece is a generator; what it changes it puts back when it is closed, so that it can be
-dropped at any unit.
-"""
+"""Tasks that run between train steps, one unit at a time."""
 
 from __future__ import annotations
 
@@ -13,78 +9,85 @@ from typing import Any
 
 @dataclass
 class BackgroundTask:
+    """A generator that does one unit of work per item.
+
+    It restores whatever it changed when it is closed, so that it can be dropped after any unit.
+    """
+
     name: str
-    """In words, as a heartbeat says it: `evaluating`, `range test`."""
+    """What it does, as shown to the user while it runs: `evaluating`, `range test`."""
     units: Iterator[Any]
     idle: bool
-    """Waits until nothing else is to be done; else it goes before the next step of training."""
+    """Whether it runs only while the engine is idle; otherwise it runs before the next step of
+    training."""
     exclusive: bool
-    """It has the trainer to itself: a step asked for in between ends it."""
-    dropped: Callable[[], None]
-    """Told if it is ended before its end."""
+    """Whether it needs the trainer for itself; a requested step drops it."""
+    on_drop: Callable[[], None]
+    """Called if the task is dropped before it is finished."""
 
 
 class BackgroundTasks:
-    """Pieces in the order they were asked for; one of a name at a time."""
+    """The queue of background tasks, in the order of their requests, with unique names."""
 
     def __init__(self) -> None:
-        self._pieces: list[BackgroundTask] = []
+        self._tasks: list[BackgroundTask] = []
 
-    def put(
+    def add(
         self,
         name: str,
         units: Iterator[Any],
         *,
         idle: bool = False,
         exclusive: bool = False,
-        dropped: Callable[[], None] = lambda: None,
+        on_drop: Callable[[], None] = lambda: None,
     ) -> None:
-        """Add a piece; one of the same name gives way to it."""
+        """Add a task, replacing the one of the same name; see `BackgroundTask`."""
         self.drop(name)
-        self._pieces.append(BackgroundTask(name, units, idle, exclusive, dropped))
+        self._tasks.append(BackgroundTask(name, units, idle, exclusive, on_drop))
 
-    def there(self, name: str) -> bool:
-        """A piece of this name is being done, or waits."""
-        return any(piece.name == name for piece in self._pieces)
+    def contains(self, name: str) -> bool:
+        """Return whether a task of this name is running or waiting."""
+        return any(task.name == name for task in self._tasks)
 
     def next(self, *, idle: bool) -> BackgroundTask | None:
-        """The next piece to do a unit of, if there is one.
+        """Return the task whose unit is due; None if there is none.
 
         Args:
-            idle: Nothing else is to be done.
+            idle: Whether the engine has nothing else to do.
         """
-        prompt = [piece for piece in self._pieces if not piece.idle]
-        return next(iter(prompt or (self._pieces if idle else [])), None)
+        prompt = [task for task in self._tasks if not task.idle]
+        return next(iter(prompt or (self._tasks if idle else [])), None)
 
-    def do_unit(self, piece: BackgroundTask) -> None:
-        """Do one unit of a piece."""
+    def run_unit(self, task: BackgroundTask) -> None:
+        """Run one unit of a task; a task that is finished or fails is removed."""
         end = object()
         try:
-            if next(piece.units, end) is not end:
+            if next(task.units, end) is not end:
                 return
         except BaseException:
-            self._forget(piece)
+            self._remove(task)
             raise
-        self._forget(piece)
+        self._remove(task)
 
     def drop(self, *names: str) -> None:
-        """End the pieces of these names."""
-        self._close([piece for piece in self._pieces if piece.name in names])
+        """Close and remove the tasks of these names."""
+        self._drop([task for task in self._tasks if task.name in names])
 
     def drop_exclusive(self) -> None:
-        """End what has the trainer to itself."""
-        self._close([piece for piece in self._pieces if piece.exclusive])
+        """Close and remove the tasks that need the trainer for themselves."""
+        self._drop([task for task in self._tasks if task.exclusive])
 
     def drop_all(self) -> None:
-        self._close(list(self._pieces))
+        """Close and remove all tasks."""
+        self._drop(list(self._tasks))
 
-    def _close(self, pieces: list[BackgroundTask]) -> None:
-        for piece in pieces:
-            close = getattr(piece.units, "close", None)
+    def _drop(self, tasks: list[BackgroundTask]) -> None:
+        for task in tasks:
+            close = getattr(task.units, "close", None)
             if close is not None:
                 close()
-            self._forget(piece)
-            piece.dropped()
+            self._remove(task)
+            task.on_drop()
 
-    def _forget(self, piece: BackgroundTask) -> None:
-        self._pieces = [other for other in self._pieces if other is not piece]
+    def _remove(self, task: BackgroundTask) -> None:
+        self._tasks = [other for other in self._tasks if other is not task]

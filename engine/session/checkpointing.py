@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps, and what stands in them beside weights and state."""
+"""Saving a run's checkpoints: when to save which, and their metadata."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from engine.model import freezing
 from engine.training import checkpoint
 from tl_tui import __version__
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.training import CheckpointSaved
+from tl_tui.runs.journal_writer import CHECKPOINTS
 
 if TYPE_CHECKING:
     from engine.session.context import SessionContext
+    from engine.session.progress import WeightsVersion
     from engine.session.settings import Settings
     from engine.session.start_snapshots import StartSnapshots
     from engine.session.validation import Validation
-    from engine.training.trainer import Snapshot
+    from engine.training.snapshot import Snapshot
     from tl_tui.runs.journal_writer import JournalWriter
-
-FOLDER = "checkpoints"
 
 
 class Checkpointing:
-    """Saves `last` at the end of an epoch, at a pause and at the end; `best` is a link to it.
+    """Saves `last` after epochs, at a pause and at the end; `best` is a link to it.
 
-    Epochs from cached features can be shorter than a checkpoint takes: within an interval of the
-    last one, the end of an epoch only keeps the best weights in memory.
+    Epochs on cached features can be shorter than saving takes. Within `checkpoint_seconds` of the
+    last save, the end of an epoch only keeps the best weights in memory.
 
-    What was there stays whole until the new one is: nothing is lost to a full disk. Best weights
-    that could not be written are kept in memory, and written before anything else is.
+    A checkpoint replaces the previous one only when it is completely written, so a full disk loses
+    nothing. Best weights that could not be written stay in memory and are written first next time.
     """
 
     def __init__(
@@ -53,120 +54,126 @@ class Checkpointing:
         self.context, self.progress, self.starts = context, settings.progress, starts
         self.settings = settings
         self.validation, self.journal, self.emit = validation, journal, emit
-        self._saved: tuple[int, int, int] | None = None
-        self._tried: tuple[int, int, int] | None = None
-        self._saved_wishes: tuple[Any, ...] = ()
+        self._saved: WeightsVersion | None = None
+        """The weights in `last`."""
+        self._attempted: WeightsVersion | None = None
+        """The weights that were last to be saved, whether that failed or not."""
+        self._saved_settings: tuple[Any, ...] = ()
         self._saved_at = -math.inf
         self._unsaved_best: tuple[Snapshot, dict[str, Any]] | None = None
 
-    def up_to_date(self) -> bool:
-        """There is a checkpoint of the weights as they are, or nothing was trained."""
-        return self._saved == self.progress.here or self.progress.steps_ever == 0
+    def is_complete(self) -> bool:
+        """Return whether resuming from `last` would restore both weights and settings as now."""
+        return self._is_current() and self._saved_settings == self._next_step_settings()
 
-    def complete(self) -> bool:
-        """A resume from `last` would find everything as it is, wishes for the coming step too."""
-        return self.up_to_date() and self._saved_wishes == self._wishes()
+    def attempted(self) -> bool:
+        """Return whether the current weights were saved, or failed to be and that was emitted."""
+        return self._attempted == self.progress.weights_version or self._is_current()
 
-    def _wishes(self) -> tuple[Any, ...]:
+    def _is_current(self) -> bool:
+        return self._saved == self.progress.weights_version or self.progress.total_steps == 0
+
+    def _next_step_settings(self) -> tuple[Any, ...]:
         progress, settings, trainer = self.progress, self.settings, self.context.trainer
         modes = dict(settings.norm_modes)
         now = (progress.wanted, settings.strategy, modes, trainer.recipe, trainer.rates)
         return (*now, progress.cycle, progress.plan)
 
-    def tried(self) -> bool:
-        """The weights as they are were saved, or could not be and that was told."""
-        return self._tried == self.progress.here or self.up_to_date()
-
-    def resumed(self, name: str) -> None:
-        """The weights as they are stand in a checkpoint already."""
-        self._tried = self.progress.here
+    def resumed_from(self, name: str) -> None:
+        """Record that the current weights come from a checkpoint of this run."""
+        self._attempted = self.progress.weights_version
         if name == "last":
-            self._saved, self._saved_wishes = self.progress.here, self._wishes()
+            self._mark_saved()
 
     def save_if_due(self) -> None:
-        """An epoch has ended, and there are more to come."""
+        """Save after an epoch that is not the last one, unless the last save was just now."""
         if time.monotonic() - self._saved_at >= self.context.config.checkpoint_seconds:
             self.save()
-        elif self.validation.best_is_here():
-            self._unsaved_best = self.context.trainer.snapshot(), self._about()
+        elif self.validation.best_is_current():
+            self._unsaved_best = self.context.trainer.snapshot(), self._metadata()
 
     def save(self, name: str = "last") -> None:
-        """Write a checkpoint; a failure is told and not raised: the run goes on.
+        """Write a checkpoint. A failure is emitted, not raised: the run continues.
 
         Args:
-            name: Of the checkpoint. `last` becomes `best` too if the best validation is of it.
+            name: The checkpoint's name. `last` also becomes `best` if the current weights have the
+                best validation so far.
         """
-        self._tried, self._saved_at = self.progress.here, time.monotonic()
-        best = name == "last" and self.validation.best_is_here()
-        about = self._about()
+        self._attempted, self._saved_at = self.progress.weights_version, time.monotonic()
+        best = name == "last" and self.validation.best_is_current()
+        metadata = self._metadata()
         try:
             snapshot = self.context.trainer.snapshot()
         except Exception as error:
             if not ran_out_of_memory(error):
                 raise
-            self._tell(name, about, failure=memory_limit.NONE_LEFT)
+            self._emit(name, metadata, failure=memory_limit.NONE_LEFT)
             return
         if best:
-            self._unsaved_best = None  # these are better
-        self._save_best_of_before()
+            self._unsaved_best = None  # the current weights are better
+        self._save_earlier_best()
         path = self._path(name)
         try:
-            checkpoint.write(path, snapshot, about)
+            checkpoint.write(path, snapshot, metadata)
         except Problem as problem:
-            self._tell(name, about, failure=str(problem))
+            self._emit(name, metadata, failure=str(problem))
             if best:
-                self._unsaved_best = snapshot, about
+                self._unsaved_best = snapshot, metadata
             return
-        self._tell(name, about)
+        self._emit(name, metadata)
         if name == "last":
-            self._saved, self._saved_wishes = self.progress.here, self._wishes()
+            self._mark_saved()
         if best:
             try:
                 checkpoint.link(path, "best.safetensors")
             except Problem as problem:
-                self._tell("best", about, failure=str(problem))
-                self._unsaved_best = snapshot, about
+                self._emit("best", metadata, failure=str(problem))
+                self._unsaved_best = snapshot, metadata
             else:
-                self._tell("best", about)
+                self._emit("best", metadata)
 
-    def _save_best_of_before(self) -> None:
-        """What was the best and could not be written, if it can be by now."""
+    def _mark_saved(self) -> None:
+        self._saved = self.progress.weights_version
+        self._saved_settings = self._next_step_settings()
+
+    def _save_earlier_best(self) -> None:
+        """Write the best weights that are only in memory, if there are any."""
         if self._unsaved_best is None:
             return
-        snapshot, about = self._unsaved_best
+        snapshot, metadata = self._unsaved_best
         try:
-            checkpoint.write(self._path("best"), snapshot, about)
+            checkpoint.write(self._path("best"), snapshot, metadata)
         except Problem:
-            return  # `last` will tell it, as it did when it was tried first
+            return  # writing `last` will fail in the same way and emit the failure
         self._unsaved_best = None
-        self._tell("best", about)
+        self._emit("best", metadata)
 
     def _path(self, name: str) -> Path:
-        return self.journal.path / FOLDER / f"{name}.safetensors"
+        return self.journal.path / CHECKPOINTS / f"{name}.safetensors"
 
-    def _tell(self, name: str, about: dict[str, Any], *, failure: str = "") -> None:
+    def _emit(self, name: str, metadata: dict[str, Any], *, failure: str = "") -> None:
         event = CheckpointSaved(
             name=name,
             path=str(self._path(name)),
-            start=about["start"],
-            step=about["step"],
+            start=metadata["start"],
+            step=metadata["step"],
             failure=failure,
         )
         self.journal.note("checkpoint", **msgspec.structs.asdict(event))
         self.journal.sync()
         self.emit(event)
 
-    def _about(self) -> dict[str, Any]:
-        """Everything that is not a tensor: enough to use the model without the run."""
+    def _metadata(self) -> dict[str, Any]:
+        """Everything but the tensors; enough to use the model without its run directory."""
         context, progress, event = self.context, self.progress, self.context.event
         trainer, stack = context.trainer, context.stack
-        origin, best = self.starts.origin, self.validation.best
+        best = self.validation.best
         return {
             "tl_tui": __version__,
             "torch": str(torch.__version__),
             "torchvision": str(torchvision.__version__),
             "arch": event.arch,
-            "weights": origin.weights,
+            "weights": self.starts.current.weights,
             "classes": list(event.classes),
             "transform": context.transform,
             "image_size": event.image_size,
@@ -184,6 +191,6 @@ class Checkpointing:
             "rates": {row.name: rate for row, rate in zip(stack.rows, trainer.rates, strict=True)},
             "cycle": msgspec.structs.asdict(progress.cycle),
             "plan": msgspec.to_builtins(progress.plan),
-            "validated": self.validation.tried(),
+            "validated": self.validation.attempted(),
             "best": None if best is None else msgspec.to_builtins(best),
         }

@@ -1,4 +1,4 @@
-"""A session that is ready: its parts, and what is told and written of them."""
+"""The context of an open session: its data, model and trainer, and the choices made for them."""
 
 from __future__ import annotations
 
@@ -29,36 +29,39 @@ from tl_tui.settings.recipe import choices_of
 
 @dataclass
 class SessionContext:
-    """A session that is ready."""
+    """The parts of an open session."""
 
     config: RunConfig
+    """The configuration that was requested."""
     event: SessionOpened
+    """The event that describes the session to clients."""
     folder: ImageFolder
     yardstick: tuple[Sample, ...]
+    """The fixed sample of validation images that is evaluated after single steps."""
     decoder: Decoder
     stack: Stack
     trainer: Trainer
     from_top: list[tuple[str, freezing.Mask]]
-    """Masks that grow from the head to everything; plans are made of them."""
+    """Masks from the head alone to the whole model, from which plans are made."""
     preset: ImageClassification
     """The transform that belongs to the weights."""
     transform: dict[str, Any]
-    """The same in plain types, as checkpoints carry it."""
+    """The same transform in plain types, for checkpoints."""
     entry: str | None
-    """The torchvision entry of the weights."""
+    """The name of the weights in torchvision; None if they are not from torchvision."""
     resolved: dict[str, Any]
-    """Every choice that was made, for `config.json`."""
+    """Every choice with the defaults filled in, for `config.json`."""
 
     def describe(self) -> dict[str, Any]:
-        """Everything that `config.json` says."""
-        return {**self.resolved, "images": self.images(), "config": self.pinned()}
+        """Return the content of `config.json`."""
+        return {
+            **self.resolved,
+            "images": describe_images(self.folder),
+            "config": self.pinned_config(),
+        }
 
-    def images(self) -> dict[str, Any]:
-        """How many images there are, and a hash of their names and labels, in their order."""
-        return describe_images(self.folder)
-
-    def pinned(self) -> dict[str, Any]:
-        """The choices that open this session again, with nothing left to any default."""
+    def pinned_config(self) -> dict[str, Any]:
+        """Return the configuration that opens this session again, whatever the defaults are."""
         config, event, recipe = self.config, self.event, self.event.recipe
         absolute = {
             name: os.path.abspath(value)
@@ -69,7 +72,7 @@ class SessionContext:
             msgspec.structs.replace(
                 config,
                 **absolute,
-                weights=self._weights(),
+                weights=self._weights_option(),
                 strategy=event.strategy,
                 batch_size=event.batch_size,
                 image_size=event.image_size,
@@ -78,21 +81,21 @@ class SessionContext:
             )
         )
 
-    def _weights(self) -> str:
-        """The weights it began from, as `--weights` takes them."""
-        asked = self.config.weights
+    def _weights_option(self) -> str:
+        """Return the value of `--weights` for the weights that the session began from."""
+        requested = self.config.weights
         if not self.event.pretrained:
             return "none"
-        if asked in ("auto", "default", "demo"):
+        if requested in ("auto", "default", "demo"):
             return self.entry or "demo"
-        return os.path.abspath(asked) if os.path.exists(asked) else asked
+        return os.path.abspath(requested) if os.path.exists(requested) else requested
 
 
 def describe_images(folder: ImageFolder) -> dict[str, Any]:
-    """How many images there are, and a hash of their names and labels, in their order."""
+    """Return the numbers of images, and a hash of their names and labels in order."""
     digest = hashlib.sha256()
     for sample in (*folder.train, *folder.val):
-        name = "/".join(sample.path.rsplit("/", 2)[-2:])  # the folder may lie elsewhere
+        name = "/".join(sample.path.rsplit("/", 2)[-2:])  # the data folder may be moved
         digest.update(f"{sample.label}\0{printable(name)}\0".encode())
     return {
         "train": len(folder.train),
@@ -119,7 +122,25 @@ def make_context(
     run_dir: Path,
     notes: list[str],
 ) -> SessionContext:
-    """The session from its parts, with the event that tells of it and its `config.json`."""
+    """Build the context from its parts, with the event and the content of `config.json`.
+
+    Args:
+        config: The configuration that was requested.
+        device: The device to train on.
+        folder: The images.
+        weights: The weights to begin from.
+        stack: The model's layers.
+        trainer: The trainer, with its batches and recipe.
+        decoder: Decodes the images.
+        preset: The transform that belongs to the weights.
+        from_top: Masks from the head alone to the whole model.
+        plan: The plan to follow; None if there is none.
+        wanted: The mask of the first step.
+        strategy: The strategy with that mask; None if it was set by hand.
+        image_size: Height and width of the model's input in pixels.
+        run_dir: The run directory; it need not exist yet.
+        notes: Sentences to show to the user.
+    """
     described = stack.describe()
     majority = Counter(sample.label for sample in folder.val).most_common(1)[0]
     recipe, batches = trainer.recipe, trainer.batches
@@ -131,7 +152,8 @@ def make_context(
     event = SessionOpened(
         arch=config.arch,
         weights=weights.label,
-        weights_why=weights.why,
+        weights_reason=weights.why,
+        weights_cause=weights.cause,
         pretrained=weights.pretrained,
         data=folder.name,
         classes=folder.classes,
@@ -157,7 +179,7 @@ def make_context(
         stack=described,
         strategies=strategies,
         strategy=strategy,
-        wanted=tuple(sorted(wanted)),
+        trainable=tuple(sorted(wanted)),
         norm_modes={},
         start=0,
         step=0,
@@ -203,5 +225,5 @@ def make_context(
 
 
 def _chance(samples: tuple[Sample, ...]) -> float:
-    """Accuracy of guessing the most frequent class."""
+    """Return the accuracy of always predicting the most frequent class."""
     return Counter(sample.label for sample in samples).most_common(1)[0][1] / len(samples)

@@ -1,14 +1,10 @@
-"""Cross-validation: train and validate over K splits, each from the same start.
-
-Every image is validated exactly once. Where the mask leaves a frozen prefix and images are not
-augmented, that prefix is run once an image for all folds together.
-"""
+"""Cross-validation: train and validate on K splits of the images, each from the same start."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,13 +13,9 @@ from engine.data.batches import TrainBatches
 from engine.data.splits import split_folds
 from engine.training.step_errors import StepRefused
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import (
-    CrossValidationEnded,
-    FoldProgressed,
-    FoldValidated,
-    StepNotApplied,
-)
+from tl_tui.protocol.checks import CrossValidationEnded, FoldProgressed, FoldValidated
 from tl_tui.protocol.layers import NormMode
+from tl_tui.protocol.training import EndReason, StepNotApplied
 from tl_tui.settings import schedule
 
 if TYPE_CHECKING:
@@ -36,7 +28,11 @@ if TYPE_CHECKING:
 
 
 class CrossValidation:
-    """Trains with the mask, recipe and BatchNorm modes that are wanted now."""
+    """Trains each fold with the mask, recipe and BatchNorm modes of the next step.
+
+    Each image is validated exactly once. Layers in a frozen prefix are executed once per image for
+    all folds together, unless images are augmented.
+    """
 
     def __init__(
         self,
@@ -47,8 +43,15 @@ class CrossValidation:
         count: int,
     ) -> None:
         """
+        Args:
+            context: The session.
+            progress: The session's progress, with the mask of the next step.
+            starts: The folds begin from what the current start began from.
+            norm_modes: The BatchNorm modes that the user set, by owner.
+            count: The number of folds.
+
         Raises:
-            Problem: fewer than two folds, or more than there are images of a class.
+            Problem: there are fewer than two folds, or more than images of a class.
         """
         self.parts = split_folds(context.folder, count, context.config.seed)
         self.results: list[FoldValidated] = []
@@ -60,12 +63,19 @@ class CrossValidation:
     def run(
         self, skipped: SkippedImages, journal: JournalWriter
     ) -> Iterator[FoldProgressed | FoldValidated | CrossValidationEnded | StepNotApplied | None]:
-        """A batch a unit; the result of each fold, and at last of all.
+        """Train and validate all folds, one batch per unit of work.
 
-        However it ends, model, optimizer, batches and random state are as before.
+        The trainer and its batches are restored however it ends.
+
+        Args:
+            skipped: Reports images that cannot be read.
+            journal: The run's journal.
+
+        Yields:
+            The progress after each step, the result of each fold, and at last of all folds.
 
         Raises:
-            Problem: not one validation image of a fold can be read.
+            Problem: no validation image of a fold can be read.
         """
         parts, count = self.parts, len(self.parts)
         trainer = self.context.trainer
@@ -86,7 +96,7 @@ class CrossValidation:
             if not done and results:
                 journal.note("folds", **_fields(self.ended("paused")))
         if refused is not None:
-            what = "ran out of memory" if refused.memory else f"went astray: {refused}"
+            what = "ran out of memory" if refused.memory else f"failed: {refused}"
             sentence = f"A step of fold {len(results) + 1} {what}"
             yield StepNotApplied(
                 id=0, start=0, step=0, sentence=f"{sentence.rstrip('.')}.", memory=refused.memory
@@ -105,16 +115,16 @@ class CrossValidation:
     ) -> Iterator[FoldProgressed | None]:
         context, trainer = self.context, self.context.trainer
         recipe, began = trainer.recipe, time.monotonic()
-        ordered = TrainBatches(
+        batches = TrainBatches(
             part.train,
             min(context.event.batch_size, len(part.train)),
             context.config.seed,
             context.decoder,
         )
-        ordered.configure(augmentation=recipe.augmentation, balance=recipe.balance)
-        trainer.batches = ordered
-        trainer.restore(self.starts.origin.snapshot)
-        steps = self.steps or recipe.epochs * ordered.batches_per_epoch
+        batches.configure(augmentation=recipe.augmentation, balance=recipe.balance)
+        trainer.batches = batches
+        trainer.restore(self.starts.current.snapshot)
+        steps = self.steps or recipe.epochs * batches.batches_per_epoch
         for step in range(steps):
             factor = schedule.lr_factor(recipe.schedule, step, steps, recipe.warmup)
             result = trainer.step(
@@ -125,21 +135,13 @@ class CrossValidation:
                 cached=self.cached,
                 replayed=True,
             )
-            skipped.tell(result.batch, "fold")
+            skipped.report(result.batch, "fold")
             yield FoldProgressed(fold=number, folds=count, step=step + 1, steps=steps)
         evaluation = Evaluation((0, steps, 0), recipe.epochs, len(part.classes))
         for batch in trainer.held_out(part.val, context.event.batch_size):
-            skipped.tell(batch, "fold")
+            skipped.report(batch, "fold")
             if len(batch.labels):
-                answers = trainer.evaluate(batch)
-                evaluation.add(
-                    [sample.path for sample in batch.samples],
-                    batch.labels.tolist(),
-                    answers.predicted,
-                    answers.probability,
-                    answers.label_probability,
-                    answers.loss,
-                )
+                evaluation.add_batch(batch, trainer.evaluate(batch))
             yield None
         if not evaluation.total:
             raise Problem(f"Not one validation image of fold {number} can be read.")
@@ -150,15 +152,15 @@ class CrossValidation:
                 correct=evaluation.correct,
                 total=evaluation.total,
                 loss=evaluation.loss / evaluation.total,
-                per_class=tuple((right, total) for right, total in evaluation.per_class),
+                per_class=evaluation.class_counts,
                 steps=steps,
                 cached=cut.name if (cut := trainer.chosen.cut) is not None else "",
                 seconds=time.monotonic() - began,
             )
         )
 
-    def ended(self, reason: Literal["done", "paused", "failed"]) -> CrossValidationEnded:
-        """The folds so far, taken together."""
+    def ended(self, reason: EndReason) -> CrossValidationEnded:
+        """Return the event that ends the cross-validation, with the results of the folds so far."""
         return CrossValidationEnded(
             folds=len(self.parts),
             correct=sum(result.correct for result in self.results),

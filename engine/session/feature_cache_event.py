@@ -1,38 +1,39 @@
-"""What is told of the feature cache: where it stands, how full it is, why it is not used."""
+"""Reports on the feature cache: which rows it covers, how full it is, or why it is not used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from engine.training.trainer import Trainer
-from tl_tui.protocol.events import AnyEvent, FeatureCacheReported
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.training import FeatureCacheReported
 from tl_tui.runs.journal_writer import JournalWriter
 
 
 class FeatureCacheReporter:
-    """Tells after steps of a run; the journal has the changes, not the filling."""
+    """Emits reports after the steps of a run. The journal gets only changes of the cut."""
 
     def __init__(
         self, trainer: Trainer, journal: JournalWriter, emit: Callable[[AnyEvent], None]
     ) -> None:
         self.trainer, self.journal, self.emit = trainer, journal, emit
-        self._told: FeatureCacheReported | None = None
+        self._last: FeatureCacheReported | None = None
 
-    def tell(self, *, whole: bool) -> None:
-        """Tell what changed since the last time.
+    def report(self, *, fill: bool) -> None:
+        """Emit what has changed since the last report.
 
         Args:
-            whole: How full it is too, and not only where it stands.
+            fill: Whether to report how full the cache is, too, and not only a new cut.
         """
         features, chosen = self.trainer.feature_cache, self.trainer.chosen
         if features is None:
             return
-        told, cut = self._told, chosen.cut
+        last, cut = self._last, chosen.cut
         name, why = cut.name if cut else "", chosen.why
         if cut and (failure := features.failure_at(cut)):
             why = f"no more can be kept: {failure}"
-        moved = told is None or (told.cut, told.why) != (name, why)
-        if not moved and not whole:
+        moved = last is None or (last.cut, last.reason) != (name, why)
+        if not moved and not fill:
             return
         memory, file = features.bytes_at(cut) if cut else (0, 0)
         event = FeatureCacheReported(
@@ -40,14 +41,14 @@ class FeatureCacheReporter:
             cut=name,
             images=features.images_at(cut) if cut else 0,
             total=features.images,
-            memory=memory,
-            file=file,
+            memory_bytes=memory,
+            file_bytes=file,
             hits=features.hits,
             misses=features.misses,
-            why=why,
+            reason=why,
         )
         if moved:
             self.journal.note("features", cut=name, rows=event.rows, why=why)
-        if moved or told is None or (event.images, event.hits) != (told.images, told.hits):
+        if moved or last is None or (event.images, event.hits) != (last.images, last.hits):
             self.emit(event)
-        self._told = event
+        self._last = event

@@ -1,4 +1,4 @@
-"""What a step would have needed, what there was, and what would fit in its place."""
+"""Advice for a step that does not fit into memory: smaller masks and batches that should fit."""
 
 from __future__ import annotations
 
@@ -11,108 +11,125 @@ from engine.hardware import memory_limit
 from engine.model.freezing import Mask
 from engine.session.context import SessionContext
 from tl_tui.estimates import cost_model
-from tl_tui.protocol.events import SavedTensors, StepCostMeasured
+from tl_tui.protocol.checks import SavedTensors, StepCostMeasured
 
 MARGIN = 0.9
-"""Of what is free, and of what was not enough: a proposal that fails too would be none."""
+"""The share of the memory limit that a proposed step may use."""
 LEAST_BATCH = 2
 
 
 @dataclass(frozen=True)
 class MemoryAdvice:
+    """What a step needs, what is free, and what would fit instead."""
+
     needed: int | None
-    """Bytes that the step needs by its price, over what was in use; None without one."""
+    """Predicted bytes of the step, in addition to what was in use; None if not measured."""
     available: int
-    whose: str
-    """Of what the bytes are, such as `cuda:0` or `this machine`."""
+    """Free bytes."""
+    source: str
+    """What the free bytes are on, such as `cuda:0` or `this machine`."""
     mask: tuple[str, Mask] | None
-    """The largest smaller mask that fits, with its name."""
+    """The largest smaller mask that should fit, with its name."""
     batch_size: int | None
-    """The largest smaller batch that fits."""
+    """The largest smaller batch that should fit."""
 
     @property
-    def sentences(self) -> str:
-        """Needed and available, and what can be had instead."""
-        free = f"{memory_limit.gib(self.available)} of {self.whose} are free"
+    def text(self) -> str:
+        """The advice in sentences."""
+        free = f"{memory_limit.gib(self.available)} of {self.source} are free"
         if self.needed is not None:
-            said = [f"It needs about {memory_limit.gib(self.needed)}, and {free}."]
+            sentences = [f"It needs about {memory_limit.gib(self.needed)}, and {free}."]
         else:
-            said = [f"{free[0].upper()}{free[1:]}."]
-        instead = []
+            sentences = [f"{free[0].upper()}{free[1:]}."]
+        alternatives = []
         if self.mask is not None:
-            instead.append(f"training {self.mask[0]} alone")
+            alternatives.append(f"training only {self.mask[0]}")
         if self.batch_size is not None:
-            instead.append(f"a new run with --batch-size {self.batch_size}")
-        if instead:
-            said.append(f"What should fit is {' or '.join(instead)}.")
-        return " ".join(said)
+            alternatives.append(f"a new run with --batch-size {self.batch_size}")
+        if alternatives:
+            sentences.append(f"What should fit is {' or '.join(alternatives)}.")
+        return " ".join(sentences)
 
 
 def advise(
-    context: SessionContext, price: StepCostMeasured | None, mask: Mask, *, failed: bool
+    context: SessionContext, cost: StepCostMeasured | None, mask: Mask, *, failed: bool
 ) -> MemoryAdvice:
-    """Look at what there is for a step with a mask, and what would do with less.
+    """Return advice for a step that does not fit into memory.
 
     Args:
-        opened: The session.
-        price: Of a step, if it was measured.
-        mask: The step's.
-        failed: The step was tried and ran out, whatever was predicted.
+        context: The session.
+        cost: The measured cost of a step; None if it was not measured.
+        mask: The trainable owners of the step.
+        failed: Whether the step was tried and ran out of memory, whatever was predicted.
     """
-    available, whose = _available(context.trainer.device)
-    size = context.event.batch_size
-    if price is None:
-        smaller = size // 2 if size // 2 >= LEAST_BATCH else None
-        return MemoryAdvice(None, available, whose, None, smaller)
+    available, source = _available(context.trainer.device)
+    batch_size = context.event.batch_size
+    if cost is None:
+        smaller = batch_size // 2 if batch_size // 2 >= LEAST_BATCH else None
+        return MemoryAdvice(None, available, source, None, smaller)
     parents = [owner.parents for owner in context.stack.owners]
 
-    def needed(count: int, of: Mask) -> int:
-        return cost_model.predict_step_cost(bytes_at_batch(price, count), parents, of).peak_bytes
+    def needed(batch_size: int, mask: Mask) -> int:
+        scaled = scale_to_batch(cost, batch_size)
+        return cost_model.predict_step_cost(scaled, parents, mask).peak_bytes
 
-    whole = needed(size, mask)
-    limit = MARGIN * (min(available, whole) if failed else available)
+    predicted = needed(batch_size, mask)
+    # If the step failed although it was predicted to fit, the true limit is below the prediction.
+    limit = MARGIN * (min(available, predicted) if failed else available)
     masks = [
-        (name, one) for name, one in context.from_top if one < mask and needed(size, one) <= limit
+        (name, smaller)
+        for name, smaller in context.from_top
+        if smaller < mask and needed(batch_size, smaller) <= limit
     ]
-    batch = size // 2
+    batch = batch_size // 2
     while batch >= LEAST_BATCH and needed(batch, mask) > limit:
         batch //= 2
     return MemoryAdvice(
-        whole,
+        predicted,
         available,
-        whose,
+        source,
         max(masks, key=lambda named: len(named[1]), default=None),
         batch if batch >= LEAST_BATCH else None,
     )
 
 
-def bytes_at_batch(price: StepCostMeasured, count: int) -> StepCostMeasured:
-    """The bytes of a step with another batch: activations follow it, weights do not."""
-    if count == price.batch:
-        return price
+def scale_to_batch(cost: StepCostMeasured, batch_size: int) -> StepCostMeasured:
+    """Scale the memory of activations to another batch size; that of weights does not depend on it.
+
+    Args:
+        cost: The measured cost of a step.
+        batch_size: The batch size to predict for.
+    """
+    if batch_size == cost.batch:
+        return cost
 
     def scaled(values: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(value * count // price.batch for value in values)
+        return tuple(value * batch_size // cost.batch for value in values)
 
     return msgspec.structs.replace(
-        price,
-        batch=count,
+        cost,
+        batch=batch_size,
         saved=tuple(
-            SavedTensors(one.at, one.bytes * count // price.batch, one.reached, one.learning)
-            for one in price.saved
+            SavedTensors(
+                saved.owner,
+                saved.bytes * batch_size // cost.batch,
+                saved.if_reached,
+                saved.if_trainable,
+            )
+            for saved in cost.saved
         ),
-        forward_bytes=scaled(price.forward_bytes),
-        beside_bytes=scaled(price.beside_bytes),
-        backward_bytes=scaled(price.backward_bytes),
-        fixed_bytes=price.fixed_bytes * count // price.batch,
+        forward_bytes=scaled(cost.forward_bytes),
+        forward_extra_bytes=scaled(cost.forward_extra_bytes),
+        backward_bytes=scaled(cost.backward_bytes),
+        fixed_bytes=cost.fixed_bytes * batch_size // cost.batch,
     )
 
 
 def _available(device: torch.device) -> tuple[int, str]:
-    """Bytes that a step could have, those that torch holds and does not use included."""
+    """Return the free bytes, including those that torch reserves and does not use, and of what."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return free + held, str(device)
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return free + unused, str(device)
     bound = memory_limit.memory()
     return bound.free, bound.whose

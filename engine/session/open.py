@@ -1,7 +1,6 @@
-"""Opening a session, stage by stage: device, data, weights, calibration, warm-up.
+"""Opening a session in stages: device, data, weights, calibration, warm-up.
 
-A generator, so that the engine can look at its commands between two stages. Everything that can
-be wrong with what the user asked for is found here, before anything is trained.
+Everything that can be wrong with the configuration is found here, before anything is trained.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 import msgspec
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
 import demo_data
 from engine.data.batches import Decoder, TrainBatches
@@ -28,6 +27,7 @@ from engine.model import freezing, torchvision_models
 from engine.model.batchnorm_calibration import calibrate
 from engine.model.layer_stack import Stack
 from engine.model.torchvision_models import ModelProblem, Weights
+from engine.session.calibration_images import calibration_images
 from engine.session.context import SessionContext, make_context
 from engine.training.cuda_graphs import CudaGraphs
 from engine.training.feature_cache import FeatureCache
@@ -36,41 +36,39 @@ from engine.training.trainer import Trainer
 from engine.training.warm_up import warm_up
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import Recipe, RunConfig
-from tl_tui.protocol.events import AnyEvent, LoadingProgressed, LoadingStage
-from tl_tui.protocol.session import Plan
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import LoadingProgressed, LoadingStage, Plan
 from tl_tui.runs.journal_writer import check_run_dir, default_run_dir
 from tl_tui.settings.defaults import defaults
 from tl_tui.settings.plan import least_epochs, make_plan
 from tl_tui.settings.recipe import check_recipe, recipe_of
 
-CALIBRATION_IMAGES = 128
-"""Training images from which random weights' BatchNorm statistics are estimated, at most."""
-DECODED_SHARE = 8
-"""Of the free memory an eighth may hold decoded images."""
+DECODED_SHARE = 1 / 8
+"""The share of the free memory that decoded images may take."""
 DEMO_NAME = "hot dog"
 
 
 def torch_versions() -> str:
-    """Such as `torch 2.14.1, torchvision 0.29.2`."""
+    """Return the versions as text, such as `torch 2.14.1, torchvision 0.29.2`."""
     return f"torch {torch.__version__}, torchvision {torchvision.__version__}"
 
 
 class _Stage:
-    """Tells the beginning and the end of one stage, with how long it took."""
+    """Emits the beginning, the progress and the end of one stage, each with the seconds so far."""
 
     def __init__(self, stage: LoadingStage, emit: Callable[[AnyEvent], None]) -> None:
         self.stage = stage
         self.emit = emit
         self.began = time.perf_counter()
-        self.going_on("")
+        self.progress("")
 
-    def going_on(self, detail: str) -> None:
-        self._tell(False, detail)
+    def progress(self, detail: str) -> None:
+        self._emit(False, detail)
 
     def done(self, detail: str) -> None:
-        self._tell(True, detail)
+        self._emit(True, detail)
 
-    def _tell(self, done: bool, detail: str) -> None:
+    def _emit(self, done: bool, detail: str) -> None:
         self.emit(
             LoadingProgressed(
                 stage=self.stage,
@@ -82,17 +80,20 @@ class _Stage:
 
 
 def open_session(
-    config: RunConfig, emit: Callable[[AnyEvent], None], *, goes_on: bool = False
+    config: RunConfig, emit: Callable[[AnyEvent], None], *, resuming: bool = False
 ) -> Iterator[SessionContext | None]:
-    """Open a session; yields None between stages and at last the session.
+    """Open a session, one stage per unit of work.
 
     Args:
-        config: What was asked for.
-        emit: Takes every event, in order.
-        goes_on: The run directory holds this run already, and it goes on.
+        config: The requested configuration.
+        emit: Called with every event, in order.
+        resuming: Whether the run directory holds this run already.
+
+    Yields:
+        None between two stages, and at last the context of the session.
 
     Raises:
-        Problem: what was asked for cannot be had; its text is the sentence for the user.
+        Problem: the session cannot be opened with this configuration.
     """
     _check_numbers(config)
     torchvision_models.check_arch(config.arch)
@@ -102,51 +103,52 @@ def open_session(
         torch.backends.cudnn.benchmark = False
     device = choose_device(config.device)
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config.arch)
-    if not goes_on:
+    if not resuming:
         check_run_dir(run_dir)
     yield None
 
     stage = _Stage("data", emit)
     demo = config.data is None and config.labels is None
     labels = Path(config.labels) if config.labels else None
-    given = Path(config.data) if config.data is not None else labels.parent if labels else None
+    root = Path(config.data) if config.data is not None else labels.parent if labels else None
     listing = list_folder(
-        demo_data.images_dir() if given is None else given,
+        demo_data.images_dir() if root is None else root,
         labels=labels,
         name=DEMO_NAME if demo else None,
         seed=config.seed,
     )
-    for found in listing:
-        if isinstance(found, ImageFolder):
-            folder = found
+    for listed in listing:
+        if isinstance(listed, ImageFolder):
+            folder = listed
         else:
-            stage.going_on(f"{found:,} images")
+            stage.progress(f"{listed:,} images")
             yield None
     stage.done(f"{len(folder.train)} + {len(folder.val)} images, {len(folder.classes)} classes")
     yield None
 
     stage = _Stage("weights", emit)
     weights = torchvision_models.choose_weights(
-        config.arch, config.weights, embedded_demo=demo, progress=stage.going_on
+        config.arch, config.weights, embedded_demo=demo, progress=stage.progress
     )
     table = defaults(pretrained=weights.pretrained, accelerator=device.accelerator)
     recipe = recipe_of(config, table)
     check_recipe(recipe)
     if recipe.precision not in device.precisions:
         raise Problem(
-            f"--precision {recipe.precision}: {device.label} does not have it; leave it out."
+            f"--precision {recipe.precision}: {device.label} does not support it; "
+            "leave the option out."
         )
-    asked_size = config.image_size or (None if weights.transforms else table.image_size)
+    wanted_size = config.image_size or (None if weights.transforms else table.image_size)
     if torchvision_models.fixed_image_size(config.arch) and (
         weights.pretrained or not config.image_size
     ):
-        asked_size = None  # its positions were learnt for one size
-    captures = _captures(config, device)
-    make_transform, image_size = torchvision_models.transform_for(weights, asked_size)
+        wanted_size = None  # position embeddings are learnt for one size
+    uses_graphs = _uses_cuda_graphs(config, device)
+    make_transform, image_size = torchvision_models.transform_for(weights, wanted_size)
     if config.image_size and image_size != config.image_size:
         raise ModelProblem(
-            f"--image-size {config.image_size}: {config.arch} takes {image_size} only, "
-            "with these weights; leave the option out."
+            f"--image-size {config.image_size}: with these weights, {config.arch} takes only "
+            f"{image_size}; leave the option out."
         )
     batch_size = config.batch_size or min(table.batch_size, len(folder.train))
     if batch_size > len(folder.train):
@@ -164,7 +166,7 @@ def open_session(
     model = built.model.to(device.device)
     if config.memory_format == "channels-last":
         model.to(memory_format=torch.channels_last)
-    stack = _find_stack(config.arch, model, built.head, image_size, device)
+    stack = _make_stack(config.arch, model, built.head, image_size, device)
     wanted, strategy = _initial_mask(stack, config, table.strategy)
     from_top = freezing.masks_from_top(stack)
     if config.plan is not None and config.epochs is None:
@@ -177,27 +179,27 @@ def open_session(
     decoder = Decoder(
         preset,
         threads=min(8, (os.cpu_count() or 2) + 2),
-        keep=memory_limit.memory().free // DECODED_SHARE,
+        keep=int(memory_limit.memory().free * DECODED_SHARE),
     )
     notes: list[str] = []
     if weights.why:
-        notes.append(f"Starting from {_start(weights)}: {weights.why}.")
-    calibrated = any(owner.keeps_statistics for owner in stack.owners)
-    if calibrated and not weights.pretrained and not config.describe_only:
+        notes.append(f"Starting from {_weights_text(weights)}: {weights.why}.")
+    has_statistics = any(owner.keeps_statistics for owner in stack.owners)
+    if has_statistics and not weights.pretrained and not config.describe_only:
         stage = _Stage("calibration", emit)
-        images = _calibration_images(folder, decoder, batch_size, config.seed, device)
-        seen = calibrate(model, images)
-        sentence = f"BatchNorm statistics estimated from {seen} training images"
+        images = calibration_images(folder.train, batch_size, config.seed, decoder, device.device)
+        count = calibrate(model, images)
+        sentence = f"BatchNorm statistics estimated from {count} training images"
         stage.done(sentence)
         notes.append(f"{sentence}, because the weights are random.")
         yield None
-    if _v2_as_features(weights, strategy):
+    if _uses_v2_features(weights, strategy):
         notes.append(
-            "These V2 weights make weaker fixed features than V1 (vision#8382); "
-            "for feature extraction try --weights IMAGENET1K_V1."
+            "These V2 weights are worse as fixed features than V1 (vision#8382); "
+            "for feature extraction, try --weights IMAGENET1K_V1."
         )
 
-    notes += _never_validated(folder)
+    notes += _classes_without_validation(folder)
     batches = TrainBatches(folder.train, batch_size, config.seed, decoder)
     if not config.describe_only:
         stage = _Stage("warm-up", emit)
@@ -206,7 +208,7 @@ def open_session(
         stage.done(warm_up(model, stack, wanted, device, shape))
         yield None
 
-    torch.manual_seed(config.seed)  # dropout draws from here on, however the model came to be
+    torch.manual_seed(config.seed)  # so that dropout does not depend on how the model was built
     features = FeatureCache(
         stack,
         decoder,
@@ -218,10 +220,10 @@ def open_session(
         half=config.feature_cache == "half",
     )
     trainer = Trainer(stack, batches, device.device, recipe, features)
-    if captures:
+    if uses_graphs:
         trainer.cuda_graphs = CudaGraphs(trainer.probe, device.device)
     trainer.set_recipe(recipe)
-    plan = _plan(config, from_top, recipe, batches.batches_per_epoch)
+    plan = _make_plan(config, from_top, recipe, batches.batches_per_epoch)
     if plan is not None:
         wanted, strategy = frozenset(plan.phases[0].trainable), None
     yield make_context(
@@ -243,13 +245,13 @@ def open_session(
     )
 
 
-def _captures(config: RunConfig, device: ChosenDevice) -> bool:
-    """Whether steps of a run are replayed from CUDA graphs."""
+def _uses_cuda_graphs(config: RunConfig, device: ChosenDevice) -> bool:
+    """Return whether steps are to be replayed from CUDA graphs."""
     cuda = device.device.type == "cuda"
     if config.execution == "captured" and not cuda:
         raise Problem(
             f"--execution captured: CUDA graphs need a CUDA device, and this is {device.label}; "
-            "leave it out."
+            "leave the option out."
         )
     return cuda and config.execution != "eager"
 
@@ -264,18 +266,18 @@ def _check_numbers(config: RunConfig) -> None:
     }
     for option, (value, minimum) in least.items():
         if value is not None and value < minimum:
-            raise Problem(f"{option} {value}: the least is {minimum}.")
+            raise Problem(f"{option} {value}: it must be at least {minimum}.")
     for name, number in (
         ("--checkpoint-seconds", config.checkpoint_seconds),
         ("--feature-cache-gib", config.feature_cache_gib or 0.0),
     ):
         if not 0 <= number < math.inf:
-            raise Problem(f"{name} {number}: it must be a number from 0 on.")
+            raise Problem(f"{name} {number}: it must be a finite number, 0 or larger.")
     if config.lr is not None and not config.lr >= 0:
-        raise Problem(f"--lr {config.lr}: it must be a number from 0 on.")
+        raise Problem(f"--lr {config.lr}: it must be a number, 0 or larger.")
 
 
-def _find_stack(
+def _make_stack(
     arch: str, model: nn.Module, head: nn.Linear, image_size: int, device: ChosenDevice
 ) -> Stack:
     try:
@@ -295,7 +297,7 @@ def _find_stack(
 
 
 def _least_size(arch: str) -> int | None:
-    """The smallest side that torchvision states for a model's weights."""
+    """Return the smallest image size that torchvision states for a model's weights, if any."""
     sizes = [e.meta.get("min_size") for e in torchvision.models.get_model_weights(arch)]
     known = [max(size) for size in sizes if size]
     return min(known) if known else None
@@ -307,7 +309,7 @@ def _initial_mask(
     named = freezing.strategies(stack)
     if config.trainable is not None:
         if not any(config.trainable):
-            raise Problem("--trainable: it names nothing; name layers, such as layer4,fc.")
+            raise Problem("--trainable: it is empty; name layers, such as layer4,fc.")
         return freezing.select(stack, config.trainable), None
     strategy = config.strategy or default_strategy
     if strategy not in named:
@@ -315,7 +317,7 @@ def _initial_mask(
     return named[strategy], strategy
 
 
-def _plan(
+def _make_plan(
     config: RunConfig,
     from_top: list[tuple[str, freezing.Mask]],
     recipe: Recipe,
@@ -334,39 +336,29 @@ def _plan(
     last = plan.phases[-1]
     if config.steps is not None and config.steps <= last.after_step:
         raise Problem(
-            f"--steps {config.steps}: the plan {plan.name} would never come to {last.name}, which "
-            f"begins after step {last.after_step}; give it more steps, or say --epochs instead."
+            f"--steps {config.steps}: the plan {plan.name} would not reach its phase {last.name}, "
+            f"which begins after step {last.after_step}; set more steps, or --epochs instead."
         )
     return plan
 
 
-def _calibration_images(
-    folder: ImageFolder, decoder: Decoder, batch_size: int, seed: int, device: ChosenDevice
-) -> Iterator[Tensor]:
-    """The first training batches of an order of their own; the run's cursor is not moved."""
-    batches = TrainBatches(folder.train, batch_size, seed, decoder)
-    count = max(1, min(CALIBRATION_IMAGES, len(folder.train)) // batch_size)
-    for _ in range(count):
-        yield batches.take().images.to(device.device)
-
-
-def _never_validated(folder: ImageFolder) -> list[str]:
-    """That some classes have no validation image, if so."""
+def _classes_without_validation(folder: ImageFolder) -> list[str]:
+    """Return a note if classes have no validation image; else nothing."""
     validated = {sample.label for sample in folder.val}
     without = [name for label, name in enumerate(folder.classes) if label not in validated]
     if not without:
         return []
     names = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
-    return [f"No validation image of {names}: nothing will say how well that is told."]
+    return [f"No accuracy can be measured for {names}: there is no validation image."]
 
 
-def _start(weights: Weights) -> str:
+def _weights_text(weights: Weights) -> str:
     if not weights.pretrained:
         return "random weights"
-    return f"the {weights.label}, which is no substitute for ImageNet weights"
+    return f"the {weights.label}, no substitute for ImageNet weights"
 
 
-def _v2_as_features(weights: Weights, strategy: str | None) -> bool:
+def _uses_v2_features(weights: Weights, strategy: str | None) -> bool:
     return (
         strategy == "feature-extraction"
         and weights.entry is not None

@@ -1,7 +1,4 @@
-"""Where a run stands and where it goes: step, mask, schedule, plan, and the end that was asked for.
-
-Only bookkeeping; imports no torch.
-"""
+"""The progress of a session: its step, mask, schedule and plan, and where training ends."""
 
 from __future__ import annotations
 
@@ -17,10 +14,12 @@ from tl_tui.settings import plan as plans
 from tl_tui.settings import schedule
 
 Mask = frozenset[int]
+WeightsVersion = tuple[int, int, int]
+"""Identifies a state of the weights: (start, step, restore id)."""
 
 
 class Progress:
-    """The course of one session, through all its starts."""
+    """The progress of one session through all its starts."""
 
     def __init__(
         self,
@@ -34,19 +33,22 @@ class Progress:
         """
         Args:
             wanted: The mask to begin with.
-            strategies: Trainable owners of each, by name.
-            recipe: How it trains.
-            batches_per_epoch: Steps an epoch has.
-            horizon: Of the schedule in steps; None is the recipe's epochs.
+            strategies: The trainable owners of each strategy, by its name.
+            recipe: The recipe to begin with.
+            batches_per_epoch: The number of steps per epoch.
+            horizon: The length of the schedule in steps; None takes it from the recipe's epochs.
         """
         self.start = 0
+        """The number of times the session was started over."""
         self.step = 0
-        """Of this start."""
-        self.steps_ever = 0
-        self.put_back = 0
-        """Names the last time that weights were put back otherwise than by a step."""
-        self._puts_back = itertools.count(1)
+        """The number of steps taken since the current start."""
+        self.total_steps = 0
+        """The number of steps taken over all starts; at least 1 after a resume."""
+        self.restore_id = 0
+        """A number that changes whenever weights change other than by a step."""
+        self._restore_ids = itertools.count(1)
         self.wanted: Mask = wanted
+        """The trainable owners of the next step."""
         self.strategies = strategies
         self.recipe = recipe
         self.batches_per_epoch = batches_per_epoch
@@ -54,81 +56,95 @@ class Progress:
         self.plan: Plan | None = None
         self.cycle = Cycle(after_step=0, steps=self.horizon)
         self.train_to: int | None = None
-        """The step at which training is to end; None while it does not run."""
-        self._to_the_end = False
-        """What was asked for is the schedule's end, wherever that moves."""
+        """The step at which training ends; None while it is not running."""
+        self._until_end = False
+        """Whether training ends with the schedule, even if the schedule's end is moved."""
         self._pace = _Pace()
 
     @property
-    def here(self) -> tuple[int, int, int]:
-        """Names the weights as they are: other ones have another name."""
-        return self.start, self.step, self.put_back
+    def weights_version(self) -> WeightsVersion:
+        """The version of the current weights; no two different states share one."""
+        return self.start, self.step, self.restore_id
 
-    def puts_back(self) -> None:
-        """Weights are put to another state, and not by a step."""
-        self.put_back = next(self._puts_back)
+    def mark_restored(self) -> None:
+        """Record that weights changed other than by a step."""
+        self.restore_id = next(self._restore_ids)
 
     @property
     def horizon(self) -> int:
-        """The schedule's length in steps."""
+        """The length of the schedule in steps."""
         return self._horizon or self.recipe.epochs * self.batches_per_epoch
 
     @property
     def end(self) -> int:
-        """The last step of the cycle, or of the plan."""
-        return plans.end_of(self.plan) if self.plan else self.cycle.after_step + self.cycle.steps
+        """The last step of the plan or, without a plan, of the cycle."""
+        if self.plan:
+            return plans.end_of_plan(self.plan)
+        return plans.end_of_cycle(self.cycle)
 
     @property
     def lr_factor(self) -> float:
-        """What the schedule multiplies every row's base rate with at the coming step."""
+        """The schedule's factor on the base rates in the next step."""
         recipe, cycle = self.recipe, self.cycle
         done = self.step - cycle.after_step
         return schedule.lr_factor(recipe.schedule, done, cycle.steps, recipe.warmup)
 
     def strategy_of(self, mask: Mask) -> str | None:
-        """The strategy that has this mask."""
+        """Return the name of the strategy with this mask; None if there is none."""
         named = self.strategies.items()
-        return next((name for name, on in named if frozenset(on) == mask), None)
+        return next((name for name, owners in named if frozenset(owners) == mask), None)
 
     # --- the schedule ---------------------------------------------------------------------------
 
     def set_recipe(self, recipe: Recipe) -> bool:
-        """Another recipe; True if the cycle's horizon moved with its epochs."""
+        """Change the recipe.
+
+        Returns:
+            Whether the end of the cycle moved because the number of epochs changed.
+        """
         moved = recipe.epochs != self.recipe.epochs
         self.recipe = recipe
         if moved and self.plan is None:
             self._horizon = None
             self.cycle = msgspec.structs.replace(self.cycle, steps=self.horizon)
-            self._follow_the_end()
+            self._move_training_end()
         return moved
 
     def begin_cycle(self, steps: int | None = None) -> Cycle:
-        """The schedule begins anew with the coming step."""
+        """Begin a new cycle of the schedule with the next step.
+
+        Args:
+            steps: Its length; None is the horizon.
+        """
         self.cycle = Cycle(after_step=self.step, steps=steps or self.horizon)
-        self._follow_the_end()
+        self._move_training_end()
         return self.cycle
 
-    def end_at(self, step: int) -> None:
-        """The cycle ends with a step, which is to come."""
+    def end_cycle_at(self, step: int) -> None:
+        """Move the end of the cycle to a step that has not been taken yet."""
         self.cycle = msgspec.structs.replace(self.cycle, steps=step - self.cycle.after_step)
 
-    def reach_to(self, step: int) -> bool:
-        """Move the cycle's horizon to a step; False if it is no later than it was."""
-        if step <= self.cycle.after_step + self.cycle.steps:
+    def extend_cycle_to(self, step: int) -> bool:
+        """Move the end of the cycle to a later step.
+
+        Returns:
+            False if the step is no later than the current end, which then stays.
+        """
+        if step <= plans.end_of_cycle(self.cycle):
             return False
         self.cycle = msgspec.structs.replace(self.cycle, steps=step - self.cycle.after_step)
-        self._follow_the_end()
+        self._move_training_end()
         return True
 
     # --- plans ----------------------------------------------------------------------------------
 
     def follow(self, plan: Plan | None) -> None:
-        """Follow a plan, or none."""
+        """Follow a plan; None follows none."""
         self.plan = plan
-        self._follow_the_end()
+        self._move_training_end()
 
     def phase_to_begin(self) -> PlanPhase | None:
-        """The plan's phase that begins with the coming step, if one does."""
+        """Return the phase of the plan that begins with the next step; None if none does."""
         if self.plan is None:
             return None
         phase = plans.phase_at(self.plan, self.step)
@@ -137,12 +153,16 @@ class Progress:
     # --- training -------------------------------------------------------------------------------
 
     def train(self, to_step: int | None) -> int:
-        """Training is asked for: to a step, or to the end and, behind that, as long again.
+        """Begin training.
+
+        Args:
+            to_step: The step at which to end. None is the end of the schedule; past that, another
+                horizon from the current step.
 
         Returns:
-            The step at which it will end.
+            The step at which training will end.
         """
-        self._to_the_end = to_step is None and self.step < self.end
+        self._until_end = to_step is None and self.step < self.end
         if to_step is None:
             to_step = self.end if self.step < self.end else self.step + self.horizon
         self.train_to = to_step
@@ -150,30 +170,30 @@ class Progress:
         return to_step
 
     def stop(self) -> None:
-        """Training ends."""
+        """End training."""
         self.train_to = None
-        self._to_the_end = False
+        self._until_end = False
 
     def took_step(self) -> None:
-        """A step was taken."""
+        """Count a step that was taken."""
         self.step += 1
-        self.steps_ever += 1
-        self._pace.step()
+        self.total_steps += 1
+        self._pace.count_step()
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the end of training, from its pace so far, validations included."""
+        """Estimated seconds until training ends, including validations; None if unknown."""
         if self.train_to is None:
             return None
         return self._pace.seconds_for(self.train_to - self.step)
 
-    def _follow_the_end(self) -> None:
-        if self._to_the_end and self.train_to is not None:
+    def _move_training_end(self) -> None:
+        if self._until_end and self.train_to is not None:
             self.train_to = max(self.end, self.step)
 
 
 class _Pace:
-    """Wall-clock seconds a step of training takes, with all that lies between two steps."""
+    """The average wall-clock time per step, including the work between steps."""
 
     def __init__(self) -> None:
         self._began = 0.0
@@ -182,11 +202,11 @@ class _Pace:
     def begin(self) -> None:
         self._began, self._steps = time.monotonic(), 0
 
-    def step(self) -> None:
+    def count_step(self) -> None:
         self._steps += 1
 
     def seconds_for(self, steps: int) -> float | None:
-        """None before there is anything to judge from."""
+        """Estimate the seconds for a number of steps; None before the second step."""
         if self._steps < 2:
             return None
         return steps * (time.monotonic() - self._began) / self._steps

@@ -1,6 +1,6 @@
-"""What is wanted of the run: mask, BatchNorm modes, recipe, rates, schedule and plan.
+"""The settings of the next step: mask, BatchNorm modes, recipe, rates, schedule and plan.
 
-Each change is journalled and told; the next step is the first that runs with it.
+Each change is written to the journal and emitted; it takes effect with the next step.
 """
 
 from __future__ import annotations
@@ -11,36 +11,39 @@ from dataclasses import dataclass
 import msgspec
 
 from engine.session.context import SessionContext
-from engine.session.progress import Mask, Progress
+from engine.session.progress import Mask, Progress, WeightsVersion
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import SetMask, SetNormMode, SetRate
 from tl_tui.protocol.config import PlanName, Recipe
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.layers import NormMode
+from tl_tui.protocol.session import (
+    Cycle,
     CycleBegan,
     MaskPlanned,
     NormModeChanged,
+    Plan,
     PlanChanged,
+    PlanPhase,
     RecipeChanged,
 )
-from tl_tui.protocol.layers import NormMode
-from tl_tui.protocol.session import Cycle, Plan, PlanPhase
 from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.settings import plan as plans
 from tl_tui.settings.recipe import LARGEST
 
 
 @dataclass(frozen=True)
-class _LeftPlan:
+class _InterruptedPlan:
+    """What is needed to resume a plan if its interruption is undone before the next step."""
+
     plan: Plan
     cycle: Cycle
     wanted: Mask
-    here: tuple[int, int, int]
-    """`Progress.here` when it was left."""
+    weights_version: WeightsVersion
 
 
 class Settings:
-    """Turns wishes into the state that the next step reads."""
+    """Applies the commands that change how the next step is taken."""
 
     def __init__(
         self,
@@ -53,44 +56,51 @@ class Settings:
         self.trainer = context.trainer
         self.norm_modes: dict[int, NormMode] = {}
         self.strategy: str | None = None
-        """The strategy that the wanted mask was chosen as."""
+        """The strategy that the wanted mask was set with; None if it was set by hand."""
         self._entered: PlanPhase | None = None
-        """The plan's phase whose mask was taken last."""
-        self._left: _LeftPlan | None = None
-        """The plan that was interrupted by hand since the last step."""
+        """The last phase of the plan that was entered."""
+        self._interrupted: _InterruptedPlan | None = None
+        """The plan that was last interrupted by hand."""
         if context.event.plan is not None:
             progress.follow(context.event.plan)
             progress.begin_cycle(context.event.plan.phases[0].steps)
             self._entered = context.event.plan.phases[0]
 
     def resume(self, *, strategy: str | None, norm_modes: Mapping[int, NormMode]) -> None:
-        """Stand where a run stood when it was saved; the course does so already."""
+        """Restore strategy and BatchNorm modes from a checkpoint, after `Progress` was restored."""
         self.strategy, self.norm_modes = strategy, dict(norm_modes)
         self._entered = self.progress.phase_to_begin()
 
     # --- the mask -------------------------------------------------------------------------------
 
     def set_mask(self, command: SetMask) -> None:
-        """Want another mask; by hand it ends a plan.
+        """Set the mask of the next step. A change interrupts the plan.
+
+        Setting the old mask again before the next step resumes the plan.
 
         Raises:
-            Problem: it names owners that are not there.
+            Problem: the model does not have these owners.
         """
         count = len(self.context.stack.owners)
         if any(not 0 <= owner < count for owner in command.trainable):
-            raise Problem(f"The mask names owners that this model does not have ({count}).")
+            raise Problem(
+                f"The mask names layers that this model does not have; it has {count} modules "
+                "with parameters or statistics."
+            )
         mask, progress = frozenset(command.trainable), self.progress
         if mask != progress.wanted and progress.plan is not None:
-            left = _LeftPlan(progress.plan, progress.cycle, progress.wanted, progress.here)
+            interrupted = _InterruptedPlan(
+                progress.plan, progress.cycle, progress.wanted, progress.weights_version
+            )
             self.leave_plan("interrupted by hand", interrupted=True)
-            self._left = left
+            self._interrupted = interrupted
         progress.wanted, self.strategy = mask, command.strategy
-        left_plan = self._left
-        if left_plan and mask == left_plan.wanted and progress.here == left_plan.here:
-            self._take_up(left_plan)
+        before = self._interrupted
+        if before and mask == before.wanted and progress.weights_version == before.weights_version:
+            self._resume_plan(before)
 
     def set_norm_mode(self, command: SetNormMode) -> None:
-        """Run BatchNorms in another mode than the mask says.
+        """Set the mode of BatchNorms, whatever the mask.
 
         Raises:
             Problem: one of the owners keeps no running statistics.
@@ -98,7 +108,7 @@ class Settings:
         owners = self.context.stack.owners
         norms = {i for i, owner in enumerate(owners) if owner.keeps_statistics}
         if not norms.issuperset(command.owners):
-            raise Problem("Only BatchNorms that keep running statistics have modes.")
+            raise Problem("Only BatchNorms with running statistics have a mode to set.")
         for number in command.owners:
             if command.mode == "auto":
                 self.norm_modes.pop(number, None)
@@ -111,39 +121,46 @@ class Settings:
     # --- recipe and rates -----------------------------------------------------------------------
 
     def set_recipe(self, recipe: Recipe) -> bool:
-        """Train with another recipe; True if a step has another price with it.
+        """Set the recipe.
+
+        Returns:
+            Whether the cost of a step changes with it.
 
         Raises:
-            Problem: it cannot be trained with, or the device lacks its precision.
+            Problem: the device does not support its precision.
         """
         before = self.trainer.recipe
         if recipe.precision not in self.context.event.precisions:
-            raise Problem(f"{self.context.event.device} has no {recipe.precision}.")
+            raise Problem(f"{self.context.event.device} does not support {recipe.precision}.")
         self.trainer.set_recipe(recipe)
         horizon_moved = self.progress.set_recipe(recipe)
-        self.tell_recipe()
+        self.emit_recipe()
         if horizon_moved:
-            self._tell_cycle(f"{recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}")
+            self._emit_cycle(f"{recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}")
         return (recipe.optimizer, recipe.precision) != (before.optimizer, before.precision)
 
     def set_rate(self, command: SetRate) -> None:
-        """Give rows a base rate by hand.
+        """Set the base rate of rows by hand.
 
         Raises:
-            Problem: a row that is not there, or no rate.
+            Problem: the model does not have these rows, or the rate is out of range.
         """
         rates = list(self.trainer.rates)
         if any(not 0 <= row < len(rates) for row in command.rows):
-            raise Problem(f"The rates name rows that this model does not have ({len(rates)}).")
+            raise Problem(
+                f"A rate was set for rows that this model does not have; it has {len(rates)} rows."
+            )
         if not 0 <= command.rate <= LARGEST:
-            raise Problem(f"A learning rate of {command.rate} is none; it is a number from 0 on.")
+            raise Problem(
+                f"A learning rate must be a finite number, 0 or larger; {command.rate} is not."
+            )
         for row in command.rows:
             rates[row] = command.rate
         self.trainer.rates = tuple(rates)
-        self.tell_recipe()
+        self.emit_recipe()
 
-    def tell_recipe(self) -> None:
-        """Recipe and base rates as they are now."""
+    def emit_recipe(self) -> None:
+        """Emit the recipe and the base rates, and write them to the journal."""
         rows, rates = self.context.stack.rows, self.trainer.rates
         self.journal.note(
             "recipe",
@@ -156,25 +173,34 @@ class Settings:
     # --- schedule and plan ----------------------------------------------------------------------
 
     def begin_cycle(self, why: str, steps: int | None = None) -> None:
-        """The schedule begins anew with the coming step."""
+        """Begin a new cycle of the schedule with the next step.
+
+        Args:
+            why: The reason, for the user.
+            steps: The length of the cycle; None is the horizon.
+        """
         self.progress.begin_cycle(steps)
-        self._tell_cycle(why)
+        self._emit_cycle(why)
 
-    def end_at(self, step: int) -> None:
-        """Move the horizon of the cycle to a step of this start."""
-        self.progress.end_at(step)
-        self._tell_cycle(f"to end with step {step:,}")
+    def end_cycle_at(self, step: int) -> None:
+        """Move the end of the cycle to a step of the current start."""
+        self.progress.end_cycle_at(step)
+        self._emit_cycle(f"to end with step {step:,}")
 
-    def _tell_cycle(self, why: str) -> None:
+    def _emit_cycle(self, why: str) -> None:
         cycle = self.progress.cycle
         self.journal.note("cycle", why=why, **msgspec.structs.asdict(cycle))
-        self.emit(CycleBegan(cycle=cycle, why=why))
+        self.emit(CycleBegan(cycle=cycle, reason=why))
 
     def set_plan(self, name: PlanName | None, phase_epochs: int | None) -> None:
-        """Follow a plan from the coming step on, or leave the one that is followed.
+        """Follow a plan from the next step on.
+
+        Args:
+            name: The plan; None leaves the current one.
+            phase_epochs: Epochs per phase but the last; None is the plan's own default.
 
         Raises:
-            Problem: the recipe's epochs are too few for it.
+            Problem: the recipe has too few epochs for the plan.
         """
         if name is None:
             if self.progress.plan is not None:
@@ -194,30 +220,30 @@ class Settings:
         self.enter_phase()
 
     def leave_plan(self, why: str, *, interrupted: bool = False) -> None:
-        """Follow the plan no further; the mask stays, and the horizon is what the plan's was."""
+        """Stop following the plan. The mask stays, and so does the end of the schedule."""
         plan, progress = self.progress.plan, self.progress
         progress.follow(None)
         self.journal.note("plan", name=None, why=why)
-        self.emit(PlanChanged(plan=None, why=why, interrupted=interrupted))
-        if plan is not None and progress.reach_to(plans.end_of(plan)):
-            self._tell_cycle(f"the horizon of the plan {plan.name}")
+        self.emit(PlanChanged(plan=None, reason=why, interrupted=interrupted))
+        if plan is not None and progress.extend_cycle_to(plans.end_of_plan(plan)):
+            self._emit_cycle(f"it ends where the plan {plan.name} would have ended")
 
-    def _take_up(self, left: _LeftPlan) -> None:
-        """Nothing has come of an interruption: the plan goes on as if there had been none."""
-        self._left, self.strategy = None, None
-        self.progress.follow(left.plan)
-        self.progress.cycle = left.cycle
-        self.journal.note("plan", why="taken up again", **msgspec.structs.asdict(left.plan))
-        self.emit(PlanChanged(plan=left.plan, why="taken up again"))
-        self._tell_cycle(f"plan {left.plan.name} taken up again")
+    def _resume_plan(self, before: _InterruptedPlan) -> None:
+        """Follow an interrupted plan again, as if it had not been interrupted."""
+        self._interrupted, self.strategy = None, None
+        self.progress.follow(before.plan)
+        self.progress.cycle = before.cycle
+        self.journal.note("plan", why="resumed", **msgspec.structs.asdict(before.plan))
+        self.emit(PlanChanged(plan=before.plan, reason="resumed"))
+        self._emit_cycle(f"plan {before.plan.name} resumed")
 
     def enter_phase(self) -> None:
-        """Take the mask of the plan's phase that begins with the coming step, if one does."""
+        """If a phase of the plan begins with the next step, set its mask and begin a cycle."""
         phase = self.progress.phase_to_begin()
         if phase is None or self.progress.plan is None or phase is self._entered:
             return
         self._entered = phase
         why = f"plan {self.progress.plan.name}: {phase.name}"
         self.progress.wanted, self.strategy = frozenset(phase.trainable), None
-        self.emit(MaskPlanned(trainable=phase.trainable, why=why))
+        self.emit(MaskPlanned(trainable=phase.trainable, reason=why))
         self.begin_cycle(why, phase.steps)

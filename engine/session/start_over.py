@@ -1,4 +1,4 @@
-"""The commands that put weights back: start over, a new start, one layer; and taking them back."""
+"""The commands that restore weights: start over, restore layers, and undo either."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from engine.session.settings import Settings
 from engine.session.start_snapshots import StartSnapshots
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import StartOver
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import (
     LayerRestored,
     MaskPlanned,
     PlanChanged,
@@ -25,11 +25,9 @@ from tl_tui.protocol.events import (
 )
 from tl_tui.runs.journal_writer import JournalWriter
 
-TOO_LATE = "There is nothing to take back; a step has been taken since."
-
 
 class StartOvers:
-    """Keeps what measures against a start (audit, distances) in step with what was put back."""
+    """Restores weights, and updates the audit and the weight drift, which compare with a start."""
 
     def __init__(
         self,
@@ -45,107 +43,115 @@ class StartOvers:
         self.journal, self.emit = journal, emit
         first = starts.first.snapshot.tensors
         self.audit = Audit(context.trainer, first, self.progress.wanted)
-        self.moved = WeightDrift(context.stack, first)
+        self.weight_drift = WeightDrift(context.stack, first)
 
     def start_over(self, command: StartOver) -> None:
-        """Begin again, from this start's own origin or from another.
+        """Begin a new start from the weights that the command names.
 
         Raises:
-            Problem: this is the start already.
+            Problem: no step was taken since the current start began from these weights.
         """
         progress = self.progress
         if progress.step == 0 and command.weights == "same":
             raise Problem("This is the start already.")
         if command.weights == "same":
-            origin = self.starts.origin
+            chosen = self.starts.current
         elif command.weights == "first":
-            origin = self.starts.first
+            chosen = self.starts.first
         else:
-            origin = self.starts.scratch()
-        from_step, another = progress.step, origin is not self.starts.origin
+            chosen = self.starts.random_weights()
+        from_step, changed = progress.step, chosen is not self.starts.current
         if from_step and command.keep:
             self.checkpointing.save(f"start-{progress.start}")
-        followed = progress.plan is not None
-        self.starts.over(origin)
-        self.begin_from(origin.snapshot.tensors)
+        followed_plan = progress.plan is not None
+        self.starts.start_over(chosen)
+        self.reset_comparisons(chosen.snapshot.tensors)
         event = StartedOver(
             start=progress.start,
             from_step=from_step,
-            weights=origin.weights,
-            pretrained=origin.pretrained,
+            weights=chosen.weights,
+            pretrained=chosen.pretrained,
             cycle=progress.cycle,
         )
         self.journal.note("start_over", **msgspec.structs.asdict(event))
         self.emit(event)
-        if followed:
+        if followed_plan:
             self.settings.leave_plan("started over")
-        if another:
-            self._tell_choices(f"a new start from {origin.weights} weights")
+        if changed:
+            self._emit_recipe_and_mask(f"a new start from {chosen.weights} weights")
 
     def undo_start_over(self) -> None:
-        """Take the last start over back.
+        """Undo the last start over.
 
         Raises:
-            Problem: a step was taken since.
+            Problem: there is none, or a step was taken since.
         """
-        progress, left = self.progress, self.starts.origin
-        snapshot = self.starts.back()
+        progress, undone = self.progress, self.starts.current
+        snapshot = self.starts.undo_start_over()
         if snapshot is None:
-            raise Problem("There is no start over to take back; a step has been taken since.")
-        self.begin_from(snapshot.tensors)
-        origin = self.starts.origin
+            raise Problem(
+                "There is no start over to undo; it can be undone only before the next step."
+            )
+        self.reset_comparisons(snapshot.tensors)
+        current = self.starts.current
         event = StartOverUndone(
             start=progress.start,
             step=progress.step,
-            weights=origin.weights,
-            pretrained=origin.pretrained,
+            weights=current.weights,
+            pretrained=current.pretrained,
             cycle=progress.cycle,
         )
         self.journal.note("start_over_undone", **msgspec.structs.asdict(event))
         self.emit(event)
         if progress.plan is not None:
             self.emit(PlanChanged(plan=progress.plan))
-        if origin is not left:
-            self._tell_choices("the new start taken back")
+        if current is not undone:
+            self._emit_recipe_and_mask("the new start was undone")
 
-    def _tell_choices(self, why: str) -> None:
-        """Recipe and mask came with the start."""
+    def _emit_recipe_and_mask(self, why: str) -> None:
+        """Emit the recipe and mask that were set together with the start."""
         self.settings.strategy = None
-        self.settings.tell_recipe()
-        self.emit(MaskPlanned(trainable=tuple(sorted(self.progress.wanted)), why=why))
+        self.settings.emit_recipe()
+        self.emit(MaskPlanned(trainable=tuple(sorted(self.progress.wanted)), reason=why))
 
-    def begin_from(self, tensors: Mapping[str, Tensor]) -> None:
-        """Everything was put to a known state."""
-        self.audit.begin_from(tensors, self.progress.wanted)
-        self.moved = WeightDrift(self.context.stack, self.starts.origin.snapshot.tensors)
+    def reset_comparisons(self, tensors: Mapping[str, Tensor]) -> None:
+        """Audit against these tensors from now on, and measure drift from the current start.
 
-    # --- one layer ------------------------------------------------------------------------------
+        Args:
+            tensors: The current parameters and buffers by name, on the host.
+        """
+        self.audit.reset(tensors, self.progress.wanted)
+        self.weight_drift = WeightDrift(self.context.stack, self.starts.current.snapshot.tensors)
 
-    def return_layer(self, owners: Iterable[int]) -> None:
-        """Put owners back to the weights and buffers their start began with.
+    # --- layers ---------------------------------------------------------------------------------
+
+    def restore_layers(self, owners: Iterable[int]) -> None:
+        """Restore owners to the weights and buffers that the current start began with.
 
         Raises:
-            Problem: owners that are not there.
+            Problem: the model does not have these owners.
         """
         chosen = set(owners)
         if not chosen <= set(range(len(self.context.stack.owners))):
             raise Problem("The model does not have these layers.")
-        self.starts.return_layer(chosen)
-        self._returned(chosen, undone=False)
+        self.starts.restore_layers(chosen)
+        self._emit_restored(chosen, undone=False)
 
-    def undo_return_layer(self) -> None:
-        """Take the last returned layer back.
+    def undo_restore_layers(self) -> None:
+        """Undo the last restoring of layers.
 
         Raises:
-            Problem: a step was taken since.
+            Problem: there is none, or a step was taken since.
         """
-        owners = self.starts.return_back()
+        owners = self.starts.undo_restore_layers()
         if owners is None:
-            raise Problem(TOO_LATE)
-        self._returned(owners, undone=True)
+            raise Problem(
+                "There is no restored layer to undo; it can be undone only before the next step."
+            )
+        self._emit_restored(owners, undone=True)
 
-    def _returned(self, owners: set[int], *, undone: bool) -> None:
-        self.audit.returned(owners)
+    def _emit_restored(self, owners: set[int], *, undone: bool) -> None:
+        self.audit.accept_changes(owners)
         names = [self.context.stack.owners[owner].name for owner in sorted(owners)]
         self.journal.note(
             "layer_restored",

@@ -1,8 +1,4 @@
-"""Starting over, a new start beside this one, and returning a layer to its first weights.
-
-Each can be taken back until the next step. What a start is, is a snapshot of everything a step
-changes; it is put back bit for bit.
-"""
+"""Snapshots of the states that starts begin from, to start over and to restore layers."""
 
 from __future__ import annotations
 
@@ -12,10 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import torch
 
-from engine.data.batches import TrainBatches
 from engine.model import freezing, torchvision_models
 from engine.model.batchnorm_calibration import calibrate
 from engine.model.torchvision_models import Weights
+from engine.session.calibration_images import calibration_images
 from engine.session.progress import Mask
 from tl_tui.protocol.config import Recipe
 from tl_tui.protocol.session import Cycle, Plan
@@ -24,18 +20,15 @@ from tl_tui.settings.defaults import defaults
 if TYPE_CHECKING:
     from engine.session.context import SessionContext
     from engine.session.progress import Progress
-    from engine.training.trainer import Snapshot
-
-CALIBRATION_IMAGES = 128
-"""Training images from which random weights' BatchNorm statistics are estimated, at most."""
+    from engine.training.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
 class StartSnapshot:
-    """What starts begin from."""
+    """A state that starts can begin from."""
 
     weights: str
-    """Their label."""
+    """The label of its weights."""
     pretrained: bool
     snapshot: Snapshot
     recipe: Recipe
@@ -43,14 +36,14 @@ class StartSnapshot:
 
 
 @dataclass(frozen=True)
-class _Before:
-    """What to go back to when a start over is taken back."""
+class _BeforeStartOver:
+    """The state before a start over, to undo it."""
 
     snapshot: Snapshot
-    origin: StartSnapshot
+    start_snapshot: StartSnapshot
     start: int
     step: int
-    put_back: int
+    restore_id: int
     cycle: Cycle
     plan: Plan | None
     recipe: Recipe
@@ -58,8 +51,18 @@ class _Before:
     wanted: Mask
 
 
+@dataclass(frozen=True)
+class _BeforeRestore:
+    """The state before layers were restored, to undo that."""
+
+    snapshot: Snapshot
+    owners: set[int]
+    """The owners that were restored."""
+    restore_id: int
+
+
 class StartSnapshots:
-    """The origins of a session, the one it began from, and what can be taken back."""
+    """The snapshots that starts begin from. Each change can be undone until the next step."""
 
     def __init__(self, context: SessionContext, progress: Progress) -> None:
         self.context, self.progress = context, progress
@@ -71,88 +74,90 @@ class StartSnapshots:
             event.recipe,
             progress.wanted,
         )
-        self.origin = self.first
-        self._scratch: StartSnapshot | None = None
-        self._before: _Before | None = None
-        self._before_return: tuple[Snapshot, set[int], int] | None = None
-        """What was there, which owners were returned, and `Progress.put_back`."""
+        """What the session began from."""
+        self.current = self.first
+        """What the current start began from."""
+        self._random: StartSnapshot | None = None
+        self._before_start_over: _BeforeStartOver | None = None
+        self._before_restore: _BeforeRestore | None = None
 
     def took_step(self) -> None:
-        """From here on nothing can be taken back."""
-        self._before = self._before_return = None
+        """Forget how to undo: a step was taken."""
+        self._before_start_over = self._before_restore = None
 
     # --- starts ---------------------------------------------------------------------------------
 
-    def over(self, origin: StartSnapshot) -> None:
-        """Begin again from an origin: weights, buffers, optimizer, random state, position.
+    def start_over(self, chosen: StartSnapshot) -> None:
+        """Begin a new start: restore weights, buffers, optimizer, random state and batch position.
 
-        From another origin than this start's its mask and recipe are taken too.
+        Args:
+            chosen: What to begin from. If it is not what the current start began from, its mask
+                and recipe are set too.
         """
         progress, trainer = self.progress, self.context.trainer
-        self._before = _Before(
+        self._before_start_over = _BeforeStartOver(
             trainer.snapshot(),
-            self.origin,
+            self.current,
             progress.start,
             progress.step,
-            progress.put_back,
+            progress.restore_id,
             progress.cycle,
             progress.plan,
             trainer.recipe,
             trainer.rates,
             progress.wanted,
         )
-        trainer.restore(origin.snapshot)
-        if origin is not self.origin:
-            trainer.set_recipe(origin.recipe)
-            progress.set_recipe(origin.recipe)
-            progress.wanted = origin.wanted
-        self.origin = origin
+        trainer.restore(chosen.snapshot)
+        if chosen is not self.current:
+            trainer.set_recipe(chosen.recipe)
+            progress.set_recipe(chosen.recipe)
+            progress.wanted = chosen.wanted
+        self.current = chosen
         progress.start += 1
         progress.step = 0
-        progress.puts_back()
+        progress.mark_restored()
         progress.follow(None)
         progress.begin_cycle()
 
-    def back(self) -> Snapshot | None:
-        """Take the last start over back.
+    def undo_start_over(self) -> Snapshot | None:
+        """Undo the last start over.
 
         Returns:
-            What was restored; None if a step was taken since.
+            The state that was restored; None if there is no start over to undo.
         """
-        before, self._before = self._before, None
+        before, self._before_start_over = self._before_start_over, None
         if before is None:
             return None
         progress, trainer = self.progress, self.context.trainer
-        if self.origin is not before.origin:
+        changed = self.current is not before.start_snapshot
+        if changed:
             trainer.set_recipe(before.recipe)
             trainer.rates = before.rates
             progress.set_recipe(before.recipe)
         trainer.restore(before.snapshot)
-        progress.start, progress.step, progress.put_back = (
-            before.start,
-            before.step,
-            before.put_back,
-        )
+        progress.start, progress.step = before.start, before.step
+        progress.restore_id = before.restore_id
         progress.cycle = before.cycle
-        if self.origin is not before.origin:
+        if changed:
             progress.wanted = before.wanted
         progress.follow(before.plan)
-        self.origin = before.origin
+        self.current = before.start_snapshot
         return before.snapshot
 
-    def scratch(self) -> StartSnapshot:
-        """Random weights for the same model: calibrated, everything trainable, one rate.
+    def random_weights(self) -> StartSnapshot:
+        """Return a start from random weights for the same model.
 
-        Made once, from the session's seed; the weights that are there stay as they are.
+        The weights are drawn from the session's seed and their BatchNorm statistics calibrated;
+        all layers are trainable, at one learning rate. The model itself is left unchanged.
         """
-        if self._scratch is None:
-            self._scratch = self._from_scratch()
-        return self._scratch
+        if self._random is None:
+            self._random = self._make_random_weights()
+        return self._random
 
-    def _from_scratch(self) -> StartSnapshot:
+    def _make_random_weights(self) -> StartSnapshot:
         context, trainer = self.context, self.context.trainer
         event, config = context.event, context.config
-        kept = trainer.snapshot()
+        before = trainer.snapshot()
         label = Weights("random", "", None, None)
         built = torchvision_models.build(
             config.arch,
@@ -165,14 +170,18 @@ class StartSnapshots:
         with torch.no_grad():
             for name, tensor in trainer.tensors():
                 tensor.copy_(fresh[name])
-        batches = TrainBatches(context.folder.train, event.batch_size, config.seed, context.decoder)
-        count = max(1, min(CALIBRATION_IMAGES, len(context.folder.train)) // event.batch_size)
         if any(owner.keeps_statistics for owner in context.stack.owners):
-            images = (batches.take().images.to(trainer.device) for _ in range(count))
+            images = calibration_images(
+                context.folder.train,
+                event.batch_size,
+                config.seed,
+                context.decoder,
+                trainer.device,
+            )
             calibrate(trainer.model, images)
         torch.manual_seed(config.seed)
-        began = trainer.snapshot()
-        trainer.restore(kept)
+        snapshot = trainer.snapshot()
+        trainer.restore(before)
         table = defaults(pretrained=False, accelerator=trainer.device.type != "cpu")
         recipe = msgspec.structs.replace(
             trainer.recipe, lr_head=table.lr_head, lr_pretrained=table.lr_pretrained, lr_decay=1.0
@@ -180,43 +189,41 @@ class StartSnapshots:
         return StartSnapshot(
             label.label,
             False,
-            # A start has no optimizer state yet, stands at the first batch, and applied no mask.
-            replace(began, optimizer_state={}, position=0, applied=frozenset()),
+            # A start has no optimizer state, is at the first batch, and has applied no mask.
+            replace(snapshot, optimizer_state={}, position=0, applied=frozenset()),
             recipe,
             freezing.strategies(context.stack)["full"],
         )
 
-    # --- one layer ------------------------------------------------------------------------------
+    # --- layers ---------------------------------------------------------------------------------
 
-    def return_layer(self, owners: set[int]) -> None:
-        """Put owners back to the weights and buffers their start began with."""
+    def restore_layers(self, owners: set[int]) -> None:
+        """Restore owners to the weights and buffers that the current start began with."""
         trainer = self.context.trainer
-        self._before_return = trainer.snapshot(), owners, self.progress.put_back
-        self.progress.puts_back()
-        first = self.origin.snapshot.tensors
-        chosen = {
-            index: owner for index, owner in enumerate(self.context.stack.owners) if index in owners
-        }
+        self._before_restore = _BeforeRestore(trainer.snapshot(), owners, self.progress.restore_id)
+        self.progress.mark_restored()
+        first = self.current.snapshot.tensors
+        chosen = [owner for index, owner in enumerate(self.context.stack.owners) if index in owners]
         with torch.no_grad():
-            for owner in chosen.values():
+            for owner in chosen:
                 prefix = f"{owner.name}." if owner.name else ""
                 for name, tensor in owner.module.named_parameters(recurse=False):
                     tensor.copy_(first[prefix + name])
                 for name, buffer in owner.module.named_buffers(recurse=False):
                     buffer.copy_(first[prefix + name])
         trainer.optimizer.make_ready(
-            trainable=(), frozen=(p for owner in chosen.values() for p in owner.parameters)
+            trainable=(), frozen=(p for owner in chosen for p in owner.parameters)
         )
 
-    def return_back(self) -> set[int] | None:
-        """Take the last returned layer back.
+    def undo_restore_layers(self) -> set[int] | None:
+        """Undo the last restoring of layers.
 
         Returns:
-            The owners that were returned; None if a step was taken since.
+            The owners that had been restored; None if there is nothing to undo.
         """
-        before, self._before_return = self._before_return, None
+        before, self._before_restore = self._before_restore, None
         if before is None:
             return None
-        snapshot, owners, self.progress.put_back = before
-        self.context.trainer.restore(snapshot)
-        return owners
+        self.progress.restore_id = before.restore_id
+        self.context.trainer.restore(before.snapshot)
+        return before.owners

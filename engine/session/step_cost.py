@@ -1,4 +1,4 @@
-"""The price of a step as a run knows it: measured aside, and whether a mask's step would fit."""
+"""The measured cost of a step, and whether a step fits into memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from engine.model.freezing import Mask
 from engine.session.context import SessionContext
 from tl_tui.common.errors import Problem
 from tl_tui.estimates import cost_model
-from tl_tui.protocol.events import AnyEvent, StepCostMeasured
+from tl_tui.protocol.checks import StepCostMeasured
+from tl_tui.protocol.events import AnyEvent
 
 
 class StepCostEstimator:
-    """Holds the last price that was measured, and measures it for the recipe that is in force."""
+    """Measures the cost of a step and keeps the last measurement."""
 
     def __init__(self, context: SessionContext, emit: Callable[[AnyEvent], None]) -> None:
         self.context, self.emit = context, emit
         self.measured: StepCostMeasured | None = None
+        """The last measurement; None if there is none."""
 
     def measure(self) -> Iterator[None]:
-        """Measure it on a twin of the model, piece by piece, and tell it; changes nothing."""
+        """Measure the cost of a step with the current recipe and emit it.
+
+        The steps are taken on a copy of the model, one per unit of work.
+        """
         from engine.checks.cost.measure import measure_step_cost
 
         event, trainer = self.context.event, self.context.trainer
@@ -32,17 +37,20 @@ class StepCostEstimator:
             optimizer=trainer.recipe.optimizer,
             precision=trainer.recipe.precision,
         )
-        for price in units:
-            if price is not None:
-                self.measured = price
-                self.emit(price)
+        for cost in units:
+            if cost is not None:
+                self.measured = cost
+                self.emit(cost)
             yield
 
-    def need_memory(self, mask: Mask) -> None:
-        """Refuse what could not fit: on the CPU the system would kill the engine instead.
+    def require_memory(self, mask: Mask) -> None:
+        """Check on the CPU that a step fits into memory: the kernel would kill the engine.
+
+        Args:
+            mask: The trainable owners of the step.
 
         Raises:
-            Problem: a step with this mask needs more memory than there is.
+            Problem: the step needs more memory than is free.
         """
         if self.measured is None or self.context.trainer.device.type != "cpu":
             return

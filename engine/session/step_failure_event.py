@@ -1,4 +1,4 @@
-"""What is told of a step that was not applied: what happened, where, and what can be done."""
+"""The event of a step that was not applied."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from engine.session.context import SessionContext
 from engine.session.memory_advice import advise
 from engine.session.progress import Progress
 from engine.training.step_errors import NotFinite, StepRefused
-from tl_tui.protocol.events import StepCostMeasured, StepNotApplied
+from tl_tui.protocol.checks import StepCostMeasured
+from tl_tui.protocol.training import StepNotApplied
 
 
 def make_failure_event(
     refused: StepRefused,
     context: SessionContext,
     progress: Progress,
-    price: StepCostMeasured | None,
+    cost: StepCostMeasured | None,
     *,
     mask: Mask,
     command: int,
 ) -> StepNotApplied:
-    """The event of a refused step.
+    """Return the event of a refused step: what happened, in which layer, and what to do.
 
     Args:
-        refused: The refusal.
-        opened: The session.
-        course: Where it stands; the step would have been the next.
-        price: Of a step, if it was measured.
-        mask: The step's.
-        command: The `Step` it was asked for with; 0 in training.
+        refused: The trainer's refusal.
+        context: The session.
+        progress: The progress of the session; the refused step would have been the next one.
+        cost: The measured cost of a step; None if it was not measured.
+        mask: The trainable owners of the step.
+        command: The id of the `Step` command; 0 in training.
     """
     number, stack = progress.step + 1, context.stack
     fields: dict[str, Any] = {}
@@ -41,16 +42,16 @@ def make_failure_event(
         sentence = not_finite_sentence(refused, number, name, "" if owner is None else owner.name)
         fields = {"loss": refused.loss, "row": row}
     else:
-        short = advise(context, price, mask, failed=True)
+        advice = advise(context, cost, mask, failed=True)
         sentence = (
             f"Step {number:,} ran out of memory and was not applied; everything is as before it. "
-            f"{short.sentences}"
+            f"{advice.text}"
         )
         fields = {
-            "needed": short.needed,
-            "available": short.available,
-            "trainable": None if short.mask is None else tuple(sorted(short.mask[1])),
-            "batch_size": short.batch_size,
+            "needed": advice.needed,
+            "available": advice.available,
+            "trainable": None if advice.mask is None else tuple(sorted(advice.mask[1])),
+            "batch_size": advice.batch_size,
         }
     return StepNotApplied(
         id=command,
@@ -63,28 +64,28 @@ def make_failure_event(
 
 
 def not_finite_sentence(refused: NotFinite, step: int, row: str, owner: str) -> str:
-    """Which step was not applied, and where the first value is that is not finite.
+    """Return a message about a step with NaN or infinity: the first value affected, and what to do.
 
     Args:
-        refused: The refusal.
+        refused: The trainer's refusal.
         step: The number that the step would have had.
-        row: The layer's name; empty if it was not found.
-        owner: The name of the module in it.
+        row: The name of the first layer affected; empty if it was not found.
+        owner: The name of the first module affected in it.
     """
     loss = "infinite" if math.isinf(refused.loss) else "not a number"
     start = f"Step {step:,} was not applied, and everything is as before it"
     where = row if owner in ("", row) else f"{row} ({owner})"
-    advice = " Go on from an earlier checkpoint, or start over, with lower learning rates."
+    advice = " Resume from an earlier checkpoint or start over, with lower learning rates."
     match refused.what:
         case "gradient":
-            why = f"the gradient is not finite; going down, it is so first in {where}"
+            why = f"the gradient is not finite; backward met this first in {where}"
         case "images":
             why = f"the loss is {loss}, because the images of the batch are not finite"
-            advice = " Look at the images."
+            advice = " Check the image files."
         case "weights":
-            why = f"the loss is {loss}; the weights of {where} are not finite already"
+            why = f"the loss is {loss}; the weights of {where} were not finite before the step"
         case "output":
-            why = f"the loss is {loss}; going up, the first output that is not finite is {where}'s"
+            why = f"the loss is {loss}; the first output that is not finite is that of {where}"
         case _:
             why = f"the loss is {loss}"
     return f"{start}: {why}.{advice}"

@@ -1,9 +1,8 @@
-"""TensorBoard event files in the run directory, on request: scalars, and norms by layer.
+"""TensorBoard event files in the run directory, written with tensorboardX.
 
-tensorboardX writes them: the same files as `torch.utils.tensorboard`, which needs the viewer's
-whole package with its web server. Its `EventsWriter` is used rather than its `SummaryWriter`:
-that one hands every event to a thread, and waits for ever when the thread has died of a full disk.
-Imports no torch.
+`torch.utils.tensorboard` writes the same files but requires the TensorBoard viewer with its web
+server. `EventsWriter` is used instead of `SummaryWriter`, which passes events to a thread and waits
+forever if that thread has died of a full disk.
 """
 
 from __future__ import annotations
@@ -14,79 +13,80 @@ from typing import TYPE_CHECKING
 
 from tl_tui.common.errors import Problem
 from tl_tui.common.metrics import balanced_accuracy
-from tl_tui.protocol.events import AnyEvent, RecipeChanged, StepTaken, Validated
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import RecipeChanged, SessionOpened
+from tl_tui.protocol.training import StepTaken, Validated
 
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter
 
 FOLDER = "tensorboard"
-"""In the run directory; a folder for every start is in it."""
+"""The folder in the run directory; it holds one folder per start."""
 FLUSH_S = 10.0
-"""How old what is not yet on the disk may get."""
+"""Seconds between two flushes to the disk."""
 
 
 class TensorBoardMissing(Problem):
-    """TensorBoard files were asked for, and what writes them is not installed."""
+    """TensorBoard files were requested, but tensorboardX cannot be imported."""
 
 
 def require() -> None:
-    """Refuse before anything is trained if the files could not be written.
+    """Check that tensorboardX can be imported.
 
     Raises:
-        TensorBoardMissing: tensorboardX is not installed, or does not load.
+        TensorBoardMissing: it is not installed, or importing it fails.
     """
     try:
         import tensorboardX.event_file_writer  # noqa: F401
-    except Exception as error:  # a protobuf that does not fit raises a TypeError
+    except Exception as error:  # an incompatible protobuf raises a TypeError
         if isinstance(error, ModuleNotFoundError) and error.name == "tensorboardX":
             raise TensorBoardMissing(
                 "--tensorboard: tensorboardX is not installed; pip install tensorboardX, "
                 "or leave the option out."
             ) from error
         raise TensorBoardMissing(
-            f"--tensorboard: tensorboardX does not load ({error}); install it anew, "
+            f"--tensorboard: tensorboardX does not load ({error}); reinstall it, "
             "or leave the option out."
         ) from error
 
 
 class TensorBoard:
-    """Writes what happens into event files, a folder a start, so that starts can be compared.
+    """Writes steps and validations to event files, one folder per start.
 
-    A file that cannot be written, on a full disk for one, ends the writing and not the run.
+    If a file cannot be written, for example on a full disk, writing ends and the run continues.
     """
 
     def __init__(self, session: SessionOpened) -> None:
         """
         Args:
-            session: Whose run directory the files go into; nothing is made before the first step.
+            session: The session, with its run directory. No file is created before the first step.
 
         Raises:
-            TensorBoardMissing: see `require`.
+            TensorBoardMissing: tensorboardX cannot be imported.
         """
         require()
         self.folder = Path(session.run_dir) / FOLDER
         self.failure = ""
-        """Why nothing is written any more; empty while all is well."""
+        """Why writing ended; empty while it has not."""
         self._rows = session.stack.rows
         self._rates = session.rates
         self._writers: dict[int, EventsWriter] = {}
         self._flushed = time.monotonic()
 
-    def heard(self, event: AnyEvent) -> None:
-        """Write what an event of the session says; events that say nothing are passed over."""
+    def write_event(self, event: AnyEvent) -> None:
+        """Write a step or a validation; other events write nothing."""
         match event:
             case StepTaken():
-                self.step(event)
+                self.write_step(event)
             case Validated():
-                self.validated(event)
+                self.write_validation(event)
             case RecipeChanged():
                 self._rates = event.rates
 
-    def step(self, event: StepTaken) -> None:
-        """Write a step: its scalars, and if it was measured every layer's norms and rate.
+    def write_step(self, event: StepTaken) -> None:
+        """Write a step's scalars; for a measured step, also the norms and rate of each layer.
 
-        A layer without a gradient has no gradient norm, and so no point.
+        A layer without a gradient gets no gradient norm.
         """
         scalars = {
             "loss/train": event.loss,
@@ -100,8 +100,8 @@ class TensorBoard:
             scalars[f"update_ratio/{row.name}"] = measured.update_ratio
         self._write(event.start, event.step, scalars)
 
-    def validated(self, event: Validated) -> None:
-        """Write a validation; the yardstick's has tags of its own."""
+    def write_validation(self, event: Validated) -> None:
+        """Write a validation, with separate tags for the yardstick."""
         kind = "yardstick" if event.yardstick else "validation"
         scalars: dict[str, float | None] = {
             f"loss/{kind}": event.loss,
@@ -114,14 +114,14 @@ class TensorBoard:
             self._flush()
 
     def close(self) -> None:
-        """Write what waits, and close the files."""
+        """Flush and close the files."""
         writers = list(self._writers.values())
         self._writers.clear()
         for writer in writers:
             try:
                 writer.close()
             except OSError as error:
-                self._failed(error)
+                self._end_writing(error)
 
     def _write(self, start: int, step: int, scalars: dict[str, float | None]) -> None:
         if self.failure:
@@ -138,7 +138,7 @@ class TensorBoard:
         try:
             self._writer(start).write_event(event)
         except OSError as error:
-            self._failed(error)
+            self._end_writing(error)
         if time.monotonic() - self._flushed > FLUSH_S:
             self._flush()
 
@@ -157,9 +157,9 @@ class TensorBoard:
             for writer in self._writers.values():
                 writer.flush()
         except OSError as error:
-            self._failed(error)
+            self._end_writing(error)
 
-    def _failed(self, error: OSError) -> None:
+    def _end_writing(self, error: OSError) -> None:
         self.failure = f"{self.folder} cannot be written ({error.strerror or error})."
-        print(f"TensorBoard files end here: {self.failure}")  # into the engine's log
+        print(f"No more TensorBoard files are written: {self.failure}")  # to the engine's log
         self._writers.clear()

@@ -1,4 +1,4 @@
-"""Looking at the validation images: the yardstick, the whole set, results, pictures."""
+"""Evaluation on the validation images, with its results and thumbnails; and unreadable images."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ import msgspec
 from engine.checks.evaluation import Evaluation
 from engine.data.samples import printable
 from tl_tui.common.errors import Problem
-from tl_tui.protocol.events import AnyEvent, ImageSkipped, Validated
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, Thumbnail
+from tl_tui.protocol.training import ImageSkipped, Validated
 
 if TYPE_CHECKING:
     from engine.data.batches import Batch
     from engine.data.samples import ImageFolder, Sample
     from engine.session.context import SessionContext
-    from engine.session.progress import Progress
+    from engine.session.progress import Progress, WeightsVersion
     from tl_tui.runs.journal_writer import JournalWriter
 
-MOST_PICTURES = 64
-LARGEST_SIDE = 128
+MAX_THUMBNAILS = 64
+MAX_THUMBNAIL_SIDE = 128
+"""Pixels."""
 
 
 class Validation:
-    """Evaluates, a batch a unit, and remembers what every whole evaluation said."""
+    """Evaluates the model, one batch per unit of work, and keeps the full evaluations."""
 
     def __init__(
         self,
@@ -40,138 +42,154 @@ class Validation:
         self.context, self.progress, self.journal, self.emit = context, progress, journal, emit
         self.skipped = skipped
         self.best: Validated | None = None
-        """The whole validation with the highest accuracy so far; of equal ones the least loss."""
+        """The full validation with the highest accuracy, then the lowest loss."""
         self._last: Evaluation | None = None
-        self._of_starts: dict[int, Evaluation] = {}
-        """The last whole evaluation of each start."""
+        self._last_of_starts: dict[int, Evaluation] = {}
+        """The last full evaluation of each start."""
         self._best: Evaluation | None = None
-        self._tried: tuple[int, int, int] | None = None
+        self._attempted: WeightsVersion | None = None
+        """The weights that were last to be evaluated, whether an image could be read or not."""
 
-    def resume(self, best: Validated | None, *, tried: bool) -> None:
-        """Stand where a run stood when it was saved."""
+    def resume(self, best: Validated | None, *, attempted: bool) -> None:
+        """Restore the state that a checkpoint holds.
+
+        Args:
+            best: The best full validation so far.
+            attempted: Whether the checkpoint's weights were validated.
+        """
         self.best = best
-        if tried:
-            self._tried = self.progress.here
+        if attempted:
+            self._attempted = self.progress.weights_version
 
-    def up_to_date(self) -> bool:
-        """The last whole evaluation is of the weights as they are."""
-        return self._last is not None and self._last.weights == self.progress.here
+    def is_current(self) -> bool:
+        """Return whether the last full evaluation is of the current weights."""
+        return self._is_of_current_weights(self._last)
 
-    def best_is_here(self) -> bool:
-        """The best whole evaluation is of the weights as they are."""
-        return self._best is not None and self._best.weights == self.progress.here
+    def best_is_current(self) -> bool:
+        """Return whether the best full evaluation is of the current weights."""
+        return self._is_of_current_weights(self._best)
 
-    def tried(self) -> bool:
-        """The weights as they are were evaluated, or not one image could be read."""
-        return self._tried == self.progress.here
+    def _is_of_current_weights(self, evaluation: Evaluation | None) -> bool:
+        return evaluation is not None and evaluation.weights_version == (
+            self.progress.weights_version
+        )
 
-    def yardstick(self) -> Iterator[None]:
-        """The fixed validation images."""
-        evaluation = self._new()
+    def attempted(self) -> bool:
+        """Return whether the current weights were validated, or no image could be read."""
+        return self._attempted == self.progress.weights_version
+
+    def evaluate_yardstick(self) -> Iterator[None]:
+        """Evaluate on the yardstick, the fixed sample of the validation images."""
+        evaluation = self._new_evaluation()
         yield from self._run(evaluation, self.context.yardstick)
-        self._tell(evaluation, yardstick=True, best=False)
+        self._emit_validated(evaluation, yardstick=True, best=False)
 
-    def whole(self) -> Iterator[None]:
-        """The whole validation set."""
-        evaluation = self._new()
+    def evaluate_all(self) -> Iterator[None]:
+        """Evaluate on all validation images."""
+        evaluation = self._new_evaluation()
         yield from self._run(evaluation, self.context.folder.val)
-        self._tried = self.progress.here
+        self._attempted = self.progress.weights_version
         if not evaluation.total:
-            return  # not one image of it can be read; each was told of
+            return  # no image can be read, and each was reported
         best = math.isfinite(evaluation.loss) and (
             self.best is None
             or (-evaluation.correct, evaluation.loss)
             < (-self.best.correct, self.best.loss * self.best.total)
         )
-        self._last = self._of_starts[evaluation.start] = evaluation
-        told = self._tell(evaluation, yardstick=False, best=best)
+        self._last = self._last_of_starts[evaluation.start] = evaluation
+        event = self._emit_validated(evaluation, yardstick=False, best=best)
         if best:
-            self.best, self._best = told, evaluation
+            self.best, self._best = event, evaluation
 
-    def results(self) -> Iterator[None]:
-        """The whole of the last evaluation; a new one first if there was none."""
+    def show_results(self) -> Iterator[None]:
+        """Emit the results of the last full evaluation, after evaluating if there is none.
+
+        Raises:
+            Problem: no validation image can be read.
+        """
         if self._last is None:
-            yield from self.whole()
+            yield from self.evaluate_all()
         if self._last is None:
             raise Problem("Not one validation image can be read, so there are no results.")
         others = [
             evaluation
-            for evaluation in [*self._of_starts.values(), self._best]
-            if evaluation is not None and evaluation.weights != self._last.weights
+            for evaluation in [*self._last_of_starts.values(), self._best]
+            if evaluation is not None and evaluation.weights_version != self._last.weights_version
         ]
         unique = {id(evaluation): evaluation for evaluation in others}
-        self.emit(self._last.results(unique.values(), stale=not self.up_to_date()))
+        self.emit(self._last.results(unique.values(), stale=not self.is_current()))
 
-    def images(self, what: str, side: int, most: int) -> Iterator[None]:
-        """Pictures of the coming batch as the model gets it, or of the most wrong images."""
-        side, most = min(side, LARGEST_SIDE), min(most, MOST_PICTURES)
+    def show_images(self, what: str, side: int, most: int) -> Iterator[None]:
+        """Emit thumbnails of images as the model gets them, with the model's predictions.
+
+        Args:
+            what: `batch` is the next training batch; `wrong` is the validation images that the
+                last full evaluation got most wrong.
+            side: Length of a thumbnail's longer edge in pixels.
+            most: The number of images at most.
+        """
+        side, most = min(side, MAX_THUMBNAIL_SIDE), min(most, MAX_THUMBNAILS)
         if what == "wrong":
             if self._last is None:
-                yield from self.whole()
+                yield from self.evaluate_all()
             wrong = self._last.wrong if self._last else []
-            named = {printable(sample.path): sample for sample in self.context.folder.val}
-            samples = tuple(named[image.path] for image in wrong[:most])
+            by_path = {printable(sample.path): sample for sample in self.context.folder.val}
+            samples = tuple(by_path[image.path] for image in wrong[:most])
             total = self._last.total - self._last.correct if self._last else 0
             batch = self.context.decoder.collect(samples, self.context.decoder.submit(samples), 0)
         else:
             batch = self.context.trainer.batches.peek()
             total = len(batch.labels)
         yield
-        self.emit(self._pictures(what, batch, side, most, total))
+        self.emit(self._thumbnails(what, batch, side, most, total))
 
-    def _pictures(self, what: str, batch: Batch, side: int, most: int, total: int) -> ImagesShown:
+    def _thumbnails(self, what: str, batch: Batch, side: int, most: int, total: int) -> ImagesShown:
         from engine.checks.thumbnails import thumbnail_of
 
-        pictures = []
+        thumbnails = []
         if len(batch.labels):
-            answers = self.context.trainer.evaluate(batch)
+            predictions = self.context.trainer.evaluate(batch)
             for number, sample in enumerate(batch.samples[:most]):
                 width, height, pixels = thumbnail_of(
                     batch.images[number], self.context.preset, side
                 )
-                pictures.append(
+                thumbnails.append(
                     Thumbnail(
                         printable(sample.path),
                         sample.label,
-                        answers.predicted[number],
-                        answers.probability[number],
+                        predictions.predicted[number],
+                        predictions.probability[number],
                         width,
                         height,
                         pixels,
                     )
                 )
         return ImagesShown(
-            what=what,  # type: ignore[arg-type]
+            selection=what,  # type: ignore[arg-type]
             step=self.progress.step,
-            images=tuple(pictures),
+            images=tuple(thumbnails),
             total=total,
         )
 
     # --- units ----------------------------------------------------------------------------------
 
-    def _new(self) -> Evaluation:
+    def _new_evaluation(self) -> Evaluation:
         progress = self.progress
         epoch = -(-self.context.trainer.batches.position // progress.batches_per_epoch)
         classes = len(self.context.folder.classes)
-        return Evaluation(progress.here, epoch, classes)
+        return Evaluation(progress.weights_version, epoch, classes)
 
     def _run(self, evaluation: Evaluation, samples: tuple[Sample, ...]) -> Iterator[None]:
         context = self.context
         for batch in context.trainer.held_out(samples, context.event.batch_size):
-            self.skipped.tell(batch, "val")
+            self.skipped.report(batch, "val")
             if len(batch.labels):
-                answers = context.trainer.evaluate(batch)
-                evaluation.add(
-                    [printable(sample.path) for sample in batch.samples],
-                    batch.labels.tolist(),
-                    answers.predicted,
-                    answers.probability,
-                    answers.label_probability,
-                    answers.loss,
-                )
+                evaluation.add_batch(batch, context.trainer.evaluate(batch))
             yield
 
-    def _tell(self, evaluation: Evaluation, *, yardstick: bool, best: bool) -> Validated | None:
+    def _emit_validated(
+        self, evaluation: Evaluation, *, yardstick: bool, best: bool
+    ) -> Validated | None:
         if not evaluation.total:
             return None
         event = evaluation.validated(
@@ -183,47 +201,50 @@ class Validation:
 
 
 class SkippedImages:
-    """Images that could not be read: each is told once, and named in the journal."""
+    """Images that could not be read. Each is emitted once and named in the journal."""
 
     def __init__(
         self, folder: ImageFolder, journal: JournalWriter, emit: Callable[[AnyEvent], None]
     ) -> None:
         self.folder, self.journal, self.emit = folder, journal, emit
         self._paths: set[str] = set()
-        self._left: dict[str, Counter[int]] = {}
-        """Images of each class that may still be read, once one could not: of train and val."""
+        self._remaining: dict[str, Counter[int]] = {}
+        """By part (`train`, `val`): the number of images of each class not known to be
+        unreadable."""
 
     @property
     def count(self) -> int:
+        """The number of images that could not be read."""
         return len(self._paths)
 
-    def tell(self, batch: Batch, part: Literal["train", "val", "fold"]) -> None:
-        """Tell of what a batch had to leave out.
+    def report(self, batch: Batch, part: Literal["train", "val", "fold"]) -> None:
+        """Emit the images that a batch had to leave out, except those emitted before.
 
         Args:
             batch: The batch.
-            part: Which images it is of; of a fold's a class is not told to be lost.
+            part: The part of the data that the batch is from. Lost classes are not reported for a
+                fold, which splits the data differently.
         """
         for sample, reason in batch.skipped:
             name = printable(sample.path)
             if name in self._paths:
                 continue
             self._paths.add(name)
-            lost = self._lost(sample.label, part)
+            lost = self._lost_class(sample.label, part)
             self.journal.note("image_skipped", path=name, reason=reason, lost_class=lost)
             self.emit(
                 ImageSkipped(path=name, reason=reason, total=len(self._paths), lost_class=lost)
             )
 
-    def _lost(self, label: int, part: str) -> str:
-        """The class, if with this image the last of it in this part is gone."""
+    def _lost_class(self, label: int, part: str) -> str:
+        """Return a sentence if this was the last image of its class in the part; else nothing."""
         if part == "fold":
             return ""
-        if part not in self._left:
+        if part not in self._remaining:
             samples = self.folder.train if part == "train" else self.folder.val
-            self._left[part] = Counter(sample.label for sample in samples)
-        self._left[part][label] -= 1
-        if self._left[part][label]:
+            self._remaining[part] = Counter(sample.label for sample in samples)
+        self._remaining[part][label] -= 1
+        if self._remaining[part][label]:
             return ""
-        where = "training" if part == "train" else "validation"
-        return f"Not one {where} image of {self.folder.classes[label]} can be read."
+        kind = "training" if part == "train" else "validation"
+        return f"Not one {kind} image of {self.folder.classes[label]} can be read."

@@ -1,0 +1,1 @@
+"""The training step: optimizer, measurements, checkpoints, feature cache and CUDA graphs."""

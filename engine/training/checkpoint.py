@@ -1,11 +1,12 @@
-"""Checkpoints: one safetensors file each, whole or not there, and nothing pickled.
+"""Write and read checkpoints. Each is one safetensors file, written atomically, without pickle.
 
 A file holds weights and buffers (`model/<name>`), optimizer state (`optimizer/<name>/<key>`) and
-random state (`random/cpu`, `random/device`) under the model's own parameter names; its metadata is
-one JSON object with everything else: position, mask, rates, classes, transform.
+random state (`random/cpu`, `random/device`). Names are those of the model's parameters. The
+metadata is one JSON object with everything else: position, mask, learning rates, classes and
+transform.
 
-safetensors refuses tensors that are not contiguous, so each is stored contiguous and its memory
-format noted in the metadata.
+safetensors refuses tensors that are not contiguous. Such tensors are stored contiguous, and the
+metadata records their memory format.
 """
 
 from __future__ import annotations
@@ -23,37 +24,38 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.training.trainer import Snapshot
+from engine.training.snapshot import Snapshot
 from tl_tui.common import json_codec
 from tl_tui.common.errors import Problem
 
 FORMAT = 1
-"""Version of the file's layout; in its metadata."""
+"""The version of the file format, stored in the metadata."""
 
 
 class CheckpointProblem(Problem):
-    """A checkpoint cannot be read or written; the text says why and what to do."""
+    """A checkpoint cannot be read or written. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds."""
+    """The contents of a checkpoint file."""
 
     snapshot: Snapshot
+    """The state that training changes."""
     about: dict[str, Any]
-    """Position, recipe, mask names, classes, transform and all else, in plain types."""
+    """The metadata: position, recipe, mask, classes, transform and so on, in plain types."""
 
 
 def write(path: Path, snapshot: Snapshot, about: Mapping[str, Any]) -> None:
-    """Write a checkpoint beside the one that is there, and then in its place.
+    """Write a checkpoint to a temporary file and replace the previous one with it.
 
     Args:
-        path: The file; its folder is made.
-        snapshot: Everything a step changes.
-        about: Everything else, in plain types.
+        path: The file. Its folder is created if necessary.
+        snapshot: The state that training changes.
+        about: The metadata, in plain types.
 
     Raises:
-        CheckpointProblem: it cannot be written; the file that was there is still whole.
+        CheckpointProblem: The file cannot be written. The previous checkpoint is unchanged.
     """
     tensors: dict[str, Tensor] = {}
     formats: dict[str, str] = {}
@@ -69,7 +71,7 @@ def write(path: Path, snapshot: Snapshot, about: Mapping[str, Any]) -> None:
         if not tensor.is_contiguous():
             formats[name] = "channels_last"
             tensors[name] = tensor.contiguous()
-    whole = {
+    metadata = {
         "format": FORMAT,
         "optimizer": snapshot.optimizer,
         "position": snapshot.position,
@@ -79,29 +81,36 @@ def write(path: Path, snapshot: Snapshot, about: Mapping[str, Any]) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, part, {"tl-tui": json_codec.dumps(whole)})
-        part.chmod(0o666 & ~_umask())  # safetensors makes it for the owner alone
+        save_file(tensors, part, {"tl-tui": json_codec.dumps(metadata)})
+        part.chmod(0o666 & ~_umask())  # safetensors lets only the owner read the file
         _sync(part)
         os.replace(part, path)
         _sync(path.parent)
     except (OSError, SafetensorError, MemoryError) as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or str(error) or "no memory is left"
-        before = "The checkpoint before is still there." if path.exists() else "None is there yet."
+        reason = getattr(error, "strerror", None) or str(error) or "out of memory"
+        previous = (
+            "The previous checkpoint still exists."
+            if path.exists()
+            else "There is no earlier checkpoint."
+        )
         raise CheckpointProblem(
-            f"{path} cannot be written ({reason}); make room or choose another --run-dir. {before}"
+            f"{path} cannot be written ({reason}); free some space or choose another --run-dir. "
+            f"{previous}"
         ) from error
 
 
 def link(path: Path, name: str) -> Path:
-    """Give a checkpoint a second name in its folder, without writing it again.
+    """Give a checkpoint a second name in its folder, as a hard link.
+
+    On a file system without hard links, the file is copied.
 
     Returns:
-        The other file. A file system without hard links gets a copy.
+        The path of the second name.
 
     Raises:
-        CheckpointProblem: it cannot be written.
+        CheckpointProblem: The link cannot be created.
     """
     other = path.with_name(name)
     part = other.with_name(f"{name}.part")
@@ -125,21 +134,22 @@ def read(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        CheckpointProblem: missing, truncated, no checkpoint, or of a later version.
+        CheckpointProblem: The file is missing, truncated, not a checkpoint, or written by a later
+            version.
     """
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("tl-tui")
             if text is None:
-                raise CheckpointProblem(f"{path} is no checkpoint of tl-tui.")
+                raise CheckpointProblem(f"{path} is not a checkpoint of tl-tui.")
             about = msgspec.json.decode(text)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointProblem(f"{path} cannot be read as a checkpoint ({error}).") from error
     if about["format"] > FORMAT:
         raise CheckpointProblem(
-            f"{path} was written by a later tl-tui (format {about['format']}, here {FORMAT}); "
-            "install that version."
+            f"{path} was written by a later version of tl-tui (format {about['format']}; this "
+            f"version reads up to {FORMAT}). Install that version."
         )
     for name in about["memory_formats"]:
         tensors[name] = tensors[name].to(memory_format=torch.channels_last)
@@ -165,15 +175,16 @@ def read(path: Path) -> Checkpoint:
 
 
 def _umask() -> int:
+    """Return the process's umask, which can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
 def _sync(path: Path) -> None:
-    """Onto the disk: a file, or a folder, for the rename itself must survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
+    """Flush a file to the disk, or a folder, so that a rename in it survives a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        os.fsync(descriptor)
     finally:
-        os.close(handle)
+        os.close(descriptor)

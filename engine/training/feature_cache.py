@@ -1,10 +1,12 @@
-"""The feature cache: a frozen prefix is run once an image, and its activations are used again.
+"""The feature cache: run a frozen prefix once per image and reuse its activations.
 
-Exact as long as nothing below the cut is random or changes: the prefix frozen and in eval mode,
-images without augmentation. In fp32, on the same device, losses are those of the full forward.
-Whether the prefix changed is asked of the tensors themselves, by the version that every write in
-place moves; so a step below, a reset or other weights make what was kept worthless, and a toggle
-there and back does not.
+The cache is exact if nothing below the cut is random or changes: the prefix is frozen and in eval
+mode, and images are not augmented. In fp32 and on the same device, losses equal those of the full
+forward pass.
+
+Changes of the prefix are detected by the version counters of its tensors, which every in-place
+write increments. A step that trains the prefix, a reset or other weights therefore invalidate the
+cached activations, while freezing and unfreezing layers without a step does not.
 """
 
 from __future__ import annotations
@@ -27,13 +29,14 @@ from tl_tui.estimates.gradient_reach import predict_reach
 from tl_tui.protocol.layers import NormMode
 
 State = tuple[int, ...]
+"""The versions of the tensors that activations depend on, and whether autocast was used."""
 
 
-def cut_of(stack: Stack, mask: Mask) -> Cut | None:
-    """The last place before anything that the gradient reaches; None if there is none.
+def last_frozen_cut(stack: Stack, mask: Mask) -> Cut | None:
+    """Return the last cut below all layers that the gradient reaches; None if there is none.
 
     Args:
-        stack: The stack.
+        stack: The model's layer stack.
         mask: The trainable owners.
     """
     if stack.graph_module is None:
@@ -54,34 +57,35 @@ def cut_of(stack: Stack, mask: Mask) -> Cut | None:
         if node.op == "get_attr" and any(target.startswith(f"{name}.") for name in reached):
             return best
         best = cuts.get(node, best)
-    return None  # nothing is reached: there is nothing to train from a cut
+    return None  # the gradient reaches nothing, so nothing is trained
 
 
 @dataclass
-class _Kept:
-    """What is known of images at one cut, made by a prefix in one state."""
+class _Entry:
+    """The cached activations at one cut."""
 
     state: State
+    """The state of the prefix that made them."""
     store: FeatureStore | None = None
-    """None before the first image."""
+    """The activations; None before the first image."""
     rows: dict[str, int] = field(default_factory=dict)
-    """By path."""
+    """Row of each image in the store, by path."""
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Why, by path."""
+    """Why an image cannot be read, by path."""
 
 
 @dataclass(frozen=True)
 class CacheUse:
-    """What the coming steps do with the cache."""
+    """Whether and where the next steps use the cache."""
 
     cut: Cut | None
-    """From where they run; None is from the images."""
+    """The cut that steps run from; None if they run from the images."""
     why: str
-    """Why they run from the images, in words; empty if they do not."""
+    """Why steps run from the images; empty if they use the cache."""
 
 
 class FeatureCache:
-    """Activations at cuts of one model, in memory up to a limit and then in files."""
+    """The activations at cuts of one model, in memory up to a limit and then in files."""
 
     def __init__(
         self,
@@ -97,41 +101,44 @@ class FeatureCache:
     ) -> None:
         """
         Args:
-            stack: The model's.
-            decoder: Reads images.
-            device: The model's; the first activations are kept there.
-            images: How many there are in all.
-            image_size: Their side in pixels.
-            memory: Bytes that may be taken on the device; asked when a cut is first used.
-            folder: Of the files for what does not fit.
-            half: Keep them in half precision; losses are then not quite those of the full forward.
+            stack: The model's layer stack.
+            decoder: Reads the images.
+            device: The model's device, which holds the first activations.
+            images: The number of images in the dataset.
+            image_size: Side of the images in pixels.
+            memory: Returns the number of bytes that may be used on the device. Called when a cut
+                is first used.
+            folder: The folder for files with the activations that do not fit into memory.
+            half: Whether to store half precision. Losses then differ slightly from those of the
+                full forward pass.
         """
         self.stack, self.decoder, self.device = stack, decoder, device
         self.images, self.image_size = images, image_size
         self.memory, self.folder, self.half = memory, folder, half
-        self._file_lost = ""
-        """What became of a file that could not be read any more; no file is used after."""
+        self._file_failure = ""
+        """Why a file could not be read; if set, no more files are used."""
         self.hits = 0
-        """Images that were not run through the prefix, so far."""
+        """The number of images so far that were taken from the cache."""
         self.misses = 0
-        self._kept: dict[str, _Kept] = {}
-        """By the cut's name; the one that was used last comes last."""
+        """The number of images so far that were run through the prefix."""
+        self._entries: dict[str, _Entry] = {}
+        """The cached activations by name of the cut, the most recently used last."""
         self._order = {cut.name: number for number, cut in enumerate(stack.cuts)}
         self._chosen: dict[Mask, CacheUse] = {}
         self._prefixes: dict[str, tuple[int, list[Tensor]]] = {}
 
-    # --- where to cut ---------------------------------------------------------------------------
+    # --- choice of the cut ----------------------------------------------------------------------
 
     def choose(self, mask: Mask, norm_modes: Mapping[int, NormMode], augmentation: str) -> CacheUse:
-        """From where steps with this mask can run.
+        """Return the cut that steps with these settings can run from.
 
         Args:
             mask: The trainable owners.
-            norm_modes: BatchNorms whose mode was switched by hand.
-            augmentation: Of the training images.
+            norm_modes: Modes that the user set for BatchNorms, by owner.
+            augmentation: The augmentation of the training images.
         """
         if augmentation != "none":
-            return CacheUse(None, f"augmentation {augmentation} makes every image anew")
+            return CacheUse(None, f"augmentation {augmentation} changes every image")
         drifting = frozenset(owner for owner, mode in norm_modes.items() if mode == "train")
         changing = mask | drifting
         if changing not in self._chosen:
@@ -142,24 +149,26 @@ class FeatureCache:
 
     def _choose(self, changing: Mask) -> CacheUse:
         if self.stack.graph_module is None:
-            return CacheUse(None, "this model cannot be cut")
-        cut = cut_of(self.stack, changing)
+            return CacheUse(None, "the model cannot be traced")
+        cut = last_frozen_cut(self.stack, changing)
         if cut is None:
-            return CacheUse(None, "nothing below is frozen" if changing else "nothing is trained")
-        numbers, pixels = math.prod(cut.shape), 3 * self.image_size**2
-        if numbers > pixels:
+            reason = "no frozen layers below the trained ones" if changing else "nothing is trained"
+            return CacheUse(None, reason)
+        activation_size, image_size = math.prod(cut.shape), 3 * self.image_size**2
+        if activation_size > image_size:
             return CacheUse(
                 None,
-                f"at {cut.name} it would not pay: {numbers:,} numbers for an image of {pixels:,}",
+                f"activations at {cut.name} are larger than images ({activation_size:,} against "
+                f"{image_size:,} values)",
             )
         return CacheUse(cut, "")
 
     def rows_below(self, cut: Cut | None) -> int:
-        """How many rows, from the first one, are not run by a step from this cut."""
+        """Return the number of rows, from the first, that a step from this cut does not run."""
         return 0 if cut is None else self._prefix(cut)[0]
 
     def _prefix(self, cut: Cut) -> tuple[int, list[Tensor]]:
-        """The rows wholly below a cut, and every tensor that its activations depend on."""
+        """Return the number of rows below a cut, and the tensors its activations depend on."""
         if cut.name not in self._prefixes:
             model, above, passed = self.stack.model, set(), False
             tensors: dict[int, Tensor] = {}
@@ -186,180 +195,181 @@ class FeatureCache:
         return self._prefixes[cut.name]
 
     def _state(self, cut: Cut) -> State:
-        # Every write in place moves a version. Running statistics are written past it, but
-        # `num_batches_tracked` moves with them.
+        # Every in-place write increments a version. BatchNorm's kernels update running statistics
+        # without that, but `num_batches_tracked` is incremented along with them.
         return tuple(tensor._version for tensor in self._prefix(cut)[1])
 
     # --- activations ----------------------------------------------------------------------------
 
     def batch(self, cut: Cut, samples: tuple[Sample, ...], epoch: int, autocast: bool) -> Batch:
-        """These samples as activations [N, ...] at a cut; unreadable ones left out.
+        """Return images as a batch of activations [N, ...] at a cut, without unreadable images.
 
         Args:
-            cut: Where.
+            cut: The cut.
             samples: The images.
-            epoch: Counted from 1.
-            autocast: The prefix is run in bfloat16 where autocast does.
+            epoch: The epoch, counted from 1.
+            autocast: Whether to run the prefix with autocast to bfloat16.
         """
-        kept = self._at(cut, autocast)
+        entry = self._valid_entry(cut, autocast)
         missing = tuple(
             sample
             for sample in samples
-            if sample.path not in kept.rows and sample.path not in kept.unreadable
+            if sample.path not in entry.rows and sample.path not in entry.unreadable
         )
         self.hits += len(samples) - len(missing)
         self.misses += len(missing)
-        fresh: dict[str, Tensor] = {}
+        computed: dict[str, Tensor] = {}
         if missing:
-            # The whole batch is run: kernels, and with them last bits, depend on its size. Where
-            # there is no room for all images, that would be paid in every epoch.
-            full = kept.store is not None and kept.store.failure
-            fresh = self._compute(cut, kept, missing if full else samples, autocast)
+            # Run the whole batch, because kernels and therefore the last bits depend on its size.
+            # If the store is full, run only the missing images: some are missing in every epoch.
+            full = entry.store is not None and entry.store.failure
+            computed = self._compute(cut, entry, missing if full else samples, autocast)
         skipped = tuple(
-            (sample, kept.unreadable[sample.path])
+            (sample, entry.unreadable[sample.path])
             for sample in samples
-            if sample.path in kept.unreadable
+            if sample.path in entry.unreadable
         )
-        read = tuple(sample for sample in samples if sample.path not in kept.unreadable)
+        read = tuple(sample for sample in samples if sample.path not in entry.unreadable)
         try:
-            values = self._gather(kept, read, fresh)
-        except OSError as error:  # cut off, or its disk is gone: begin anew, in memory alone
-            self._lose(cut.name, error)
+            values = self._gather(entry, read, computed)
+        except OSError as error:  # the file was truncated or its disk is gone; compute again
+            self._drop_unreadable(cut.name, error)
             return self.batch(cut, samples, epoch, autocast)
         labels = torch.tensor([sample.label for sample in read], dtype=torch.int64)
         return Batch(values, labels, epoch, skipped, samples=read, cut=cut, executed=len(missing))
 
     @staticmethod
-    def _gather(kept: _Kept, samples: tuple[Sample, ...], fresh: dict[str, Tensor]) -> Tensor:
-        """Activations [N, ...], those just made before those that are kept."""
+    def _gather(entry: _Entry, samples: tuple[Sample, ...], computed: dict[str, Tensor]) -> Tensor:
+        """Return the activations [N, ...] of samples, computed ones rather than stored ones."""
         if not samples:
             return torch.empty(0)
-        if not fresh:
-            assert kept.store is not None
-            return kept.store.get([kept.rows[sample.path] for sample in samples])
+        if not computed:
+            assert entry.store is not None
+            return entry.store.get([entry.rows[sample.path] for sample in samples])
         return torch.stack(
             [
-                fresh[sample.path]
-                if sample.path in fresh
-                else kept.store.get([kept.rows[sample.path]])[0]  # type: ignore[union-attr]
+                computed[sample.path]
+                if sample.path in computed
+                else entry.store.get([entry.rows[sample.path]])[0]  # type: ignore[union-attr]
                 for sample in samples
             ]
         )
 
-    def _at(self, cut: Cut, autocast: bool) -> _Kept:
-        """What is kept at a cut, made by the prefix as it is; nothing if that has changed."""
+    def _valid_entry(self, cut: Cut, autocast: bool) -> _Entry:
+        """Return the entry of a cut; a new one if the prefix has changed since it was made."""
         state = (*self._state(cut), int(autocast))
-        kept = self._kept.pop(cut.name, None)
-        if kept is not None and kept.state != state:
-            self._close(kept)
-            kept = None
-        self._kept[cut.name] = kept = kept or _Kept(state)
-        return kept
+        entry = self._entries.pop(cut.name, None)
+        if entry is not None and entry.state != state:
+            self._close(entry)
+            entry = None
+        self._entries[cut.name] = entry = entry or _Entry(state)
+        return entry
 
     def _compute(
-        self, cut: Cut, kept: _Kept, samples: tuple[Sample, ...], autocast: bool
+        self, cut: Cut, entry: _Entry, samples: tuple[Sample, ...], autocast: bool
     ) -> dict[str, Tensor]:
-        """Run the prefix on a batch, and keep what is new.
+        """Run the prefix on images and store the activations that are new.
 
         Returns:
-            Its activations by path, in full precision.
+            The activations by path, in full precision. Empty if they must be read from the store,
+            so that half precision is used from the first epoch on.
         """
-        below = self._below(cut, samples, autocast)
-        if below is not None:
-            start, batch = below
+        stored_below = self._stored_below(cut, samples, autocast)
+        if stored_below is not None:
+            start, batch = stored_below
         else:
             start, batch = None, self.decoder.collect(samples, self.decoder.submit(samples), 0)
-        kept.unreadable.update((sample.path, reason) for sample, reason in batch.skipped)
+        entry.unreadable.update((sample.path, reason) for sample, reason in batch.skipped)
         if not len(batch.labels):
             return {}
         self.stack.model.eval()
-        with torch.no_grad():  # not inference mode: what it makes cannot be saved for backward
+        with torch.no_grad():  # inference tensors could not be saved for backward
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=autocast):
                 values = self.stack.run_between(start, cut, batch.images.to(self.device))
-        if kept.store is None:
-            kept.store = self._new_store(cut, values[0])
-        made = dict(zip((sample.path for sample in batch.samples), values, strict=True))
-        new = [path for path in made if path not in kept.rows]
-        if new and not kept.store.failure:
-            rows = kept.store.add(torch.stack([made[path] for path in new]))
-            kept.rows.update(zip(new, rows, strict=False))
-        if self.half and not kept.store.failure:
-            return {}  # what is kept is what is used, from the first time on
-        return made
+        if entry.store is None:
+            entry.store = self._new_store(cut, values[0])
+        computed = dict(zip((sample.path for sample in batch.samples), values, strict=True))
+        new = [path for path in computed if path not in entry.rows]
+        if new and not entry.store.failure:
+            rows = entry.store.add(torch.stack([computed[path] for path in new]))
+            entry.rows.update(zip(new, rows, strict=False))
+        if self.half and not entry.store.failure:
+            return {}
+        return computed
 
-    def _below(
+    def _stored_below(
         self, cut: Cut, samples: tuple[Sample, ...], autocast: bool
     ) -> tuple[Cut, Batch] | None:
-        """These samples at the highest cut below that still holds and has all of them."""
+        """Return the activations at the highest lower cut that has valid ones for all samples."""
         cuts = {other.name: other for other in self.stack.cuts[: self._order[cut.name]]}
         for name, other in reversed(cuts.items()):
-            kept = self._kept.get(name)
-            if kept is None or kept.store is None or self.half:
+            entry = self._entries.get(name)
+            if entry is None or entry.store is None or self.half:
                 continue
-            if kept.state != (*self._state(other), int(autocast)):
+            if entry.state != (*self._state(other), int(autocast)):
                 continue
-            if all(sample.path in kept.rows for sample in samples):
+            if all(sample.path in entry.rows for sample in samples):
                 try:
-                    values = kept.store.get([kept.rows[sample.path] for sample in samples])
+                    values = entry.store.get([entry.rows[sample.path] for sample in samples])
                 except OSError as error:
-                    self._lose(name, error)
+                    self._drop_unreadable(name, error)
                     continue
                 labels = torch.tensor([sample.label for sample in samples])
                 return other, Batch(values, labels, 0, samples=samples)
         return None
 
-    def _lose(self, name: str, error: OSError) -> None:
-        """A file cannot be read: what it held is given up, and none is used from here on."""
-        self._file_lost = f"a file could not be read any more ({error.strerror or error})"
-        self._close(self._kept.pop(name))
+    def _drop_unreadable(self, name: str, error: OSError) -> None:
+        """Drop the activations at a cut whose file cannot be read, and use no more files."""
+        self._file_failure = f"a cache file could not be read ({error.strerror or error})"
+        self._close(self._entries.pop(name))
 
     def _new_store(self, cut: Cut, like: Tensor) -> FeatureStore:
-        """A place for activations at a cut; those of other cuts make room, least used first."""
-        wanted, allowed = like.numel() * like.element_size() * self.images, self.memory()
-        for name in list(self._kept):
-            if self._taken() + wanted <= allowed or name == cut.name:
+        """Return a store for a cut, dropping the least recently used ones if memory is short."""
+        needed, allowed = like.numel() * like.element_size() * self.images, self.memory()
+        for name in list(self._entries):
+            if self._reserved_bytes() + needed <= allowed or name == cut.name:
                 break
-            self._close(self._kept.pop(name))
+            self._close(self._entries.pop(name))
         return FeatureStore(
             like,
             rows=self.images,
-            memory=max(0, allowed - self._taken()),
-            file=None if self._file_lost else self.folder / f"{cut.name}.bin",
-            no_file=self._file_lost,
+            memory=max(0, allowed - self._reserved_bytes()),
+            file=None if self._file_failure else self.folder / f"{cut.name}.bin",
+            no_file_reason=self._file_failure,
             dtype=torch.float16 if self.half else like.dtype,
         )
 
-    def _taken(self) -> int:
-        return sum(kept.store.reserved_bytes for kept in self._kept.values() if kept.store)
+    def _reserved_bytes(self) -> int:
+        return sum(entry.store.reserved_bytes for entry in self._entries.values() if entry.store)
 
-    # --- what is there --------------------------------------------------------------------------
+    # --- statistics -----------------------------------------------------------------------------
 
     def images_at(self, cut: Cut) -> int:
-        """How many images are kept at a cut."""
-        kept = self._kept.get(cut.name)
-        return len(kept.rows) if kept else 0
+        """Return the number of images cached at a cut."""
+        entry = self._entries.get(cut.name)
+        return len(entry.rows) if entry else 0
 
     def bytes_at(self, cut: Cut) -> tuple[int, int]:
-        """What they take: bytes on the device, bytes in a file."""
-        kept = self._kept.get(cut.name)
-        if kept is None or kept.store is None:
+        """Return the number of bytes cached at a cut: on the device, and in a file."""
+        entry = self._entries.get(cut.name)
+        if entry is None or entry.store is None:
             return 0, 0
-        return kept.store.memory_bytes, kept.store.file_bytes
+        return entry.store.memory_bytes, entry.store.file_bytes
 
     def failure_at(self, cut: Cut) -> str:
-        """Why no more can be kept at a cut, in words."""
-        kept = self._kept.get(cut.name)
-        return kept.store.failure if kept and kept.store else ""
+        """Return why no more images can be cached at a cut; empty if they can."""
+        entry = self._entries.get(cut.name)
+        return entry.store.failure if entry and entry.store else ""
 
     def close(self) -> None:
-        """Give memory and files back."""
-        for kept in self._kept.values():
-            self._close(kept)
-        self._kept.clear()
-        with contextlib.suppress(OSError):  # it is not there, or holds something else
+        """Free memory and files."""
+        for entry in self._entries.values():
+            self._close(entry)
+        self._entries.clear()
+        with contextlib.suppress(OSError):  # the folder does not exist or is not empty
             self.folder.rmdir()
 
     @staticmethod
-    def _close(kept: _Kept) -> None:
-        if kept.store is not None:
-            kept.store.close()
+    def _close(entry: _Entry) -> None:
+        if entry.store is not None:
+            entry.store.close()

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepBackup:
-    """What a step changes before its update, by reference or copied, to be put back.
+    """What a step changes before its update, to undo a step that is not applied.
 
-    Weights are not in it: they move in the update alone.
+    Weights are not included: only the update changes them.
     """
 
     buffers: list[tuple[Tensor, Tensor]]
-    """Each that may change, with a copy of it."""
+    """Every buffer that may change, with a copy of it."""
     optimizer_state: dict[Tensor, dict[str, Tensor]]
     cpu_random: Tensor
     device_random: Tensor | None
@@ -32,11 +32,11 @@ class StepBackup:
 
     @classmethod
     def of(cls, trainer: Trainer, moving: Mask) -> StepBackup:
-        """As it is now.
+        """Copy the state before a step.
 
         Args:
-            trainer: Whose step is to come.
-            moving: The owners that will be in train mode; other ones' statistics stay as they are.
+            trainer: The trainer that is about to take the step.
+            moving: The owners that will be in train mode; other buffers cannot change.
         """
         cuda, stack = trainer.device.type == "cuda", trainer.stack
         modules = [stack.owners[owner].module for owner in sorted(moving)]
@@ -52,8 +52,8 @@ class StepBackup:
             applied=trainer.applied,
         )
 
-    def put_back(self, trainer: Trainer) -> None:
-        """As it was, bit for bit; gradients go."""
+    def restore(self, trainer: Trainer) -> None:
+        """Restore the state bit for bit, and drop the gradients."""
         optimizer = trainer.optimizer.torch
         optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
@@ -70,8 +70,8 @@ class StepBackup:
 
 
 def _copied(tensors: list[Tensor], spare: dict[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Each with a copy in its spare tensor, which is made if there is none; a kernel for each
-    type, for a model has hundreds of buffers."""
+    """Copy each tensor into its spare tensor, with one kernel per dtype: a model has hundreds of
+    buffers."""
     for tensor in tensors:
         if tensor not in spare:
             spare[tensor] = torch.empty_like(tensor)

@@ -1,4 +1,4 @@
-"""Steps that are not applied: why, and where the first value that is not finite was.
+"""Errors of a step that is not applied, and the search for its first non-finite value.
 
 A step that runs out of memory, or whose loss or gradient is not finite, leaves weights, buffers,
 optimizer, random state and batch position as they were before it.
@@ -6,8 +6,9 @@ optimizer, random state and batch position as they were before it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,22 +17,19 @@ from engine.model.layer_stack import Stack
 from engine.model.rows import Owner
 from tl_tui.common.errors import Problem
 
-if TYPE_CHECKING:
-    pass
-
 What = Literal["images", "weights", "output", "gradient", "loss"]
-"""Of what the first value that is not finite is."""
+"""Where the first non-finite value is."""
 
 
 class StepRefused(Problem):
-    """A step was not applied, and everything is as before it."""
+    """A step was not applied; everything is as before it."""
 
     memory = False
-    """It was memory that did not suffice."""
+    """Whether memory ran out."""
 
 
 class OutOfMemory(StepRefused):
-    """Memory ran out in a step, or would have."""
+    """A step ran out of memory, or was predicted to."""
 
     memory = True
 
@@ -42,23 +40,38 @@ class NotFinite(StepRefused):
     def __init__(self, loss: float, what: What, owner: int | None) -> None:
         """
         Args:
-            loss: Of the step.
-            what: The first value that is not finite, in the order of the computation.
-            owner: Of which owner it is; None for images, and if it was not found.
+            loss: The loss of the step.
+            what: Where the first non-finite value is, in the order of the computation.
+            owner: The index of its owner; None for images, and if none was found.
         """
         super().__init__(f"The {what} is not finite.")
         self.loss, self.what, self.owner = loss, what, owner
 
 
 class HalfUpdated(RuntimeError):
-    """The update failed in its middle: what the weights are is not known any more."""
+    """The update failed in its middle; the weights are not those of any step."""
 
 
-# --- where it began -----------------------------------------------------------------------------
+def check_finite(stack: Stack, numbers: list[float]) -> None:
+    """Check the numbers of a `PassResult`.
+
+    Raises:
+        NotFinite: the loss or a gradient is NaN or infinite.
+    """
+    loss, _, gradients = numbers
+    if not math.isfinite(loss):
+        raise NotFinite(loss, "loss", None)
+    if not math.isfinite(gradients):
+        owner = first_gradient(stack)
+        if owner is not None:  # else a sum of squares overflowed
+            raise NotFinite(loss, "gradient", owner)
+
+
+# --- the first non-finite value ----------------------------------------------------------------
 
 
 def first_gradient(stack: Stack) -> int | None:
-    """The owner in which backward met the first gradient that is not finite; None if all are."""
+    """Return the first owner in backward order whose gradient is not finite; None if all are."""
     for index in reversed(range(len(stack.owners))):
         gradients = [p.grad for p in stack.owners[index].parameters if p.grad is not None]
         if not all(_finite(gradient) for gradient in gradients):
@@ -69,9 +82,9 @@ def first_gradient(stack: Stack) -> int | None:
 def first_in_forward(
     stack: Stack, forward: Callable[[Tensor], Tensor], images: Tensor
 ) -> tuple[What, int | None]:
-    """The first value of a forward pass that is not finite: in images, weights, or an output.
+    """Return where the first non-finite value of a forward pass is, and its owner.
 
-    Runs the pass once more; the caller puts back what that changes.
+    Runs the pass once more; the caller restores what that changes.
     """
     if not _finite(images):
         return "images", None
@@ -80,15 +93,16 @@ def first_in_forward(
             return "weights", index
     found: list[int] = []
 
-    def watch(index: int) -> Callable[[nn.Module, object, object], None]:
-        def look(_: nn.Module, __: object, output: object) -> None:
+    def hook_of(index: int) -> Callable[[nn.Module, object, object], None]:
+        def note_non_finite(_: nn.Module, __: object, output: object) -> None:
             if not found and isinstance(output, Tensor) and not _finite(output):
                 found.append(index)
 
-        return look
+        return note_non_finite
 
     handles = [
-        owner.module.register_forward_hook(watch(index)) for index, owner in enumerate(stack.owners)
+        owner.module.register_forward_hook(hook_of(index))
+        for index, owner in enumerate(stack.owners)
     ]
     try:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A first pass forward and back, so that the first real step is quick and its timing true."""
+"""Run a forward and backward pass before the first step, so that it is fast and timed correctly."""
 
 from __future__ import annotations
 
@@ -14,50 +14,53 @@ from engine.model.layer_stack import Stack
 from engine.model.rows import evaluating
 
 FEW = 2
-"""Images that load a CPU's kernels as well as a whole batch."""
+"""The number of images that is enough to load the CPU's kernels."""
 
 
 def warm_up(
     model: nn.Module,
     stack: Stack,
-    wanted: freezing.Mask,
+    mask: freezing.Mask,
     device: ChosenDevice,
     shape: tuple[int, int, int, int],
 ) -> str:
-    """Run the passes of a step; the model, its gradients and the random state stay as they are.
+    """Run a forward and backward pass without changing the model, gradients or random state.
 
     Args:
-        model: On its device.
-        stack: Its owners.
-        wanted: The owners that are to train.
-        device: Where.
-        shape: Of a batch, [N, 3, size, size].
+        model: The model, on the device.
+        stack: The model's layer stack.
+        mask: The owners to be trained.
+        device: The device.
+        shape: The shape of a batch, [N, 3, size, size].
 
     Returns:
-        What was done, in words.
+        A short description of what was run.
     """
     if device.accelerator:
         _step_on_a_copy(model, device, shape)
         return "one step on a copy"
     images = torch.zeros(min(FEW, shape[0]), *shape[1:])
-    trainable = [p for index in sorted(wanted) for p in stack.owners[index].parameters]
+    trainable = [p for index in sorted(mask) for p in stack.owners[index].parameters]
     with evaluating(model):
         loss = F.cross_entropy(model(images), torch.zeros(len(images), dtype=torch.int64))
         if trainable:
             torch.autograd.grad(loss, trainable, allow_unused=True)
-    return f"{len(images)} images, forward and back"
+    return f"{len(images)} images, forward and backward"
 
 
 def _step_on_a_copy(
     model: nn.Module, device: ChosenDevice, shape: tuple[int, int, int, int]
 ) -> None:
-    """All of a step, with a whole batch in train mode: kernels are chosen, or compiled, for it."""
-    twin = copy.deepcopy(model)
-    where = device.device
-    with torch.random.fork_rng([where] if where.type == "cuda" else []):
+    """Run both passes on a copy of the model, with a full batch in train mode.
+
+    Libraries choose or compile kernels for the shape of the batch.
+    """
+    model_copy = copy.deepcopy(model)
+    target = device.device
+    with torch.random.fork_rng([target] if target.type == "cuda" else []):
         loss = F.cross_entropy(
-            twin(torch.zeros(shape, device=where)),
-            torch.zeros(shape[0], dtype=torch.int64, device=where),
+            model_copy(torch.zeros(shape, device=target)),
+            torch.zeros(shape[0], dtype=torch.int64, device=target),
         )
         loss.backward()
         float(loss.detach())  # waits for the device

@@ -1,4 +1,4 @@
-"""What the app keeps over a dead engine, over the opening, and what it insists on being read."""
+"""What the app keeps when the engine stops or is still opening, and which messages stay pinned."""
 
 from __future__ import annotations
 
@@ -15,17 +15,12 @@ from tests.support.app_pilot import (
 )
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened, owners_named, resnet18_stack
+from tl_tui.protocol.checks import CrossValidationEnded, FoldProgressed
 from tl_tui.protocol.commands import Open, SetMask, SetNormMode, SetRate, Train, UndoStartOver
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import (
-    CrossValidationEnded,
-    FoldProgressed,
-    ImageSkipped,
-    NormModeChanged,
-    RecipeChanged,
-    Refused,
-)
-from tl_tui.protocol.session import Plan, PlanPhase
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.session import NormModeChanged, Plan, PlanPhase, RecipeChanged
+from tl_tui.protocol.training import ImageSkipped
 from tui.app.config_from_state import config_to_reopen
 from tui.state.mask_undo import StartOverEntry
 from tui.state.run_state import RunState
@@ -34,20 +29,13 @@ FC = frozenset(owners_named(resnet18_stack(), "fc"))
 NORM = owners_named(resnet18_stack(), "layer4.1.bn2")[0]
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    """Nothing is remembered from one test to the next."""
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
-async def test_r_during_the_opening_is_kept():
+async def test_r_while_opening_trains_once_the_engine_is_ready():
     engine = ScriptedEngine(opens=False, hold=True)
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: engine.starts)
         await pilot.press("r")
-        await wait_until(pilot, lambda: "Training is noted" in screen_text(app))
+        await wait_until(pilot, lambda: "Training will start" in screen_text(app))
         await pilot.press("r", "r")
         assert not engine.sent(Train)
         engine.open_now()
@@ -55,7 +43,7 @@ async def test_r_during_the_opening_is_kept():
         await wait_until(pilot, lambda: len(engine.sent(Train)) == 1)
 
 
-async def test_r_twice_during_the_opening_is_taken_back():
+async def test_r_twice_while_opening_cancels_training():
     engine = ScriptedEngine(opens=False, hold=True)
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -69,7 +57,7 @@ async def test_r_twice_during_the_opening_is_taken_back():
     assert not engine.sent(Train)
 
 
-async def test_another_engine_gets_the_choices_and_says_what_is_lost():
+async def test_restarted_engine_gets_the_settings_and_the_app_says_what_is_lost():
     engine = ScriptedEngine(hold=True)
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -78,24 +66,24 @@ async def test_another_engine_gets_the_choices_and_says_what_is_lost():
         engine.release()
         await steps_taken(pilot, 1)
         recipe = msgspec.structs.replace(engine.session.recipe, lr_head=0.5, weight_decay=0.25)
-        by_hand = [0.5 if row == 3 else rate for row, rate in enumerate(engine.session.rates)]
-        engine.emit(RecipeChanged(recipe=recipe, rates=tuple(by_hand)))
+        changed_rates = [0.5 if row == 3 else rate for row, rate in enumerate(engine.session.rates)]
+        engine.emit(RecipeChanged(recipe=recipe, rates=tuple(changed_rates)))
         engine.emit(NormModeChanged(owners=(NORM,), mode="train"))
         await wait_until(pilot, lambda: app.run_state.norm_modes)
         engine.die()
         await wait_until(pilot, lambda: engine.reason in screen_text(app))
         await pilot.press("R")
         await ready(pilot)
-        await wait_until(pilot, lambda: "step 1 died with" in screen_text(app))
-        assert "no checkpoint" in screen_text(app) and "(Esc: read)" in screen_text(app)
+        await wait_until(pilot, lambda: "up to 1 are lost" in screen_text(app))
+        assert "no checkpoint" in screen_text(app) and "(Esc to dismiss)" in screen_text(app)
         config = engine.sent(Open)[1].config
         assert (config.lr, config.weight_decay) == (0.5, 0.25)
-        told = [(command.rows, command.rate) for command in engine.sent(SetRate)]
-        assert ((3,), 0.5) in told
+        rates = [(command.rows, command.rate) for command in engine.sent(SetRate)]
+        assert ((3,), 0.5) in rates
         assert [(c.owners, c.mode) for c in engine.sent(SetNormMode)] == [((NORM,), "train")]
 
 
-def test_another_engine_writes_beside_the_run_directory_that_was_named(tmp_path):
+def test_restarted_engine_writes_next_to_the_named_run_directory(tmp_path):
     state = RunState()
     state.apply(opened())
     config = RunConfig(run_dir=f"{tmp_path}/run")
@@ -106,7 +94,7 @@ def test_another_engine_writes_beside_the_run_directory_that_was_named(tmp_path)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_a_cross_validation_shows_on_the_main_screen(size):
+async def test_main_screen_shows_the_progress_of_a_cross_validation(size):
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=size) as pilot:
@@ -122,7 +110,7 @@ async def test_a_cross_validation_shows_on_the_main_screen(size):
         await wait_until(pilot, lambda: "fold 2" not in screen_lines(app)[0])
 
 
-async def test_a_class_that_cannot_be_read_is_told_until_it_was_read():
+async def test_message_about_an_unreadable_class_stays_until_dismissed():
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -131,12 +119,12 @@ async def test_a_class_that_cannot_be_read_is_told_until_it_was_read():
         engine.emit(ImageSkipped(path="a.jpg", reason="empty", total=3, lost_class=lost))
         await wait_until(pilot, lambda: lost in screen_text(app))
         await pilot.press("down")
-        assert f"(Esc: read) {lost}" in screen_text(app)
+        assert f"(Esc to dismiss) {lost}" in screen_text(app)
         await pilot.press("escape")
         await wait_until(pilot, lambda: lost not in screen_text(app))
 
 
-async def test_a_second_enter_in_the_palette_is_let_go():
+async def test_second_enter_in_the_palette_is_ignored():
     app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
@@ -147,8 +135,8 @@ async def test_a_second_enter_in_the_palette_is_let_go():
     assert not app._exception
 
 
-async def test_keys_work_behind_the_palette():
-    """However it was left: by Escape, or by Enter on an action."""
+async def test_keys_work_after_the_palette_closes():
+    """Both after Escape and after an action was chosen."""
     app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
@@ -162,7 +150,7 @@ async def test_keys_work_behind_the_palette():
         await steps_taken(pilot, 2)
 
 
-async def test_a_start_over_can_be_taken_back_before_it_is_answered():
+async def test_start_over_can_be_undone_before_the_engine_answers():
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -175,7 +163,7 @@ async def test_a_start_over_can_be_taken_back_before_it_is_answered():
         assert not [e for e in app.run_state.undo_list if isinstance(e, StartOverEntry)]
 
 
-async def test_a_start_over_that_is_refused_is_not_told_as_done():
+async def test_refused_start_over_is_not_reported_as_done():
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -188,7 +176,7 @@ async def test_a_start_over_that_is_refused_is_not_told_as_done():
         assert "Started over" not in screen_text(app)
 
 
-async def test_last_times_plan_is_not_this_starts_and_a_strategy_chosen_on_it_counts(tmp_path):
+async def test_cached_plan_is_not_shown_and_a_strategy_chosen_early_is_kept(tmp_path):
     plan = Plan(
         name="lp-ft",
         phases=(PlanPhase(name="head", trainable=tuple(FC), after_step=0, steps=8, epoch=1),),
@@ -197,7 +185,7 @@ async def test_last_times_plan_is_not_this_starts_and_a_strategy_chosen_on_it_co
     async with first.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
     full = tuple(range(len(resnet18_stack().owners)))
-    engine = ScriptedEngine(opened(wanted=full, strategy="full"), opens=False)
+    engine = ScriptedEngine(opened(trainable=full, strategy="full"), opens=False)
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.run_state.provisional)

@@ -1,4 +1,4 @@
-"""Pictures on the screen: what is asked for, how it is drawn, and what there is without colours."""
+"""The images screen: what it requests, how it draws pictures, and the list without pictures."""
 
 from __future__ import annotations
 
@@ -31,14 +31,13 @@ RED, BLUE = Color.parse("#ff0000"), Color.parse("#0000ff")
 
 
 @pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+def true_colour(monkeypatch):
+    """Pictures need a terminal with 24-bit colour."""
     monkeypatch.setenv("COLORTERM", "truecolor")
 
 
 def styles_of(app):
-    """(character, style) of every cell on the screen."""
+    """Return the character and the style of every cell on the screen."""
     return [
         (character, segment.style)
         for strip in app.screen._compositor.render_strips(app.size)
@@ -56,7 +55,7 @@ async def open_images(pilot, engine, shown):
 
 
 class TestDrawing:
-    def test_a_cell_is_two_pixels(self):
+    def test_each_cell_shows_two_pixels(self):
         pixels = bytes([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
         (row,) = thumbnail_lines(thumbnail(side=2, pixels=pixels), 10, 10)
         assert [text for text, _ in row] == ["▀", "▀"]
@@ -64,7 +63,7 @@ class TestDrawing:
         assert (first.color, first.bgcolor) == (RED, BLUE)
         assert second.bgcolor == Color.parse("#090909")
 
-    def test_an_odd_last_row_has_nothing_below(self):
+    def test_odd_last_row_has_no_pixel_below(self):
         (row,) = thumbnail_lines(thumbnail(width=1, height=1, pixels=b"\xff\x00\x00"), 4, 4)
         assert pixel_style(row[0][1]).color == RED and pixel_style(row[0][1]).bgcolor is None
 
@@ -74,7 +73,7 @@ class TestDrawing:
         columns=st.integers(1, 50),
         lines=st.integers(1, 30),
     )
-    def test_it_fits_and_keeps_its_proportions(self, width, height, columns, lines):
+    def test_picture_fits_and_keeps_its_proportions(self, width, height, columns, lines):
         picture = thumbnail(width=width, height=height, pixels=b"\x80" * (3 * width * height))
         rows = thumbnail_lines(picture, columns, lines)
         assert 1 <= len(rows) <= lines
@@ -98,7 +97,7 @@ class TestDrawing:
         ([], ""),
     ],
 )
-def test_the_folder_that_holds_all(paths, folder):
+def test_common_folder(paths, folder):
     assert common_folder(paths) == folder
 
 
@@ -109,54 +108,56 @@ class TestGrid:
         assert grid.columns * grid.tile <= width
         assert grid.rows * grid.lines <= height
         assert grid.side <= 2 * grid.picture_lines and grid.picture_lines <= grid.lines
-        assert grid.words >= 10
+        assert grid.text_width >= 10
         assert large_grid(width, height).side >= grid.side
 
-    def test_two_by_two_and_three_by_three(self):
+    def test_number_of_tiles_at_two_sizes(self):
         assert grid_of(80, 21)[:2] == (2, 2)
         assert grid_of(120, 37)[:2] == (3, 3)
 
 
 class TestScreen:
     @pytest.mark.parametrize("size", SIZES)
-    async def test_pictures_with_label_prediction_and_path(self, size):
+    async def test_pictures_have_label_prediction_and_path(self, size):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await open_images(pilot, engine, images())
             asked = engine.sent(ShowImages)[-1]
-            assert asked.what == "batch"
-            assert asked.side == grid_of(size[0], size[1] - 3).side
+            assert asked.selection == "batch"
+            assert asked.size == grid_of(size[0], size[1] - 3).side
             text = screen_text(app)
-            assert "said not hot" in text and ".87" in text and "hot dog" in text
+            assert "predicted" in text and ".87" in text and "hot dog" in text
             cells = styles_of(app)
             pixels = {(s.color, s.bgcolor) for character, s in cells if character == "▀"}
             assert pixels <= {(RED, RED), (RED, BLUE), (BLUE, BLUE)} and len(pixels) >= 2
-            assert all(cell_len(one) == size[0] for one in screen_lines(app))
+            assert all(cell_len(line) == size[0] for line in screen_lines(app))
 
-    async def test_tab_is_the_other_set_and_it_is_asked_for_once(self):
+    async def test_tab_shows_the_other_set_and_requests_it_once(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images())
             await pilot.press("tab")
-            assert "[most wrong]" in screen_text(app) and "on their way" in screen_text(app)
+            assert "[most wrong]" in screen_text(app) and "Waiting for the pictures" in screen_text(
+                app
+            )
             engine.emit(images("wrong", 3))
             await wait_until(pilot, lambda: "3 of 10 images" in screen_text(app))
             await pilot.press("tab", "tab")
-            assert [one.what for one in engine.sent(ShowImages)] == ["batch", "wrong"]
+            assert [command.selection for command in engine.sent(ShowImages)] == ["batch", "wrong"]
 
-    async def test_enter_asks_for_one_as_large_as_the_screen(self):
+    async def test_enter_requests_pictures_as_large_as_the_screen(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images(side=18))
             await pilot.press("right", "enter")
             larger = engine.sent(ShowImages)[-1]
-            assert larger.side == large_grid(80, 21).side > 18
-            engine.emit(images(side=larger.side))
+            assert larger.size == large_grid(80, 21).side > 18
+            engine.emit(images(side=larger.size))
             await wait_until(
-                pilot, lambda: sum("▀" * larger.side in one for one in screen_lines(app)) == 21
+                pilot, lambda: sum("▀" * larger.size in line for line in screen_lines(app)) == 21
             )
             assert "0001.jpg" in screen_text(app) and "0000.jpg" not in screen_text(app)
             await pilot.press("right")
@@ -164,7 +165,7 @@ class TestScreen:
             await pilot.press("escape")
             assert "0003.jpg" in screen_text(app) and app.screen is not app.main
             await pilot.press("enter", "enter")
-            assert len(engine.sent(ShowImages)) == 2  # as large as that they are there
+            assert len(engine.sent(ShowImages)) == 2  # large pictures are already there
 
     async def test_arrows_scroll_by_whole_tiles(self):
         engine = ScriptedEngine()
@@ -193,7 +194,7 @@ class TestScreen:
             await pilot.press("escape")
             await steps_taken(pilot, 1)
 
-    async def test_newer_results_bring_their_most_wrong(self):
+    async def test_new_results_request_their_most_wrong_images(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -203,32 +204,32 @@ class TestScreen:
             await wait_until(pilot, lambda: "3 of 10 images" in screen_text(app))
             engine.emit(results(step=8))
             await wait_until(pilot, lambda: len(engine.sent(ShowImages)) == 3)
-            assert engine.sent(ShowImages)[-1].what == "wrong"
+            assert engine.sent(ShowImages)[-1].selection == "wrong"
             engine.emit(images("wrong", 2))
             await wait_until(pilot, lambda: "2 of 10 images" in screen_text(app))
             assert len(engine.sent(ShowImages)) == 3
 
-    async def test_the_folder_of_all_is_left_out_but_of_the_large_one(self):
+    async def test_common_folder_is_shown_only_for_the_large_picture(self):
         engine = ScriptedEngine()
         app = make_app(engine)
-        places = ("/data/set/val/a/0000.jpg", "/data/set/val/b/0001.jpg")
-        shown = images(images=tuple(thumbnail(path=path) for path in places))
+        paths = ("/data/set/val/a/0000.jpg", "/data/set/val/b/0001.jpg")
+        shown = images(images=tuple(thumbnail(path=path) for path in paths))
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, shown)
             assert "a/0000.jpg" in screen_text(app) and "/data" not in screen_text(app)
             await pilot.press("enter")
             assert "/data/set/val/a/0000.jpg" in screen_text(app)
 
-    async def test_a_larger_window_asks_for_larger_ones(self):
+    async def test_larger_window_requests_larger_pictures(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images(side=18))
             await pilot.resize_terminal(120, 40)
             await wait_until(pilot, lambda: len(engine.sent(ShowImages)) == 2)
-            assert engine.sent(ShowImages)[-1].side > 18
+            assert engine.sent(ShowImages)[-1].size > 18
 
-    async def test_a_refusal_is_said_and_can_be_asked_again(self):
+    async def test_refusal_is_shown_and_r_requests_again(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -237,7 +238,7 @@ class TestScreen:
             await wait_until(pilot, lambda: engine.sent(ShowImages))
             engine.emit(Refused(id=engine.sent(ShowImages)[-1].id, reason="None can be read."))
             await wait_until(pilot, lambda: "None can be read." in screen_text(app))
-            assert "did not send them" in screen_text(app)
+            assert "did not send the pictures" in screen_text(app)
             await pilot.press("r")
             assert len(engine.sent(ShowImages)) == 2
 
@@ -245,19 +246,19 @@ class TestScreen:
         ("terminal", "why"),
         [({"monochrome": True}, "no colours"), ({"unicode": False}, "ASCII only")],
     )
-    async def test_without_pictures_there_is_the_list_and_it_says_so(self, terminal, why):
+    async def test_terminal_without_pictures_shows_a_list_and_the_reason(self, terminal, why):
         engine = ScriptedEngine(opened(classes=("[b]犬[/]", "c\x1bd")))
         app = make_app(engine, **terminal)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_images(pilot, engine, images(count=30))
             assert why in screen_text(app)
             assert not any(character == "▀" for character, _ in styles_of(app))
-            assert engine.sent(ShowImages)[-1].side == 1
+            assert engine.sent(ShowImages)[-1].size == 1
             await pilot.press(*["down"] * 25)
             assert "0025.jpg" in screen_text(app) and "0000.jpg" not in screen_text(app)
-            assert not any(ord(c) < 32 for one in screen_lines(app) for c in one)
+            assert not any(ord(c) < 32 for line in screen_lines(app) for c in line)
 
-    async def test_16_colours_are_too_few(self, monkeypatch):
+    async def test_no_pictures_with_16_colours(self, monkeypatch):
         monkeypatch.setenv("TERM", "xterm-16color")
         monkeypatch.delenv("COLORTERM")
         engine = ScriptedEngine()

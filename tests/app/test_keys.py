@@ -1,4 +1,4 @@
-"""Every key of the app, through a pilot, against a scripted engine."""
+"""Every key of the app, pressed by a pilot, on a scripted engine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from tl_tui.protocol.commands import (
     Step,
     UndoStartOver,
 )
-from tl_tui.protocol.events import OpenFailed
 from tui.state.cursor import Target, target_name
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
@@ -37,13 +36,6 @@ STACK = resnet18_stack()
 FC = frozenset(owners_named(STACK, "fc"))
 LAYER4_1 = frozenset(owners_named(STACK, "layer4.1"))
 ALL = frozenset(range(len(STACK.owners)))
-
-
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    """Nothing is remembered from one test to the next."""
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
 
 
 def cursor(app) -> str:
@@ -56,7 +48,7 @@ def last_mask(engine: ScriptedEngine) -> frozenset[int]:
 
 @pytest.mark.parametrize("size", SIZES)
 class TestEverySize:
-    async def test_layers_choices_and_a_step_are_seen(self, size):
+    async def test_layers_mask_and_a_step_are_visible(self, size):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=size) as pilot:
@@ -84,20 +76,20 @@ class TestEverySize:
             assert last_mask(engine) == FC | LAYER4_1
 
 
-class TestMoving:
-    async def test_arrows_letters_ends_and_pages(self):
+class TestMovement:
+    async def test_arrow_letter_end_and_page_keys_move_the_cursor(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
-            seen = []
+            names = []
             for key in ("down", "j", "up", "k", "G", "g", "end", "home", "pagedown", "pageup"):
                 await pilot.press(key)
-                seen.append(cursor(app))
-        assert seen[:4] == ["layer4.1", "layer4.0", "layer4.1", "fc"]
-        assert seen[4:8] == ["conv1", "fc", "conv1", "fc"]
-        assert seen[8] != "fc" and seen[9] == "fc"
+                names.append(cursor(app))
+        assert names[:4] == ["layer4.1", "layer4.0", "layer4.1", "fc"]
+        assert names[4:8] == ["conv1", "fc", "conv1", "fc"]
+        assert names[8] != "fc" and names[9] == "fc"
 
-    async def test_a_row_opens_into_its_parts_and_folds(self):
+    async def test_row_expands_into_its_parts_and_collapses(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
@@ -114,7 +106,7 @@ class TestMoving:
             await pilot.press("space")
             assert owners_named(STACK, "layer4") == tuple(sorted(app.run_state.wanted - FC))
 
-    async def test_find_moves_as_it_is_typed(self):
+    async def test_find_moves_the_cursor_while_typing(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -135,7 +127,7 @@ class TestMoving:
             await wait_until(pilot, lambda: "conv1 ─ frozen by 1 head" in screen_text(app))
             assert "Conv2d 3→64" in screen_text(app) and "BN eval" in screen_text(app)
 
-    async def test_152_layers_scroll_with_loss_and_wall_in_sight(self):
+    async def test_152_layers_scroll_while_loss_and_wall_stay_visible(self):
         app = make_app(ScriptedEngine(opened(bottleneck_stack())))
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -146,8 +138,8 @@ class TestMoving:
             assert "conv1" in text and "loss 0." in text and "gradient stopped" in text
 
 
-class TestChoosing:
-    async def test_space_makes_partial_whole_then_none(self):
+class TestMask:
+    async def test_space_trains_all_of_a_partial_row_then_freezes_it(self):
         part = owners_named(STACK, "layer4.1.conv1")
         engine = ScriptedEngine(opened(trainable=(*part, *FC)))
         app = make_app(engine)
@@ -159,7 +151,7 @@ class TestChoosing:
                 await pilot.press("space")
                 wanted.append(app.run_state.wanted)
         assert wanted == [FC | LAYER4_1, FC, FC | LAYER4_1]
-        assert [frozenset(one.trainable) for one in engine.sent(SetMask)] == wanted
+        assert [frozenset(command.trainable) for command in engine.sent(SetMask)] == wanted
 
     async def test_freeze_below_makes_the_row_the_boundary(self):
         engine = ScriptedEngine()
@@ -175,7 +167,7 @@ class TestChoosing:
         ("key", "name"),
         [("2", "last-stage"), ("3", "last-two-stages"), ("4", "full"), ("1", "feature-extraction")],
     )
-    async def test_strategies_by_key(self, key, name):
+    async def test_number_keys_choose_strategies(self, key, name):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -185,7 +177,7 @@ class TestChoosing:
             assert f"[{key} " in screen_lines(app)[1]
             assert last_mask(engine) == frozenset(engine.session.strategies[name])
 
-    async def test_the_list_of_strategies(self):
+    async def test_strategy_list_shows_parameters_and_applies_a_choice(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -209,7 +201,7 @@ class TestChoosing:
             await pilot.press("u", "u")
             assert "nothing to undo" in screen_text(app)
 
-    async def test_a_click_on_a_brick_is_space(self):
+    async def test_click_on_a_brick_toggles_it(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -218,7 +210,7 @@ class TestChoosing:
             await pilot.pause()
             assert app.run_state.wanted == FC | LAYER4_1
 
-    async def test_the_footer_answers_for_the_row(self):
+    async def test_footer_follows_the_row_under_the_cursor(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -226,7 +218,7 @@ class TestChoosing:
             await pilot.press("down")
             await wait_until(pilot, lambda: "space thaw" in screen_lines(app)[-1])
 
-    async def test_b_switches_the_rows_batchnorms(self):
+    async def test_b_cycles_the_batchnorm_mode_of_a_row(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         norms = set(owners_named(STACK, "layer4.1.bn1", "layer4.1.bn2"))
@@ -240,12 +232,12 @@ class TestChoosing:
             await wait_until(pilot, lambda: "BN eval" in screen_text(app))
             await pilot.press("space", "b")
             await wait_until(pilot, lambda: len(engine.sent(SetNormMode)) == 3)
-        modes = [(set(one.owners), one.mode) for one in engine.sent(SetNormMode)]
+        modes = [(set(command.owners), command.mode) for command in engine.sent(SetNormMode)]
         assert modes == [(norms, "train"), (norms, "auto"), (norms, "eval")]
 
 
-class TestStepping:
-    async def test_holding_t_queues_at_most_one(self):
+class TestSteps:
+    async def test_holding_t_queues_at_most_one_step(self):
         engine = ScriptedEngine(hold=True)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -259,7 +251,7 @@ class TestStepping:
             await pilot.pause(0.05)
             assert len(engine.sent(Step)) == 2
 
-    async def test_numbers_are_those_of_the_step(self):
+    async def test_screen_shows_the_loss_of_the_step(self):
         app = make_app(ScriptedEngine(loss=lambda step: 0.777))
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
@@ -269,13 +261,13 @@ class TestStepping:
             text = screen_text(app)
             assert "loss 0.777" in text and "step 1" in text and "slower than it ran" in text
 
-    async def test_a_step_asked_for_too_early_runs_when_the_engine_is_ready(self):
+    async def test_step_requested_early_runs_when_the_engine_is_ready(self):
         engine = ScriptedEngine(opens=False)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await wait_until(pilot, lambda: engine.sent(Open))
             await pilot.press("t", "t")
-            assert "step is noted" in screen_text(app) and not engine.sent(Step)
+            assert "step will run" in screen_text(app) and not engine.sent(Step)
             engine.open_now()
             await steps_taken(pilot, 1)
         assert len(engine.sent(Step)) == 1
@@ -315,7 +307,7 @@ class TestStepping:
             await wait_until(pilot, lambda: "┈ 1 head" in screen_text(app))
         assert len(engine.sent(StartOver)) == 2 and len(engine.sent(UndoStartOver)) == 1
 
-    async def test_audit_says_what_it_found(self):
+    async def test_audit_reports_its_result(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -324,7 +316,7 @@ class TestStepping:
             await wait_until(pilot, lambda: "all 100 frozen tensors" in screen_text(app))
         assert len(engine.sent(Audit)) == 1
 
-    async def test_losses_that_are_not_finite_do_not_break_the_curve(self):
+    async def test_non_finite_losses_do_not_break_the_curve(self):
         losses = {1: 0.5, 2: float("nan"), 3: float("inf")}
         app = make_app(ScriptedEngine(loss=lambda step: losses.get(step, 0.4)))
         async with app.run_test(size=(80, 24)) as pilot:
@@ -339,275 +331,20 @@ class TestStepping:
             await wait_until(pilot, lambda: "now .40" in screen_text(app))
 
 
-class TestEngine:
-    async def test_the_checklist_ticks(self):
-        engine = ScriptedEngine(opens=False)
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await wait_until(pilot, lambda: "✓ terminal" in screen_text(app))
-            assert "✓ torch" not in screen_text(app)
-            engine.progress("torch", "data")
-            await wait_until(pilot, lambda: "✓ data" in screen_text(app))
-            assert "· weights" in screen_text(app)
-
-    async def test_last_times_stack_can_be_worked_on_before_the_engine_is_ready(self):
-        first = make_app(ScriptedEngine())
-        async with first.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-        engine = ScriptedEngine(opens=False)
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await wait_until(pilot, lambda: "layer4.1" in screen_text(app))
-            await pilot.press("down", "space")
-            assert app.run_state.wanted == FC | LAYER4_1 and not engine.sent(SetMask)
-            engine.open_now()
-            await ready(pilot)
-            assert app.run_state.wanted == FC | LAYER4_1 == last_mask(engine)
-
-    async def test_another_stack_than_last_time(self):
-        first = make_app(ScriptedEngine(opened(bottleneck_stack())))
-        async with first.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-        engine = ScriptedEngine(opens=False)
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await wait_until(pilot, lambda: "layer4.2" in screen_text(app))
-            await pilot.press("G", "k", "space")
-            engine.open_now()
-            await ready(pilot)
-            assert app.run_state.wanted == FC
-            assert "layer4.2" not in screen_text(app)
-
-    async def test_a_dead_engine_is_announced_and_restarted(self):
-        engine = ScriptedEngine(hold=True)
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("t")
-            engine.release()
-            await steps_taken(pilot, 1)
-            await pilot.press("down", "space", "t")  # in mid-step
-            engine.die()
-            await wait_until(pilot, lambda: engine.reason in screen_text(app))
-            assert "loss 0." in screen_text(app) and "R restart" in screen_lines(app)[-1]
-            await pilot.press("t", "0")
-            assert "R starts it again" in screen_text(app)
-            await pilot.press("R")
-            await ready(pilot)
-            assert engine.starts == 2 and len(engine.sent(Open)) == 2
-            assert last_mask(engine) == FC | LAYER4_1
-            await pilot.press("t")
-            engine.release()
-            await steps_taken(pilot, 1)
-
-    async def test_the_question_which_weights(self):
-        failed = OpenFailed(sentence="The weights are not at hand.", choices=("none",))
-        engine = ScriptedEngine(failures=[failed])
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await wait_until(pilot, lambda: "not at hand" in screen_text(app))
-            await pilot.press("1")
-            await ready(pilot)
-        assert [one.config.weights for one in engine.sent(Open)] == ["auto", "none"]
-
-    async def test_what_cannot_be_opened_is_said_and_left(self):
-        engine = ScriptedEngine(failures=[OpenFailed(sentence="There is no such folder.")])
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await wait_until(pilot, lambda: "no such folder" in screen_text(app))
-            await pilot.press("q")
-        assert app.return_code == 2
-
-    async def test_a_flood_of_events_is_painted_a_frame_at_a_time(self):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        painted = 0
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            show = app.main.show
-
-            def counted(state):
-                nonlocal painted
-                painted += 1
-                show(state)
-
-            app.main.show = counted
-            engine._in_flight = 300
-            for _ in range(300):
-                engine.release()
-            await wait_until(pilot, lambda: app.run_state.step == 300)
-            await wait_until(pilot, lambda: "step 300" in screen_text(app))
-        assert 1 <= painted < 300, "of 600 events"
-
-    async def test_notes_of_the_session_are_said_and_can_be_read_again(self):
-        app = make_app(ScriptedEngine(opened(notes=("Statistics were estimated.",))))
-        async with app.run_test(size=(80, 24)) as pilot:
-            await wait_until(pilot, lambda: "Statistics were estimated." in screen_text(app))
-            await pilot.press("colon")
-            await pilot.press(*"messages")
-            await pilot.pause(0.2)
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: "messages" in screen_lines(app)[10])
-            assert "Statistics were estimated." in screen_text(app)
-
-    async def test_weights_and_device_warning_stand_there_all_the_time(self):
-        session = opened(
-            weights="random",
-            pretrained=False,
-            weights_why="no pretrained weights: f.pth is not in /c (no internet)",
-            device_warning="The driver is too old.",
-        )
-        app = make_app(ScriptedEngine(session))
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("t")
-            await steps_taken(pilot, 1)
-            lines = screen_lines(app)
-        assert "random weights (no internet)" in lines[0]
-        assert "The driver is too old." in lines[1]
-
-
-class TestLeaving:
-    async def test_q_leaves_at_once_when_nothing_would_be_lost(self):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("q")
-        assert app.return_code == 0 and engine.closed
-
-    @pytest.mark.parametrize("keys", [("q", "q"), ("q", "enter"), ("ctrl+c", "ctrl+c")])
-    async def test_q_asks_once_steps_were_taken(self, keys):
-        app = make_app(ScriptedEngine())
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("t")
-            await steps_taken(pilot, 1)
-            await pilot.press(keys[0])
-            await wait_until(pilot, lambda: "1 step was taken" in screen_text(app))
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: app.screen is app.main)
-            await pilot.press(keys[0])
-            await wait_until(pilot, lambda: "1 step was taken" in screen_text(app))
-            assert app.is_running and not app._exit
-            await pilot.press(keys[1])
-        assert app.return_code == 0
-
-
-class TestLooks:
-    async def test_a_theme_is_taken_from_the_palette_and_remembered(self):
-        app = make_app(ScriptedEngine())
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("ctrl+p", *"theme: light")
-            await pilot.pause(0.2)
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: app.theme == "light")
-        again = make_app(ScriptedEngine())
-        async with again.run_test(size=(80, 24)) as pilot:
-            assert again.theme == "light"
-
-    async def test_every_palette_draws(self):
-        for name in ("terminal", "light", "high-contrast", "red-green-safe"):
-            app = make_app(ScriptedEngine(), theme=name)
-            async with app.run_test(size=(120, 40)) as pilot:
-                await ready(pilot)
-                colours = {
-                    segment.style.color
-                    for strip in app.screen._compositor.render_strips(app.size)
-                    for segment in strip
-                    if segment.style and segment.style.color
-                }
-                assert len(colours) >= 2
-
-    async def test_monochrome_sends_no_colour_at_all(self):
-        app = make_app(ScriptedEngine(), monochrome=True)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("2", "t")
-            await steps_taken(pilot, 1)
-            styles = [
-                segment.style
-                for strip in app.screen._compositor.render_strips(app.size)
-                for segment in strip
-                if segment.style
-            ]
-        assert all(style.color is None and style.bgcolor is None for style in styles)
-        assert any(style.bold for style in styles) and any(style.dim for style in styles)
-
-    async def test_the_default_theme_paints_no_background(self):
-        app = make_app(ScriptedEngine())
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            styles = [
-                segment.style
-                for strip in app.screen._compositor.render_strips(app.size)
-                for segment in strip
-                if segment.style
-            ]
-        assert all(style.bgcolor is None for style in styles)
-        numbers = {style.color.number for style in styles if style.color}
-        assert numbers <= {*range(16), None}
-
-    async def test_ascii_alone_where_the_terminal_has_no_more(self):
-        app = make_app(ScriptedEngine(), unicode=False)
-        async with app.run_test(size=(120, 40)) as pilot:
-            await ready(pilot)
-            await pilot.press("t")
-            await steps_taken(pilot, 1)
-            text = "".join(screen_lines(app))
-            await pilot.press("question_mark")
-            await pilot.pause()
-            text += "".join(screen_lines(app))
-        assert text.isascii()
-
-    async def test_help_scrolls_to_the_lesson(self):
-        app = make_app(ScriptedEngine())
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("question_mark")
-            await wait_until(pilot, lambda: "freeze or train the row" in screen_text(app))
-            await pilot.press("end")
-            await wait_until(pilot, lambda: "looking around costs nothing" in screen_text(app))
-            await pilot.press("q")
-            await wait_until(pilot, lambda: app.screen is app.main)
-
-    async def test_too_small_is_one_sentence_and_growing_brings_it_back(self):
-        app = make_app(ScriptedEngine())
-        async with app.run_test(size=(30, 8)) as pilot:
-            await ready(pilot)
-            assert "needs 40 × 10" in screen_text(app) and "layer4" not in screen_text(app)
-            for width, height in ((80, 24), (120, 40), (44, 10), (300, 80), (80, 24)):
-                await pilot.resize_terminal(width, height)
-                await wait_until(pilot, lambda: "layer4.1" in screen_text(app))
-                assert len(screen_lines(app)) == app.size.height
-
-    async def test_resized_in_mid_replay(self):
-        app = make_app(ScriptedEngine())
-        app.animation_level = "full"
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("4", "t")
-            await wait_until(pilot, lambda: app.main.stack.replaying)
-            await pilot.resize_terminal(120, 40)
-            await wait_until(pilot, lambda: "slower than it ran" in screen_text(app))
-            await wait_until(pilot, lambda: "step 1" in screen_text(app))
-
-
 def test_the_app_imports_no_torch():
     code = "import sys, tui.app.app; print('torch' in sys.modules, 'textual' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["False", "True"]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
-def test_no_key_does_two_things():
+def test_each_key_has_one_action():
     from tui.keys import KEYS
 
     keys = [name for key in KEYS for name in key.keys]
     assert len(keys) == len(set(keys))
 
 
-async def test_every_key_has_its_action():
+async def test_each_action_exists():
     from tui.keys import KEYS
 
     app = make_app(ScriptedEngine())
@@ -620,12 +357,12 @@ async def test_every_key_has_its_action():
         await asyncio.sleep(0)
 
 
-async def test_closed_screens_are_let_go_of() -> None:
-    """Textual keeps what 1,024 closed widgets drew; ours are let go of as they close."""
+async def test_closed_screens_are_freed() -> None:
+    """Textual caches the lines of up to 1,024 closed widgets; the app clears that cache."""
     app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
-        kept = []
+        counts = []
         for _ in range(3):
             for key in ("question_mark", "s", "o", "w", "e", "colon") * 2:
                 await pilot.press(key)
@@ -633,5 +370,5 @@ async def test_closed_screens_are_let_go_of() -> None:
                 await pilot.press("escape")
                 await wait_until(pilot, lambda: app.screen is app.main)
             gc.collect()
-            kept.append(sum(isinstance(one, StylesCache) for one in gc.get_objects()))
-        assert kept[2] <= kept[0] + 5, kept
+            counts.append(sum(isinstance(item, StylesCache) for item in gc.get_objects()))
+        assert counts[2] <= counts[0] + 5, counts

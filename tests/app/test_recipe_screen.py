@@ -1,4 +1,4 @@
-"""The recipe as a list: what keys make of it, what is wrong with a number, and the schedule."""
+"""The recipe screen: editing by key, invalid numbers, and the drawing of the schedule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened
 from tl_tui.protocol.commands import SetRecipe
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import RecipeChanged
+from tl_tui.protocol.session import RecipeChanged
 from tl_tui.settings.recipe import check_recipe
 from tui.drawing.schedule_curve import schedule_curve
 from tui.text.recipe_fields import FIELDS, Field, parse_value, shown, step_value
@@ -23,22 +23,16 @@ RECIPE = Recipe(lr_head=1e-2, lr_pretrained=1e-3, weight_decay=1e-4)
 ROWS = {field.name: number for number, field in enumerate(FIELDS)}
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 def down_to(name: str) -> list[str]:
     return ["down"] * ROWS[name]
 
 
 class TestFields:
-    def test_every_choice_of_a_recipe_is_in_the_list(self):
+    def test_every_field_of_the_recipe_is_listed(self):
         assert [field.name for field in FIELDS] == list(Recipe.__struct_fields__)
 
     @given(st.lists(st.tuples(st.sampled_from(FIELDS), st.sampled_from([-1, 1])), max_size=60))
-    def test_whatever_is_turned_can_be_trained_with(self, turns):
+    def test_any_sequence_of_changes_gives_a_valid_recipe(self, turns):
         recipe = RECIPE
         for field, steps in turns:
             recipe = step_value(field, recipe, steps, ("fp32", "bf16"))
@@ -47,25 +41,25 @@ class TestFields:
     @given(
         st.sampled_from([f for f in FIELDS if not f.words]), st.text("0123456789.e+-", max_size=12)
     )
-    def test_what_is_taken_can_be_trained_with_and_the_rest_is_a_sentence(self, field, text):
-        found = parse_value(field, RECIPE, text)
-        if isinstance(found, str):
-            assert found.startswith(("a number from", "a whole number from"))
+    def test_typed_number_is_valid_or_explained(self, field, text):
+        parsed = parse_value(field, RECIPE, text)
+        if isinstance(parsed, str):
+            assert parsed.startswith(("a number from", "a whole number from"))
         else:
-            check_recipe(found)
-            assert getattr(found, field.name) == float(text)
+            check_recipe(parsed)
+            assert getattr(parsed, field.name) == float(text)
 
     @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
-    def test_right_and_left_are_opposites(self, field: Field):
-        there = step_value(field, RECIPE, 1, ("fp32", "bf16"))
-        steps = -1 if there != RECIPE else 1
-        other = step_value(field, RECIPE, -steps if there != RECIPE else -1, ("fp32", "bf16"))
+    def test_left_reverts_right(self, field: Field):
+        changed = step_value(field, RECIPE, 1, ("fp32", "bf16"))
+        steps = -1 if changed != RECIPE else 1
+        other = step_value(field, RECIPE, -steps if changed != RECIPE else -1, ("fp32", "bf16"))
         assert other != RECIPE
-        assert shown(field, step_value(field, there, steps, ("fp32", "bf16"))) == shown(
+        assert shown(field, step_value(field, changed, steps, ("fp32", "bf16"))) == shown(
             field, RECIPE
         )
 
-    def test_a_precision_that_the_device_lacks_is_not_offered(self):
+    def test_unsupported_precision_is_not_offered(self):
         field = FIELDS[ROWS["precision"]]
         assert step_value(field, RECIPE, 1, ("fp32",)) == RECIPE
         assert step_value(field, RECIPE, 1, ("fp32", "bf16")).precision == "bf16"
@@ -79,44 +73,44 @@ class TestScheduleCurve:
         st.integers(40, 200),
         st.integers(3, 30),
     )
-    def test_fits_whatever_the_horizon(self, schedule, steps, warmup, width, height):
+    def test_drawing_fits_for_any_number_of_steps(self, schedule, steps, warmup, width, height):
         recipe = msgspec.structs.replace(RECIPE, schedule=schedule, warmup=warmup)
         lines = schedule_curve(recipe, steps, steps // 2, width, height, plain=False)
         assert len(lines) == height
-        assert all(cell_len("".join(text for text, _ in one)) <= width for one in lines)
+        assert all(cell_len("".join(text for text, _ in line)) <= width for line in lines)
 
     def test_cosine_falls_and_constant_does_not(self):
         def drawn(schedule):
             recipe = msgspec.structs.replace(RECIPE, schedule=schedule)
             lines = schedule_curve(recipe, 80, None, 60, 8, plain=True)
-            return ["".join(text for text, _ in one)[9:] for one in lines[:-1]]
+            return ["".join(text for text, _ in line)[9:] for line in lines[:-1]]
 
         constant, cosine = drawn("constant"), drawn("cosine")
-        assert "'" in constant[0] and not any(one.strip() for one in constant[1:])
+        assert "'" in constant[0] and not any(line.strip() for line in constant[1:])
         assert cosine[0].startswith("'") and cosine[-1].rstrip().endswith(".")
-        assert all(one.strip() for one in cosine)
+        assert all(line.strip() for line in cosine)
 
 
 class TestScreen:
     @pytest.mark.parametrize("size", SIZES)
-    async def test_every_choice_is_reached_at_every_size(self, size):
+    async def test_every_field_is_reachable_at_every_size(self, size):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("o")
             for field in FIELDS:
-                row = next(one for one in screen_lines(app) if one.startswith(" ▸ "))
+                row = next(line for line in screen_lines(app) if line.startswith(" ▸ "))
                 assert field.label[:10] in row
-                assert all(cell_len(one) == size[0] for one in screen_lines(app))
+                assert all(cell_len(line) == size[0] for line in screen_lines(app))
                 await pilot.press("down")
 
-    async def test_enter_trains_with_what_was_changed(self):
+    async def test_enter_applies_the_changes(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("o", "right", "down", "right")
-            assert "2 to apply" in screen_lines(app)[0] and "began as sgd" in screen_text(app)
+            assert "2 to apply" in screen_lines(app)[0] and "initially sgd" in screen_text(app)
             assert not engine.sent(SetRecipe)
             await pilot.press(*["down"] * (ROWS["epochs"] - 1), *"25", "enter")
             await wait_until(pilot, lambda: app.screen is app.main)
@@ -127,9 +121,9 @@ class TestScreen:
             )
             await wait_until(pilot, lambda: app.run_state.training.recipe == sent.recipe)
             await pilot.press("o")
-            assert "began as 0.01" in screen_text(app)
+            assert "initially 0.01" in screen_text(app)
 
-    async def test_escape_leaves_everything_as_it_was(self):
+    async def test_escape_discards_the_changes(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -148,7 +142,7 @@ class TestScreen:
             assert not engine.sent(SetRecipe)
 
     @pytest.mark.parametrize("size", [(80, 24), (40, 12)])
-    async def test_a_bad_number_is_told_in_place_and_not_applied(self, size):
+    async def test_invalid_number_is_explained_and_not_applied(self, size):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=size) as pilot:
@@ -160,7 +154,7 @@ class TestScreen:
             await wait_until(pilot, lambda: app.screen is app.main)
             assert engine.sent(SetRecipe)[-1].recipe.warmup == 0.2
 
-    async def test_a_recipe_that_changes_elsewhere_is_shown_unless_this_one_was(self):
+    async def test_recipe_changed_by_the_engine_is_shown(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         other = msgspec.structs.replace(engine.session.recipe, epochs=33)
@@ -171,11 +165,11 @@ class TestScreen:
             await wait_until(pilot, lambda: "264 steps" in screen_text(app))
             assert "to apply" not in screen_lines(app)[0]
 
-    async def test_ascii_alone(self):
+    async def test_ascii_terminal_gets_only_ascii(self):
         app = make_app(ScriptedEngine(opened(precisions=("fp32", "bf16"))), unicode=False)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("o", *down_to("schedule"), "right", "right")
             assert "[one-cycle]" in screen_text(app)
             assert "".join(screen_lines(app)).isascii()
-            assert all(len(one) == 80 for one in screen_lines(app))
+            assert all(len(line) == 80 for line in screen_lines(app))

@@ -1,30 +1,28 @@
-"""What the app says and offers when a step could not be applied."""
+"""What the app shows and proposes when a step was not applied."""
 
 from __future__ import annotations
-
-import pytest
 
 from tests.support.app_pilot import make_app, ready, screen_text, steps_taken, wait_until
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import owners_named, resnet18_stack
 from tl_tui.protocol.commands import Open, SetMask, Train
-from tl_tui.protocol.events import StepNotApplied, TrainEnded
+from tl_tui.protocol.training import StepNotApplied, TrainEnded
 
 FC = tuple(owners_named(resnet18_stack(), "fc"))
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 def refused(**fields) -> StepNotApplied:
-    told = {"id": 0, "start": 0, "step": 2, "memory": True, "sentence": "Step 2 ran out of memory."}
-    return StepNotApplied(**told | fields)
+    defaults = {
+        "id": 0,
+        "start": 0,
+        "step": 2,
+        "memory": True,
+        "sentence": "Step 2 ran out of memory.",
+    }
+    return StepNotApplied(**defaults | fields)
 
 
-async def test_y_takes_the_mask_that_should_fit_and_u_takes_it_back():
+async def test_y_applies_the_proposed_mask_and_u_undoes_it():
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -39,10 +37,10 @@ async def test_y_takes_the_mask_that_should_fit_and_u_takes_it_back():
         await pilot.press("u")
         assert app.run_state.wanted == frozenset(range(len(resnet18_stack().owners)))
         await pilot.press("y")
-        await wait_until(pilot, lambda: "Nothing is proposed" in screen_text(app))
+        await wait_until(pilot, lambda: "no proposal to accept" in screen_text(app))
 
 
-async def test_y_opens_again_with_the_batch_that_should_fit_before_anything_was_trained():
+async def test_y_reopens_with_the_proposed_batch_size_before_the_first_step():
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -54,7 +52,7 @@ async def test_y_opens_again_with_the_batch_that_should_fit_before_anything_was_
         assert engine.sent(Open)[-1].config.batch_size == 4
 
 
-async def test_a_smaller_batch_is_not_taken_in_the_middle_of_a_run():
+async def test_batch_size_is_not_changed_after_the_first_step():
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -64,11 +62,11 @@ async def test_a_smaller_batch_is_not_taken_in_the_middle_of_a_run():
         engine.emit(refused(batch_size=4))
         await wait_until(pilot, lambda: "Step 2 ran out of memory." in screen_text(app))
         await pilot.press("y")
-        await wait_until(pilot, lambda: "Nothing is proposed" in screen_text(app))
+        await wait_until(pilot, lambda: "no proposal to accept" in screen_text(app))
         assert len(engine.sent(Open)) == 1
 
 
-async def test_training_that_is_refused_can_be_begun_again():
+async def test_training_can_start_again_after_a_refused_step():
     engine = ScriptedEngine(hold=True)
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -80,6 +78,6 @@ async def test_training_that_is_refused_can_be_begun_again():
         engine.emit(TrainEnded(start=0, step=0, reason="failed"))
         await wait_until(pilot, lambda: not app.engine_session.running)
         await pilot.press("escape", "escape")
-        assert any("first in layer3.1" in said for said in app.notices.said)
+        assert any("first in layer3.1" in message for message in app.messages.history)
         await pilot.press("r")
         await wait_until(pilot, lambda: len(engine.sent(Train)) == 2)

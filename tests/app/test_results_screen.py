@@ -1,4 +1,4 @@
-"""The results screen: an evaluation at every size, for any number of classes."""
+"""The results screen, at every size and for any number of classes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,12 @@ from tests.support.result_messages import results
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened
 from tl_tui.protocol.commands import Evaluate, ShowImages, ShowResults
-from tl_tui.protocol.events import Heartbeat, Refused, Validated
+from tl_tui.protocol.events import Heartbeat, Refused
 from tl_tui.protocol.results import Comparison
+from tl_tui.protocol.training import Validated
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
-NASTY = ("犬", "[red]markup[/]", "\x1b[31mred\x07", "a\u202eb\nc", "n" * 90, "naïve")
-
-
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+UNUSUAL_NAMES = ("犬", "[red]markup[/]", "\x1b[31mred\x07", "a\u202eb\nc", "n" * 90, "naïve")
 
 
 async def open_results(pilot, engine, shown):
@@ -42,26 +37,26 @@ async def open_results(pilot, engine, shown):
 
 class TestHeadline:
     @pytest.mark.parametrize("size", SIZES)
-    async def test_a_count_with_its_interval(self, size):
+    async def test_accuracy_has_its_count_and_interval(self, size):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await open_results(pilot, engine, results(((38, 2), (7, 33))))
             lines = screen_lines(app)
-            assert any("71 of 80, .89 (.80 to .94)" in one for one in lines)
-            assert all(cell_len(one) == size[0] for one in lines)
-            assert any("━" in one and "●" in one and "c" in one for one in lines)
+            assert any("71 of 80, .89 (.80 to .94)" in line for line in lines)
+            assert all(cell_len(line) == size[0] for line in lines)
+            assert any("━" in line and "●" in line and "c" in line for line in lines)
 
-    async def test_balanced_chance_and_majority_stand_beside_it(self):
+    async def test_balanced_accuracy_chance_and_majority_are_shown(self):
         engine = ScriptedEngine(opened(majority_class=1))
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(((8, 2), (6, 54))))
             text = screen_text(app)
         assert "balanced .85" in text and "chance .50" in text
-        assert "majority .86 (60 of 70), always saying not hot dog" in text
+        assert "majority .86 (60 of 70), always predicting not hot dog" in text
 
-    async def test_stale_once_steps_were_taken(self):
+    async def test_age_is_shown_after_further_steps(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -77,16 +72,16 @@ class TestHeadline:
             await pilot.press("escape")
             await wait_until(pilot, lambda: "step 2 " in screen_text(app))
 
-    async def test_results_of_another_start(self):
+    async def test_results_from_another_start_are_marked(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(start=3))
-            assert "of another start" in screen_text(app)
+            assert "from another start" in screen_text(app)
 
 
-class TestAsking:
-    async def test_opening_asks_once_and_says_that_it_evaluates(self):
+class TestRequests:
+    async def test_opening_requests_the_results_once(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -94,11 +89,11 @@ class TestAsking:
             await pilot.press("e")
             await wait_until(pilot, lambda: "Evaluating all validation images" in screen_text(app))
             assert len(engine.sent(ShowResults)) == 1 and not engine.sent(Evaluate)
-            engine.emit(Heartbeat(busy="evaluating", seconds=3.2))
+            engine.emit(Heartbeat(activity="evaluating", seconds=3.2))
             await wait_until(pilot, lambda: "evaluating, 3 s" in screen_lines(app)[-1])
 
     @pytest.mark.parametrize("key", ["E", "enter"])
-    async def test_evaluate_now(self, key):
+    async def test_key_evaluates_now(self, key):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -108,19 +103,19 @@ class TestAsking:
             engine.emit(results(((40, 0), (0, 40)), step=4))
             await wait_until(pilot, lambda: "80 of 80" in screen_text(app))
 
-    async def test_a_validation_at_the_end_of_an_epoch_brings_its_results(self):
+    async def test_validation_after_an_epoch_updates_the_screen(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results())
-            said = Validated(start=0, step=8, correct=60, total=80, loss=0.5, yardstick=False)
-            engine.emit(said)
+            validated = Validated(start=0, step=8, correct=60, total=80, loss=0.5, yardstick=False)
+            engine.emit(validated)
             await wait_until(pilot, lambda: len(engine.sent(ShowResults)) == 2)
-            engine.emit(said)
+            engine.emit(validated)
             await pilot.pause(0.05)
             assert len(engine.sent(ShowResults)) == 2  # the first is still being answered
 
-    async def test_a_refusal_is_said_on_the_screen_itself(self):
+    async def test_refusal_is_shown_on_this_screen(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -129,7 +124,7 @@ class TestAsking:
             engine.emit(Refused(id=engine.sent(ShowResults)[-1].id, reason="No image can be read."))
             await wait_until(pilot, lambda: "No image can be read." in screen_lines(app)[-1])
 
-    async def test_without_an_engine_the_last_results_stay_to_be_read(self):
+    async def test_last_results_stay_readable_without_an_engine(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -140,10 +135,10 @@ class TestAsking:
             await pilot.press("e")
             assert "70 of 80" in screen_text(app)
             await pilot.press("E")
-            await wait_until(pilot, lambda: "The engine is gone" in screen_text(app))
+            await wait_until(pilot, lambda: "The engine has stopped" in screen_text(app))
             assert not engine.sent(Evaluate)
 
-    async def test_keys_typed_behind_escape_do_nothing(self):
+    async def test_keys_typed_after_escape_are_ignored(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -156,7 +151,7 @@ class TestAsking:
 
 
 class TestComparisons:
-    async def test_in_words(self):
+    async def test_comparisons_are_sentences_with_counts(self):
         earlier = (
             Comparison(
                 other="start 0, step 20",
@@ -186,18 +181,18 @@ class TestComparisons:
 
 
 class TestConfusion:
-    async def test_a_matrix_with_names_over_its_columns(self):
+    async def test_small_matrix_has_class_names_as_headings(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(((36, 4), (6, 34))))
             await pilot.press("tab")
-            lines = [" ".join(one.split()) for one in screen_lines(app)]
-        assert "is hot dog not hot dog" in lines
+            lines = [" ".join(line.split()) for line in screen_lines(app)]
+        assert "label hot dog not hot dog" in lines
         assert "1 hot dog 36 4 .90" in lines and "2 not hot dog 6 34 .85" in lines
-        assert "6 of 40 .15 not hot dog taken for hot dog" in lines
+        assert "6 of 40 .15 not hot dog classified as hot dog" in lines
 
-    async def test_twelve_classes_are_numbered(self):
+    async def test_columns_of_twelve_classes_are_numbered(self):
         matrix = [
             [50 if row == column else row * (column == 0) for column in range(12)]
             for row in range(12)
@@ -207,13 +202,15 @@ class TestConfusion:
         async with app.run_test(size=(120, 40)) as pilot:
             await open_results(pilot, engine, results(matrix))
             await pilot.press("tab")
-            lines = [" ".join(one.split()) for one in screen_lines(app)]
-        assert "is 1 2 3 4 5 6 7 8 9 10 11 12" in lines
+            lines = [" ".join(line.split()) for line in screen_lines(app)]
+        assert "label 1 2 3 4 5 6 7 8 9 10 11 12" in lines
         assert "12 species 11 11 · · · · · · · · · · 50 .82" in lines
-        assert any(one.startswith("11 of 61 .18 species 11 taken for species 0") for one in lines)
+        assert any(
+            line.startswith("11 of 61 .18 species 11 classified as species 0") for line in lines
+        )
 
     @pytest.mark.parametrize("size", SIZES)
-    async def test_ten_thousand_classes_are_a_list_of_pairs_at_once(self, size):
+    async def test_ten_thousand_classes_are_shown_as_a_list_of_pairs(self, size):
         classes = 10_000
         numbers = random.Random(0)
         shown = results(
@@ -240,17 +237,17 @@ class TestConfusion:
             await pilot.press("tab", "end")
             assert "class 9999 " in screen_text(app)
 
-    async def test_nothing_is_confused(self):
+    async def test_message_if_no_image_is_wrong(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(((40, 0), (0, 40))))
             await pilot.press("tab")
-            assert "No image is taken for another class." in screen_text(app)
+            assert "Every image is classified correctly." in screen_text(app)
 
 
 class TestClasses:
-    async def test_the_worst_first_and_in_order(self):
+    async def test_classes_by_accuracy_and_in_order(self):
         names = ("ant", "bee", "cow", "none")
         engine = ScriptedEngine(opened(classes=names))
         app = make_app(engine)
@@ -260,8 +257,8 @@ class TestClasses:
             await pilot.press("tab", "tab")
 
             def order():
-                found = [one.split()[0] for one in screen_lines(app) if one.split()]
-                return [one for one in found if one in names]
+                found = [line.split()[0] for line in screen_lines(app) if line.split()]
+                return [digit for digit in found if digit in names]
 
             assert order() == ["bee", "cow", "ant", "none"]
             assert "bee 5 of 10, .50 (.24 to .76)" in screen_text(app)
@@ -274,25 +271,25 @@ class TestClasses:
 
 
 class TestMostWrong:
-    async def test_paths_labels_and_how_sure(self):
+    async def test_paths_labels_and_probabilities(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         path = "/a/very/long/folder/" + "x" * 80 + "/IMG_0042.jpg"
         async with app.run_test(size=(80, 24)) as pilot:
             await open_results(pilot, engine, results(paths=(path, "val/b.png")))
             await pilot.press("left", "left")
-            row = next(one for one in screen_lines(app) if "IMG_0042" in one)
+            row = next(line for line in screen_lines(app) if "IMG_0042" in line)
             assert row.split()[0] == ".99" and "…" in row and row.rstrip().endswith(".jpg")
-            assert "not hot dog" in row  # what the model said
+            assert "not hot dog" in row  # the predicted class
             await pilot.press("v")
             await wait_until(pilot, lambda: "[most wrong]" in screen_text(app))
-            assert engine.sent(ShowImages)[-1].what == "wrong"
+            assert engine.sent(ShowImages)[-1].selection == "wrong"
             await pilot.press("escape")
             await wait_until(pilot, lambda: "IMG_0042" in screen_text(app))
 
 
 class TestCurves:
-    async def test_the_curves_of_this_start_grow_while_it_is_open(self):
+    async def test_curves_grow_while_the_screen_is_open(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -318,26 +315,26 @@ class TestCurves:
 class TestNames:
     @pytest.mark.parametrize("unicode", [True, False])
     @pytest.mark.parametrize("size", SIZES)
-    async def test_nasty_names_are_shown_safely_in_every_section(self, size, unicode):
+    async def test_unusual_names_are_shown_safely_in_every_section(self, size, unicode):
         matrix = [[5 if i == j else int(j == (i + 1) % 6) for j in range(6)] for i in range(6)]
-        engine = ScriptedEngine(opened(classes=NASTY))
+        engine = ScriptedEngine(opened(classes=UNUSUAL_NAMES))
         app = make_app(engine, unicode=unicode)
-        seen = ""
+        text = ""
         async with app.run_test(size=size) as pilot:
             await open_results(pilot, engine, results(matrix, paths=("\x1b]0;x\x07/[bold]é.jpg",)))
             for _ in range(5):
                 await pilot.press("tab")
                 lines = screen_lines(app)
-                assert all(cell_len(one) == size[0] for one in lines)
-                seen += "\n".join(lines)
-        assert not any(ord(letter) < 32 for letter in seen.replace("\n", ""))
-        assert "\u202e" not in seen
+                assert all(cell_len(line) == size[0] for line in lines)
+                text += "\n".join(lines)
+        assert not any(ord(letter) < 32 for letter in text.replace("\n", ""))
+        assert "\u202e" not in text
         if size[0] >= 80:
-            assert "[red]markup[/]" in seen and "\\x1b[31mred\\x07" in seen
+            assert "[red]markup[/]" in text and "\\x1b[31mred\\x07" in text
         if not unicode:
-            assert seen.isascii()
+            assert text.isascii()
 
-    async def test_monochrome_says_all_of_it_without_colours(self):
+    async def test_monochrome_uses_bold_and_dim_instead_of_colours(self):
         engine = ScriptedEngine()
         app = make_app(engine, monochrome=True)
         async with app.run_test(size=(80, 24)) as pilot:

@@ -1,4 +1,4 @@
-"""The runs on the screen: listed, compared, gone on with; and a dead engine's run goes on."""
+"""The list of runs: comparing and resuming runs, also after the engine has stopped."""
 
 from __future__ import annotations
 
@@ -18,18 +18,13 @@ from tests.support.app_pilot import (
 from tests.support.scripted_engine import ScriptedEngine
 from tl_tui.protocol.commands import Open, ResumeRun
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import CheckpointSaved, HistorySent, StartCurves
+from tl_tui.protocol.session import HistorySent, StartCurves
+from tl_tui.protocol.training import CheckpointSaved
 from tl_tui.runs.journal_writer import JournalWriter, runs_directory
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    for name in ("CONFIG", "CACHE", "STATE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
-def made(name: str, steps: int, *, checkpoint: bool = True, right: int = 30) -> Path:
-    """A run as an engine leaves it."""
+def make_run(name: str, steps: int, *, checkpoint: bool = True, right: int = 30) -> Path:
+    """Write a run directory as an engine leaves it."""
     path = runs_directory() / name
     record = JournalWriter(path)
     record.begin(
@@ -64,9 +59,9 @@ def made(name: str, steps: int, *, checkpoint: bool = True, right: int = 30) -> 
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 20)])
-async def test_runs_are_listed_with_the_curve_of_the_one_under_the_cursor(size):
-    made("20260101-old", 40, right=31)
-    made("20260102-new", 12, right=36)
+async def test_runs_are_listed_with_the_curve_of_the_selected_run(size):
+    make_run("20260101-old", 40, right=31)
+    make_run("20260102-new", 12, right=36)
     app = make_app(ScriptedEngine())
     async with app.run_test(size=size) as pilot:
         await ready(pilot)
@@ -83,8 +78,8 @@ async def test_runs_are_listed_with_the_curve_of_the_one_under_the_cursor(size):
         await wait_until(pilot, lambda: "resnet18" in screen_lines(app)[0])
 
 
-async def test_another_run_is_gone_on_with():
-    path = made("20260101-other", 7)
+async def test_enter_resumes_another_run():
+    path = make_run("20260101-other", 7)
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -99,16 +94,16 @@ async def test_another_run_is_gone_on_with():
         assert engine.sent(ResumeRun)[0].run == str(path) and engine.starts == 2
         await ready(pilot)
         losses = tuple((step, 1.0 / step) for step in range(1, 8))
-        told = StartCurves(
+        curves = StartCurves(
             start=0, weights="random", losses=losses, validations=((7, 30, 40, 0.5),)
         )
-        engine.emit(HistorySent(starts=(told,)))
+        engine.emit(HistorySent(starts=(curves,)))
         await wait_until(pilot, lambda: len(app.run_state.curves[-1].loss) == 7)
         assert app.run_state.step == 7 and len(app.run_state.curves) == 1
 
 
-async def test_what_cannot_be_gone_on_with_says_why():
-    made("20260101-empty", 0, checkpoint=False)
+async def test_run_without_a_checkpoint_cannot_be_resumed():
+    make_run("20260101-empty", 0, checkpoint=False)
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -117,11 +112,11 @@ async def test_what_cannot_be_gone_on_with_says_why():
         await wait_until(pilot, lambda: "1 run" in screen_lines(app)[0])
         assert "no step yet" in screen_text(app)
         await pilot.press("enter")
-        await wait_until(pilot, lambda: "nothing to go on from" in screen_text(app))
+        await wait_until(pilot, lambda: "cannot be resumed" in screen_text(app))
     assert not engine.sent(ResumeRun)
 
 
-async def test_no_runs_is_said():
+async def test_message_if_there_are_no_runs():
     app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
@@ -129,8 +124,8 @@ async def test_no_runs_is_said():
         await wait_until(pilot, lambda: "There are no runs yet" in screen_text(app))
 
 
-async def test_a_dead_engines_run_goes_on_from_its_checkpoint():
-    path = made("20260103-dead", 4)
+async def test_restarted_engine_resumes_from_the_last_checkpoint():
+    path = make_run("20260103-dead", 4)
     engine = ScriptedEngine(hold=True)
     engine.session = msgspec.structs.replace(engine.session, run_dir=str(path))
     app = make_app(engine)
@@ -146,14 +141,14 @@ async def test_a_dead_engines_run_goes_on_from_its_checkpoint():
         await wait_until(pilot, lambda: engine.reason in screen_text(app))
         await pilot.press("R")
         await ready(pilot)
-        await wait_until(pilot, lambda: "goes on from its last checkpoint" in screen_text(app))
+        await wait_until(pilot, lambda: "continues from its last checkpoint" in screen_text(app))
         assert engine.sent(ResumeRun)[0].run == str(path) and len(engine.sent(Open)) == 1
 
 
 @pytest.mark.parametrize("failure", ["", "No space left."])
-async def test_a_run_that_goes_on_is_not_forgotten_when_its_engine_dies_again(failure: str):
-    """Also if nothing could be written since: what was written before is whole."""
-    path = made("20260104-twice", 4)
+async def test_resumed_run_is_resumed_again_when_its_engine_dies_again(failure: str):
+    """Also if no checkpoint could be written since: the previous one is complete."""
+    path = make_run("20260104-twice", 4)
     engine = ScriptedEngine(hold=True)
     engine.session = msgspec.structs.replace(engine.session, run_dir=str(path), step=4)
     app = make_app(engine)
@@ -174,13 +169,13 @@ async def test_a_run_that_goes_on_is_not_forgotten_when_its_engine_dies_again(fa
         assert engine.sent(ResumeRun)[0].run == str(path) and len(engine.sent(Open)) == 1
 
 
-async def test_a_notice_that_is_covered_is_shown_again_and_not_one_that_waits():
+async def test_covered_message_is_shown_again_before_those_waiting():
     app = make_app(ScriptedEngine())
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
-        app.notices.answer("This is being said at some length, so that it stands for a while.")
-        app.notices.tell("This waits for its turn.")
+        app.messages.show_now("This message is long enough to stay on the screen for a while.")
+        app.messages.enqueue("This message waits.")
         await pilot.press("w")
         await wait_until(pilot, lambda: "no runs yet" in screen_text(app))
         await pilot.press("escape")
-        await wait_until(pilot, lambda: "This is being said" in screen_text(app))
+        await wait_until(pilot, lambda: "This message is long" in screen_text(app))

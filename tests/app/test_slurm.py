@@ -1,4 +1,4 @@
-"""SLURM, by stand-ins for its commands: what is said, offered, written and run."""
+"""SLURM, with stand-ins for its commands: messages, the batch script, attaching to a job."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stand_in(folder: Path, name: str, script: str) -> None:
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in front of the PATH: srun writes down how it was called, squeue knows job 42."""
+    """Put stand-ins first in PATH: srun records its arguments, squeue knows only job 42."""
     folder = tmp_path / "slurm"
     folder.mkdir()
     stand_in(folder, "srun", f'printf "%s\\n" "$@" > {folder}/called')
@@ -66,9 +66,9 @@ def home(tmp_path: Path) -> dict[str, str]:
     return {name: str(tmp_path) for name in names}
 
 
-def run(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*TL_TUI, *words],
+        [*TL_TUI, *arguments],
         env=os.environ | home(tmp_path),
         capture_output=True,
         text=True,
@@ -78,30 +78,32 @@ def run(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_elsewhere(tmp_path: Path, *, host: str = "node7", job: str = "42") -> Path:
-    """A run directory as an engine on another host has it open."""
+    """Write a run directory that an engine on another host has open."""
     path = tmp_path / "tl-tui" / "runs" / "20261125-081500-resnet18-abcd"
     record = JournalWriter(path)
     record.begin({"arch": "resnet18"})
-    about = json.loads((path / ENGINE).read_text())
-    assert about["host"] == socket.gethostname()
+    info = json.loads((path / ENGINE).read_text())
+    assert info["host"] == socket.gethostname()
     record.close()
-    assert not (path / ENGINE).exists(), "it goes with its engine"
-    (path / ENGINE).write_text(json.dumps(about | {"host": host, "job": job}))
+    assert not (path / ENGINE).exists(), "the file is removed with its engine"
+    (path / ENGINE).write_text(json.dumps(info | {"host": host, "job": job}))
     return path
 
 
-# --- where a process is -------------------------------------------------------------------------
+# --- jobs and hosts -----------------------------------------------------------------------------
 
 
-def test_a_step_is_told_from_an_allocation() -> None:
+def test_job_is_known_in_a_step_but_not_in_an_allocation() -> None:
     assert host_info(IN_STEP, "node7").job == "42"
-    assert host_info({"SLURM_JOB_ID": "42"}, "login1").job == "", "salloc's shell on the login node"
+    assert host_info({"SLURM_JOB_ID": "42"}, "login1").job == "", (
+        "the shell of salloc runs on the login node"
+    )
     assert host_info({}, "login1").job == ""
     ends = host_info(IN_STEP | {"SLURM_JOB_END_TIME": "1900000000"}, "node7").job_ends
     assert ends == 1_900_000_000
 
 
-def test_squeue_says_when_a_job_ends_and_that_it_is_over(commands: Path) -> None:
+def test_job_state_and_end_come_from_squeue(commands: Path) -> None:
     assert slurm.job_state("42") == "RUNNING"
     assert slurm.job_state("41") == "", "SLURM has forgotten it"
     end = slurm.job_end("42")
@@ -110,23 +112,22 @@ def test_squeue_says_when_a_job_ends_and_that_it_is_over(commands: Path) -> None
     assert slurm.job_end("41", {"SLURM_JOB_END_TIME": "1900000000"}) == 1_900_000_000
     (commands / "squeue").unlink()
     stand_in(commands, "squeue", "exit 1")
-    assert slurm.job_state("42") is None, "nothing is known"
+    assert slurm.job_state("42") is None, "squeue failed, so the state is unknown"
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [(13_260, "3 h 41"), (600, "10 min"), (-5, "0 min"), (200_000, "2 days")],
 )
-def test_how_long_it_lasts_in_words(seconds: float, words: str) -> None:
-    assert slurm.time_words(seconds) == words
+def test_time_left_text(seconds: float, text: str) -> None:
+    assert slurm.duration_text(seconds) == text
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_the_title_says_when_the_job_ends_and_leaving_offers_the_script(
+async def test_title_shows_when_the_job_ends_and_quitting_offers_a_script(
     size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     engine = ScriptedEngine()
     app = make_app(engine)
     async with app.run_test(size=size) as pilot:
@@ -138,7 +139,7 @@ async def test_the_title_says_when_the_job_ends_and_leaving_offers_the_script(
         await steps_taken(pilot, 1)
         await pilot.press("q")
         await wait_until(
-            pilot, lambda: "ends with SLURM job 42" in " ".join(screen_text(app).split())
+            pilot, lambda: "The run ends with SLURM job 42" in " ".join(screen_text(app).split())
         )
         await pilot.press("b")
         await wait_until(pilot, lambda: not app.is_running)
@@ -147,10 +148,10 @@ async def test_the_title_says_when_the_job_ends_and_leaving_offers_the_script(
     assert script.name in app.parting and not engine.detached
 
 
-# --- what is said -------------------------------------------------------------------------------
+# --- messages -----------------------------------------------------------------------------------
 
 
-def test_no_terminal_names_the_line_that_has_one(commands: Path, tmp_path: Path) -> None:
+def test_error_without_a_terminal_suggests_srun(commands: Path, tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 2
     assert "srun --pty --gres=gpu:1 tl-tui has one" in done.stderr
@@ -159,11 +160,11 @@ def test_no_terminal_names_the_line_that_has_one(commands: Path, tmp_path: Path)
         assert "srun" not in run(tmp_path).stderr
 
 
-def test_doctor_knows_its_three_places(commands: Path) -> None:
+def test_doctor_outside_a_job_in_an_allocation_and_in_a_step(commands: Path) -> None:
     (login,) = slurm.doctor_sentences("", {})
-    assert "in no job: srun --pty --gres=gpu:1 tl-tui opens the screen" in login
+    assert "in no job: srun --pty --gres=gpu:1 tl-tui opens one" in login
     (held,) = slurm.doctor_sentences("", {"SLURM_JOB_ID": "42"})
-    assert "srun --pty tl-tui opens the screen there" in held
+    assert "srun --pty tl-tui opens the app there" in held
     (step,) = slurm.doctor_sentences("42", IN_STEP)
     assert "a step of SLURM job 42, which ends at 03:04" in step
     assert "an engine that is left here ends with it" in step
@@ -172,7 +173,7 @@ def test_doctor_knows_its_three_places(commands: Path) -> None:
 # --- the batch script ---------------------------------------------------------------------------
 
 
-def test_the_script_asks_for_what_the_job_has(
+def test_script_requests_the_resources_of_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -185,9 +186,9 @@ def test_the_script_asks_for_what_the_job_has(
         "SLURM_JOB_END_TIME": str(1000 + 6 * 3600),
     }
     run_dir = str(tmp_path / "it's; a run")
-    said = slurm.write_batch_script(run_dir, environment)
+    message = slurm.write_batch_script(run_dir, environment)
     script = tmp_path / "it's; a run.sbatch"
-    assert str(script.name) in said
+    assert str(script.name) in message
     text = script.read_text()
     for option in (
         "--time=6:00:00",
@@ -206,7 +207,7 @@ def test_the_script_asks_for_what_the_job_has(
 @pytest.mark.parametrize(
     ("code", "requeued", "ends"), [(75, True, 0), (0, False, 0), (1, False, 1)]
 )
-def test_the_script_goes_back_into_the_queue_on_75(
+def test_script_requeues_itself_on_exit_code_75(
     code: int,
     requeued: bool,
     ends: int,
@@ -214,7 +215,7 @@ def test_the_script_goes_back_into_the_queue_on_75(
     monkeypatch: pytest.MonkeyPatch,
     commands: Path,
 ) -> None:
-    """Run by bash as the batch shell would, with srun and scontrol standing in."""
+    """bash runs the script as a batch shell would, with stand-ins for srun and scontrol."""
     monkeypatch.chdir(tmp_path)
     run_dir = str(tmp_path / "a run $(touch harm)")
     slurm.write_batch_script(run_dir, {})
@@ -236,10 +237,10 @@ def test_the_script_goes_back_into_the_queue_on_75(
 def test_attach_from_another_host_offers_srun(commands: Path, tmp_path: Path) -> None:
     path = run_elsewhere(tmp_path)
     env = home(tmp_path) | {"PATH": os.environ["PATH"]}
-    for words in (["attach", "20261125"], ["attach"]):
+    for arguments in (["attach", "20261125"], ["attach"]):
         (commands / "called").unlink(missing_ok=True)
-        terminal = Terminal([*TL_TUI, *words], columns=100, env=env)
-        terminal.wait_for(r"goes on in SLURM job 42 on node7")
+        terminal = Terminal([*TL_TUI, *arguments], columns=100, env=env)
+        terminal.wait_for(r"is running in SLURM job 42 on node7")
         terminal.wait_for(r"Run srun --jobid 42 --overlap --pty tl-tui attach 20261125")
         terminal.press("enter")
         assert terminal.wait_exit() == 0
@@ -252,16 +253,14 @@ def test_attach_from_another_host_offers_srun(commands: Path, tmp_path: Path) ->
     assert f"srun --jobid 42 --overlap tl-tui stop {path.name}" in stopped.stderr
 
 
-def test_a_run_whose_job_is_over_goes_on_by_resume(commands: Path, tmp_path: Path) -> None:
+def test_run_whose_job_has_ended_is_resumed(commands: Path, tmp_path: Path) -> None:
     path = run_elsewhere(tmp_path, job="41")
     done = run(tmp_path, "stop", "20261125")
     assert done.returncode == 2
-    assert f"that job is over, and tl-tui resume {path.name} goes on" in done.stderr
+    assert f"that job has ended, and tl-tui resume {path.name} continues" in done.stderr
 
 
-def test_a_run_on_another_host_without_slurm_is_reached_by_ssh(
-    commands: Path, tmp_path: Path
-) -> None:
+def test_run_on_another_host_without_slurm_suggests_ssh(commands: Path, tmp_path: Path) -> None:
     path = run_elsewhere(tmp_path, host="gpu1", job="")
     assert written_elsewhere(path)
     done = run(tmp_path, "stop", "20261125")

@@ -1,4 +1,4 @@
-"""The stack widget in a small app: keys, mouse, replay, and how few cells it sends."""
+"""The stack widget in a small app: keys, mouse, replay, and the number of cells it sends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MASK = owners_named(STACK, "fc", "layer4.1", "layer3.1")
 
 
 class Host(App[None]):
-    """Nothing but the stack; it writes down what is sent to the terminal and what is posted."""
+    """An app with only the stack. It records what is sent to the terminal and what is posted."""
 
     def __init__(self, state: RunState | None = None) -> None:
         super().__init__(ansi_color=True)
@@ -50,7 +50,7 @@ class Host(App[None]):
         return self.query_one(LayerStack)
 
     def _display(self, screen, renderable) -> None:
-        """What a real driver would be given to write."""
+        """Record what a real driver would write."""
         if hasattr(renderable, "render_segments"):
             self.sent.append(renderable.render_segments(self.console))
         super()._display(screen, renderable)
@@ -74,7 +74,7 @@ def session(*steps, mask=MASK, stack=STACK) -> RunState:
 
 
 def screen_of(app: App) -> list[str]:
-    """The screen's text, line by line."""
+    """Return the screen's text by line."""
     return [
         "".join(cell.text for cell in strip) for strip in app.screen._compositor.render_strips()
     ]
@@ -85,7 +85,7 @@ def segments_of(app: App, y: int) -> list[Segment]:
 
 
 async def until(pilot: Pilot, condition: Callable[[], bool]) -> None:
-    """Wait for a condition, at most some seconds."""
+    """Wait up to ten seconds for a condition."""
     for _ in range(1000):
         if condition():
             return
@@ -93,7 +93,7 @@ async def until(pilot: Pilot, condition: Callable[[], bool]) -> None:
     raise AssertionError("the condition never came true")
 
 
-async def test_it_shows_nothing_without_a_stack_and_the_stack_once_there_is_one():
+async def test_it_is_empty_until_there_is_a_stack():
     app = Host()
     async with app.run_test(size=(80, 24)) as pilot:
         assert "layer4.1" not in "".join(screen_of(app))
@@ -117,7 +117,7 @@ async def test_bricks_are_wider_on_a_wide_screen_and_a_resize_redraws():
         assert screen_of(app)[2].rstrip() == " ▸ ██●●●██ fc        train    updated"
 
 
-async def test_the_cursor_moves_and_says_so():
+async def test_the_cursor_moves_and_posts_a_message():
     app = Host(session())
     async with app.run_test(size=(80, 24)) as pilot:
         app.stack.move(2)
@@ -132,7 +132,7 @@ async def test_the_cursor_moves_and_says_so():
         assert any("├ bn2" in line for line in screen_of(app))
 
 
-async def test_a_toggle_shows_in_the_same_frame_as_the_wish():
+async def test_a_toggle_is_shown_in_the_next_frame():
     state = session(step_taken(STACK, MASK))
     app = Host(state)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -191,7 +191,7 @@ async def test_the_wheel_moves_the_window():
 # --- colours ------------------------------------------------------------------------------------
 
 
-async def test_red_is_only_the_gradient_and_green_and_blue_only_the_choice():
+async def test_red_is_only_the_gradient_and_green_and_blue_only_the_mask():
     app = Host(session(step_taken(STACK, MASK)))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
@@ -207,7 +207,7 @@ async def test_red_is_only_the_gradient_and_green_and_blue_only_the_choice():
         assert not any("layer" in word or "█" in word for word in seen["bright_red"])
 
 
-async def test_monochrome_has_no_colour_and_ascii_no_other_letters():
+async def test_monochrome_has_no_colour_and_ascii_no_other_characters():
     app = Host(session(step_taken(STACK, MASK)))
     async with app.run_test(size=(80, 24)) as pilot:
         app.stack.set_palette(PALETTES["terminal"], ASCII, monochrome=True)
@@ -225,7 +225,7 @@ async def test_monochrome_has_no_colour_and_ascii_no_other_letters():
         assert "layer3.0" in dim and "layer4.0" not in dim
 
 
-async def test_the_cached_stack_stands_there_dim():
+async def test_the_cached_stack_is_dim():
     state = RunState()
     state.show_cached(opened(STACK, MASK))
     app = Host(state)
@@ -241,26 +241,26 @@ async def test_the_cached_stack_stands_there_dim():
 # --- the replay ---------------------------------------------------------------------------------
 
 
-async def test_a_replay_runs_and_ends_with_its_trail_standing():
+async def test_a_replay_runs_and_ends_with_its_final_state():
     step = step_taken(STACK, MASK, step=12)
     app = Host(session(step))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
-        standing = screen_of(app)
+        final = screen_of(app)
         app.stack.replay(step)
         await pilot.pause()
         assert app.stack.replaying
         begun = screen_of(app)
-        assert begun[5][5:8] == "   " and standing[5][5:8] == "●●●"
-        assert [line[11:] for line in begun] == [line[11:] for line in standing], "numbers at once"
+        assert begun[5][5:8] == "   " and final[5][5:8] == "●●●"
+        assert [line[11:] for line in begun] == [line[11:] for line in final], "numbers at once"
         assert app.stack.replay_label() == "replay ×240 slower than it ran"
         await until(pilot, lambda: not app.stack.replaying)
         await pilot.pause()
-        assert screen_of(app) == standing
+        assert screen_of(app) == final
         assert app.posted == [("ended", 12)]
 
 
-async def test_a_key_is_not_delayed_by_a_replay_and_a_wish_shows_in_it():
+async def test_keys_and_mask_changes_are_shown_during_a_replay():
     step = step_taken(STACK, MASK)
     state = session(step)
     app = Host(state)
@@ -290,7 +290,7 @@ async def test_a_new_step_ends_the_replay_of_the_old_one():
         assert screen_of(app)[2][3:10] == "██ ● ██"
 
 
-async def test_a_flash_lights_the_trail_and_goes_out():
+async def test_a_flash_lights_the_reached_layers_and_ends():
     step = step_taken(STACK, MASK)
     app = Host(session(step))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -300,7 +300,7 @@ async def test_a_flash_lights_the_trail_and_goes_out():
         await until(pilot, lambda: not app.stack.replaying)
 
 
-async def test_without_animation_the_trail_stands_at_once():
+async def test_without_animation_the_final_state_is_shown_at_once():
     step = step_taken(STACK, MASK)
     app = Host(session(step))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -328,7 +328,7 @@ async def test_a_cursor_move_sends_two_cells_and_not_the_rows(stack):
         assert len(sent.encode()) < 80
 
 
-async def test_a_whole_replay_sends_channels_and_no_text():
+async def test_a_whole_replay_sends_dots_and_no_text():
     stack = bottleneck_stack()
     step = step_taken(stack, range(len(stack.owners)))
     app = Host(session(step, mask=step.mask, stack=stack))
@@ -341,13 +341,13 @@ async def test_a_whole_replay_sends_channels_and_no_text():
         sent = "".join(app.sent)
         assert "●●●" in sent
         assert "layer" not in sent and "updated" not in sent
-        # Every row is opened, lit, left behind, grown faint and left standing: five changes.
+        # Each row changes five times: open, pulse, trail, faint, final.
         rows = len([line for line in screen_of(app) if "●●●" in line])
         assert sent.count("●●●") <= rows * 5
         assert max(len(frame.encode()) for frame in app.sent[1:-1]) < 1200
 
 
-def test_a_frame_lights_only_what_it_must():
+def test_later_frames_light_more_layers():
     step = step_taken(STACK, range(len(STACK.owners)))
     replay = Replay(STACK, step)
     lit = [len(replay.frame(LENGTH * share / 20).lit) for share in range(21)]

@@ -1,11 +1,10 @@
-"""Training in the app: runs, rates, plans, prices and what is kept, against a scripted engine."""
+"""Training in the app, on a scripted engine: runs, rates, plans, step cost and checkpoints."""
 
 from __future__ import annotations
 
 import math
 import re
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,36 +23,21 @@ from tests.support.stack_messages import (
     owners_named,
     resnet18_stack,
     step_cost_measured,
-    step_taken,
 )
 from tl_tui.estimates import cost_model
+from tl_tui.protocol.checks import WeightDriftMeasured
 from tl_tui.protocol.commands import (
-    BeginCycle,
     MeasureStepCost,
     Pause,
-    SetMask,
-    SetPlan,
     SetRate,
     Step,
     Train,
-    UndoRestoreLayer,
 )
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import (
-    CheckpointSaved,
-    ImageSkipped,
-    LayerRestored,
-    MaskPlanned,
-    NormModeChanged,
-    Refused,
-    TrainBegan,
-    Validated,
-    WeightDriftMeasured,
-)
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.session import NormModeChanged
 from tui.state.rate_ladder import next_rate
-from tui.state.run_state import RunState
-from tui.text.format import format_bytes, format_ms, percent_change
-from tui.text.progress import format_time_left
+from tui.text.format import format_bytes, format_ms, format_time_left, percent_change
 
 STACK = resnet18_stack()
 ROWS = [row.name for row in STACK.rows]
@@ -62,27 +46,20 @@ BRICK = re.compile("[█░#:]{2}")
 COSINE = Recipe(lr_head=1e-2, lr_pretrained=1e-3, weight_decay=1e-4, schedule="cosine")
 
 
-@pytest.fixture(autouse=True)
-def own_directories(tmp_path, monkeypatch):
-    """Nothing is remembered from one test to the next."""
-    for name in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-
-
 def row_line(app, name: str) -> str:
-    """The line of a row in the stack: the one with its brick."""
-    found = (line for line in screen_lines(app) if f" {name} " in line and BRICK.search(line[:14]))
-    return next(found, "")
+    """Return the line of the stack that shows a row and its brick."""
+    lines = (line for line in screen_lines(app) if f" {name} " in line and BRICK.search(line[:14]))
+    return next(lines, "")
 
 
 async def training(pilot, app, step: int) -> None:
-    """Wait until training has come to a step."""
+    """Wait until training has reached a step."""
     await wait_until(pilot, lambda: app.run_state.step >= step)
 
 
 class TestRunning:
     @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-    async def test_r_runs_with_epoch_and_time_left_and_pauses(self, size):
+    async def test_r_runs_with_progress_in_the_title_and_pauses(self, size):
         engine = ScriptedEngine(hold=True)
         app = make_app(engine)
         async with app.run_test(size=size) as pilot:
@@ -101,7 +78,7 @@ class TestRunning:
         assert len(engine.sent(Train)) == len(engine.sent(Pause)) == 1
         assert engine.sent(Train)[0].steps is None
 
-    async def test_the_end_is_said_with_the_validation_and_what_guessing_gets(self):
+    async def test_end_of_training_shows_accuracy_chance_and_majority(self):
         engine = ScriptedEngine(opened(recipe=COSINE, majority=52))
         app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
@@ -111,23 +88,23 @@ class TestRunning:
             text = screen_text(app)
             assert "72 of 80, .90 (.81 to .95)" in text
             assert "chance .50, always hot dog .65" in text
-            assert "r goes on at the floor rate; c begins a new cycle" in text
+            assert "r continues at the floor rate; c begins a new cycle" in text
             assert "10 epochs done" in screen_lines(app)[0]
             assert "saved best at 80, last at 80" in text
             assert app.run_state.training.factor(80) == pytest.approx(0.01)
 
-    async def test_a_constant_schedule_has_no_floor_to_speak_of(self):
+    async def test_constant_schedule_mentions_no_floor(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("r")
-            await wait_until(pilot, lambda: "r goes on." in screen_text(app))
+            await wait_until(pilot, lambda: "r continues." in screen_text(app))
             assert "floor" not in screen_text(app)
 
     @pytest.mark.parametrize(
-        ("key", "said"), [("t", "r pauses it, then t"), ("0", "then 0"), ("full_stop", "then .")]
+        ("key", "hint"), [("t", ", then t"), ("0", ", then 0"), ("full_stop", ", then .")]
     )
-    async def test_what_needs_the_model_to_itself_says_pause_first(self, key, said):
+    async def test_keys_that_need_a_paused_model_say_so(self, key, hint):
         engine = ScriptedEngine(hold=True)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -136,12 +113,12 @@ class TestRunning:
             engine.release()
             await training(pilot, app, 1)
             await pilot.press(key)
-            assert f"It is training; {said}" in screen_text(app) or said in screen_text(app)
+            assert hint in screen_text(app)
             engine.release()
             await training(pilot, app, 2)
         assert not engine.sent(Step)
 
-    async def test_keys_answer_at_once_while_it_trains(self):
+    async def test_keys_respond_at_once_during_training(self):
         engine = ScriptedEngine(hold=True)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -155,7 +132,7 @@ class TestRunning:
             await training(pilot, app, 2)
             assert frozenset(app.run_state.last.mask) > FC
 
-    async def test_a_sentence_is_not_cut_short_by_the_steps_that_follow(self):
+    async def test_message_stays_during_the_following_steps(self):
         engine = ScriptedEngine(hold=True)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -167,20 +144,20 @@ class TestRunning:
             await pilot.pause()
             assert "fc has no BatchNorm" in screen_text(app)
 
-    async def test_pause_is_asked_for_once(self):
+    async def test_pause_is_sent_once(self):
         engine = ScriptedEngine(hold=True)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("r")
-            engine.send = engine.commands.append  # it is in the middle of a long step
+            engine.send = engine.commands.append  # the engine is busy with a long step
             await pilot.press("r")
             assert "Pausing after this step" in screen_text(app)
             await pilot.press("r")
-            assert "It pauses as soon as" in screen_text(app)
+            assert "Already pausing" in screen_text(app)
         assert len(engine.sent(Pause)) == 1
 
-    async def test_a_refused_run_leaves_r_free(self):
+    async def test_r_works_again_after_a_refusal(self):
         engine = ScriptedEngine(hold=True)
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -195,13 +172,13 @@ class TestRunning:
             await pilot.press("r")
         assert len(engine.sent(Train)) == 2 and not engine.sent(Pause)
 
-    def test_time_left_in_words(self):
-        words = [format_time_left(seconds) for seconds in (0.2, 42, 130, 3 * 3600 + 300, 40 * 3600)]
-        assert words == ["1 s left", "42 s left", "2 min left", "3 h 05 min left", "40 h left"]
+    def test_time_left_text(self):
+        texts = [format_time_left(seconds) for seconds in (0.2, 42, 130, 3 * 3600 + 300, 40 * 3600)]
+        assert texts == ["1 s left", "42 s left", "2 min left", "3 h 05 min left", "40 h left"]
 
 
 class TestRates:
-    async def test_brackets_step_the_rows_rate_and_mark_it(self):
+    async def test_brackets_change_and_mark_the_rate_of_a_row(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
@@ -215,16 +192,16 @@ class TestRates:
             await wait_until(pilot, lambda: "lr 5e-4 by hand" in screen_text(app))
             await pilot.press("right_square_bracket")
             await wait_until(pilot, lambda: "•" not in row_line(app, "layer4.1"))
-        sent = [(one.rows, one.rate) for one in engine.sent(SetRate)]
-        place = ROWS.index("layer4.1")
-        assert sent == [((place,), rate) for rate in (2e-3, 1e-3, 5e-4, 1e-3)]
+        sent = [(command.rows, command.rate) for command in engine.sent(SetRate)]
+        row = ROWS.index("layer4.1")
+        assert sent == [((row,), rate) for rate in (2e-3, 1e-3, 5e-4, 1e-3)]
 
-    async def test_a_rate_shows_before_the_engine_has_answered_and_goes_if_it_refuses(self):
+    async def test_rate_shows_at_once_and_reverts_if_the_engine_refuses(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
-            engine.send = engine.commands.append  # it is busy with a long step
+            engine.send = engine.commands.append  # the engine is busy with a long step
             await pilot.press("right_square_bracket", "right_square_bracket")
             assert "•5e-2" in row_line(app, "fc")
             first, second = engine.sent(SetRate)
@@ -233,7 +210,7 @@ class TestRates:
             engine.emit(Refused(id=first.id, reason="Too fast."))
             await wait_until(pilot, lambda: " 1e-2" in row_line(app, "fc"))
 
-    async def test_at_80_columns_the_rates_stand_in_the_roles_place(self):
+    async def test_at_80_columns_rates_replace_the_roles(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
@@ -247,17 +224,20 @@ class TestRates:
             assert "fc learns at 2e-2." in screen_text(app)
             await wait_until(pilot, lambda: "lr 2e-2 by hand" in screen_text(app))
 
-    async def test_a_stage_takes_all_its_rows_with_it(self):
+    async def test_rate_of_a_stage_changes_all_its_rows(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             await pilot.press("down", "right_square_bracket", "left", "right_square_bracket")
             assert "layer4 learns at 2e-3 to 5e-3, once it is thawed" in screen_text(app)
-        sent = [(sorted(ROWS[row] for row in one.rows), one.rate) for one in engine.sent(SetRate)]
+        sent = [
+            (sorted(ROWS[row] for row in command.rows), command.rate)
+            for command in engine.sent(SetRate)
+        ]
         assert sent[1:] == [(["layer4.0"], 2e-3), (["layer4.1"], 5e-3)]
 
-    async def test_held_still_is_rate_0_and_its_recipes_rate_comes_back(self):
+    async def test_hold_still_sets_rate_0_and_the_recipe_rate_can_be_restored(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
@@ -266,9 +246,9 @@ class TestRates:
             assert "fc is held still" in screen_text(app) and "•0" in row_line(app, "fc")
             await app.run_action("recipe_rate")
             await wait_until(pilot, lambda: " 1e-2" in row_line(app, "fc"))
-        assert [one.rate for one in engine.sent(SetRate)] == [0.0, 1e-2]
+        assert [command.rate for command in engine.sent(SetRate)] == [0.0, 1e-2]
 
-    async def test_the_schedule_is_in_the_rates_that_are_shown(self):
+    async def test_shown_rates_include_the_schedule(self):
         engine = ScriptedEngine(opened(recipe=COSINE), hold=True)
         app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
@@ -283,54 +263,54 @@ class TestRates:
             await wait_until(pilot, lambda: "× .51 cosine" in screen_text(app))
 
     @given(st.floats(1e-8, 10), st.integers(1, 4))
-    def test_a_step_up_is_taken_back_by_a_step_down(self, rate, steps):
+    def test_step_down_reverts_step_up(self, rate, steps):
         up = next_rate(rate, steps, 1.0)
         down = next_rate(up, -steps, 1.0)
         assert rate <= up <= 10 and 1e-8 <= down <= rate * (1 + 1e-9) or up == 10
         digit = up / 10 ** math.floor(math.log10(up) + 1e-9)
-        assert min(abs(digit - one) for one in (1, 2, 5)) < 1e-6
+        assert min(abs(digit - leading) for leading in (1, 2, 5)) < 1e-6
         assert next_rate(0.0, 1, 0.03) == 0.03 and next_rate(0.0, -1, 0.03) == 0.0
 
 
-class TestPrice:
+class TestStepCost:
     def predicted(self, mask):
         parents = [owner.parents for owner in STACK.owners]
         return cost_model.predict_step_cost(step_cost_measured(STACK), parents, mask)
 
-    async def test_the_panel_says_now_then_and_the_difference(self):
+    async def test_panel_shows_current_cost_new_cost_and_difference(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
             assert len(engine.sent(MeasureStepCost)) == 1
             await pilot.press("down")
-            await wait_until(pilot, lambda: "price of thawing layer4.1" in screen_text(app))
-            more = FC | set(owners_named(STACK, "layer4.1"))
-            now, then = self.predicted(FC), self.predicted(more)
+            await wait_until(pilot, lambda: "cost of thawing layer4.1" in screen_text(app))
+            thawed = FC | set(owners_named(STACK, "layer4.1"))
+            current, new = self.predicted(FC), self.predicted(thawed)
             text = screen_text(app)
-            for price in (now, then):
-                assert format_ms(price.step_ms) in text and format_bytes(price.peak_bytes) in text
-            assert percent_change(now.step_ms, then.step_ms) in text and "+4.72 M" in text
+            for cost in (current, new):
+                assert format_ms(cost.step_ms) in text and format_bytes(cost.peak_bytes) in text
+            assert percent_change(current.step_ms, new.step_ms) in text and "+4.72 M" in text
             await pilot.press("t")
             await steps_taken(pilot, 1)
             await wait_until(pilot, lambda: "measured 9.8 ms in step 1" in screen_text(app))
             await pilot.press("space")
-            await wait_until(pilot, lambda: "price of the next step" in screen_text(app))
+            await wait_until(pilot, lambda: "cost of the next step" in screen_text(app))
             text = screen_text(app)
             assert "u, costs nothing yet" in text and "freeze: -4.72 M" in text
-            assert format_ms(now.step_ms) in text and format_ms(then.step_ms) in text
+            assert format_ms(current.step_ms) in text and format_ms(new.step_ms) in text
 
-    async def test_at_80_columns_it_is_a_line_of_the_inspector(self):
+    async def test_at_80_columns_the_inspector_shows_the_cost(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
             await pilot.press("down")
-            more = self.predicted(FC | set(owners_named(STACK, "layer4.1")))
-            now = self.predicted(FC)
-            said = f"+{format_ms(more.step_ms - now.step_ms)}"
-            await wait_until(pilot, lambda: f"thaw: +4.72 M · {said}" in screen_text(app))
+            thawed = self.predicted(FC | set(owners_named(STACK, "layer4.1")))
+            frozen = self.predicted(FC)
+            extra = f"+{format_ms(thawed.step_ms - frozen.step_ms)}"
+            await wait_until(pilot, lambda: f"thaw: +4.72 M · {extra}" in screen_text(app))
 
-    async def test_on_a_small_screen_it_is_in_the_footer(self):
+    async def test_small_screen_shows_the_cost_in_the_footer(self):
         app = make_app(ScriptedEngine())
         async with app.run_test(size=(60, 14)) as pilot:
             await ready(pilot)
@@ -338,15 +318,15 @@ class TestPrice:
             await wait_until(pilot, lambda: "space thaw +0.8 ms" in screen_lines(app)[-1])
 
     @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-    async def test_until_it_is_measured_only_the_parameters_are_said(self, size):
-        app = make_app(ScriptedEngine(prices=False))
+    async def test_only_parameters_are_shown_before_the_measurement(self, size):
+        app = make_app(ScriptedEngine(step_costs=False))
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             await pilot.press("down")
             await wait_until(pilot, lambda: "measur" in screen_text(app))
             assert "4.72 M" in screen_text(app)
 
-    def test_words(self):
+    def test_formats_of_times_sizes_and_changes(self):
         assert [format_ms(x) for x in (9.84, 388.2, 1240)] == ["9.8 ms", "388 ms", "1.24 s"]
         assert [format_bytes(x) for x in (940e3, 2.5e6, 29e6, 1.35e9)] == [
             "940 kB",
@@ -357,16 +337,16 @@ class TestPrice:
         assert [percent_change(100, x) for x in (111, 99.9, 50)] == ["+11 %", "0 %", "-50 %"]
 
 
-class TestMoved:
+class TestWeightDrift:
     @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-    async def test_how_far_from_pretrained_and_how_far_statistics_drifted(self, size):
+    async def test_inspector_shows_weight_and_statistics_drift(self, size):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=size) as pilot:
             await ready(pilot)
             norm = owners_named(STACK, "layer4.1.bn1")[0]
             moved = tuple(0.0123 if name == "layer4.1" else 0.0 for name in ROWS)
-            engine.emit(WeightDriftMeasured(step=0, rows=moved, drift={norm: 0.31}))
+            engine.emit(WeightDriftMeasured(step=0, rows=moved, running_mean_drift={norm: 0.31}))
             await pilot.press("down")
             await wait_until(pilot, lambda: "1.23 % from pretrained" in screen_text(app))
             assert "drifted" not in screen_text(app), "it moved while it was trainable"
@@ -376,316 +356,12 @@ class TestMoved:
             await wait_until(pilot, lambda: "0.00 % from pretrained" in screen_text(app))
             assert "drifted" not in screen_text(app)
 
-    async def test_a_new_head_has_no_pretrained_weights(self):
+    async def test_new_head_is_compared_with_its_start(self):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(120, 40)) as pilot:
             await ready(pilot)
-            engine.emit(WeightDriftMeasured(step=0, rows=(1e-5,) * len(ROWS), drift={}))
+            engine.emit(
+                WeightDriftMeasured(step=0, rows=(1e-5,) * len(ROWS), running_mean_drift={})
+            )
             await wait_until(pilot, lambda: "<0.01 % from its start" in screen_text(app))
-
-
-class TestPlans:
-    @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-    async def test_a_plan_is_on_the_stack_before_it_happens(self, size):
-        engine = ScriptedEngine(hold=True)
-        app = make_app(engine)
-        async with app.run_test(size=size) as pilot:
-            await ready(pilot)
-            await pilot.press("s")
-            await wait_until(pilot, lambda: "one stage more each epoch" in screen_text(app))
-            await pilot.press("7")
-            await wait_until(pilot, lambda: "[plan gradual] phase 1 of 6" in screen_text(app))
-            assert "next thaw in epoch 2" in screen_lines(app)[1]
-            assert "→ ep 2" in row_line(app, "layer4.1")
-            assert "→ ep 6" in row_line(app, "conv1")
-            assert "The plan gradual thaws layer4 in epoch 2." in screen_text(app)
-            await pilot.press("r")
-            for _ in range(8):
-                engine.release()
-            await training(pilot, app, 8)
-            await wait_until(pilot, lambda: "phase 2 of 6: layer4" in screen_text(app))
-            assert "→ train" in row_line(app, "layer4.0")
-            assert "→ ep 3" in row_line(app, "layer3.1")
-            await wait_until(pilot, lambda: "The plan gradual thawed layer4" in screen_text(app))
-            for _ in range(3):
-                engine.release()
-            await training(pilot, app, 11)
-            await wait_until(pilot, lambda: "updated" in row_line(app, "layer4.0"))
-        assert [one.plan for one in engine.sent(SetPlan)] == ["gradual"]
-
-    async def test_any_toggle_ends_it_and_the_screen_says_so(self):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("s", "6")
-            await wait_until(pilot, lambda: "[plan lp-ft] phase 1 of 2" in screen_text(app))
-            assert "→ ep 6" in row_line(app, "layer4.1")
-            await pilot.press("down", "space")
-            await wait_until(
-                pilot, lambda: "plan is left (interrupted by hand)" in screen_text(app)
-            )
-            assert "by hand" in screen_lines(app)[1] and "ep 6" not in screen_text(app)
-
-    async def test_interrupted_in_the_middle_it_says_where_the_schedule_stands(self):
-        engine = ScriptedEngine(hold=True)
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("s", "7", "r")
-            for _ in range(9):
-                engine.release()
-            await training(pilot, app, 9)
-            await pilot.press("4")
-            said = "interrupted by hand: the schedule of its phase ends with epoch 2"
-            await wait_until(pilot, lambda: said in screen_text(app))
-            assert "[4 full]" in screen_lines(app)[1]
-
-    @pytest.mark.parametrize(("key", "then"), [("1", "[1 head]"), ("s", "[1 head]")])
-    async def test_a_strategy_or_none_ends_it_though_the_mask_is_the_same(self, key, then):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("s", "7")
-            await wait_until(pilot, lambda: "plan gradual" in screen_lines(app)[1])
-            await pilot.press(key)
-            if key == "s":
-                await wait_until(pilot, lambda: "leave the plan gradual" in screen_text(app))
-                await pilot.press("0")
-            await wait_until(pilot, lambda: then in screen_lines(app)[1])
-        assert [one.plan for one in engine.sent(SetPlan)] == ["gradual", None]
-
-    async def test_a_plan_that_does_not_fit_is_refused_in_words(self):
-        engine = ScriptedEngine(opened(recipe=msgspec.structs.replace(COSINE, epochs=2)))
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("s", "7")
-            await wait_until(pilot, lambda: "need at least 6 epochs" in screen_text(app))
-
-    async def test_in_ascii_and_without_colour(self):
-        app = make_app(ScriptedEngine(), unicode=False, monochrome=True)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("s", "7")
-            await wait_until(pilot, lambda: "-> ep 3" in row_line(app, "layer3.0"))
-            await pilot.press("right_square_bracket")
-            assert "*2e-2" in row_line(app, "fc")
-            assert "".join(screen_lines(app)).isascii()
-
-    def test_a_planned_mask_does_not_hide_a_later_wish(self):
-        state = RunState()
-        state.apply(opened())
-        wish = FC | set(owners_named(STACK, "layer4.1"))
-        state.change_mask(wish, "by hand")
-        state.sent_mask(7)
-        everything = tuple(range(len(STACK.owners)))
-        state.apply(MaskPlanned(trainable=everything, why="plan lp-ft: full"))
-        assert state.wanted == wish and not state.planned_why
-        state.apply(Refused(id=7, reason="no"))
-        assert state.wanted == frozenset(everything)
-
-
-class TestBetweenMeasuredSteps:
-    async def test_what_was_thawed_since_is_no_finding_and_no_wish_either(self):
-        engine = ScriptedEngine(hold=True)
-        app = make_app(engine)
-        async with app.run_test(size=(120, 40)) as pilot:
-            await ready(pilot)
-            await pilot.press("r")
-            engine.release()  # the first is measured
-            await training(pilot, app, 1)
-            await pilot.press("2")
-            engine.release()
-            await training(pilot, app, 2)
-            await pilot.press("down")
-            await wait_until(pilot, lambda: " train " in row_line(app, "layer4.1"))
-            assert "→" not in row_line(app, "layer4.1")
-            said = "Since then layer4 trains too, not measured yet."
-            await wait_until(pilot, lambda: said in screen_text(app))
-            await wait_until(pilot, lambda: "step 2 was not measured" in screen_text(app))
-            assert "cuts the graph" not in screen_text(app)
-
-
-class TestStrategies:
-    async def test_bn_only_is_5_and_a_strategy_goes_out_by_name(self):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("5")
-            assert "[5 BN only]" in screen_lines(app)[1] and "0.01 of 11.18 M" in screen_text(app)
-            await pilot.press("down", "space")
-        assert [one.strategy for one in engine.sent(SetMask)] == ["bn-only", None]
-        assert frozenset(engine.sent(SetMask)[0].trainable) == frozenset(
-            engine.session.strategies["bn-only"]
-        )
-
-    async def test_a_thaw_late_in_a_schedule_offers_a_new_cycle(self):
-        engine = ScriptedEngine(opened(recipe=COSINE), hold=True)
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("r")
-            for _ in range(71):
-                engine.release()
-            await training(pilot, app, 71)
-            await pilot.press("r")
-            await wait_until(pilot, lambda: not app.engine_session.running)
-            await pilot.press("escape", "down", "space")
-            await wait_until(pilot, lambda: "c begins a new cycle" in screen_text(app))
-            assert app.run_state.training.factor(71) < 0.1
-            await pilot.press("c")
-            await wait_until(pilot, lambda: app.run_state.training.factor(71) == 1.0)
-        assert len(engine.sent(BeginCycle)) == 1
-
-    async def test_a_thaw_early_in_it_does_not(self):
-        app = make_app(ScriptedEngine(opened(recipe=COSINE)))
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("t")
-            await steps_taken(pilot, 1)
-            await pilot.press("down", "space")
-            await wait_until(pilot, lambda: "You thawed layer4.1" in screen_text(app))
-            assert "new cycle" not in screen_text(app)
-
-
-class TestKept:
-    @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-    async def test_skipped_images_are_counted_in_the_title(self, size):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        async with app.run_test(size=size) as pilot:
-            await ready(pilot)
-            engine.emit(ImageSkipped(path="a.jpg", reason="it is truncated", total=3))
-            await wait_until(pilot, lambda: "3 skipped" in screen_lines(app)[0])
-
-    async def test_a_checkpoint_that_failed_is_said_until_it_was_read(self):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        async with app.run_test(size=(120, 40)) as pilot:
-            await ready(pilot)
-            failed = CheckpointSaved(name="last", path="x", start=0, step=0, failure="No space.")
-            engine.emit(failed)
-            await wait_until(pilot, lambda: "could not be saved: No space." in screen_text(app))
-            await pilot.press("t")
-            await steps_taken(pilot, 1)
-            await pilot.pause()
-            assert "No space." in screen_text(app)
-            await pilot.press("q")
-            await wait_until(pilot, lambda: "weights could not be saved" in screen_text(app))
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: app.screen is app.main)
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: "No space." not in screen_text(app))
-            assert "Step 1 taught fc" in screen_text(app)
-
-    async def test_leaving_says_where_the_weights_are(self):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            await pilot.press("r")
-            await wait_until(pilot, lambda: "10 epochs are done" in screen_text(app))
-            await pilot.press("q")
-            await wait_until(
-                pilot, lambda: "The weights are in runs/test/last.safetensors" in screen_text(app)
-            )
-            await pilot.press("escape", "t")
-            await steps_taken(pilot, 81)
-            await pilot.press("q")
-            await wait_until(pilot, lambda: "The engine saves the weights" in screen_text(app))
-
-    async def test_a_layer_put_back_is_taken_back_by_u(self):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await ready(pilot)
-            engine.emit(LayerRestored(owners=owners_named(STACK, "layer4.1")))
-            await wait_until(pilot, lambda: app.run_state.undo_list)
-            await pilot.press("u")
-            await wait_until(pilot, lambda: "as before" in screen_text(app))
-            await pilot.press("u")
-            assert "nothing to undo" in screen_text(app)
-        assert len(engine.sent(UndoRestoreLayer)) == 1
-
-
-class TestLongCurves:
-    """Curves of a long run: what a frame looks at does not grow with it."""
-
-    def run_of(self, steps: int) -> RunState:
-        state = RunState()
-        state.apply(opened())
-        state.apply(TrainBegan(start=0, step=0, to_step=steps))
-        taken = step_taken(STACK, FC, rows=None)
-        for step in range(1, steps + 1):
-            loss = 0.2 + math.exp(-step / (steps / 5))
-            state.apply(msgspec.structs.replace(taken, step=step, loss=loss, rows=(), owners=()))
-            if step % (steps // 100) == 0:
-                state.apply(validated(step, 40 + round(35 * step / steps)))
-        return state
-
-    @pytest.mark.parametrize("steps", [10_000, 100_000])
-    async def test_readable_and_flat(self, steps):
-        state = self.run_of(steps)
-        app = make_app(ScriptedEngine())
-        async with app.run_test(size=(120, 40)) as pilot:
-            await ready(pilot)
-            app.run_state.curves[:] = state.curves
-            app.repaint()
-            await pilot.pause()
-            loss = app.main.loss
-            assert all(len(d.buckets) <= 1025 for _, d in loss._decimations)
-            series = loss._series(app.run_state)
-            assert len(series[0].points) <= 1025
-            values = [value for _, value in series[0].points]
-            assert values == sorted(values, reverse=True)
-            lines = [line for line in screen_lines(app) if "╰" not in line][-9:]
-            assert any("75/80 .94" in line for line in lines)
-            assert any("(.86 to .97)" in line for line in lines)
-            assert "●" in "".join(lines[:7])
-            seen = CountedList(app.run_state.curves[-1].loss)
-            app.run_state.curves[-1].loss = seen
-            app.main.show(app.run_state)
-            assert seen.looked_at <= 10
-
-    async def test_epochs_are_points_and_chance_and_majority_lines(self):
-        app = make_app(ScriptedEngine(opened(majority=50)))
-        async with app.run_test(size=(120, 40)) as pilot:
-            await ready(pilot)
-            await pilot.press("r")
-            await wait_until(pilot, lambda: "10 epochs are done" in screen_text(app))
-            text = screen_text(app)
-            assert "majority .62" in text and "chance .50" in text and "72/80 .90" in text
-            assert "(.81 to .95)" in text
-            await pilot.press("0", "4", "r")
-            await wait_until(pilot, lambda: app.run_state.curves[-1].full_validation)
-            await wait_until(pilot, lambda: "┈ 1 head" in screen_text(app))
-
-    async def test_a_start_from_scratch_has_its_name(self):
-        state = self.run_of(200)
-        state.curves[0].weights, state.curves[0].strategies = "random", ["full"]
-        assert state.curves[0].label == "scratch 4 full"
-
-
-class CountedList(list):
-    """Counts how many entries were looked at."""
-
-    looked_at = 0
-
-    def __getitem__(self, place):
-        found = super().__getitem__(place)
-        self.looked_at += len(found) if isinstance(place, slice) else 1
-        return found
-
-    def __iter__(self):
-        self.looked_at += len(self)
-        return super().__iter__()
-
-
-def validated(step: int, correct: int) -> Validated:
-    return Validated(
-        start=0, step=step, correct=correct, total=80, loss=0.4, yardstick=False, best=True
-    )

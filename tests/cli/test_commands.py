@@ -304,7 +304,7 @@ def test_labels_from_a_file_and_an_image_that_cannot_be_read(
     assert skipped["path"].endswith("003.png") and validation["skipped_images"] == 1
     done = run(*words, env=environment)
     assert done.returncode == 0 and "\x1b" not in done.stdout
-    assert "1 image is left out." in done.stdout and "  [bold]Käse" in done.stdout
+    assert "1 image was skipped." in done.stdout and "  [bold]Käse" in done.stdout
 
 
 def test_folds(environment: dict[str, str], images: Path) -> None:

@@ -66,7 +66,7 @@ def test_what_is_counted_is_what_plain_torchvision_says(a_run: Path, mixed: Path
     with torch.no_grad():
         said = model(torch.stack([plain_input(path, about["transform"]) for path in paths]))
     began, result, _ = evaluated(a_run, mixed, batch_size=3)
-    assert began.where == str(mixed) and began.images == result.total == 7
+    assert began.source == str(mixed) and began.images == result.total == 7
     assert result.correct == int((said.argmax(1) == labels).sum())
     assert result.loss == pytest.approx(
         float(torch.nn.functional.cross_entropy(said, labels)), 1e-4
@@ -86,22 +86,22 @@ def test_which_images_are_taken(a_run: Path, images: Path, tmp_path: Path) -> No
     """A val/ in the folder, else a test/, else all; and what the run had to do with them."""
     own, _, _ = evaluated(a_run, images)
     assert (own.where, own.images) == (str(images / "val"), 12)
-    assert "chosen by them" in own.notes[0]
+    assert "selected on these images" in own.notes[0]
     assert evaluated(a_run, images / "val")[0].notes == own.notes
     assert "trained on images of this folder" in evaluated(a_run, images / "train")[0].notes[0]
 
     draw_tiny_images(
         tmp_path, "test/dark/a.png", "val/light/b.png", "train/dark/c.png", "dark/d.png"
     )
-    assert evaluated(a_run, tmp_path)[0].where == str(tmp_path / "val")
+    assert evaluated(a_run, tmp_path)[0].source == str(tmp_path / "val")
     shutil.rmtree(tmp_path / "val")
     began, result, _ = evaluated(a_run, tmp_path)
-    assert (began.where, began.notes) == (str(tmp_path / "test"), ())
+    assert (began.source, began.notes) == (str(tmp_path / "test"), ())
     assert result.per_class[1] == (0, 0)  # a class may have no images
     shutil.rmtree(tmp_path / "test")
     assert f"--data {tmp_path / 'train'}" in failure_of(a_run, tmp_path)
     shutil.rmtree(tmp_path / "train")
-    assert evaluated(a_run, tmp_path)[0].where == str(tmp_path)
+    assert evaluated(a_run, tmp_path)[0].source == str(tmp_path)
 
 
 def test_classes_are_matched_by_name(a_run: Path, images: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_classes_are_matched_by_name(a_run: Path, images: Path, tmp_path: Path) 
     assert result.per_class[0][1] == 0 and result.per_class[1][1] == 6
     draw_tiny_images(tmp_path, "aaa/x.png")
     told = failure_of(a_run, tmp_path)
-    assert told.endswith("the run knows no class aaa; it knows dark, light.")
+    assert told.endswith("the run has no class aaa; its classes are dark, light.")
     shutil.move(tmp_path / "aaa", tmp_path / "Light")
     assert "no class Light; did you mean light?" in failure_of(a_run, tmp_path)
 
@@ -126,7 +126,7 @@ def test_a_labels_file(a_run: Path, images: Path, tmp_path: Path) -> None:
     split = [f"{row},{'val' if number < 3 else 'train'}" for number, row in enumerate(rows)]
     file.write_text("\n".join(["path,label,split", *split]))
     began, result, _ = evaluated(a_run, images, labels=str(file))
-    assert result.total == 3 and began.where == f"{file}, rows of split val"
+    assert result.total == 3 and began.source == f"{file}, rows of split val"
     file.write_text(f"path,label\n{names[0][0]},darc")
     assert "no class darc; did you mean dark?" in failure_of(a_run, images, labels=str(file))
     assert "there is no such file" in failure_of(a_run, images, labels=str(tmp_path / "x.csv"))
@@ -138,7 +138,7 @@ def test_what_cannot_be_evaluated(a_run: Path, tmp_path: Path) -> None:
     assert "name a folder" in failure_of(a_run, None)
     (tmp_path / "dark").mkdir()
     (tmp_path / "dark" / "x.png").write_bytes(b"no image")
-    assert "Not one of 1 images" in failure_of(a_run, tmp_path)
+    assert "None of the 1 images" in failure_of(a_run, tmp_path)
 
 
 # --- the command --------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def test_words_and_json(a_run: Path, mixed: Path, environment: dict[str, str]) -
 
     (mixed / "light" / "broken.png").write_bytes(b"no image")
     ended = run(*common, "--json", env=environment)
-    assert ended.returncode == 1 and "broken.png: it is no image" in ended.stderr
+    assert ended.returncode == 1 and "broken.png: it is not an image" in ended.stderr
     (whole,) = strict(ended.stdout)
     assert whole["accuracy"] == result.correct / 7
     assert whole["interval"] == list(interval(result.correct, 7))
@@ -172,7 +172,7 @@ def test_what_is_refused(a_run: Path, environment: dict[str, str], tmp_path: Pat
     assert "--data is missing" in refused(run("evaluate", a_run, env=environment))
     draw_tiny_images(tmp_path, "cat/x.png", "dog/x.png")
     done_ = run("evaluate", a_run, "--data", tmp_path, "--device", "cpu", env=environment)
-    assert "the run knows no class cat" in refused(done_)
+    assert "the run has no class cat" in refused(done_)
 
 
 @pytest.mark.parametrize("classes", [2, 12, 1000])
@@ -204,7 +204,7 @@ def test_the_report_is_bounded(classes: int, capsys: pytest.CaptureFixture[str])
     print_report(began, result, 0)
     told = capsys.readouterr().out
     assert "\x1b" not in told and len(told.splitlines()) < 60
-    assert ("is, and said to be" in told) == (classes <= 12)
+    assert ("actual / predicted" in told) == (classes <= 12)
     assert ("most frequent mistakes" in told) == (classes > 12)
 
 

@@ -43,10 +43,10 @@ def exported(a_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert [file.name for file in checked][:2] == ["model.safetensors", "model.pth"]
     assert [file.name for file in checked[2:]] == ["model.onnx"] * ONNX
     for file in checked:
-        assert file.what == "12 validation images of squares"
+        assert file.compared_on == "12 validation images of squares"
         assert file.bytes == (folder / file.name).stat().st_size
-        assert file.difference <= 1e-4 * max(1, file.largest)
-    assert checked[0].difference == checked[1].difference == 0
+        assert file.max_difference <= 1e-4 * max(1, file.max_output)
+    assert checked[0].max_difference == checked[1].max_difference == 0
     assert sorted(path.name for path in folder.iterdir()) == list(ended.files)
     assert list(folder.parent.iterdir()) == [folder]  # nothing half written beside it
     return folder
@@ -105,7 +105,7 @@ def test_the_readmes_own_lines_give_the_models_outputs(
     with torch.no_grad():
         expected = model(plain_input(image, about["transform"])[None])[0]
     programs = snippets(exported)
-    whole = ["said = {}", programs["An"].replace('"a.jpg"', repr(str(image)))]
+    whole = ["said = {}", programs["Preprocessing"].replace('"a.jpg"', repr(str(image)))]
     for name in ("model.safetensors", "model.pth"):
         assert len(programs[name].splitlines()) <= 8
         whole += [programs[name], f"said['{name}'] = model(image[None])[0].tolist()"]
@@ -184,11 +184,11 @@ def test_without_the_runs_images_it_is_compared_on_noise(tmp_path: Path, images:
     (broken,) = list((tmp_path / "squares" / "val" / "dark").glob("000.png"))
     broken.write_bytes(b"no image")
     checked, _ = told_of(a_run, tmp_path / "a", formats=("safetensors",), checkpoint="last")
-    assert checked[0].what == "11 validation images of squares"
+    assert checked[0].compared_on == "11 validation images of squares"
     shutil.rmtree(tmp_path / "squares")
     checked, _ = told_of(a_run, tmp_path / "b", formats=("safetensors",), checkpoint="last")
     assert checked[0].what == (
-        "16 images of seeded noise, because its images are not there any more"
+        "16 images of seeded noise, because the images of the run were not found"
     )
 
 
@@ -225,7 +225,7 @@ def test_a_file_that_says_something_else_is_not_exported(
     true = torch.load
     monkeypatch.setattr(torch, "load", lambda file, **options: _spoilt(true(file, **options)))
     told = failure_of(a_run, tmp_path / "model", formats=("pth",))
-    assert "model.pth gives other outputs than the run's model (by up to 1, on 12" in told
+    assert "of model.pth differ from those of the run's model by up to 1 (on 12" in told
     assert list(tmp_path.iterdir()) == []
 
 
@@ -250,7 +250,7 @@ def test_the_command(a_run: Path, environment: dict[str, str], tmp_path: Path) -
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
     assert re.search(
-        r"^model\.safetensors, \d+\.\d MB: loaded again, the same outputs on 12", lines[0]
+        r"^model\.safetensors, \d+\.\d MB: loaded again, it gives the same outputs on 12", lines[0]
     )
     assert lines[-1].endswith(f": {tmp_path / 'model'}")
     assert "holds files already" in refused(run(*common, env=environment))
@@ -260,10 +260,10 @@ def test_the_command(a_run: Path, environment: dict[str, str], tmp_path: Path) -
 def test_an_image_of_another_shape_is_prepared_alike(exported: Path, tmp_path: Path) -> None:
     """The README's preprocessing is the engine's own, on a wide photograph as well."""
     from engine.data.decoding import read_rgb
-    from engine.jobs.load import preset_of
+    from engine.jobs.load import make_preset
 
     about = json.loads((exported / "model.json").read_text())
     pixels = np.random.default_rng(0).integers(0, 256, (53, 120, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "wide.png")
-    own = preset_of(about["preprocessing"])(read_rgb(tmp_path / "wide.png"))
+    own = make_preset(about["preprocessing"])(read_rgb(tmp_path / "wide.png"))
     assert torch.equal(own, plain_input(tmp_path / "wide.png", about["preprocessing"]))

@@ -26,7 +26,7 @@ from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ExportScript, RestoreLayer, SetMask, SetRecipe, Step, Train
 from tl_tui.protocol.inference import ScriptWritten
 from tl_tui.runs.run_reader import read_run
-from tui.cli.script_check import compared
+from tui.cli.script_check import compare_losses
 
 pytestmark = pytest.mark.xdist_group("export_script")  # its runs are trained once
 
@@ -107,7 +107,7 @@ def weights_file(run: Path, folder: Path) -> None:
     driven.do(Train, steps=2)
     driven.do(SetMask, trainable=())  # nothing trains for a step
     driven.do(Step)
-    driven.do(SetMask, trainable=driven.opened.wanted)
+    driven.do(SetMask, trainable=driven.opened.trainable)
     layer4 = [i for i, o in enumerate(driven.opened.stack.owners) if o.name.startswith("layer4")]
     driven.do(RestoreLayer, owners=tuple(layer4))
     driven.do(Step)
@@ -252,7 +252,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def test_a_script_trains_as_the_run_did(name: str, exported: Exported) -> None:
     journal = read_run(exported.root / name).starts[-1].losses
     assert len(journal) >= 2
-    comparison = compared(journal, exported.losses(name))
+    comparison = compare_losses(journal, exported.losses(name))
     assert comparison.agrees and comparison.equal == len(journal), (journal, exported.losses(name))
 
 
@@ -284,11 +284,11 @@ def test_only_what_a_run_needs_stands_in_its_script(exported: Exported) -> None:
 
 
 def test_starting_weights_lie_beside_the_script(exported: Exported) -> None:
-    (beside,) = exported.written["file"].beside
+    (beside,) = exported.written["file"].extra_files
     assert Path(beside).name == "file.weights.pth"
     state = torch.load(beside, weights_only=True)
     assert "conv1.weight" in state and "fc.weight" not in state
-    assert exported.written["entry"].beside == ()
+    assert exported.written["entry"].extra_files == ()
 
 
 def test_what_cannot_be_written_is_told_in_a_sentence(exported: Exported, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_images_that_a_few_lines_cannot_find_are_listed(tmp_path: Path) -> None:
     session_ = session(tmp_path / "run", folder)
     session_.do(Step)
     session_.session.close()
-    (listing,) = export(tmp_path / "run", tmp_path / "train.py").beside
+    (listing,) = export(tmp_path / "run", tmp_path / "train.py").extra_files
     with open(listing, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["split"] for row in rows] == ["train"] * 24 + ["val"] * 12
@@ -339,7 +339,7 @@ def test_images_that_a_few_lines_cannot_find_are_listed(tmp_path: Path) -> None:
     ],
 )
 def test_losses_are_compared(script: list, agrees: bool, equal: int) -> None:
-    comparison = compared([(1, 0.5), (2, math.nan)], script)
+    comparison = compare_losses([(1, 0.5), (2, math.nan)], script)
     assert (comparison.agrees, comparison.equal) == (agrees, equal)
 
 
@@ -354,7 +354,7 @@ def test_the_command_writes_checks_and_finds_a_difference(
     shutil.copytree(exported.root / "demo", tmp_path / "run")
     done = tl_tui("run", "-o", "train.py", "--check")
     assert done.returncode == 0, done.stderr
-    assert "Checked: all 2 losses are the journal's, to the bit." in done.stdout
+    assert "Checked: all 2 losses are bit-identical to the journal's." in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "train.py"]
     again = tl_tui("run", "-o", "train.py")
     assert again.returncode == 2 and "--force" in again.stderr
@@ -366,4 +366,4 @@ def test_the_command_writes_checks_and_finds_a_difference(
     journal.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     wrong = tl_tui("run", "-o", "train.py", "--check", "--force")
     assert wrong.returncode == 1
-    assert "does not train the same" in wrong.stdout
+    assert "does not train like the run" in wrong.stdout

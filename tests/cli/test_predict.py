@@ -184,7 +184,7 @@ def test_unreadable_files_are_named_and_the_code_says_so(
     (row,) = strict(ended.stdout)
     assert row["path"] == str(image) and len(row["probabilities"]) == 1
     (line,) = ended.stderr.splitlines()
-    assert line.endswith(r"broken\x07.png: it is no image that Pillow can read")
+    assert line.endswith(r"broken\x07.png: it is not an image that Pillow can read")
 
 
 @pytest.mark.parametrize(

@@ -17,24 +17,26 @@ import pytest
 from tests.support.pseudo_terminal import ROOT, Terminal
 from tests.support.replayed_session import Replay
 from tests.support.stack_messages import measured, opened, owners_named, step_taken
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CheckpointSaved,
-    CrossValidationEnded,
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent, EngineFailed, Refused
+from tl_tui.protocol.session import (
+    Cycle,
     CycleBegan,
-    EngineFailed,
-    FoldValidated,
-    ImageSkipped,
     MaskPlanned,
+    Plan,
     PlanChanged,
-    Refused,
+    PlanPhase,
+    SessionOpened,
+)
+from tl_tui.protocol.training import (
+    CheckpointSaved,
+    ImageSkipped,
     StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
 )
-from tl_tui.protocol.session import Cycle, Plan, PlanPhase, SessionOpened
 
 PROGRAM = [sys.executable, "-m", "tests.support.replayed_session"]
 SESSION = opened()
@@ -42,14 +44,14 @@ FULL = tuple(range(len(SESSION.stack.owners)))
 PLAN = Plan(
     name="lp-ft",
     phases=(
-        PlanPhase(name="head", trainable=SESSION.wanted, after_step=0, steps=8, epoch=1),
+        PlanPhase(name="head", trainable=SESSION.trainable, after_step=0, steps=8, epoch=1),
         PlanPhase(name="full", trainable=FULL, after_step=8, steps=8, epoch=2),
     ),
 )
 
 
 def step(number: int, epoch: int = 1, **changes: Any) -> StepTaken:
-    return step_taken(SESSION.stack, SESSION.wanted, step=number, epoch=epoch, **changes)
+    return step_taken(SESSION.stack, SESSION.trainable, step=number, epoch=epoch, **changes)
 
 
 def plain(taken: StepTaken) -> StepTaken:
@@ -81,10 +83,10 @@ RUN: list[AnyEvent] = [
     validated(8, 1, 71, best=True),
     saved("best", 8),
     saved("last", 8),
-    MaskPlanned(trainable=FULL, why="plan lp-ft: full"),
-    CycleBegan(cycle=Cycle(after_step=8, steps=8), why="plan lp-ft: full"),
+    MaskPlanned(trainable=FULL, reason="plan lp-ft: full"),
+    CycleBegan(cycle=Cycle(after_step=8, steps=8), reason="plan lp-ft: full"),
     step(9, 2, seconds_left=3.2),
-    CycleBegan(cycle=Cycle(after_step=9, steps=16), why="by hand"),
+    CycleBegan(cycle=Cycle(after_step=9, steps=16), reason="by hand"),
     validated(16, 2, 60, skipped_images=2),
     saved("last", 16, failure="no space left on the device"),
     TrainEnded(start=0, step=16, reason="done"),
@@ -210,9 +212,9 @@ def test_json_lines_of_a_run(train: Train) -> None:
 def test_a_plan_and_a_mask_in_parts(train: Train) -> None:
     part = owners_named(SESSION.stack, "fc", "layer2.0.conv1")
     events: list[AnyEvent] = [
-        PlanChanged(plan=PLAN, why="asked for"),
-        PlanChanged(plan=None, why="the mask was changed by hand"),
-        MaskPlanned(trainable=part, why="x"),
+        PlanChanged(plan=PLAN, reason="asked for"),
+        PlanChanged(plan=None, reason="the mask was changed by hand"),
+        MaskPlanned(trainable=part, reason="x"),
         TrainEnded(start=0, step=0, reason="done"),
     ]
     done = train(events, "--json", session=opened(plan=PLAN))
@@ -258,11 +260,11 @@ def test_a_class_without_validation_images_is_null(train: Train) -> None:
 def test_plain_lines_of_a_run(train: Train) -> None:
     done = train(RUN, session=opened(plan=PLAN))
     assert done.returncode == 1
-    assert done.stderr == "Left out flowers/a\\x1b[31m.jpg: truncated\n"
+    assert done.stderr == "Skipped flowers/a\\x1b[31m.jpg: truncated\n"
     lines = done.stdout.splitlines()
     assert "Plan lp-ft: head from epoch 1 on, then full from epoch 2 on." in lines
     (first, second) = [line for line in lines if line.startswith("epoch ")]
-    assert first.startswith("epoch 1/2 step 1/16  loss 0.700  27 of 32 right")
+    assert first.startswith("epoch 1/2 step 1/16  loss 0.700  27 of 32 correct")
     assert first.endswith("1 updated, 9 unreached  3 min 20 s left")
     assert second.startswith("epoch 2/2 step 9/16") and second.endswith("  3 s left")
     assert (
@@ -270,9 +272,9 @@ def test_plain_lines_of_a_run(train: Train) -> None:
         "loss 0.312. Best so far." in lines
     )
     (worse,) = [line for line in lines if line.startswith("Epoch 2, validation: 60 of 80")]
-    assert worse.endswith("loss 0.312. 2 images are left out.")
+    assert worse.endswith("loss 0.312. 2 images were skipped.")
     assert "From step 3 on all 10 layers train (plan lp-ft: full)." in lines
-    assert "The schedule begins anew, over 16 steps (by hand)." in lines
+    assert "The learning rate schedule restarts over 16 steps (by hand)." in lines
     assert "plan lp-ft: full" not in " ".join(line for line in lines if "schedule" in line)
     assert "The checkpoint last could not be saved: no space left on the device" in lines
     end = lines.index("By class (best validation, epoch 1):")
@@ -282,7 +284,7 @@ def test_plain_lines_of_a_run(train: Train) -> None:
         "  not hot dog  31 of 40, .78 (.62 to .88)",
         "Best checkpoint, after step 8: runs/test/best.pt",
         "Last checkpoint, after step 8: runs/test/last.pt",
-        "What came after step 8 was not saved.",
+        "The training after step 8 was not saved.",
         "Run: runs/test",
     ]
 
@@ -363,7 +365,7 @@ def test_the_bar_has_epochs_and_time_left(
     folded = " ".join(text.split())
     assert "71 of 80, .89 (.80 to .94); chance .50, majority .50 (hot dog)" in folded
     assert b"Run: " + b"r" * 130 in raw  # the terminal wraps it, so that it copies in one piece
-    assert "Best so far." in folded and "2 images are left out." in folded
+    assert "Best so far." in folded and "2 images were skipped." in folded
     assert "By class (best validation, epoch 1):" in folded
     assert raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l") > 0  # the cursor is back
 
@@ -412,11 +414,11 @@ def test_folds_are_asked_for_and_told_one_by_one(train: Train, tmp_path: Path) -
     assert lines[1:4] == [
         "Fold 1 of 3: 18 of 20, .90 (.70 to .97); loss 0.500; 30 steps in 1 min 01 s.",
         "Fold 2 of 3: 20 of 20, 1.00 (.84 to 1.00); loss 0.500; 30 steps in 1 min 01 s, "
-        "features kept up to layer4.1.",
+        "features cached up to layer4.1.",
         "Fold 3 of 3: 16 of 20, .80 (.58 to .92); loss 0.500; 30 steps in 1 min 01 s.",
     ]
     assert lines[4:] == [
-        "3 folds: mean accuracy .90, spread 0.100 (one deviation).",
+        "3 folds: mean accuracy .90, spread 0.100 (one standard deviation).",
         "All folds together: 54 of 60, .90 (.80 to .95).",
         "Run: runs/test",
     ]
@@ -515,8 +517,8 @@ def test_a_signal_ends_it_after_the_checkpoint(
     done = train(SHORT, at_close=at_close, then=number)
     assert (done.returncode, done.stderr) == (code, "")
     assert done.stdout.splitlines()[-4:] == [
-        "Ended after step 2, before all was done.",
-        "`tl-tui resume runs/test` goes on from step 2.",
+        "Stopped after step 2, before the end of the run.",
+        "`tl-tui resume runs/test` continues from step 2.",
         "Last checkpoint, after step 2: runs/test/last.pt",
         "Run: runs/test",
     ]
@@ -537,7 +539,7 @@ def test_a_step_that_is_not_applied_ends_it_and_says_how_to_resume(train: Train)
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert "Step 3 was not applied." in lines
-    resumed = "`tl-tui resume runs/test --checkpoint best` goes on from the best weights so far."
+    resumed = "`tl-tui resume runs/test --checkpoint best` continues from the best weights so far."
     assert resumed in lines
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from engine.server import server
 from engine.server.dispatch import Dispatcher
 from tl_tui.protocol.commands import AnyCommand, Audit
-from tl_tui.protocol.events import AnyEvent, Confirmed, StepTaken
+from tl_tui.protocol.events import AnyEvent, Confirmed
+from tl_tui.protocol.training import StepTaken
 
 
 class BrokenSession(Dispatcher):

@@ -12,8 +12,9 @@ from tests.faults.training import STEPS, checkpoints_are_whole, losses, referenc
 from tl_tui.connect.client import Connection, EngineProcess
 from tl_tui.protocol.commands import Audit, Open, Train
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import AnyEvent, Confirmed, StepNotApplied, TrainEnded
+from tl_tui.protocol.events import AnyEvent, Confirmed
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import StepNotApplied, TrainEnded
 
 BROKEN = [sys.executable, "-m", "tests.faults.broken_engine"]
 ROOM = 1 << 20

@@ -19,9 +19,10 @@ from engine.training.trainer import Trainer
 from tests.support.driven_session import DrivenSession, draw_images
 from tests.support.plain_training import SGD, FixedBatches, small_resnet
 from tl_tui.estimates import cost_model
+from tl_tui.protocol.checks import StepCostMeasured
 from tl_tui.protocol.commands import MeasureStepCost, SetMask, StartOver, Step, Train
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import StepCostMeasured, StepTaken
+from tl_tui.protocol.training import StepTaken
 
 pytestmark = [
     pytest.mark.gpu,

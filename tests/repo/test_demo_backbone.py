@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.studies import backbone_sets, backbone_worth
+from benchmarks.studies import backbone_sets, backbone_worth, measured_cells
 from engine.model import torchvision_models
 from tools.demo_backbone import crops, distil, drawings, export, pictures, views
 
@@ -139,6 +139,6 @@ def test_the_benchmark_makes_its_table(tmp_path: Path) -> None:
     for row in ("demo backbone", "random backbone", "last stage", "full", "scratch", "chance"):
         assert row in table, table
     result = json.loads((tmp_path / "out" / "backbone_worth.json").read_text())
-    assert result["weights_sha256"] == backbone_worth.digest(str(weights))
+    assert result["weights_sha256"] == measured_cells.digest(str(weights))
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0 and "1/" not in again.stdout  # every cell was kept

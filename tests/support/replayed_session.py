@@ -18,7 +18,7 @@ import msgspec
 from engine.server import server
 from tl_tui.connect.client import EngineProcess
 from tl_tui.protocol.commands import AnyCommand, CrossValidate, Open, Train
-from tl_tui.protocol.events import AnyEvent, Confirmed
+from tl_tui.protocol.events import AnyEvent, Confirmed, WorkKind
 
 
 class Replay(msgspec.Struct):
@@ -38,6 +38,7 @@ class ReplayedSession:
     ) -> None:
         self.emit = emit
         self.busy = ""
+        self.work_kind: WorkKind = "other"
         self.path = Path(os.environ["TL_TUI_TEST_EVENTS"])
         self.replay = msgspec.msgpack.decode(self.path.read_bytes(), type=Replay)
         self.waiting: list[AnyEvent] = []

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from tl_tui.protocol.events import CrossValidationEnded, FoldValidated, LrRangeTested
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated, LrRangeTested
 from tl_tui.protocol.results import Comparison, ImagesShown, ResultsShown, Thumbnail, WrongImage
 
 
@@ -63,7 +63,7 @@ def images(
 ) -> ImagesShown:
     """So many pictures."""
     fields: dict[str, Any] = {
-        "what": what,
+        "selection": what,
         "step": 0,
         "images": tuple(thumbnail(number, side) for number in range(count)),
         "total": 32 if what == "batch" else 10,

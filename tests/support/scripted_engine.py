@@ -16,6 +16,7 @@ import msgspec
 from engine.session.progress import Progress
 from tests.support.stack_messages import from_top, opened, step_cost_measured, step_taken
 from tl_tui.common.errors import Problem
+from tl_tui.protocol.checks import Audited, WeightDriftMeasured
 from tl_tui.protocol.commands import (
     AnyCommand,
     Audit,
@@ -36,13 +37,9 @@ from tl_tui.protocol.commands import (
     UndoRestoreLayer,
     UndoStartOver,
 )
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Audited,
-    CheckpointSaved,
-    Confirmed,
+from tl_tui.protocol.events import AnyEvent, Confirmed, Greeted, Refused
+from tl_tui.protocol.session import (
     CycleBegan,
-    Greeted,
     LayerRestored,
     LoadingProgressed,
     MaskPlanned,
@@ -50,15 +47,11 @@ from tl_tui.protocol.events import (
     OpenFailed,
     PlanChanged,
     RecipeChanged,
-    Refused,
+    SessionOpened,
     StartedOver,
     StartOverUndone,
-    TrainBegan,
-    TrainEnded,
-    Validated,
-    WeightDriftMeasured,
 )
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import CheckpointSaved, TrainBegan, TrainEnded, Validated
 from tl_tui.settings import plan as plans
 from tl_tui.settings.recipe import base_rates
 
@@ -76,7 +69,7 @@ class ScriptedEngine:
         hold: bool = False,
         failures: Sequence[OpenFailed] = (),
         loss: Callable[[int], float] = lambda step: 0.3 + 0.5 * math.exp(-step / 8),
-        prices: bool = True,
+        step_costs: bool = True,
         pace: float = 0.0,
     ) -> None:
         """
@@ -86,7 +79,7 @@ class ScriptedEngine:
             hold: Keep steps in flight until `release`.
             failures: Answers to the first `Open` commands.
             loss: The loss of each step.
-            prices: Answer `MeasureStepCost`; else it goes on being measured.
+            step_costs: Answer `MeasureStepCost`; else the measurement never ends.
             pace: Seconds between two steps of training.
         """
         self.session = session or opened()
@@ -94,7 +87,7 @@ class ScriptedEngine:
         self.hold = hold
         self.failures = list(failures)
         self.loss = loss
-        self.prices = prices
+        self.step_costs = step_costs
         self.pace = pace
         self.commands: list[AnyCommand] = []
         """Everything that was sent, in order."""
@@ -108,7 +101,7 @@ class ScriptedEngine:
         self._queue: asyncio.Queue[AnyEvent | None] = asyncio.Queue()
         session = self.session
         self._course = Progress(
-            wanted=frozenset(session.wanted),
+            wanted=frozenset(session.trainable),
             strategies=session.strategies,
             recipe=session.recipe,
             batches_per_epoch=session.batches_per_epoch,
@@ -205,7 +198,7 @@ class ScriptedEngine:
                 except Problem as problem:
                     return self._emit(Refused(id=command.id, reason=str(problem)))
             case MeasureStepCost():
-                if self.prices:
+                if self.step_costs:
                     self._emit(step_cost_measured(self.session.stack))
             case RestoreLayer():
                 self._emit(LayerRestored(owners=command.owners))
@@ -234,7 +227,7 @@ class ScriptedEngine:
         self._emit(RecipeChanged(recipe=self._course.recipe, rates=tuple(self._rates)))
 
     def _begin_cycle(self, why: str, steps: int | None = None) -> None:
-        self._emit(CycleBegan(cycle=self._course.begin_cycle(steps), why=why))
+        self._emit(CycleBegan(cycle=self._course.begin_cycle(steps), reason=why))
 
     def _set_plan(self, command: SetPlan) -> None:
         if command.plan is None:
@@ -253,14 +246,14 @@ class ScriptedEngine:
 
     def _leave_plan(self, why: str, *, interrupted: bool = False) -> None:
         self._course.follow(None)
-        self._emit(PlanChanged(plan=None, why=why, interrupted=interrupted))
+        self._emit(PlanChanged(plan=None, reason=why, interrupted=interrupted))
 
     def _enter_phase(self) -> None:
         phase, plan = self._course.phase_to_begin(), self._course.plan
         if phase is not None and plan is not None:
             self._course.wanted = frozenset(phase.trainable)
             why = f"plan {plan.name}: {phase.name}"
-            self._emit(MaskPlanned(trainable=phase.trainable, why=why))
+            self._emit(MaskPlanned(trainable=phase.trainable, reason=why))
             self._begin_cycle(why, phase.steps)
 
     def _checkpoint(self, name: str) -> None:
@@ -354,7 +347,7 @@ class ScriptedEngine:
                 else 0.0
                 for r in stack.rows
             )
-            self._emit(WeightDriftMeasured(step=self.step, rows=moved, drift={}))
+            self._emit(WeightDriftMeasured(step=self.step, rows=moved, running_mean_drift={}))
         self._enter_phase()
 
     def _validate(self, total: int, *, yardstick: bool) -> None:

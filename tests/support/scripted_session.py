@@ -25,14 +25,8 @@ from tl_tui.protocol.commands import (
     Train,
     UndoStartOver,
 )
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Confirmed,
-    LayerMeasurement,
-    Refused,
-    StepTaken,
-    TrainEnded,
-)
+from tl_tui.protocol.events import AnyEvent, Confirmed, Refused, WorkKind
+from tl_tui.protocol.training import LayerMeasurement, StepTaken, TrainEnded
 
 ROWS = tuple(LayerMeasurement("updated", float(row), 1.0, 0.5, 0, 0.1) for row in range(50))
 
@@ -44,6 +38,7 @@ class ScriptedSession:
         self.emit = emit
         self.on_run_dir = on_run_dir
         self.busy = ""
+        self.work_kind: WorkKind = "other"
         self.folder = Path()
         self.units: list[Callable[[], None]] = []
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
+from tl_tui.protocol.checks import SavedTensors, StepCostMeasured
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import LayerMeasurement, SavedTensors, StepCostMeasured, StepTaken
 from tl_tui.protocol.layers import OwnerInfo, Reach, RowInfo, StackInfo, StageInfo
 from tl_tui.protocol.session import Cycle, SessionOpened
+from tl_tui.protocol.training import LayerMeasurement, StepTaken
 
 ROLES = ("textures", "patterns", "parts", "objects")
 
@@ -185,7 +186,7 @@ def opened(
     fields: dict[str, Any] = {
         "arch": "resnet18" if len(rows) == 10 else "resnet152",
         "weights": "ImageNet V1",
-        "weights_why": "",
+        "weights_reason": "",
         "pretrained": True,
         "data": "hot dog",
         "classes": ("hot dog", "not hot dog"),
@@ -211,7 +212,7 @@ def opened(
         "stack": stack,
         "strategies": strategies,
         "strategy": "feature-extraction" if trainable is None else None,
-        "wanted": wanted,
+        "trainable": wanted,
         "norm_modes": {},
         "start": 0,
         "step": 0,
@@ -233,26 +234,26 @@ def from_top(stack: StackInfo) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def step_cost_measured(stack: StackInfo) -> StepCostMeasured:
-    """A price in which every owner costs the same: 0.1 ms each way and a megabyte kept."""
+    """A step cost in which every owner costs the same: 0.1 ms each way and a megabyte kept."""
     count = len(stack.owners)
     each = (0.1,) * count
     return StepCostMeasured(
         batch=32,
         forward_ms=each,
-        pass_ms=each,
-        learn_ms=each,
+        input_grad_ms=each,
+        weight_grad_ms=each,
         fixed_ms=1.0,
         saved=tuple(
-            SavedTensors(at=owner, bytes=1_000_000, reached=(owner,), learning=(owner,))
+            SavedTensors(owner=owner, bytes=1_000_000, if_reached=(owner,), if_trainable=(owner,))
             for owner in range(count)
         ),
         gradient_bytes=tuple(4 * owner.params for owner in stack.owners),
         state_bytes=tuple(4 * owner.params for owner in stack.owners),
         forward_bytes=(1_000_000,) * count,
-        beside_bytes=(1_000_000,) * count,
+        forward_extra_bytes=(1_000_000,) * count,
         backward_bytes=(1_000_000,) * count,
-        kept_share=0.0,
-        gradient_share=1.0,
+        saved_overhead=0.0,
+        gradient_overhead=1.0,
         fixed_bytes=20_000_000,
     )
 

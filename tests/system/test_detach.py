@@ -102,12 +102,12 @@ def test_left_running_it_goes_on_and_a_screen_comes_back_to_the_same(tl_tui: Ope
     terminal.press("r")
     terminal.wait_for(r"epoch \d+ of")
     terminal.press("q")
-    terminal.wait_for(r"d let it go on")
+    terminal.wait_for(r"d continue without a screen")
     terminal.press("d")
     assert terminal.wait_exit() == 0 and terminal.restored
     (engine,) = engines()
     left = steps_taken()
-    name = re.search(r"tl-tui attach (\S+) +comes back", terminal.text)
+    name = re.search(r"tl-tui attach (\S+) +returns", terminal.text)
     assert name is not None, terminal.text
 
     back = tl_tui("attach", columns=120, rows=40)  # there is but one
@@ -125,7 +125,7 @@ def test_left_running_it_goes_on_and_a_screen_comes_back_to_the_same(tl_tui: Ope
     back.press("t")
     back.wait_until(lambda: steps_taken() == taken + 1, "the step")
     back.press("q")
-    back.wait_for("d keep it open")
+    back.wait_for("d keep the run open")
     back.press("q")
     assert back.wait_exit() == 0
     assert not alive(engine)
@@ -156,7 +156,7 @@ def test_a_screen_that_dies_leaves_the_run_as_was_chosen(
     terminal.press(":")
     terminal.wait_for("Search|search")
     terminal.press("drops pause")
-    terminal.wait_for("When the line drops: pause")
+    terminal.wait_for("When the connection drops: pause")
     terminal.press("enter")
     terminal.wait_for("the run will pause; remembered")
     terminal.press("r")
@@ -203,7 +203,7 @@ def test_two_screens_one_steers(tl_tui: Opener) -> None:
     # The one that steers leaves without a question: the run stays with the other one.
     second.press("q")
     assert second.wait_exit() == 0
-    assert "stays with its other screen" in second.text
+    assert "stays open on its other screen" in second.text
     first.wait_for("This screen steers and is alone now")
     step(first, 3)
 
@@ -217,12 +217,12 @@ def test_stop_ends_a_run_from_a_script(tl_tui: Opener, home: dict[str, str]) -> 
     (engine,) = running_engines()
     stopped = run_command(home, "stop", engine.name[:15])
     assert stopped.returncode == 0, stopped.stderr
-    assert f"{engine.name} has ended; tl-tui resume {engine.name} goes on." in stopped.stdout
+    assert f"{engine.name} has ended; tl-tui resume {engine.name} continues it." in stopped.stdout
     assert running_engines() == []
     assert (Path(engine.greeted.run_dir) / "checkpoints" / "last.safetensors").exists()
     again = run_command(home, "stop", engine.name)
     assert again.returncode == 2
-    assert f"tl-tui resume {engine.name} --screen goes on" in again.stderr
+    assert f"tl-tui resume {engine.name} --screen continues it" in again.stderr
 
 
 def test_several_are_a_list(tl_tui: Opener) -> None:
@@ -233,7 +233,7 @@ def test_several_are_a_list(tl_tui: Opener) -> None:
         assert terminal.wait_exit() == 75
     assert len(engines()) == 2, "both answer"
     chooser = tl_tui("attach")
-    chooser.wait_for("Runs that go on")
+    chooser.wait_for("Running engines")
     assert len(re.findall(r"resnet18 · squares · 1 step · waits", chooser.text)) == 2
     chooser.press("2")
     chooser.wait_for(r"fc +train")
@@ -243,7 +243,7 @@ def test_several_are_a_list(tl_tui: Opener) -> None:
 def test_without_a_run_attach_says_what_to_do(home: dict[str, str], tl_tui: Opener) -> None:
     terminal = tl_tui("attach")
     assert terminal.wait_exit() == 2
-    assert "No run goes on here" in terminal.text
+    assert "No run is in progress here" in terminal.text
     piped = run_command(home, "attach")
     assert piped.returncode == 2 and "needs a terminal" in piped.stderr
     unknown = run_command(home, "stop", "20200101")

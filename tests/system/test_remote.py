@@ -95,14 +95,14 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         server.line.refuses = True
         before = server.line.connections
         server.line.cut()
-        terminal.wait_for("line cut")
+        terminal.wait_for("not connected")
         taken = steps_taken()
         terminal.press("down", "down", "space")
         terminal.wait_for(r"layer4.0 +(▸ +)?→ frozen")
         terminal.wait_until(lambda: steps_taken() > taken, "steps without a line")
         terminal.wait_until(lambda: server.line.connections > before, "an attempt")
         server.line.refuses = False
-        terminal.wait_gone("line cut")
+        terminal.wait_gone("not connected")
         terminal.wait_for(r"epoch \d+ of")
         assert [one.greeted.pid for one in running_engines()] == [engine]
         terminal.wait_until(lambda: running_engines()[0].greeted.screens == 1, "no stale relay")
@@ -111,7 +111,7 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
 
         # Left running, and the screen comes back, with the command it remembered.
         terminal.press("q")
-        terminal.wait_for("d let it go on")
+        terminal.wait_for("d continue without a screen")
         terminal.press("d")
         assert terminal.wait_exit() == 0 and terminal.restored
         assert f"tl-tui attach --host {server.HOST}" in terminal.text
@@ -119,7 +119,7 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         back.wait_for(r"layer4.1 ▸ +train +updated")
         back.wait_for(r"epoch \d+ of 10,?000")
         back.press("q")
-        back.wait_for("d let it go on")
+        back.wait_for("d continue without a screen")
         back.press("q")
         assert back.wait_exit() == 0
         back.wait_until(lambda: running_engines() == [], "the engine's end")
@@ -147,12 +147,12 @@ def test_what_stands_in_the_way_is_said_before_the_screen(
         here, "attach", "--host", server.HOST, "--remote-command", REMOTE, columns=200
     ) as terminal:
         assert terminal.wait_exit() == 2
-        assert "gpu1: No run goes on there" in " ".join(terminal.text.split())
+        assert "gpu1: No run is active there" in " ".join(terminal.text.split())
     server.line.refuses = True
     with tl_tui(here, "stop", "--host", server.HOST, "a-run", columns=200) as terminal:
         assert terminal.wait_exit() == 2
-        assert "ssh does not reach gpu1" in terminal.text
+        assert "ssh cannot connect to gpu1" in terminal.text
     with tl_tui(here, "--host", server.HOST) as terminal:
         assert terminal.wait_exit() == 2
-        assert "ssh does not reach gpu1" in terminal.text
+        assert "ssh cannot connect to gpu1" in terminal.text
         assert b"\x1b[?1049h" not in terminal.raw

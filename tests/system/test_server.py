@@ -26,6 +26,7 @@ from tl_tui.protocol.commands import (
     Hello,
     Open,
     Pause,
+    SetDisconnectAction,
     SetMask,
     Shutdown,
     StartOver,
@@ -33,7 +34,6 @@ from tl_tui.protocol.commands import (
     TakeOver,
     Train,
     UndoStartOver,
-    WhenAlone,
 )
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import (
@@ -43,13 +43,12 @@ from tl_tui.protocol.events import (
     Greeted,
     Heartbeat,
     Refused,
-    StepTaken,
-    TrainEnded,
     ViewersChanged,
 )
 from tl_tui.protocol.framing import decode_event, encode
 from tl_tui.protocol.framing_reader import read_frame
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import StepTaken, TrainEnded
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTED = [sys.executable, "-m", "tests.support.scripted_session"]
@@ -149,7 +148,7 @@ async def test_a_long_unit_has_a_heartbeat(engine: EngineProcess, tmp_path: Path
     one.send(Step(id=2))
     beat = await one.until(Heartbeat)
     assert isinstance(beat, Heartbeat)
-    assert beat.busy == "waiting for the test"
+    assert beat.activity == "waiting for the test"
     assert beat.seconds >= 1
     assert one.count(StepTaken) == 0
     pipe.write_text("go on")
@@ -181,7 +180,7 @@ async def test_a_log_gets_everything_and_the_engine_waits_for_it(
     # The heart beats in the unit of training: it stands, for the log does not read.
     beat = await screen.until(Heartbeat)
     assert isinstance(beat, Heartbeat)
-    assert beat.busy == "training"
+    assert beat.activity == "training"
     assert screen.count(TrainEnded) == 0
     await log.until(TrainEnded)
     steps = [event.step for event in log.heard if isinstance(event, StepTaken)]
@@ -199,7 +198,7 @@ async def test_who_attaches_later_gets_the_current_state(
     other = await talk(engine, lossless=False)
     session = await other.until(SessionOpened)
     assert isinstance(session, SessionOpened)
-    assert (session.step, session.wanted) == (5, (3, 4))
+    assert (session.step, session.trainable) == (5, (3, 4))
     last = await other.until(StepTaken)
     assert isinstance(last, StepTaken)
     assert last.step == 5
@@ -214,7 +213,7 @@ async def test_it_ends_with_its_last_client(
     one = await opened_talk(engine, tmp_path)
     other = await talk(engine)
     await one.connection.close()
-    await other.until(lambda event: event == ViewersChanged(screens=1, steers=True))
+    await other.until(lambda event: event == ViewersChanged(clients=1, in_control=True))
     other.send(Pause(id=1))
     await other.until(Confirmed)  # it is still there
     await other.connection.close()
@@ -249,7 +248,7 @@ async def left_working(engine: EngineProcess, folder: Path) -> Talk:
     one = await opened_talk(engine, folder)
     one.send(Train(id=2, steps=3))
     await one.until(StepTaken)
-    one.send(WhenAlone(id=3, does="go on"))
+    one.send(SetDisconnectAction(id=3, action="continue"))
     one.send(Step(id=4))
     await one.until(lambda event: event == Confirmed(id=4))
     return one
@@ -342,7 +341,7 @@ async def test_a_killed_engine_says_so(engine: EngineProcess, tmp_path: Path) ->
     one = await opened_talk(engine, tmp_path)
     os.kill(engine.pid, signal.SIGKILL)
     await one.to_the_end()
-    assert "killed (SIGKILL), perhaps by the system for want of memory" in engine.reason()
+    assert "killed (SIGKILL), perhaps because memory ran out" in engine.reason()
 
 
 async def test_a_crash_is_found_in_the_log(engine: EngineProcess, tmp_path: Path) -> None:

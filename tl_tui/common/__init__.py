@@ -1,0 +1,1 @@
+"""Errors, JSON, metrics and the host, for all other folders."""

@@ -1,13 +1,10 @@
-"""Bad input, told in one clear sentence: what is wrong, where, and what to do. Imports no torch."""
+"""Errors whose text is shown to the user."""
 
 from __future__ import annotations
 
 
 class Problem(ValueError):
-    """What the user gave cannot be used. `str(problem)` is the sentence to show.
-
-    Attributes:
-        choices: Values for `--weights` that would work, if that is the question.
-    """
+    """An input that cannot be used; the text says what is wrong, where, and what to do."""
 
     choices: tuple[str, ...] = ()
+    """Values for `--weights` that would work, if the weights are the problem."""

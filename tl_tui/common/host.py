@@ -1,4 +1,4 @@
-"""Where this process runs: the host, and the batch job that it ends with."""
+"""The host and the SLURM job that this process runs in."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class HostInfo:
+    """The host and the SLURM job of a process."""
+
     host: str
     job: str
-    """The SLURM job whose step this is; empty outside of one."""
+    """The SLURM job that the process ends with; empty outside of a job."""
     job_ends: float | None
-    """When the job ends, in seconds since 1970; None if SLURM did not say."""
+    """When the job ends, in seconds since 1970; None if it is not known."""
 
 
 def host_info(environment: Mapping[str, str], host: str) -> HostInfo:
-    """What the environment of a process says of where it runs.
+    """Return the host and the SLURM job of a process from its environment variables.
 
-    A shell within an allocation (`salloc`) has SLURM_JOB_ID as well, on the login node: what ends
-    with a step is what has SLURM_STEP_ID, or a batch script's own SLURM_JOB_ID with its node.
+    SLURM_JOB_ID alone is not enough: a shell on the login node that holds an allocation (`salloc`)
+    has it too. A job step also has SLURM_STEP_ID, and a batch script SLURMD_NODENAME.
     """
     inside = "SLURM_STEP_ID" in environment or environment.get("SLURMD_NODENAME", "") != ""
     job = environment.get("SLURM_JOB_ID", "") if inside else ""
@@ -30,4 +32,4 @@ def host_info(environment: Mapping[str, str], host: str) -> HostInfo:
 
 
 this_host = host_info(os.environ, socket.gethostname())
-"""This process's."""
+"""The host and job of this process."""

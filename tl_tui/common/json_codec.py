@@ -1,8 +1,8 @@
-"""The one codec for text: journal lines and standard output.
+"""Encode and decode JSON with numbers that are not finite, for the journal and standard output.
 
-JSON has no NaN. msgspec would write `null`, which here means "no gradient", and the standard
-library writes `NaN`, which other readers refuse; so a number that is not finite becomes one of
-the strings "nan", "inf", "-inf", and comes back as the number.
+JSON has no NaN. msgspec writes `null`, which has another meaning in the journal ("no gradient"),
+and the standard library writes `NaN`, which other readers refuse. Here such a number is written as
+one of the strings "nan", "inf" and "-inf", and read as a number again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def _finite(value: Any) -> Any:
+    """Replace numbers that are not finite by strings."""
     if isinstance(value, float):
         if math.isfinite(value):
             return value
@@ -28,24 +29,24 @@ def _finite(value: Any) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """One line of strict JSON, without the newline, from builtins and msgspec structs."""
+    """Return builtins and msgspec structs as one line of strict JSON, without the newline."""
     return msgspec.json.encode(_finite(msgspec.to_builtins(value))).decode()
 
 
 def loads(line: str | bytes) -> Any:
-    """The inverse of `dumps` for the numbers: "nan", "inf" and "-inf" are floats again.
+    """Return the value of a line of JSON, with "nan", "inf" and "-inf" as floats.
 
     Raises:
-        msgspec.DecodeError: the line is not JSON.
+        msgspec.DecodeError: The line is not JSON.
     """
 
-    def back(value: Any) -> Any:
+    def restore(value: Any) -> Any:
         if isinstance(value, str):
             return _NOT_FINITE.get(value, value)
         if isinstance(value, dict):
-            return {key: back(item) for key, item in value.items()}
+            return {key: restore(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [back(item) for item in value]
+            return [restore(item) for item in value]
         return value
 
-    return back(msgspec.json.decode(line))
+    return restore(msgspec.json.decode(line))

@@ -1,19 +1,27 @@
-"""What a count of right answers is worth. Imports no torch: screens and scripts use it too."""
+"""Statistics of counts of correct predictions: confidence intervals and comparisons."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-SEEN = 0.05
-"""A difference with a smaller p than this is called seen."""
+SIGNIFICANCE_LEVEL = 0.05
+"""A difference with a smaller p-value counts as a difference."""
 
 
 def interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share, as (lower, upper), 0 to 1.
+    """Return the confidence interval of a share as (lower, upper), 0 to 1.
 
-    Wilson's score interval (JASA 22, 1927), which stays within 0 and 1 and holds for small counts:
-    71 of 80 is .80 to .94.
+    Wilson's score interval stays within 0 and 1 and is valid for small counts: for 71 of 80 it is
+    .80 to .94.
+
+    Args:
+        correct: The number of correct predictions.
+        total: The number of predictions.
+        z: The quantile of the normal distribution; the default gives 95 %.
+
+    Reference:
+        Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
     """
     if not total:
         return 0.0, 1.0
@@ -25,14 +33,15 @@ def interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, floa
 
 
 def mcnemar(only_one: int, only_other: int) -> float:
-    """The p of McNemar's exact two-sided test (Psychometrika 12, 1947).
+    """Return the p-value of McNemar's exact two-sided test of two results on the same images.
 
     Args:
-        only_one: Images that only the one result has right.
-        only_other: Images that only the other has right.
+        only_one: The number of images that are correct only in the first result.
+        only_other: The number of images that are correct only in the second.
 
-    Returns:
-        How often chance alone parts two equally good results this far or further.
+    Reference:
+        McNemar, Note on the sampling error of the difference between correlated proportions or
+        percentages, Psychometrika 12, 1947.
     """
     discordant = only_one + only_other
     if not discordant:
@@ -46,18 +55,22 @@ def mcnemar(only_one: int, only_other: int) -> float:
 
 
 def balanced_accuracy(per_class: Sequence[tuple[int, int]]) -> float:
-    """The mean of the accuracies of the classes that have images; (correct, total) of each."""
+    """Return the mean accuracy over the classes that have images.
+
+    Args:
+        per_class: (correct, total) of each class.
+    """
     shares = [correct / total for correct, total in per_class if total]
     return sum(shares) / len(shares) if shares else 0.0
 
 
 def share_words(value: float) -> str:
-    """Such as `.89`; `1.00` for all."""
+    """Return a share such as `.89`, or `1.00`."""
     return f"{value:.2f}".removeprefix("0") if value < 0.995 else "1.00"
 
 
 def accuracy_words(correct: int, total: int) -> str:
-    """Such as `71 of 80, .89 (.80 to .94)`."""
+    """Return an accuracy with its interval, such as `71 of 80, .89 (.80 to .94)`."""
     if not total:
         return "0 of 0"
     low, high = interval(correct, total)
@@ -66,9 +79,10 @@ def accuracy_words(correct: int, total: int) -> str:
 
 
 def comparison_words(only_one: int, only_other: int) -> str:
-    """Such as `no difference seen (5 against 3, p 0.73)` or `better (12 against 2, p 0.013)`."""
+    """Return a comparison such as `no difference seen (5 against 3, p 0.73)` or
+    `better (12 against 2, p 0.013)`."""
     p = mcnemar(only_one, only_other)
     against = f"{only_one} against {only_other}, p {p:.2g}"
-    if p >= SEEN:
+    if p >= SIGNIFICANCE_LEVEL:
         return f"no difference seen ({against})"
     return f"{'better' if only_one > only_other else 'worse'} ({against})"

@@ -1,0 +1,1 @@
+"""Start, find and reach an engine, on this machine or another."""

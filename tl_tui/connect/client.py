@@ -1,4 +1,4 @@
-"""Start an engine and speak with it. Imports no torch, and returns before the engine is up."""
+"""Start an engine process and exchange messages with it."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ from tl_tui.protocol.framing import decode_event, encode
 from tl_tui.protocol.framing_reader import NotThisProtocol, read_frame
 
 LAUNCHER = Path(__file__).resolve().parents[1] / "__main__.py"
-LOOK_EVERY_S = 0.01
+POLL_S = 0.01
+"""How often to check whether an engine has started or ended."""
 STOP_S = 75.0
-"""How long an engine may take to end; it ends itself earlier, and sooner if it has not to save."""
+"""How long to wait for an engine to save and exit before it is killed; its own limit is shorter."""
 
 
 class EngineGone(ConnectionError):
-    """The engine cannot be spoken to; the text is the reason, in a sentence."""
+    """There is no connection to the engine; the text is the reason, in a sentence."""
 
 
 def engine_command(*arguments: str) -> list[str]:
-    """The command line of one of the processes that import torch (`engine.__main__`).
+    """Return the command line of `tl-tui engine` with some arguments.
 
-    `-P` keeps the folder of the launcher off the import path; the launcher claims the names.
+    `-P` keeps the launcher's folder off the import path; the launcher loads the packages by path.
     """
     return [sys.executable, "-P", os.fspath(LAUNCHER), "engine", *arguments]
 
 
 class EngineProcess:
-    """An engine that was started here."""
+    """An engine process that this process has started."""
 
     def __init__(self, process: subprocess.Popen[bytes], socket_path: Path) -> None:
         self._process = process
@@ -52,22 +53,22 @@ class EngineProcess:
     def start(
         cls, command: Sequence[str] | None = None, *, outlives: bool = False
     ) -> EngineProcess:
-        """Start an engine and return at once.
+        """Start an engine and return before it is ready.
 
         Args:
-            outlives: It does not end because this process does; what it does without clients is
-                what its last one wished (`WhenAlone`).
-            command: What runs `engine.server.server.main` with the arguments that are added to it;
-                the engine of this installation if None.
+            command: The command that runs `engine.server.server.main`; None is the engine of this
+                installation.
+            outlives: Whether the engine continues when this process ends; `SetDisconnectAction`
+                then decides what it does.
 
         Raises:
-            SocketProblem: there is no safe place for its socket.
-            OSError: the process cannot be started.
+            SocketProblem: There is no safe folder for its socket.
+            OSError: The process cannot be started.
         """
         socket_path = new_socket_path()
         arguments = ["--socket", os.fspath(socket_path), "--log", os.fspath(log_path(socket_path))]
         if not outlives and threading.current_thread() is threading.main_thread():
-            # Linux tells the engine of the end of the *thread* that started it.
+            # Linux signals the engine when the *thread* that started it ends, so only the main one.
             arguments += ["--parent", str(os.getpid())]
         with open(log_path(socket_path), "ab") as log:
             process = subprocess.Popen(
@@ -82,31 +83,33 @@ class EngineProcess:
 
     @property
     def socket_path(self) -> Path:
-        """Where it listens, or will in a moment."""
+        """The path of the engine's socket, which exists once the engine is ready."""
         return self._socket_path
 
     @property
     def pid(self) -> int:
+        """The process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
+        """Whether the process is running."""
         return self._process.poll() is None
 
     @property
     def log(self) -> Path:
-        """Where the engine's log is now: in the run directory, once there is one."""
+        """The path of the engine's log, which is in the run directory once there is one."""
         return log_path(self._socket_path).resolve()
 
     async def connect(self, *, timeout: float = 60.0, lossless: bool = False) -> Connection:
-        """Wait for the engine's socket and say hello.
+        """Wait until the engine is ready and connect to it.
 
         Args:
-            timeout: Seconds; it takes a fraction of one, but machines can be slow.
-            lossless: Every event is wanted, and the engine waits for it; else the latest state.
+            timeout: Seconds to wait.
+            lossless: Whether the client needs every event; see `Hello`.
 
         Raises:
-            EngineGone: it ended before, or does not answer.
+            EngineGone: The engine has ended, or is not ready in time.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -117,40 +120,41 @@ class EngineProcess:
                 raise EngineGone(self.reason())
             if time.monotonic() > deadline:
                 raise EngineGone(
-                    f"The engine has not answered for {timeout:.0f} s. Its log: {self.log}"
+                    f"The engine has not answered within {timeout:.0f} s. Its log: {self.log}"
                 )
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_S)
         connection = Connection(self, *streams)
         connection.send(Hello(id=0, lossless=lossless))
         return connection
 
     def reason(self) -> str:
-        """Why the engine is gone, in a sentence, with where its log is."""
+        """Return why the engine is gone, in a sentence, and where its log is."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=1)  # its socket closes a moment before it ends
+            self._process.wait(timeout=1)  # its socket closes shortly before it ends
         code = self._process.returncode
-        words = last_log_line(self.log)
+        last_line = last_log_line(self.log)
+        detail = f": {last_line}" if last_line else ""
         if code is None:
-            reason = "The engine does not answer any more."
+            reason = "The engine no longer answers."
         elif code == -signal.SIGKILL:
-            reason = "The engine was killed (SIGKILL), perhaps by the system for want of memory."
+            reason = "The engine was killed (SIGKILL), perhaps because memory ran out."
         elif code < 0:
-            reason = f"The engine died of {_signal_name(-code)}{f': {words}' if words else ''}."
+            reason = f"The engine died of {_signal_name(-code)}{detail}."
         elif code == 0:
             return "The engine has ended."
         else:
-            reason = f"The engine ended with code {code}{f': {words}' if words else ''}."
+            reason = f"The engine ended with code {code}{detail}."
         return f"{reason.replace('..', '.')} Its log: {self.log}"
 
     async def ended(self, timeout: float) -> bool:
-        """Wait for its end, at most `timeout` seconds. Returns whether it has come."""
+        """Wait at most `timeout` seconds for the engine to end; return whether it has."""
         deadline = time.monotonic() + timeout
         while self.alive and time.monotonic() < deadline:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_S)
         return not self.alive
 
     async def stop(self) -> None:
-        """End the engine: at the end of its unit, or after some seconds anyway."""
+        """Ask the engine to save and exit; kill it if that takes longer than `STOP_S`."""
         if self.alive:
             self._process.terminate()
             if not await self.ended(STOP_S):
@@ -158,10 +162,10 @@ class EngineProcess:
         self._process.wait()
 
     def leave(self, timeout: float) -> bool:
-        """Wait for the end of an engine whose last client has gone, at most `timeout` seconds.
+        """Ask the engine to save and exit, and wait at most `timeout` seconds.
 
         Returns:
-            Whether it has come.
+            Whether it has ended.
         """
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self.alive:
@@ -170,14 +174,14 @@ class EngineProcess:
         return not self.alive
 
     def kill(self) -> None:
-        """End the engine at once."""
+        """Kill the engine; nothing is saved."""
         if self.alive:
             self._process.kill()
         self._process.wait()
 
 
 class Connection:
-    """A client's side of the socket: commands out, events in."""
+    """A client's connection to an engine: sends commands and receives events."""
 
     def __init__(
         self, process: EngineProcess, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -187,20 +191,20 @@ class Connection:
         self._writer = writer
 
     def send(self, command: AnyCommand) -> None:
-        """Send a command; never waits. Nothing happens if the engine is gone."""
+        """Send a command without waiting; do nothing if the engine is gone."""
         if not self._writer.is_closing():
             self._writer.write(encode(command))
 
     async def __aiter__(self) -> AsyncIterator[AnyEvent]:
-        """The events, in order. Ends when the engine is gone; `EngineProcess.reason` says why."""
+        """Return the events in order, until the engine is gone; then see `EngineProcess.reason`."""
         with contextlib.suppress(ConnectionError, NotThisProtocol, msgspec.DecodeError):
             while (body := await read_frame(self._reader)) is not None:
                 yield decode_event(body)
         self._writer.close()
-        await self._process.ended(2.0)  # so that the reason can be told without waiting
+        await self._process.ended(2.0)  # so that `reason` need not wait
 
     async def close(self) -> None:
-        """Go. The engine ends if this was its last client."""
+        """Disconnect; see `SetDisconnectAction` for what the engine then does."""
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()

@@ -1,4 +1,4 @@
-"""Engines that are there already: which run each has, and the way back to it. Imports no torch."""
+"""Find the engines that are running, and attach to one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 
 from tl_tui import __version__
 from tl_tui.common.errors import Problem
-from tl_tui.connect.client import LOOK_EVERY_S, EngineProcess
+from tl_tui.connect.client import POLL_S, EngineProcess
 from tl_tui.connect.engine_log import last_log_line
 from tl_tui.connect.socket_path import log_path, socket_directory
 from tl_tui.protocol.commands import PROTOCOL
@@ -23,86 +23,88 @@ from tl_tui.protocol.events import Greeted
 from tl_tui.protocol.framing import MAX_MESSAGE, decode_event
 
 ANSWER_S = 30.0
-"""How long an engine may take to greet: it does so in any unit, but may be stopped (SIGSTOP)."""
+"""How long to wait for `Greeted`; a stopped engine (SIGSTOP) does not answer."""
 
 
 @dataclass(frozen=True)
 class RunningEngine:
-    """An engine and what it said of itself."""
+    """A running engine."""
 
     socket_path: Path
     greeted: Greeted
 
     @property
     def name(self) -> str:
-        """Of its run; empty while it has none."""
+        """The name of its run; empty while it has none."""
         return Path(self.greeted.run_dir).name
 
 
 def running_engines() -> list[RunningEngine]:
-    """The user's engines on this machine that have a session, the newest run first.
+    """Return the user's engines on this machine that have a run, newest run first.
 
     Raises:
-        SocketProblem: the folder of the sockets is not safe.
+        SocketProblem: The folder of the sockets is not safe.
     """
     paths = list(socket_directory().glob("*.sock"))
-    with ThreadPoolExecutor(max_workers=16) as asking:  # one that is stopped holds up no other
-        told = list(asking.map(ask_engine, paths))
-    found = [
+    with ThreadPoolExecutor(max_workers=16) as pool:  # a stopped engine must not delay the others
+        greetings = list(pool.map(ask_engine, paths))
+    engines = [
         RunningEngine(path, greeted)
-        for path, greeted in zip(paths, told, strict=True)
+        for path, greeted in zip(paths, greetings, strict=True)
         if greeted is not None and greeted.run_dir
     ]
-    return sorted(found, key=lambda one: one.name, reverse=True)
+    return sorted(engines, key=lambda engine: engine.name, reverse=True)
 
 
 def match_engines(engines: list[RunningEngine], run: str) -> list[RunningEngine]:
-    """Those that a name, the beginning of one, or a run directory may mean.
+    """Return the engines whose run has this path or name, or else a name that begins with it.
 
     Args:
-        engines: To choose from.
-        run: As the user gave it.
+        engines: The engines to choose from.
+        run: The path, the name, or the beginning of the name.
     """
     path = os.path.realpath(run)
     exact = [
-        one for one in engines if one.name == run or os.path.realpath(one.greeted.run_dir) == path
+        engine
+        for engine in engines
+        if engine.name == run or os.path.realpath(engine.greeted.run_dir) == path
     ]
-    return exact or [one for one in engines if run and one.name.startswith(run)]
+    return exact or [engine for engine in engines if run and engine.name.startswith(run)]
 
 
 def ask_engine(socket_path: Path) -> Greeted | None:
-    """What an engine says to a visitor; None if nothing that can be understood comes."""
-    with socket.socket(socket.AF_UNIX) as visitor:
-        visitor.settimeout(ANSWER_S)
+    """Return the `Greeted` event of an engine; None if it does not answer with one."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(ANSWER_S)
         try:
-            visitor.connect(os.fspath(socket_path))
-            length = int.from_bytes(_exactly(visitor, 4), "big")
+            connection.connect(os.fspath(socket_path))
+            length = int.from_bytes(_read_exactly(connection, 4), "big")
             if length > MAX_MESSAGE:
                 return None
-            event = decode_event(_exactly(visitor, length))
+            event = decode_event(_read_exactly(connection, length))
         except (OSError, EOFError, msgspec.DecodeError):
             return None
     return event if isinstance(event, Greeted) else None
 
 
 def why_engine_is_gone(socket_path: Path) -> str:
-    """The last words of an engine that is not there any more: its end takes its socket away."""
+    """Return why an engine is gone, in a sentence; one that ended normally removed its socket."""
     if not socket_path.exists():
         return "The engine has ended."
     log = log_path(socket_path).resolve()
-    words = last_log_line(log)
-    return f"The engine died{f': {words}' if words else ''}. Its log: {log}"
+    last_line = last_log_line(log)
+    return f"The engine died{f': {last_line}' if last_line else ''}. Its log: {log}"
 
 
 def check_version(greeted: Greeted, where: str) -> None:
-    """Refuse an engine of another version.
+    """Check that an engine speaks the protocol of this version.
 
     Args:
-        greeted: What it said.
-        where: Such as `gpu1` or `the engine of RUN`.
+        greeted: The engine's first message.
+        where: The engine as the error names it, such as `gpu1` or `the engine of RUN`.
 
     Raises:
-        Problem: it speaks another protocol.
+        Problem: It speaks another protocol.
     """
     if greeted.protocol != PROTOCOL:
         raise Problem(
@@ -111,22 +113,22 @@ def check_version(greeted: Greeted, where: str) -> None:
         )
 
 
-def _exactly(stream: socket.socket, count: int) -> bytes:
-    read = b""
-    while len(read) < count:
-        part = stream.recv(count - len(read))
+def _read_exactly(stream: socket.socket, count: int) -> bytes:
+    received = b""
+    while len(received) < count:
+        part = stream.recv(count - len(received))
         if not part:
             raise EOFError
-        read += part
-    return read
+        received += part
+    return received
 
 
 class AttachedEngine(EngineProcess):
-    """An engine that somebody else started: no child of this process."""
+    """An engine that another process has started."""
 
-    def __init__(self, found: RunningEngine) -> None:
-        self._pid = found.greeted.pid
-        self._socket_path = found.socket_path
+    def __init__(self, engine: RunningEngine) -> None:
+        self._pid = engine.greeted.pid
+        self._socket_path = engine.socket_path
 
     @property
     def pid(self) -> int:
@@ -139,16 +141,17 @@ class AttachedEngine(EngineProcess):
         except ProcessLookupError:
             return False
         except PermissionError:
-            return False  # the number went to a process of somebody else
+            return False  # another user's process has this id now
         with contextlib.suppress(OSError, IndexError):
-            about = Path(f"/proc/{self._pid}/stat").read_text()
-            return about.rpartition(")")[2].split()[0] != "Z"
+            status = Path(f"/proc/{self._pid}/stat").read_text()
+            return status.rpartition(")")[2].split()[0] != "Z"
         return True
 
     def reason(self) -> str:
-        """Why the engine is gone, in a sentence; its exit code is only its parent's to know."""
+        """Return why the engine is gone, in a sentence, without its exit code, which only its
+        parent process can read."""
         if self.alive:
-            return f"The engine does not answer any more. Its log: {self.log}"
+            return f"The engine no longer answers. Its log: {self.log}"
         return why_engine_is_gone(self._socket_path)
 
     async def stop(self) -> None:
@@ -160,7 +163,7 @@ class AttachedEngine(EngineProcess):
         if self.alive:
             os.kill(self._pid, signal.SIGTERM)
         while self.alive and time.monotonic() < deadline:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_S)
         return not self.alive
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""The seam on the screen's side: how the app speaks with an engine, whatever carries it."""
+"""The interface through which the app uses an engine, local or remote."""
 
 from __future__ import annotations
 
@@ -12,55 +12,59 @@ from tl_tui.protocol.events import AnyEvent
 
 @dataclass(frozen=True)
 class ConnectionLost:
-    """The engine goes on and cannot be reached; the link comes back to it by itself."""
+    """The connection to a running engine was lost; the link is reconnecting."""
 
     sentence: str
+    """What happened, for the user."""
 
 
 class EngineLink(Protocol):
-    """An engine that was started, and the way to it."""
+    """A connection to an engine, and control of its process."""
 
     host: str
-    """The machine it is on, as ssh takes it; empty if it is this one."""
+    """The host that the engine runs on, as ssh takes it; empty for this machine."""
     detached: bool
-    """Set by the app when it leaves the engine to itself."""
+    """Whether the engine continues when the app quits; set by the app."""
 
     async def start(self) -> None:
-        """Wait until the engine can be spoken to.
+        """Connect to the engine, waiting until it is ready.
 
         Raises:
-            OSError: it cannot; `death_reason` says why.
+            OSError: It is not; `death_reason` returns why.
         """
 
     def send(self, command: AnyCommand) -> None:
-        """Send a command; never waits. Nothing happens if the engine is gone."""
+        """Send a command without waiting; do nothing if the engine is gone."""
 
     def events(self) -> AsyncIterator[AnyEvent | ConnectionLost]:
-        """Its events, in order; ends when the engine is gone. Behind a cut line it tells its
-        state anew, as to a screen that attaches."""
+        """Return the engine's events in order, until the engine is gone.
+
+        After `ConnectionLost` and a reconnection the engine sends its whole state, as to a client
+        that attaches.
+        """
 
     async def restart(self) -> None:
-        """Start another engine in place of a dead one, and wait until it can be spoken to.
+        """Start another engine in place of a dead one, and connect to it.
 
         Raises:
-            OSError: as in `start`.
+            OSError: As in `start`.
         """
 
     async def renew(self, *, leave: bool = False) -> None:
-        """Let the engine end and save, and start another in its place.
+        """Let the engine save and exit, and start another in its place.
 
         Args:
-            leave: Others watch that engine: it is left as it is.
+            leave: Whether to let the old engine continue, because it has other clients.
 
         Raises:
-            OSError: as in `start`.
+            OSError: As in `start`.
         """
 
     async def close(self) -> None:
-        """Hang up. The engine does what it was told to do without a screen."""
+        """Disconnect; see `SetDisconnectAction` for what the engine then does."""
 
     def leave(self) -> None:
-        """Wait, once the screen is gone, until nothing of an engine that was to end is left."""
+        """Wait after the app has quit until the engine has ended, unless it is detached."""
 
     def death_reason(self) -> str:
-        """Why the engine is gone, in a sentence."""
+        """Return why the engine is gone, in a sentence."""

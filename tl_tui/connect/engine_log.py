@@ -1,4 +1,4 @@
-"""The engine's log: standard output and error, which no library may paint over the screen."""
+"""The engine's log, which holds its standard output and error."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 
 def redirect_output(log: Path, run_dir: Path) -> Path:
-    """Take the log into the run directory; a link stays where it was, for the client.
+    """Move the log into the run directory, and leave a symbolic link to it for the client.
 
-    Standard output and error go to the new file from here on, whatever library writes to them.
+    Standard output and error of the process are redirected to the new file.
 
     Args:
-        log: Where both go now.
-        run_dir: The run directory; it exists.
+        log: The present log.
+        run_dir: The run directory, which exists.
 
     Returns:
-        The new file, `engine.log` in the run directory.
+        The new log, `engine.log` in the run directory.
     """
     new = run_dir / "engine.log"
     target = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -29,7 +29,7 @@ def redirect_output(log: Path, run_dir: Path) -> Path:
             sys.stderr.flush()
             os.dup2(target, 1)
             os.dup2(target, 2)
-            os.write(target, old.read())  # what another thread wrote in between
+            os.write(target, old.read())  # written by another thread in between
     finally:
         os.close(target)
     link = log.with_suffix(".link")
@@ -40,7 +40,7 @@ def redirect_output(log: Path, run_dir: Path) -> Path:
 
 
 def last_log_line(log: Path) -> str:
-    """The line of a log that says best why the process ended; empty if there is none."""
+    """Return the line of a log that best explains why the process ended; empty if there is none."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 16_384))
@@ -50,5 +50,5 @@ def last_log_line(log: Path) -> str:
     for line in lines:
         if line.startswith("Fatal Python error"):
             return line[:300]
-    spoken = [line.strip() for line in lines if line[:1].strip()]
-    return spoken[-1][:300] if spoken else ""
+    unindented = [line.strip() for line in lines if line[:1].strip()]
+    return unindented[-1][:300] if unindented else ""

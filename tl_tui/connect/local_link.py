@@ -1,4 +1,4 @@
-"""The app's way to a real engine in a process of its own; see `engine_link`."""
+"""The link to an engine on this machine; see `engine_link`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tl_tui.protocol.commands import AnyCommand
 from tl_tui.protocol.events import AnyEvent
 
 LEAVE_S = 3.0
-"""How long the engine may take to end before the user is told what it still does."""
+"""How long to wait for the engine to end before a message says that it is ending."""
 SAVE_S = 75.0
-"""How long an engine may take to save; it ends itself earlier."""
+"""How long to wait for the engine to save and exit; its own limit is shorter."""
 
 
 class LocalLink:
-    """An engine that was started here already: the screen's first frame need not wait for it."""
+    """A link to an engine on this machine, which need not be ready yet."""
 
     def __init__(self, process: EngineProcess) -> None:
         self.process = process
@@ -25,43 +25,43 @@ class LocalLink:
         self._connection: Connection | None = None
 
     async def start(self) -> None:
-        """Wait until the engine can be spoken to.
+        """Connect to the engine, waiting until it is ready.
 
         Raises:
-            EngineGone: it cannot; `death_reason` says why.
+            EngineGone: It is not; `death_reason` returns why.
         """
         self._connection = await self.process.connect()
 
     def send(self, command: AnyCommand) -> None:
-        """Send a command; never waits. Nothing happens if the engine is gone."""
+        """Send a command without waiting; do nothing if the engine is gone."""
         if self._connection is not None:
             self._connection.send(command)
 
     async def events(self) -> AsyncIterator[AnyEvent]:
-        """Its events, in order; ends when the engine is gone."""
+        """Return the engine's events in order, until the engine is gone."""
         if self._connection is not None:
             async for event in self._connection:
                 yield event
 
     async def restart(self) -> None:
-        """Start another engine in place of a dead one, and wait until it can be spoken to.
+        """Start another engine in place of a dead one, and connect to it.
 
         Raises:
-            EngineGone: as in `start`.
+            EngineGone: As in `start`.
         """
         await self.close()
-        self.process.kill()  # it may have lost its socket and not its life
+        self.process.kill()  # it may have lost only its socket
         self.process = EngineProcess.start(outlives=True)
         await self.start()
 
     async def renew(self, *, leave: bool = False) -> None:
-        """Let the engine end, which saves what was trained, and start another in its place.
+        """Let the engine save and exit, and start another in its place.
 
         Args:
-            leave: Others watch that engine: it is left as it is.
+            leave: Whether to let the old engine continue, because it has other clients.
 
         Raises:
-            EngineGone: as in `start`.
+            EngineGone: As in `start`.
         """
         await self.close()
         if leave:
@@ -72,22 +72,22 @@ class LocalLink:
             await self.restart()
 
     async def close(self) -> None:
-        """Hang up. The engine does what it was told to do without a screen."""
+        """Disconnect; see `SetDisconnectAction` for what the engine then does."""
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
 
     def leave(self) -> None:
-        """Let the engine end, which saves what was trained, unless it was left to itself."""
+        """Let the engine save and exit, unless it is detached; kill it if that takes too long."""
         if self.detached:
             return
         try:
             if not self.process.leave(LEAVE_S):
-                print("The engine is ending; ctrl+c ends it at once.", file=sys.stderr)
+                print("The engine is saving and ending; Ctrl-C ends it at once.", file=sys.stderr)
                 self.process.leave(SAVE_S)
         finally:
             self.process.kill()
 
     def death_reason(self) -> str:
-        """Why the engine is gone, in a sentence."""
+        """Return why the engine is gone, in a sentence."""
         return self.process.reason()

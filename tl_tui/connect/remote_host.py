@@ -1,4 +1,4 @@
-"""The way to an engine on another machine, opened while ssh may still ask on the terminal."""
+"""Connect to an engine on another machine while ssh may still ask on the terminal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tl_tui.connect.ssh_connection import (
     NOT_FOUND,
     SSH_FAILED,
     SshConnection,
+    failure_sentence,
     open_connection,
-    why_none,
 )
 from tl_tui.connect.ssh_link import SshLink
 from tl_tui.settings.preferences import load_preferences, remember
@@ -19,66 +19,71 @@ from tl_tui.settings.preferences import load_preferences, remember
 TL_TUI = "tl-tui"
 
 
-def open_first(host: str, remote_command: str | None, *arguments: str) -> tuple[str, SshConnection]:
-    """Open a line to a relay; what runs tl-tui there is remembered if it was said and works.
+def _open_first(
+    host: str, remote_command: str | None, *arguments: str
+) -> tuple[str, SshConnection]:
+    """Open a connection to a relay, and remember the remote command if it was given and works.
 
     Args:
-        host: As ssh takes it.
-        remote_command: What runs tl-tui there; what was remembered for the host if None.
-        arguments: Of `tl-tui engine --stdio`.
+        host: The host, as ssh takes it.
+        remote_command: The command that runs tl-tui there; None is the one remembered for the host.
+        arguments: Arguments of `tl-tui engine --stdio`.
+
+    Returns:
+        The remote command, and the connection.
 
     Raises:
-        Problem: there is no way.
+        Problem: The connection failed.
     """
     known = load_preferences().remote_commands
-    runs = _what_runs(host, remote_command)
-    line = open_connection(host, runs, *arguments, asks=True)
+    command = _remote_command(host, remote_command)
+    connection = open_connection(host, command, *arguments, asks=True)
     if remote_command is not None and known.get(host) != remote_command:
         remember(remote_commands=known | {host: remote_command})
-    return runs, line
+    return command, connection
 
 
 def connect(host: str, remote_command: str | None, *arguments: str) -> SshLink:
-    """The link to an engine on another machine; started there, or found by `arguments`.
+    """Return a link to an engine on another machine, which is started there or found.
 
     Args:
-        host: As ssh takes it.
-        remote_command: As in `open_first`.
-        arguments: As in `open_first`.
+        host: The host, as ssh takes it.
+        remote_command: The command that runs tl-tui there; None is the one remembered for the host.
+        arguments: Arguments of `tl-tui engine --stdio`; without any, it starts an engine.
 
     Raises:
-        Problem: there is no way.
+        Problem: The connection failed.
     """
-    runs, line = open_first(host, remote_command, *arguments)
-    return SshLink(host, runs, line)
+    command, connection = _open_first(host, remote_command, *arguments)
+    return SshLink(host, command, connection)
 
 
-def run_there(host: str, remote_command: str | None, *words: str) -> int:
-    """Run a command of tl-tui on another machine, and say here what it says.
+def run_remotely(host: str, remote_command: str | None, *arguments: str) -> int:
+    """Run a command of tl-tui on another machine; its output goes to this terminal.
 
     Args:
-        host: As ssh takes it.
-        remote_command: As in `open_first`.
-        words: The command and its arguments.
+        host: The host, as ssh takes it.
+        remote_command: The command that runs tl-tui there; None is the one remembered for the host.
+        arguments: The subcommand of tl-tui and its arguments.
 
     Returns:
-        Its exit code.
+        The exit code.
 
     Raises:
-        Problem: there is no ssh, no way to the machine, or no tl-tui there.
+        Problem: ssh cannot be started or connect, or tl-tui was not found there.
     """
-    runs = _what_runs(host, remote_command)
-    command = ["ssh", "-T", "--", host, f"{runs} {shlex.join(words)}"]
+    remote = _remote_command(host, remote_command)
+    command = ["ssh", "-T", "--", host, f"{remote} {shlex.join(arguments)}"]
     try:
         code = subprocess.run(command, stdin=subprocess.DEVNULL).returncode
     except OSError as error:
         raise Problem(f"ssh cannot be started ({error.strerror or error}).") from error
     if code in (NOT_FOUND, SSH_FAILED):
-        raise Problem(why_none(host, runs, code))
+        raise Problem(failure_sentence(host, remote, code))
     return code
 
 
-def _what_runs(host: str, remote_command: str | None) -> str:
+def _remote_command(host: str, remote_command: str | None) -> str:
     if not host or host.startswith("-"):
-        raise Problem(f"--host {host or repr('')}: name a machine as ssh takes it.")
+        raise Problem(f"--host {host or repr('')}: name a host as ssh takes it.")
     return remote_command or load_preferences().remote_commands.get(host, TL_TUI)

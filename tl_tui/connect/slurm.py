@@ -1,8 +1,8 @@
-"""SLURM, as far as a screen has to know it: where a job is, when it ends, and what outlives it.
+"""SLURM: the state and end of a job, advice for `doctor`, and batch scripts that resume a run.
 
-What is read and run here is of SLURM's own manual pages: the variables of a job step
-(SLURM_JOB_ID, SLURM_STEP_ID, SLURM_JOB_END_TIME), `squeue -h -j JOB -o %T` and `%e`, `srun --pty`,
-`srun --jobid JOB --overlap --pty`, and `sbatch` with --signal, --requeue and --open-mode.
+The environment variables, commands and options used here are those of SLURM's manual pages:
+SLURM_JOB_ID, SLURM_STEP_ID and SLURM_JOB_END_TIME; `squeue -h -j JOB -o %T` and `%e`; `srun --pty`
+and `srun --jobid JOB --overlap --pty`; `sbatch` with --signal, --requeue and --open-mode.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE_S = 10
-ON_A_GPU = "srun --pty --gres=gpu:1 tl-tui"
-BEFORE_END_S = 300
-"""How long before the end of its time a job is told, so that it can save and be requeued."""
+SQUEUE_TIMEOUT_S = 10
+GPU_COMMAND = "srun --pty --gres=gpu:1 tl-tui"
+SIGNAL_BEFORE_END_S = 300
+"""How long before its time limit a job receives SIGUSR1, so that it can save and be requeued."""
 
 
 def slurm_is_installed() -> bool:
-    """This machine has SLURM's commands."""
+    """Return whether this machine has SLURM's commands."""
     return shutil.which("srun") is not None
 
 
-def no_terminal_words() -> str:
-    """For the sentence that the screen has no terminal; empty without SLURM."""
+def no_terminal_sentence() -> str:
+    """Return how to get a terminal in SLURM, in a sentence; empty without SLURM."""
     if not (slurm_is_installed() or "SLURM_JOB_ID" in os.environ):
         return ""
-    return f" In SLURM, {ON_A_GPU} has one; a batch script runs tl-tui train."
+    return f" In SLURM, {GPU_COMMAND} has one; in a batch script, use tl-tui train."
 
 
 def doctor_sentences(job: str, environment: Mapping[str, str]) -> list[str]:
-    """What SLURM means for tl-tui on this machine.
+    """Return what SLURM means for tl-tui on this machine.
 
     Args:
-        job: The job whose step this is; empty outside of one.
-        environment: Of this process.
+        job: The job that this process runs in; empty outside of a job.
+        environment: The environment variables of this process.
     """
     if job:
         step = environment.get("SLURM_STEP_ID", "")
@@ -48,16 +48,16 @@ def doctor_sentences(job: str, environment: Mapping[str, str]) -> list[str]:
         ends = job_end(job, environment)
         until = f", which ends at {time.strftime('%H:%M', time.localtime(ends))}" if ends else ""
         return [
-            f"This is {where}{until}: an engine that is left here ends with it. The screen "
-            "(: Save an sbatch script) writes a job that goes on with a run."
+            f"This is {where}{until}: an engine that is left here ends with it. The app "
+            "(: Save an sbatch script) writes a job that resumes a run."
         ]
     if environment.get("SLURM_JOB_ID"):
         return [
-            f"Allocation {environment['SLURM_JOB_ID']} is held and this is not one of its nodes; "
-            "srun --pty tl-tui opens the screen there."
+            f"This shell holds allocation {environment['SLURM_JOB_ID']}, but is not on one of its "
+            "nodes; srun --pty tl-tui opens the app there."
         ]
     if slurm_is_installed():
-        return [f"SLURM is here, and this shell is in no job: {ON_A_GPU} opens the screen in one."]
+        return [f"SLURM is installed, but this shell is in no job: {GPU_COMMAND} opens one."]
     return []
 
 
@@ -65,26 +65,26 @@ def doctor_sentences(job: str, environment: Mapping[str, str]) -> list[str]:
 
 
 def job_state(job: str) -> str | None:
-    """Such as RUNNING; empty if the job is over, None if that cannot be found out."""
-    said = _squeue(job, "%T")
-    return said.split()[0] if said else said
+    """Return the state of a job, such as RUNNING; empty if it is over, None if it is unknown."""
+    output = _squeue(job, "%T")
+    return output.split()[0] if output else output
 
 
 def job_end(job: str, environment: Mapping[str, str] | None = None) -> float | None:
-    """When a job ends, in seconds since 1970; None if it is not known.
+    """Return when a job ends, in seconds since 1970; None if it is not known.
 
     Args:
-        job: Its number.
-        environment: Of a process in it, where that is known.
+        job: The id of the job.
+        environment: The environment variables of a process in the job, if known.
     """
-    told = (environment or {}).get("SLURM_JOB_END_TIME", "")
-    if told.isdigit():
-        return float(told)
-    said = _squeue(job, "%e")
+    variable = (environment or {}).get("SLURM_JOB_END_TIME", "")
+    if variable.isdigit():
+        return float(variable)
+    output = _squeue(job, "%e")
     try:
-        return time.mktime(time.strptime(said or "", "%Y-%m-%dT%H:%M:%S"))
+        return time.mktime(time.strptime(output or "", "%Y-%m-%dT%H:%M:%S"))
     except ValueError:
-        return None  # N/A, or a job without an end
+        return None  # N/A: the job has no time limit
 
 
 def _squeue(job: str, format: str) -> str | None:
@@ -94,29 +94,29 @@ def _squeue(job: str, format: str) -> str | None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=SQUEUE_TIMEOUT_S,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode == 0:
         return done.stdout.strip()
-    return "" if "Invalid job id" in done.stderr else None  # forgotten some minutes after its end
+    return "" if "Invalid job id" in done.stderr else None  # squeue forgets ended jobs
 
 
 def overlap_command(job: str, *command: str, terminal: bool) -> list[str]:
-    """The command line that runs something beside what a job is running.
+    """Return the command line that runs a command in a job in addition to its own steps.
 
     Args:
-        job: Its number.
-        command: What to run.
-        terminal: It needs one.
+        job: The id of the job.
+        command: The command and its arguments.
+        terminal: Whether the command needs a terminal.
     """
     pty = ["--pty"] if terminal else []
     return ["srun", "--jobid", job, "--overlap", *pty, *command]
 
 
-def time_words(seconds: float) -> str:
-    """Such as `3 h 41`, `12 min`."""
+def duration_text(seconds: float) -> str:
+    """Return a duration such as `3 h 41` or `12 min`."""
     minutes = max(0, round(seconds / 60))
     hours, minutes = divmod(minutes, 60)
     if hours >= 48:
@@ -129,41 +129,42 @@ def time_words(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class BatchScript:
-    """A job that goes on with a run until it is done, over as many allocations as that takes."""
+    """A batch script that resumes a run, and is requeued until the run is done."""
 
     run_dir: str
     name: str
     tl_tui: tuple[str, ...]
-    """What runs tl-tui."""
+    """The command that runs tl-tui."""
     gpus: int
     cpus: int | None
     partition: str
     account: str
     minutes: int
+    """The time limit of the job."""
 
     def text(self) -> str:
-        """The script, for `sbatch`."""
-        asked = [
+        """Return the script, for `sbatch`."""
+        options = [
             f"--job-name={self.name}",
             f"--output={self.name}-%j.log",
             "--open-mode=append",
             f"--time={self.minutes // 60}:{self.minutes % 60:02}:00",
             "--ntasks=1",
         ]
-        asked += [f"--gres=gpu:{self.gpus}"] if self.gpus else []
-        asked += [f"--cpus-per-task={self.cpus}"] if self.cpus else []
-        asked += [f"--partition={self.partition}"] if self.partition else []
-        asked += [f"--account={self.account}"] if self.account else []
-        asked += ["--requeue", f"--signal=USR1@{BEFORE_END_S}"]
+        options += [f"--gres=gpu:{self.gpus}"] if self.gpus else []
+        options += [f"--cpus-per-task={self.cpus}"] if self.cpus else []
+        options += [f"--partition={self.partition}"] if self.partition else []
+        options += [f"--account={self.account}"] if self.account else []
+        options += ["--requeue", f"--signal=USR1@{SIGNAL_BEFORE_END_S}"]
         command = " ".join(shlex.quote(word) for word in (*self.tl_tui, "resume", self.run_dir))
         return "\n".join(
             [
                 "#!/bin/bash",
-                *(f"#SBATCH {option}" for option in asked),
+                *(f"#SBATCH {option}" for option in options),
                 "",
-                f"# Goes on with {self.name} from its last checkpoint, under a new number too.",
-                f"# {BEFORE_END_S // 60} minutes before its time is up SLURM sends SIGUSR1 to the",
-                "# step: tl-tui saves and ends with code 75, and the job goes back into the queue.",
+                f"# Resumes {self.name} from its last checkpoint, also after a requeue.",
+                f"# SLURM sends SIGUSR1 {SIGNAL_BEFORE_END_S // 60} minutes before the time limit:",
+                "# tl-tui saves and ends with code 75, and the job is requeued.",
                 f"srun {command}",
                 "code=$?",
                 'if [ "$code" -eq 75 ]; then',
@@ -179,13 +180,13 @@ class BatchScript:
 def batch_script(
     run_dir: str, name: str, tl_tui: tuple[str, ...], environment: Mapping[str, str]
 ) -> BatchScript:
-    """A script that asks for what this job has.
+    """Return a script that requests the resources of the current job.
 
     Args:
-        run_dir: The run that goes on.
-        name: Its name.
-        tl_tui: What runs tl-tui.
-        environment: Of a process in the job.
+        run_dir: The directory of the run to resume.
+        name: The name of the run.
+        tl_tui: The command that runs tl-tui.
+        environment: The environment variables of a process in the current job.
     """
     gpus = environment.get("SLURM_GPUS_ON_NODE", "")
     cpus = environment.get("SLURM_CPUS_PER_TASK") or environment.get("SLURM_CPUS_ON_NODE", "")
@@ -206,32 +207,32 @@ def batch_script(
 
 
 def write_batch_script(run_dir: str, environment: Mapping[str, str]) -> str:
-    """Write the script that goes on with a run into the working directory.
+    """Write a script that resumes a run into the working directory.
 
     Args:
-        run_dir: The run.
-        environment: Of a process in the job whose like is asked for.
+        run_dir: The run directory.
+        environment: The environment variables of a process in the current job.
 
     Returns:
-        What to do with it, in a sentence.
+        What to do with the script, in a sentence.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: It cannot be written.
     """
     name = Path(run_dir).name
     path = Path(f"{name}.sbatch")
     path.write_text(batch_script(run_dir, name, tl_tui_command(), environment).text())
-    return f"sbatch {path} goes on with {name} once its engine has ended."
+    return f"sbatch {path} resumes {name} after its engine has ended."
 
 
-def tl_tui_words() -> tuple[str, ...]:
-    """What runs tl-tui where the environment is this one, as srun makes it."""
+def srun_tl_tui_command() -> tuple[str, ...]:
+    """Return the command that runs tl-tui under srun, which keeps the environment."""
     return ("tl-tui",) if shutil.which("tl-tui") else tl_tui_command()
 
 
 def tl_tui_command() -> tuple[str, ...]:
-    """What runs tl-tui on any node that has this file system."""
-    found = shutil.which("tl-tui")
+    """Return the command that runs tl-tui on any node with this file system."""
     from tl_tui.connect.client import LAUNCHER
 
-    return (os.path.abspath(found),) if found else (sys.executable, os.fspath(LAUNCHER))
+    installed = shutil.which("tl-tui")
+    return (os.path.abspath(installed),) if installed else (sys.executable, os.fspath(LAUNCHER))

@@ -1,7 +1,7 @@
-"""Where an engine's socket and its first log lie: a folder of the user's own under /tmp.
+"""The paths of an engine's socket and first log, in a folder of the user's own under /tmp.
 
-tmux puts its sockets there too: $XDG_RUNTIME_DIR is removed at logout and unset in containers and
-batch jobs, and a path within the run directory would pass the limit of Unix sockets.
+As for tmux, $XDG_RUNTIME_DIR does not serve: it is removed at logout, and unset in containers and
+batch jobs. A path in the run directory could be too long for a Unix socket.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from pathlib import Path
 from tl_tui.common.errors import Problem
 
 LONGEST_PATH = 107
-"""Bytes that fit into a Unix socket's address."""
+"""The largest length of a Unix socket's path in bytes."""
 STALE_AFTER = 60.0
-"""Seconds; a younger socket that refuses may belong to an engine that is just starting."""
+"""Age in seconds; a younger socket that refuses connections may belong to a starting engine."""
 LOG_KEPT = 7 * 24 * 3600.0
-"""Seconds for which the log of an engine that died before its first step is kept."""
+"""How long the log of an engine that died before its first step is kept, in seconds."""
 
 
 class SocketProblem(Problem):
-    """There is no safe place for the socket; the text says why and what to do."""
+    """There is no safe folder for the socket; the text says why and what to do."""
 
 
 def socket_directory() -> Path:
-    """The user's folder for sockets, made and checked.
+    """Return the user's folder for sockets; create it if necessary.
 
     Raises:
-        SocketProblem: it belongs to somebody else, others may enter it, or it cannot be made.
+        SocketProblem: It belongs to another user, is open to others, or cannot be created.
     """
     base = Path(os.environ.get("TL_TUI_TMPDIR") or "/tmp")
     folder = base / f"tl-tui-{os.getuid()}"
@@ -40,24 +40,24 @@ def socket_directory() -> Path:
     try:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError as error:
         reason = error.strerror or error
-        raise SocketProblem(f"{folder} cannot be made ({reason}); {advice}.") from error
-    if not stat.S_ISDIR(found.st_mode):
+        raise SocketProblem(f"{folder} cannot be created ({reason}); {advice}.") from error
+    if not stat.S_ISDIR(status.st_mode):
         raise SocketProblem(f"{folder} is not a folder; remove it, or {advice}.")
-    if found.st_uid != os.getuid():
+    if status.st_uid != os.getuid():
         raise SocketProblem(f"{folder} belongs to another user; {advice}.")
-    if stat.S_IMODE(found.st_mode) & 0o077:
+    if stat.S_IMODE(status.st_mode) & 0o077:
         raise SocketProblem(f"{folder} is open to other users; chmod 700 it, or {advice}.")
     return folder
 
 
 def new_socket_path() -> Path:
-    """A path for a new engine's socket. What dead engines left beside it is removed.
+    """Return a path for a new engine's socket; remove what dead engines have left.
 
     Raises:
-        SocketProblem: there is no safe place, or the path is too long for a socket.
+        SocketProblem: There is no safe folder, or the path is too long for a socket.
     """
     folder = socket_directory()
     path = folder / f"{secrets.token_hex(4)}.sock"
@@ -71,7 +71,7 @@ def new_socket_path() -> Path:
 
 
 def log_path(socket_path: Path) -> Path:
-    """The log beside a socket; once there is a run directory, a link to the log there."""
+    """Return the path of the log next to a socket; later a link to the log in the run directory."""
     return socket_path.with_suffix(".log")
 
 
@@ -88,11 +88,11 @@ def _remove_stale(folder: Path) -> None:
 
 
 def _answers(path: Path) -> bool:
-    """Somebody listens there. The engine takes a visitor who says nothing for no client."""
-    with socket.socket(socket.AF_UNIX) as visitor:
-        visitor.settimeout(1)
+    """Return whether an engine listens on a socket."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(1)
         try:
-            visitor.connect(os.fspath(path))
+            connection.connect(os.fspath(path))
         except ConnectionRefusedError:
             return False
         except OSError:

@@ -1,7 +1,7 @@
-"""One ssh connection to a relay on a server: opened, and skipped to the relay's first line.
+"""Open an ssh connection to a relay on a server (see `stdio_relay`).
 
-The user's own ssh, with its configuration, keys and agent. Before the screen is taken it asks for
-passwords and host keys on the terminal itself; later it is told never to ask.
+This runs the user's own ssh, with its configuration, keys and agent. Before the app draws, ssh asks
+for passwords and host keys on the terminal; for later connections asking is turned off.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tl_tui.common.errors import Problem
 from tl_tui.connect.stdio_relay import MAGIC
 from tl_tui.protocol.commands import PROTOCOL
 
-MOST_NOISE = 1024 * 1024
-"""Bytes that start-up files may print before the relay speaks."""
+MAX_BANNER = 1024 * 1024
+"""The number of bytes that the server's start-up files may print before the relay's greeting."""
 NOT_FOUND = 127
 SSH_FAILED = 255
 KEEP_ALIVE = ("-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3")
@@ -33,41 +33,43 @@ NEVER_ASK = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=15")
 
 
 class SshProblem(Problem):
-    """The server cannot be reached, now; the text says why."""
+    """There is no connection to the server; the text says why. Trying again may help."""
 
 
 class EngineEnded(Problem):
-    """The server is there and the engine is not; the text says why."""
+    """The engine on the server has ended; the text says why."""
 
 
 class RelayGreeting(msgspec.Struct, frozen=True):
-    """The relay's first line."""
+    """The relay's first line: where it leads, or what is wrong."""
 
     protocol: int
     version: str
     host: str = ""
     problem: str = ""
+    """Why there is no engine, in a sentence; empty if there is one."""
     gone: bool = False
+    """Whether the requested engine has ended."""
     socket: str = ""
+    """The name of the engine's socket."""
     pid: int = 0
+    """The process id of the engine."""
     relay: int = 0
+    """The process id of the relay."""
 
 
 @dataclass
 class SshConnection:
-    """An open line: `socket` carries the protocol from here on."""
+    """An open connection to a relay."""
 
     process: subprocess.Popen[bytes]
+    """ssh."""
     socket: socket.socket
-    told: RelayGreeting
-    _words: deque[str]
-
-    def last_words(self) -> str:
-        """What ssh said last on standard error."""
-        return self._words[-1] if self._words else ""
+    """Carries the messages of the protocol in both directions."""
+    greeting: RelayGreeting
 
     def close(self) -> None:
-        """Hang up."""
+        """Disconnect, and end ssh."""
         self.socket.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(1.0)
@@ -77,25 +79,25 @@ class SshConnection:
 
 
 def open_connection(host: str, remote_command: str, *arguments: str, asks: bool) -> SshConnection:
-    """Connect to a relay and wait for its first line.
+    """Connect to a relay and wait for its greeting.
 
     Args:
-        host: As ssh takes it.
-        remote_command: What runs tl-tui there; the shell there reads it.
-        arguments: Of `tl-tui engine --stdio`.
-        asks: ssh may ask on the terminal; its messages go there until the relay speaks.
+        host: The host, as ssh takes it.
+        remote_command: The command that runs tl-tui there; the remote shell interprets it.
+        arguments: Arguments of `tl-tui engine --stdio`.
+        asks: Whether ssh may ask on the terminal; its messages are shown there until the greeting.
 
     Raises:
-        LineProblem: ssh fails, or there is no tl-tui.
-        EngineEnded: the engine that was asked for is not there any more.
-        Problem: the relay says why not, or is of another version.
+        SshProblem: ssh cannot connect, or tl-tui was not found there.
+        EngineEnded: The requested engine has ended.
+        Problem: The relay reports a problem, or is of another version.
     """
-    words = " ".join(shlex.quote(word) for word in ("engine", "--stdio", *arguments))
+    remote_arguments = shlex.join(("engine", "--stdio", *arguments))
     options = KEEP_ALIVE if asks else (*KEEP_ALIVE, *NEVER_ASK)
     ours, theirs = socket.socketpair()
     try:
         process: subprocess.Popen[bytes] = subprocess.Popen(
-            ["ssh", "-T", *options, "--", host, f"{remote_command} {words}"],
+            ["ssh", "-T", *options, "--", host, f"{remote_command} {remote_arguments}"],
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
             stderr=subprocess.PIPE,
@@ -106,41 +108,43 @@ def open_connection(host: str, remote_command: str, *arguments: str, asks: bool)
         raise SshProblem(f"ssh cannot be started ({error.strerror or error}).") from error
     finally:
         theirs.close()
-    said: deque[str] = deque(maxlen=20)
-    spoken = threading.Event()
-    listener = threading.Thread(
-        target=_listen, args=(process, said, spoken, asks), name="ssh's words", daemon=True
+    messages: deque[str] = deque(maxlen=20)
+    greeted = threading.Event()
+    reader = threading.Thread(
+        target=_read_stderr, args=(process, messages, greeted, asks), name="ssh stderr", daemon=True
     )
-    listener.start()
+    reader.start()
     try:
-        told = _first_line(ours)
+        greeting = _read_greeting(ours)
     except BaseException:
         ours.close()
         process.kill()
         process.wait()
         raise
-    spoken.set()
-    if told is None:
+    greeted.set()
+    if greeting is None:
         ours.close()
         code = process.wait()
-        listener.join(1.0)
-        raise SshProblem(why_none(host, remote_command, code, said))
-    line = SshConnection(process, ours, told, said)
+        reader.join(1.0)
+        raise SshProblem(failure_sentence(host, remote_command, code, messages))
+    connection = SshConnection(process, ours, greeting)
     try:
-        _check(told, host)
+        _check(greeting, host)
     except Problem:
-        line.close()
+        connection.close()
         raise
-    return line
+    return connection
 
 
-def _first_line(stream: socket.socket) -> RelayGreeting | None:
-    """Skip to the relay's line, byte by byte: what follows it is the protocol's. None at the end.
+def _read_greeting(stream: socket.socket) -> RelayGreeting | None:
+    """Return the relay's greeting; None if the stream ends before.
+
+    It is read byte by byte, because what follows belongs to the protocol.
 
     Raises:
-        LineProblem: something else never stops talking.
+        SshProblem: The server prints too much before a greeting.
     """
-    line, seen = bytearray(), 0
+    line, received = bytearray(), 0
     while True:
         try:
             byte = stream.recv(1)
@@ -148,9 +152,12 @@ def _first_line(stream: socket.socket) -> RelayGreeting | None:
             byte = b""
         if not byte:
             return None
-        seen += 1
-        if seen > MOST_NOISE:
-            raise SshProblem("The server prints without end, and tl-tui does not come to speak.")
+        received += 1
+        if received > MAX_BANNER:
+            raise SshProblem(
+                "The server prints more than a megabyte before tl-tui starts; check the start-up "
+                "files of its shell."
+            )
         if byte != b"\n":
             line += byte
             continue
@@ -160,43 +167,53 @@ def _first_line(stream: socket.socket) -> RelayGreeting | None:
         line.clear()
 
 
-def _check(told: RelayGreeting, host: str) -> None:
-    if told.protocol != PROTOCOL:
+def _check(greeting: RelayGreeting, host: str) -> None:
+    if greeting.protocol != PROTOCOL:
         raise Problem(
-            f"{host} has tl-tui {told.version} (protocol {told.protocol}), here is {__version__} "
-            f"(protocol {PROTOCOL}); install the same version on both sides."
+            f"{host} has tl-tui {greeting.version} (protocol {greeting.protocol}), here is "
+            f"{__version__} (protocol {PROTOCOL}); install the same version on both sides."
         )
-    if told.gone:
-        raise EngineEnded(told.problem)
-    if told.problem:
-        raise Problem(f"{host}: {told.problem}")
+    if greeting.gone:
+        raise EngineEnded(greeting.problem)
+    if greeting.problem:
+        raise Problem(f"{host}: {greeting.problem}")
 
 
-def _listen(
-    process: subprocess.Popen[bytes], said: deque[str], spoken: threading.Event, asks: bool
+def _read_stderr(
+    process: subprocess.Popen[bytes], messages: deque[str], greeted: threading.Event, asks: bool
 ) -> None:
-    """Keep what ssh and the shell say; pass it on while the terminal is still the user's."""
+    """Keep the messages of ssh and the remote shell; until the greeting, also show them."""
     assert process.stderr is not None
     with contextlib.suppress(OSError, ValueError):
         for raw in process.stderr:
             text = raw.decode(errors="replace").rstrip()
             if text:
-                said.append("".join(c for c in text if c.isprintable())[:300])
-            if asks and not spoken.is_set():
+                messages.append("".join(c for c in text if c.isprintable())[:300])
+            if asks and not greeted.is_set():
                 os.write(sys.stderr.fileno(), raw)
 
 
-def why_none(host: str, remote_command: str, code: int, said: Sequence[str] = ()) -> str:
-    """Why ssh brought nobody to speak with, in a sentence, by its exit code and what was said."""
-    words = said[-1].rstrip(".") if said else ""
+def failure_sentence(
+    host: str, remote_command: str, code: int, messages: Sequence[str] = ()
+) -> str:
+    """Return why there is no connection to tl-tui, in a sentence.
+
+    Args:
+        host: The host, as ssh takes it.
+        remote_command: The command that was run there.
+        code: The exit code of ssh.
+        messages: Lines that ssh and the remote shell have printed on standard error.
+    """
+    last = messages[-1].rstrip(".") if messages else ""
+    detail = f": {last}" if last else ""
     if code == NOT_FOUND:
         return (
             f"{host}: a shell without a terminal does not find {remote_command} there "
-            f"({words or 'not found'}); say where it is: --remote-command /path/to/tl-tui."
+            f"({last or 'not found'}); give its path: --remote-command /path/to/tl-tui."
         )
     if code == SSH_FAILED:
-        return f"ssh does not reach {host}{f': {words}' if words else ''}."
+        return f"ssh cannot connect to {host}{detail}."
     return (
-        f"{host}: {remote_command} engine --stdio ended with code {code}"
-        f"{f': {words}' if words else ''}; is it the same version of tl-tui?"
+        f"{host}: {remote_command} engine --stdio ended with code {code}{detail}; "
+        "is it the same version of tl-tui?"
     )

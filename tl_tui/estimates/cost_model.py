@@ -1,10 +1,8 @@
-"""What a step with any mask will cost, from what the probe measured of each owner.
+"""Predict the time and memory of a train step with any mask from the measured cost of each owner.
 
-Where the gradient goes follows ancestry, as in `gradient_reach`: an owner gets a gradient at its
-output if it or an ancestor is trainable, and hands it on if an ancestor is. From that follows which
-tensors autograd keeps, and a step is gone through owner by owner, forward, backward and update, for
-the moment at which most memory is in use. Imports no torch: a screen can answer in the same frame
-as a key.
+As in `gradient_reach`, an owner receives a gradient at its output if it or an ancestor is
+trainable, and passes it on if an ancestor is. This decides which tensors autograd saves. Peak
+memory is found by going through the forward pass, the backward pass and the update, owner by owner.
 """
 
 from __future__ import annotations
@@ -12,85 +10,86 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from tl_tui.protocol.events import StepCostMeasured
+from tl_tui.protocol.checks import StepCostMeasured
 
 
 @dataclass(frozen=True)
 class StepCostPrediction:
-    """What one measured step with a mask is predicted to take."""
+    """The predicted cost of a measured step with a mask."""
 
     step_ms: float
-    """Wall time of a step that the probe does not watch."""
+    """Wall time of the step without the measurements, in milliseconds."""
     peak_bytes: int
-    """The most memory in use at any moment of it, over what was in use before."""
+    """Peak memory, in addition to what is in use before the step."""
 
 
 def predict_step_cost(
-    price: StepCostMeasured, parents: Sequence[Sequence[int]], mask: Collection[int]
+    cost: StepCostMeasured, parents: Sequence[Sequence[int]], mask: Collection[int]
 ) -> StepCostPrediction:
-    """The price of a step with a mask.
+    """Predict the cost of a step with a mask.
 
-    Neither time nor memory falls when an owner is added to the mask.
+    Neither time nor memory decreases when an owner is added to the mask.
 
     Args:
-        price: What the probe measured.
+        cost: The measured cost of each owner.
         parents: For each owner, in execution order, the owners whose outputs feed it.
         mask: Indices of the trainable owners.
     """
-    learns = set(mask)
+    trainable = set(mask)
     arrives: list[bool] = []
-    milliseconds = price.fixed_ms + sum(price.forward_ms)
-    for owner, above in enumerate(parents):
-        handed_on = any([arrives[parent] for parent in above])
-        if handed_on:
-            milliseconds += price.pass_ms[owner]
-        if owner in learns:
-            milliseconds += price.learn_ms[owner]
-        arrives.append(handed_on or owner in learns)
-    return StepCostPrediction(milliseconds, _peak_bytes(price, arrives, learns))
+    milliseconds = cost.fixed_ms + sum(cost.forward_ms)
+    for owner, feeding in enumerate(parents):
+        passes_on = any([arrives[parent] for parent in feeding])
+        if passes_on:
+            milliseconds += cost.input_grad_ms[owner]
+        if owner in trainable:
+            milliseconds += cost.weight_grad_ms[owner]
+        arrives.append(passes_on or owner in trainable)
+    return StepCostPrediction(milliseconds, _peak_bytes(cost, arrives, trainable))
 
 
 def saved_bytes(
-    price: StepCostMeasured, parents: Sequence[Sequence[int]], mask: Collection[int]
+    cost: StepCostMeasured, parents: Sequence[Sequence[int]], mask: Collection[int]
 ) -> int:
-    """Bytes of the tensors that autograd keeps for backward; weights and buffers left out."""
-    learns = set(mask)
+    """Return the bytes of the tensors that autograd saves for backward, without weights and
+    buffers."""
+    trainable = set(mask)
     arrives: list[bool] = []
-    for owner, above in enumerate(parents):
-        arrives.append(owner in learns or any([arrives[parent] for parent in above]))
-    return sum(_kept(price, arrives, learns))
+    for owner, feeding in enumerate(parents):
+        arrives.append(owner in trainable or any([arrives[parent] for parent in feeding]))
+    return sum(_saved_by_owner(cost, arrives, trainable))
 
 
-def _kept(price: StepCostMeasured, arrives: list[bool], learns: set[int]) -> list[int]:
-    """Bytes that are kept for backward, by the owner at which they are saved."""
-    kept = [0] * len(arrives)
-    for tensors in price.saved:
-        for owner in tensors.reached:
+def _saved_by_owner(cost: StepCostMeasured, arrives: list[bool], trainable: set[int]) -> list[int]:
+    """Return the bytes saved for backward, by the owner during which they are saved."""
+    saved = [0] * len(arrives)
+    for tensors in cost.saved:
+        for owner in tensors.if_reached:
             if arrives[owner]:
-                kept[tensors.at] += tensors.bytes
+                saved[tensors.owner] += tensors.bytes
                 break
         else:
-            if not learns.isdisjoint(tensors.learning):
-                kept[tensors.at] += tensors.bytes
-    return kept
+            if not trainable.isdisjoint(tensors.if_trainable):
+                saved[tensors.owner] += tensors.bytes
+    return saved
 
 
-def _peak_bytes(price: StepCostMeasured, arrives: list[bool], learns: set[int]) -> int:
-    kept = _kept(price, arrives, learns)
+def _peak_bytes(cost: StepCostMeasured, arrives: list[bool], trainable: set[int]) -> int:
+    saved = _saved_by_owner(cost, arrives, trainable)
     peak = held = 0
-    for owner, more in enumerate(kept):
-        held += round(more * (1 + price.kept_share))
-        peak = max(peak, price.forward_bytes[owner], held + price.beside_bytes[owner])
+    for owner, size in enumerate(saved):
+        held += round(size * (1 + cost.saved_overhead))
+        peak = max(peak, cost.forward_bytes[owner], held + cost.forward_extra_bytes[owner])
     gradients = 0
-    for owner in range(len(kept) - 1, -1, -1):
-        if owner in learns:
-            gradients += price.gradient_bytes[owner]
+    for owner in range(len(saved) - 1, -1, -1):
+        if owner in trainable:
+            gradients += cost.gradient_bytes[owner]
         if arrives[owner]:
-            beside = round(gradients * price.gradient_share)
-            peak = max(peak, held + gradients + beside + price.backward_bytes[owner])
-        held -= round(kept[owner] * (1 + price.kept_share))
-    # A measured step keeps the weights as they were before the update (`engine.training.probe`):
-    # as many bytes as there are gradients.
-    peak = max(peak, round(gradients * (2 + price.gradient_share)))
-    state = sum([price.state_bytes[owner] for owner in learns])
-    return price.fixed_bytes + state + peak
+            overhead = round(gradients * cost.gradient_overhead)
+            peak = max(peak, held + gradients + overhead + cost.backward_bytes[owner])
+        held -= round(saved[owner] * (1 + cost.saved_overhead))
+    # A measured step also has a copy of the weights from before the update
+    # (`engine.training.probe`), of the same size as the gradients.
+    peak = max(peak, round(gradients * (2 + cost.gradient_overhead)))
+    state = sum([cost.state_bytes[owner] for owner in trainable])
+    return cost.fixed_bytes + state + peak

@@ -1,4 +1,4 @@
-"""Commands: what a screen or a script asks of the engine."""
+"""Commands that a client sends to the engine."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ import msgspec
 
 from tl_tui.protocol.config import ModelFormat, PlanName, Recipe, RunConfig
 from tl_tui.protocol.layers import NormMode
+from tl_tui.protocol.results import ImageSelection
 
 PROTOCOL = 5
-"""Raised whenever a message changes in a way that an older peer would misread."""
+"""Version of the protocol; increased whenever a message changes so that an older peer would
+misread it."""
 
 
 class Command(msgspec.Struct, tag=True, kw_only=True):
+    """Base class of all commands. The engine answers each with one `Confirmed` or `Refused`."""
+
     id: int
-    """Chosen by the sender; answered by exactly one `Confirmed` or `Refused`."""
+    """Chosen by the client; the answer repeats it."""
+
+
+# --- connection ---------------------------------------------------------------------------------
 
 
 class Hello(Command):
@@ -23,59 +30,105 @@ class Hello(Command):
 
     protocol: int = PROTOCOL
     lossless: bool = False
-    """A log wants every event and the engine waits for it; a screen wants the latest state."""
+    """Whether the client needs every event, so that the engine waits for it; otherwise newer states
+    replace older ones that it has not read yet."""
 
 
-class WhenAlone(Command):
-    """What the engine does if this client is its last one and goes; without it, it ends."""
+class SetDisconnectAction(Command):
+    """Set what the engine does if this client disconnects and was the last one."""
 
-    does: Literal["end", "go on", "pause"]
-    """Where nothing was trained there is nothing to go on with: it ends all the same."""
-    wait: float = 0.0
-    """Seconds for which it then waits for a screen: a line that was cut comes back."""
+    action: Literal["end", "continue", "pause"]
+    """end: save and exit; an engine that received no such command does so too. continue: keep
+    training. pause: stop training and wait for a client. With continue and pause, an engine that
+    has trained nothing exits after `wait_seconds`."""
+    wait_seconds: float = 0.0
+    """How long an engine that has trained nothing waits for a client to connect."""
 
 
 class TakeOver(Command):
-    """Steer from this screen from now on; the one that did only watches."""
+    """Put this client in control; the client that was in control only watches from now on."""
+
+
+class Shutdown(Command):
+    """Save what was trained and exit."""
+
+
+# --- session ------------------------------------------------------------------------------------
 
 
 class Open(Command):
-    """Open the session. May be sent again, changed, after `OpenFailed`."""
+    """Open a session. After `OpenFailed` it may be sent again with another configuration."""
 
     config: RunConfig
 
 
 class ResumeRun(Command):
-    """Open the session of a run again, where one of its checkpoints stands. In place of `Open`."""
+    """Open a session that continues a run from one of its checkpoints; takes the place of `Open`.
+
+    None keeps what the run has.
+    """
 
     run: str
-    """Its directory, its name, or the beginning of that."""
+    """The run's directory, its name, or the beginning of its name."""
     checkpoint: str = "last"
     strategy: str | None = None
     trainable: tuple[str, ...] | None = None
-    """Another mask than the one it stands with."""
+    """Names of the layers, stages or modules to train instead of those of the checkpoint."""
     epochs: int | None = None
-    """Another horizon, in all."""
+    """The total number of epochs, those already trained included."""
     data: str | None = None
-    """Where its images are now, if they were moved."""
+    """The image folder, if it has moved."""
     labels: str | None = None
+    """The labels file, if it has moved."""
     device: str | None = None
     probe_every: int | None = None
 
 
 class SetMask(Command):
-    """Wish for exactly these owners to be trainable from the next step on; ends a plan."""
+    """Make exactly these owners trainable from the next step on. This ends a plan."""
 
     trainable: tuple[int, ...]
     strategy: str | None = None
-    """The strategy it was chosen as: a new cycle of the schedule begins with its first step."""
+    """The strategy that this mask belongs to; a new cycle of the schedule begins with it."""
 
 
 class SetNormMode(Command):
-    """Run these BatchNorms in eval or train mode whatever the mask says; auto follows the mask."""
+    """Set the mode of some BatchNorms; auto is eval for frozen ones and train for the others."""
 
     owners: tuple[int, ...]
     mode: NormMode
+
+
+class SetRecipe(Command):
+    """Train with this recipe from the next step on.
+
+    Rates set with `SetRate` are kept unless the recipe changes the learning rates.
+    """
+
+    recipe: Recipe
+
+
+class SetRate(Command):
+    """Set the base learning rate of some rows; 0 leaves weights unchanged without freezing them."""
+
+    rows: tuple[int, ...]
+    rate: float
+
+
+class BeginCycle(Command):
+    """Begin a new cycle of the learning-rate schedule with the next step."""
+
+
+class SetPlan(Command):
+    """Follow a plan from the next step on, or leave the current one and keep its mask."""
+
+    plan: PlanName | None
+    """None leaves the current plan."""
+    phase_epochs: int | None = None
+    """Epochs in each phase but the last; None is 1 for gradual, half of all epochs for lp-ft."""
+
+
+# --- training -----------------------------------------------------------------------------------
 
 
 class Step(Command):
@@ -83,126 +136,105 @@ class Step(Command):
 
 
 class Train(Command):
-    """Take steps until the run has taken `steps` in all; measured at the run's cadence.
+    """Train until the current start has `steps` steps, then stop.
 
     Every epoch ends with a validation and a checkpoint.
     """
 
     steps: int | None = None
-    """None: to the end of the schedule or plan; from there on, for as many epochs again."""
+    """None is the end of the schedule or plan. After that end, None is as many epochs again."""
 
 
 class Pause(Command):
-    """Stop training, or any side work, after the unit that is running."""
+    """Stop training, or whatever else is running, after the current unit of work."""
 
 
 class StartOver(Command):
-    """Put weights, buffers, optimizer, random state and batch position back to the start.
+    """Reset weights, buffers, optimizer, random state and batch position to those of a start.
 
-    The start before stays as a curve on the screen.
+    The curves of the start that is left stay visible.
     """
 
     weights: Literal["same", "first", "none"] = "same"
-    """same: the start this one began from. none: a new start from random weights, calibrated,
-    everything trainable. first: the session's own start again."""
+    """same: the weights of the current start. first: those that the session began with. none: new
+    random weights, calibrated, with everything trainable."""
     keep: bool = False
-    """Save the weights that are left as the checkpoint `start-N`."""
+    """Whether to save the weights that are left as the checkpoint `start-N`."""
 
 
 class UndoStartOver(Command):
-    """Take the last `StartOver` back; possible until the next step."""
-
-
-class SetRecipe(Command):
-    """Train with this recipe from the next step on.
-
-    Rates set by hand stay if the recipe's rates do; other ones are for every row.
-    """
-
-    recipe: Recipe
-
-
-class SetRate(Command):
-    """Give these rows a base rate by hand; 0 holds them still without freezing them."""
-
-    rows: tuple[int, ...]
-    rate: float
-
-
-class BeginCycle(Command):
-    """Begin the schedule anew with the next step."""
-
-
-class SetPlan(Command):
-    """Follow a plan from the next step on; None leaves it, and the mask as it is."""
-
-    plan: PlanName | None
-    phase_epochs: int | None = None
-    """Epochs of every phase but the last; None is 1 for gradual, half the horizon for lp-ft."""
-
-
-class Evaluate(Command):
-    """Evaluate the whole validation set now; answered by `Validated` and `ResultsShown`."""
-
-
-class ShowResults(Command):
-    """Send `ResultsShown` of the last whole validation; evaluates first if there was none."""
-
-
-class ShowImages(Command):
-    """Send `ImagesShown`."""
-
-    what: Literal["batch", "wrong"]
-    """The coming batch as the model gets it, or the most wrong validation images."""
-    side: int = 24
-    """Of the pictures, in pixels."""
-    most: int = 24
-
-
-class TestLrRange(Command):
-    """Run a learning-rate range test on a copy; answered by `RangeTested`, again and again."""
-
-
-class MeasureStepCost(Command):
-    """Take the probe steps of the price again; answered by `PriceMeasured`."""
+    """Undo the last `StartOver`; possible until the next step."""
 
 
 class RestoreLayer(Command):
-    """Put these owners back to the weights and buffers that the session began with."""
+    """Restore the weights and buffers that these owners had when the session began."""
 
     owners: tuple[int, ...]
 
 
 class UndoRestoreLayer(Command):
-    """Take the last `RestoreLayer` back; possible until the next step."""
-
-
-class CrossValidate(Command):
-    """Train and validate over K splits of all images, each from the session's start."""
-
-    folds: int
+    """Undo the last `RestoreLayer`; possible until the next step."""
 
 
 class SaveCheckpoint(Command):
     """Write the checkpoint `last` now."""
 
 
+# --- checks -------------------------------------------------------------------------------------
+
+
+class Evaluate(Command):
+    """Evaluate all validation images now; answered by `Validated` and `ResultsShown`."""
+
+
+class ShowResults(Command):
+    """Send `ResultsShown` for the last evaluation of all validation images; evaluate if none."""
+
+
+class ShowImages(Command):
+    """Send `ImagesShown`."""
+
+    selection: ImageSelection
+    size: int = 24
+    """Longer side of each picture, in pixels."""
+    limit: int = 24
+    """The largest number of pictures."""
+
+
+class TestLrRange(Command):
+    """Run a learning-rate range test on a copy of the model; answered by `LrRangeTested` events."""
+
+
+class MeasureStepCost(Command):
+    """Measure again what each owner costs in a step; answered by `StepCostMeasured`."""
+
+
+class CrossValidate(Command):
+    """Train and validate over K splits of all images, each from the session's start."""
+
+    folds: int
+    """K."""
+
+
 class Audit(Command):
-    """Compare every frozen tensor with its state when frozen, and over one step on a copy."""
+    """Compare every frozen tensor with its value when frozen, and over one step on a copy."""
+
+
+# --- jobs ---------------------------------------------------------------------------------------
 
 
 class Job(Command):
-    """Something to be done with a run, beside any session; ended by `ErrandEnded`."""
+    """Base class of jobs on a finished run, which need no session; `JobEnded` is the last event."""
 
     run: str
-    """Its directory, its name, or the beginning of that."""
+    """The run's directory, its name, or the beginning of its name."""
 
 
 class Predict(Job):
-    """Ask a run's model about images; answered by `AnsweringBegan`, then `ImagesPredicted`."""
+    """Classify images; answered by `InferenceBegan` and `ImagesPredicted` events."""
 
     paths: tuple[bytes, ...]
-    """Images and folders as the file system has them; their names need be no text."""
+    """Images and folders, as bytes because a file name need not be valid text."""
     checkpoint: str = "best"
     """The last one if there is no best."""
     device: str = "auto"
@@ -210,10 +242,11 @@ class Predict(Job):
 
 
 class EvaluateData(Job):
-    """Ask a run's model about labelled images; answered by `AnsweringBegan`, then
-    `AnsweringProgressed`, and at last `DataEvaluated`."""
+    """Evaluate on labelled images; answered by `InferenceBegan`, then `InferenceProgressed`
+    events, then `DataEvaluated`."""
 
     data: str | None
+    """The image folder; None is the run's own."""
     labels: str | None = None
     checkpoint: str = "best"
     device: str = "auto"
@@ -221,14 +254,14 @@ class EvaluateData(Job):
 
 
 class ExportModel(Job):
-    """Write a run's model for other programs; answered by `ModelFileChecked` for each file, and at
-    last `ModelExported`."""
+    """Write a run's model for use by other programs; answered by one `ModelFileChecked` per file,
+    then `ModelExported`."""
 
     folder: str
     formats: tuple[ModelFormat, ...] | None = None
-    """None: all, but onnx only where what it needs is installed."""
+    """None is all formats, without onnx if its packages are not installed."""
     force: bool = False
-    """The folder may hold files already."""
+    """Whether the folder may contain files already."""
     checkpoint: str = "best"
 
 
@@ -236,20 +269,16 @@ class ExportScript(Job):
     """Write a run as a plain PyTorch script; answered by `ScriptWritten`."""
 
     path: str
-    """The script; what has to lie beside it is named after it."""
+    """The script. Files that it needs are written next to it and named after it."""
     data: str | None = None
-    """The image folder, if it has moved since."""
+    """The image folder, if it has moved."""
     force: bool = False
-    """Write over what is there."""
-
-
-class Shutdown(Command):
-    """End the engine."""
+    """Whether to overwrite existing files."""
 
 
 AnyCommand = (
     Hello
-    | WhenAlone
+    | SetDisconnectAction
     | TakeOver
     | Open
     | ResumeRun
@@ -280,3 +309,4 @@ AnyCommand = (
     | ExportScript
     | Shutdown
 )
+"""Any command; the framing tells them apart by class name."""

@@ -1,4 +1,4 @@
-"""Reading framed messages from a stream; `protocol.encode` writes them."""
+"""Read framed messages from an asyncio stream."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from tl_tui.protocol.framing import MAX_MESSAGE
 
 
 class NotThisProtocol(Exception):
-    """What came is no message of this protocol; the text says what it looks like."""
+    """The peer sent something that is not a message of this protocol."""
 
 
-async def read_frame(reader: asyncio.StreamReader, most: int = MAX_MESSAGE) -> bytes | None:
-    """The next message's bytes without the length; None at the end of the stream.
+async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_MESSAGE) -> bytes | None:
+    """Return the next message's bytes without the length; None at the end of the stream.
 
     Args:
         reader: The stream.
-        most: Bytes that a message may have.
+        limit: The largest message in bytes.
 
     Raises:
-        NotThisProtocol: the length is beyond that; nothing of the message was read.
-        ConnectionError: the stream broke.
+        NotThisProtocol: The length is above the limit; nothing of the message was read.
+        ConnectionError: The stream broke.
     """
     try:
         prefix = await reader.readexactly(4)
         length = int.from_bytes(prefix, "big")
-        if length > most:
+        if length > limit:
             raise NotThisProtocol(f"a message of {length:,} bytes was announced")
         return await reader.readexactly(length)
     except asyncio.IncompleteReadError:

@@ -1,4 +1,4 @@
-"""Events: what errands with a finished run tell, its model's answers and what was written."""
+"""Events about jobs on finished runs: inference and export."""
 
 from __future__ import annotations
 
@@ -8,52 +8,59 @@ from tl_tui.protocol.results import WrongImage
 
 
 class InferenceBegan(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The model of a run and the images that it will be asked about are there."""
+    """A run's model is loaded and the images to classify are listed."""
 
     run: str
-    """The run's directory."""
+    """The run directory."""
     checkpoint: str
-    """The checkpoint's file."""
+    """The checkpoint file."""
     start: int
     step: int
     arch: str
     classes: tuple[str, ...]
     images: int
-    """How many files will be read."""
-    where: str = ""
-    """Which images they are, in words, such as `flowers/val`; empty if just these were named."""
+    """The number of files to read."""
+    source: str = ""
+    """Where the images come from, such as `flowers/val`; empty if they were given one by one."""
     device: str
     notes: tuple[str, ...] = ()
-    """What to know of the answers, a sentence each."""
+    """Sentences that a reader of the results should know."""
 
 
 class PredictedImage(msgspec.Struct, frozen=True, array_like=True):
+    """The prediction for one image."""
+
     path: str
     probabilities: tuple[float, ...]
-    """Of every class, in the order of the run's classes."""
+    """One per class, in the order of the run's classes."""
 
 
 class UnreadableFile(msgspec.Struct, frozen=True, array_like=True):
+    """A file that could not be read as an image."""
+
     path: str
     reason: str
 
 
 class ImagesPredicted(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """A batch of images was answered, in the order in which they were given."""
+    """A batch of images was classified."""
 
     images: tuple[PredictedImage, ...]
+    """In the order in which they were given."""
     unreadable: tuple[UnreadableFile, ...] = ()
 
 
 class InferenceProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """More files of an evaluation were processed."""
+
     done: int
-    """Files so far, unreadable ones included."""
+    """The number of files so far, unreadable ones included."""
     unreadable: tuple[UnreadableFile, ...] = ()
-    """New ones."""
+    """Unreadable files since the previous event."""
 
 
 class DataEvaluated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """What the model of a run said to labelled images, in full."""
+    """The result of evaluating a run's model on labelled images."""
 
     correct: int
     total: int
@@ -62,28 +69,29 @@ class DataEvaluated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     per_class: tuple[tuple[int, int], ...]
     """(correct, total) of each class of the run."""
     confusion: tuple[tuple[int, int, int], ...]
-    """(class, predicted class, images) where there are any."""
+    """(class, predicted class, number of images); pairs without images are left out."""
     most_wrong: tuple[WrongImage, ...]
-    """Surest first, at most 100."""
+    """At most 100 wrongly classified images, most confident first."""
 
 
 class ModelFileChecked(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """A file of a model was written, loaded again, and gave the same outputs."""
+    """A model file was written and loaded again, and its outputs match those of the run's model."""
 
     name: str
     """Such as `model.safetensors`."""
     bytes: int
-    difference: float
-    """The largest one between an output (a logit) of the run's model and the file's."""
-    largest: float
-    """The largest output itself, without its sign."""
+    max_difference: float
+    """The largest absolute difference between two outputs (logits)."""
+    max_output: float
+    """The largest absolute output of the run's model."""
     images: int
-    what: str
-    """What they were compared on, in words."""
+    """The number of images compared."""
+    compared_on: str
+    """A description of these images, such as `16 validation images of flowers`."""
 
 
 class ModelExported(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """All files are in their place."""
+    """All files of a model were written."""
 
     folder: str
     files: tuple[str, ...]
@@ -91,16 +99,16 @@ class ModelExported(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     checkpoint: str
     step: int
     notes: tuple[str, ...] = ()
-    """What was left out, a sentence each."""
+    """Sentences about what was left out."""
 
 
 class ScriptWritten(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """A run stands in a script now."""
+    """A run was written as a script."""
 
     path: str
     lines: int
     steps: int
-    beside: tuple[str, ...]
-    """Files that the script needs beside it."""
+    extra_files: tuple[str, ...]
+    """Paths of the files that the script needs, next to it."""
     notes: tuple[str, ...]
-    """What has to be known of it, a sentence each."""
+    """Sentences that a user of the script should know."""

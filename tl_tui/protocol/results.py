@@ -1,4 +1,4 @@
-"""Events: what validation came to, and pictures."""
+"""Events with the results of an evaluation, and with pictures of images."""
 
 from __future__ import annotations
 
@@ -6,33 +6,40 @@ from typing import Literal
 
 import msgspec
 
+ImageSelection = Literal["batch", "wrong"]
+"""batch: the next batch as the model will receive it. wrong: the validation images that the model
+classified wrongly with the highest confidence."""
+
 
 class WrongImage(msgspec.Struct, frozen=True, array_like=True):
+    """A validation image that was classified wrongly."""
+
     path: str
     label: int
     predicted: int
     probability: float
-    """Of the predicted class, 0 to 1: how sure the model was."""
+    """Probability of the predicted class, 0 to 1."""
     label_probability: float
-    """Of the right class."""
+    """Probability of the correct class, 0 to 1."""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """This result beside an earlier one on the same images, image by image (McNemar)."""
+    """A comparison of this result with an earlier one on the same images."""
 
     other: str
-    """Such as `start 1, step 40`."""
+    """The earlier result, such as `start 1, step 40`."""
     other_correct: int
     other_total: int
     only_this: int
-    """Images that only this one gets right."""
+    """The number of images that are correct only in this result."""
     only_other: int
+    """The number of images that are correct only in the earlier result."""
     p: float
-    """Exact two-sided McNemar test."""
+    """p-value of the exact two-sided McNemar test."""
 
 
 class ResultsShown(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The last evaluation of the whole validation set, in full."""
+    """The full result of the last evaluation of all validation images."""
 
     start: int
     step: int
@@ -40,33 +47,38 @@ class ResultsShown(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     correct: int
     total: int
     loss: float
+    """Mean cross-entropy."""
     per_class: tuple[tuple[int, int], ...]
     """(correct, total) of each class."""
     confusion: tuple[tuple[int, int, int], ...]
-    """(class, predicted class, images) where there are any."""
+    """(class, predicted class, number of images); pairs without images are left out."""
     most_wrong: tuple[WrongImage, ...]
-    """Surest first, at most 100."""
+    """At most 100 wrongly classified images, most confident first."""
     comparisons: tuple[Comparison, ...]
     stale: bool
-    """Steps were taken since."""
+    """Whether steps were taken since this evaluation."""
 
 
 class Thumbnail(msgspec.Struct, frozen=True, array_like=True):
+    """A small picture of an image, with its label and prediction."""
+
     path: str
     label: int
     predicted: int | None
-    """What the model says now; None if it was not asked."""
+    """The class that the model predicts now; None if the image was not evaluated."""
     probability: float | None
-    """Of the predicted class."""
+    """Probability of the predicted class, 0 to 1."""
     width: int
     height: int
     pixels: bytes
-    """RGB, 8 bits, row by row, top first."""
+    """8-bit RGB, [height, width, 3]."""
 
 
 class ImagesShown(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    what: Literal["batch", "wrong"]
+    """Pictures of the next batch or of the most wrong validation images."""
+
+    selection: ImageSelection
     step: int
     images: tuple[Thumbnail, ...]
     total: int
-    """Images in the batch, or wrong ones in all."""
+    """The number of images in the batch, or of all wrongly classified images."""

@@ -1,15 +1,15 @@
-"""A step as the journal and `train --json` write it. Imports no torch: clients write such lines."""
+"""The fields of a train step in the journal and in `train --json`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tl_tui.protocol.events import LayerMeasurement, StepTaken
 from tl_tui.protocol.layers import RowInfo
+from tl_tui.protocol.training import LayerMeasurement, StepTaken
 
 
 def step_fields(rows: tuple[RowInfo, ...], step: StepTaken) -> dict[str, Any]:
-    """The fields of a step's line; `layers` only if it was measured."""
+    """Return the fields of a step's line; `layers` only if the step was measured."""
     fields: dict[str, Any] = {
         "step": step.step,
         "loss": step.loss,

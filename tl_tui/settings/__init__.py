@@ -1,0 +1,1 @@
+"""Defaults, recipe, schedule, plan, configuration files and preferences."""

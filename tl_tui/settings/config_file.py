@@ -1,8 +1,8 @@
-"""Run files: a run's choices as TOML, its keys the names of the options without the dashes before.
+"""Configuration files: the options of a run as TOML.
 
-Paths in a run file (`data`, `labels`, `run-dir`, and `weights` if it is a file) are relative to
-the folder that the file is in, read and written alike: a file beside its images can be moved with
-them, and means the same wherever tl-tui is started. What is not said is left to the defaults.
+A key is the name of an option without the leading dashes; options that are left out have their
+defaults. Paths (`data`, `labels`, `run-dir`, and `weights` if it is a file) are relative to the
+folder of the configuration file, so that it can be moved together with the images.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import RunConfig
 
 OPTIONS = tuple(name for name in RunConfig.__struct_fields__ if name != "describe_only")
-"""The fields of `RunConfig` that a person chooses; each is an option and a key."""
+"""The fields of `RunConfig` that are options and keys."""
 
 _PATHS = ("data", "labels", "run_dir")
 _WEIGHTS_FILES = (".pth", ".pt", ".safetensors", ".bin")
 _HEADER = "# tl-tui train --config FILE; paths are relative to this file's folder.\n"
-_WORDS = {
+_TYPE_TEXT = {
     int: "a whole number",
     float: "a number",
     str: "text in quotes",
@@ -33,45 +33,45 @@ _WORDS = {
 
 
 class ConfigFileProblem(Problem):
-    """A run file cannot be read or written; the text names it, what is wrong, and what to do."""
+    """A configuration file cannot be read or written; the text says why and what to do."""
 
 
 def key_of(field: str) -> str:
-    """The key, and the option without its dashes, of a field of `RunConfig`."""
+    """Return the key of a field of `RunConfig`: its option without the leading dashes."""
     return field.replace("_", "-")
 
 
 def read_config_file(path: str | Path) -> dict[str, Any]:
-    """The choices in a run file.
+    """Return the options in a configuration file.
 
     Args:
         path: The file.
 
     Returns:
-        Fields of `RunConfig` by name, only those that the file has; their types are right, paths
-        are absolute. Ranges are not looked at.
+        The fields of `RunConfig` that the file contains, by name. Their types are checked, but not
+        their ranges. Paths are absolute.
 
     Raises:
-        RunFileProblem: it cannot be read, is not TOML, or has an unknown key or a wrong type.
+        ConfigFileProblem: It cannot be read, is not TOML, or has an unknown key or a wrong type.
     """
     import tomllib
 
     try:
         with open(path, "rb") as file:
-            found = tomllib.load(file)
+            content = tomllib.load(file)
     except OSError as error:
         reason = error.strerror or error
         raise ConfigFileProblem(
             f"{path}: it cannot be read ({reason}); name a TOML file."
         ) from error
     except UnicodeDecodeError as error:
-        raise ConfigFileProblem(f"{path}: it is not UTF-8, and so not TOML.") from error
+        raise ConfigFileProblem(f"{path}: it is not TOML, because it is not UTF-8.") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigFileProblem(f"{path}: it is not TOML: {error}.") from error
     folder = Path(path).absolute().parent
     types = typing.get_type_hints(RunConfig)
     fields: dict[str, Any] = {}
-    for key, value in found.items():
+    for key, value in content.items():
         field = _field_of(path, key, value)
         fields[field] = _converted(path, key, value, types[field])
         if _is_path(field, fields[field]):
@@ -80,28 +80,28 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
 
 
 def write_config_file(config: RunConfig, path: str | Path) -> None:
-    """Write the choices that differ from the defaults; a file that is there is replaced.
+    """Write the options that differ from the defaults; replace an existing file.
 
-    `RunConfig(**read(path))` is `config` again, its paths made absolute.
+    `RunConfig(**read_config_file(path))` returns `config` with absolute paths.
 
     Raises:
-        RunFileProblem: it cannot be written.
+        ConfigFileProblem: It cannot be written.
     """
     import tomli_w
 
     folder = Path(path).absolute().parent
-    standard = RunConfig()
-    choices: dict[str, Any] = {}
+    defaults = RunConfig()
+    options: dict[str, Any] = {}
     for field in OPTIONS:
         value = getattr(config, field)
-        if value == getattr(standard, field):
+        if value == getattr(defaults, field):
             continue
-        choices[key_of(field)] = _to_folder(folder, value) if _is_path(field, value) else value
+        options[key_of(field)] = _to_folder(folder, value) if _is_path(field, value) else value
     try:
-        Path(path).write_bytes((_HEADER + tomli_w.dumps(choices)).encode())
+        Path(path).write_bytes((_HEADER + tomli_w.dumps(options)).encode())
     except UnicodeEncodeError as error:
         raise ConfigFileProblem(
-            f"{path}: a name in it is not UTF-8, which TOML cannot hold; rename that file."
+            f"{path}: a file name in it is not UTF-8, which TOML requires; rename that file."
         ) from error
     except OSError as error:
         reason = error.strerror or error
@@ -128,14 +128,14 @@ def _converted(path: str | Path, key: str, value: Any, kind: Any) -> Any:
         wrong = f"{path}: {key} = {_shown(value)}: it must be"
         names = _names_in(kind)
         if not names:
-            raise ConfigFileProblem(f"{wrong} {_words(kind)}.") from error
+            raise ConfigFileProblem(f"{wrong} {_type_text(kind)}.") from error
         near = difflib.get_close_matches(str(value), names, n=1)
         hint = f"did you mean {near[0]}?" if near else "choose one."
         raise ConfigFileProblem(f"{wrong} one of {', '.join(names)}; {hint}") from error
 
 
 def _shown(value: Any) -> str:
-    """A value much as the file has it, and not too long for a sentence."""
+    """Return a value almost as the file has it, shortened to fit into a sentence."""
     if isinstance(value, bool):
         return str(value).lower()
     text = repr(value)
@@ -143,12 +143,12 @@ def _shown(value: Any) -> str:
 
 
 def _members(kind: Any) -> list[Any]:
-    """What a type may be, `None` aside."""
+    """Return the members of a union except `None`; a type that is no union is its only member."""
     return [part for part in typing.get_args(kind) or (kind,) if part is not type(None)]
 
 
 def _names_in(kind: Any) -> list[str]:
-    """The names of a `Literal`, also within a union; else none."""
+    """Return the names of a `Literal`, also within a union; empty for other types."""
     if typing.get_origin(kind) is typing.Literal:
         return list(typing.get_args(kind))
     return [
@@ -159,13 +159,13 @@ def _names_in(kind: Any) -> list[str]:
     ]
 
 
-def _words(kind: Any) -> str:
-    part = kind if kind in _WORDS else _members(kind)[0]
-    return _WORDS[typing.get_origin(part) or part]
+def _type_text(kind: Any) -> str:
+    part = kind if kind in _TYPE_TEXT else _members(kind)[0]
+    return _TYPE_TEXT[typing.get_origin(part) or part]
 
 
 def _is_path(field: str, value: Any) -> bool:
-    """Weights are a file if they have a folder or a weights file's ending; else a name."""
+    """Return whether a value is a path. Weights are one if they have a `/` or a file ending."""
     if field == "weights":
         return "/" in value or Path(value).suffix in _WEIGHTS_FILES
     return field in _PATHS and value is not None
@@ -179,7 +179,7 @@ def _from_folder(folder: Path, value: str) -> str:
 
 
 def _to_folder(folder: Path, value: str) -> str:
-    """Relative to the file's folder if it lies within; else absolute."""
+    """Return a path relative to the folder if it lies within; otherwise absolute."""
     path = Path(value).absolute()
     if ".." in path.parts or not path.is_relative_to(folder):
         return str(path)

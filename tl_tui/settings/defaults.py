@@ -1,7 +1,7 @@
-"""The defaults, one table: what is used where the user asked for nothing else.
+"""The table of defaults for options that depend on the weights and the device.
 
-Chosen by measurement on the demo (README, "Defaults"): a step takes under half a second on two
-CPU cores, and thirty steps visibly learn.
+They were chosen by measurement on the demo (README, "Defaults"): a step takes less than half a
+second on two CPU cores, and thirty steps visibly learn.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Defaults:
-    """How to train from one kind of start on one kind of device."""
+    """Defaults for one kind of weights and one kind of device."""
 
     strategy: str
     lr_head: float
-    """Learning rate of the new head, and of every layer if nothing was pretrained."""
+    """Learning rate of the new head."""
     lr_pretrained: float
     momentum: float
     weight_decay: float
     batch_size: int
     image_size: int | None
-    """Side in pixels; None is the size that belongs to the weights."""
+    """Side length in pixels; None is the size that belongs to the weights."""
     lr_adamw: float = 0.001
-    """`lr_head` for AdamW, whose steps do not grow with the gradient; in the same proportion."""
+    """Learning rate of the new head with AdamW; `lr_pretrained` keeps its ratio to it."""
 
 
 _TABLE = {
@@ -36,12 +36,12 @@ _TABLE = {
 
 
 def defaults(*, pretrained: bool, accelerator: bool) -> Defaults:
-    """The row of the table for a start and a device."""
+    """Return the defaults for pretrained or random weights on an accelerator or the CPU."""
     return _TABLE[pretrained, accelerator]
 
 
 def markdown_table() -> str:
-    """The table as the README shows it."""
+    """Return the table as the README shows it."""
     lines = [
         "| start, device | strategy | optimizer | rate: head, rest | momentum | weight decay "
         "| batch | image |",

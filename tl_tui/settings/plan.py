@@ -1,8 +1,11 @@
-"""Plans: strategies over time, laid out in steps. Imports no torch.
+"""Plans, which change the mask over time, and the steps at which plans and cycles end.
 
-lp-ft: the head first, then everything (Kumar et al., Fine-Tuning can Distort Pretrained Features,
-ICLR 2022, arXiv:2202.10054). gradual: the head, then one stage more from the top every so many
-epochs (Howard and Ruder, ULMFiT, ACL 2018, arXiv:1801.06146).
+lp-ft trains the head first, then everything. gradual trains the head, then one more stage per
+phase, from the top.
+
+References:
+    lp-ft: Kumar et al., Fine-Tuning can Distort Pretrained Features, ICLR 2022, arXiv:2202.10054.
+    gradual: Howard and Ruder, ULMFiT, ACL 2018, arXiv:1801.06146.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from collections.abc import Collection, Sequence
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import PlanName
-from tl_tui.protocol.session import Plan, PlanPhase
+from tl_tui.protocol.session import Cycle, Plan, PlanPhase
 
 
 def make_plan(
@@ -23,18 +26,19 @@ def make_plan(
     batches_per_epoch: int,
     after_step: int,
 ) -> Plan:
-    """A plan as it will happen.
+    """Return a plan with its phases in steps.
 
     Args:
-        name: Of the plan.
-        from_top: Masks that grow from the head to everything, each with what it adds.
-        epochs: Of the whole plan; its last phase has what the others leave, at least one.
-        phase_epochs: Of every phase but the last; None is 1 for gradual, half the epochs for lp-ft.
-        batches_per_epoch: Steps an epoch has.
-        after_step: It begins with the step after this one.
+        name: The name of the plan.
+        from_top: Masks that grow from the head to everything, each with the name of what it adds.
+        epochs: Epochs of the whole plan; the last phase has those that the others leave.
+        phase_epochs: Epochs of each phase but the last; None is 1 for gradual, half of all epochs
+            for lp-ft.
+        batches_per_epoch: The number of steps in an epoch.
+        after_step: The plan begins with the step after this one.
 
     Raises:
-        Problem: there are too few epochs for its phases.
+        Problem: There are too few epochs for the phases.
     """
     masks = [from_top[0], ("full", from_top[-1][1])] if name == "lp-ft" else list(from_top)
     length = phase_epochs or (max(1, epochs // 2) if name == "lp-ft" else 1)
@@ -48,15 +52,15 @@ def make_plan(
     phases = []
     for number, (phase, mask) in enumerate(masks):
         last = number == len(masks) - 1
-        begun = number * length
-        count = epochs - begun if last else length
+        begin = number * length
+        count = epochs - begin if last else length
         phases.append(
             PlanPhase(
                 name=phase,
                 trainable=tuple(sorted(mask)),
-                after_step=after_step + begun * batches_per_epoch,
+                after_step=after_step + begin * batches_per_epoch,
                 steps=count * batches_per_epoch,
-                epoch=begun + 1,
+                epoch=begin + 1,
             )
         )
     return Plan(name=name, phases=tuple(phases))
@@ -65,16 +69,26 @@ def make_plan(
 def least_epochs(
     name: PlanName, from_top: Sequence[tuple[str, Collection[int]]], phase_epochs: int | None
 ) -> int:
-    """The fewest epochs in which every phase of a plan has its turn."""
+    """Return the smallest number of epochs in which every phase of a plan has at least one."""
     phases = 2 if name == "lp-ft" else len(from_top)
     return (phase_epochs or 1) * (phases - 1) + 1
 
 
 def phase_at(plan: Plan, step: int) -> PlanPhase:
-    """The phase in which the step after `step` is; the last one behind the plan's end."""
+    """Return the phase of the step after `step`; after the plan's end, the last phase."""
     return [phase for phase in plan.phases if phase.after_step <= step][-1]
 
 
-def end_of(plan: Plan) -> int:
-    """The plan's last step."""
+def end_of_plan(plan: Plan) -> int:
+    """Return the last step of a plan."""
     return plan.phases[-1].after_step + plan.phases[-1].steps
+
+
+def end_of_cycle(cycle: Cycle) -> int:
+    """Return the last step of a cycle of the schedule."""
+    return cycle.after_step + cycle.steps
+
+
+def end_of_cycle_and_plan(cycle: Cycle, plan: Plan | None) -> int:
+    """Return the step after which neither the schedule nor the plan changes anything."""
+    return max(end_of_cycle(cycle), end_of_plan(plan) if plan else 0)

@@ -1,6 +1,6 @@
-"""What is remembered between two starts: the theme, and the stack last seen.
+"""What is remembered between two starts of the app: preferences, and the last layer stacks.
 
-Nothing here is needed: what cannot be read or written is left out without a word.
+Reading falls back to the defaults, and writing does nothing, if a file cannot be used.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ from tl_tui import __version__
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.session import SessionOpened
 
-Alone = Literal["go on", "pause"]
-"""What a run does whose last screen is gone."""
+DisconnectAction = Literal["go on", "pause"]
+"""What a run does after its last client has disconnected."""
 
 
-class Preferences(msgspec.Struct, frozen=True):
+class Preferences(
+    msgspec.Struct, frozen=True, rename={"on_disconnect": "alone", "quit_answer": "leave"}
+):
+    """The user's preferences, as `preferences.json` stores them."""
+
     theme: str = "terminal"
-    alone: Alone = "go on"
+    on_disconnect: DisconnectAction = "go on"
     remote_commands: dict[str, str] = {}
-    """What runs tl-tui on a server, by its host, where it was said."""
-    leave: Literal["go on", "pause", "end"] = "go on"
-    """The last answer to the question whether to leave it running."""
+    """The command that runs tl-tui on a server, by host, where the user has given it."""
+    quit_answer: Literal["go on", "pause", "end"] = "go on"
+    """The last answer to the question what the run does after the app has quit."""
 
 
 def _preferences_file() -> Path:
@@ -36,7 +40,7 @@ def _preferences_file() -> Path:
 
 
 def load_preferences() -> Preferences:
-    """The user's preferences, or the defaults."""
+    """Return the user's preferences, or the defaults."""
     try:
         return msgspec.json.decode(_preferences_file().read_bytes(), type=Preferences)
     except (OSError, msgspec.DecodeError):
@@ -44,32 +48,32 @@ def load_preferences() -> Preferences:
 
 
 def remember(**changed: Any) -> None:
-    """Remember these preferences; the others stay as they are."""
+    """Store some preferences and leave the others unchanged."""
     preferences = msgspec.structs.replace(load_preferences(), **changed)
     _write(_preferences_file(), msgspec.json.encode(preferences))
 
 
 def _stack_file(config: RunConfig) -> Path:
-    """Where the stack of such a session is kept: by arch, data (its classes) and version."""
+    """Return the cache file for a configuration, named by arch, data, weights, mask and version."""
     data = os.path.realpath(config.data) if config.data else "demo"
-    asked = "\n".join([__version__, data, config.weights, *(config.trainable or ())])
-    key = hashlib.sha256(asked.encode()).hexdigest()[:12]
+    parts = "\n".join([__version__, data, config.weights, *(config.trainable or ())])
+    key = hashlib.sha256(parts.encode()).hexdigest()[:12]
     return platformdirs.user_cache_path("tl-tui") / f"stack-{config.arch}-{key}.msgpack"
 
 
 def load_stack(config: RunConfig) -> SessionOpened | None:
-    """The session that was open last time with this configuration, if it is remembered."""
+    """Return the session that was last opened with this configuration; None if there is none."""
     try:
         session = msgspec.msgpack.decode(_stack_file(config).read_bytes(), type=SessionOpened)
     except (OSError, msgspec.DecodeError, ValueError):
         return None
     if config.strategy in session.strategies and config.trainable is None:
-        session = msgspec.structs.replace(session, wanted=session.strategies[config.strategy])
+        session = msgspec.structs.replace(session, trainable=session.strategies[config.strategy])
     return session
 
 
 def save_stack(config: RunConfig, session: SessionOpened) -> None:
-    """Remember a session's stack for the next start."""
+    """Store a session for `load_stack`, so that the next start shows its stack at once."""
     _write(_stack_file(config), msgspec.msgpack.encode(session))
 
 

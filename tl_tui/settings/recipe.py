@@ -1,7 +1,4 @@
-"""The training recipe: from what was asked and the defaults table, and what it means for each row.
-
-Imports no torch.
-"""
+"""The training recipe: made from options and defaults, checked, and its rates for each row."""
 
 from __future__ import annotations
 
@@ -16,22 +13,21 @@ from tl_tui.protocol.config import Recipe, RunConfig
 from tl_tui.settings.defaults import Defaults
 
 LARGEST = 1e30
-"""Of rates and decay: a larger one overflows in the update and ends the engine."""
+"""The largest learning rate and weight decay; larger ones overflow in the update."""
 EPOCHS = 10
-"""The horizon where none is asked for."""
+"""The default number of epochs."""
 
 
 def recipe_of(config: RunConfig, table: Defaults) -> Recipe:
-    """The recipe of a run.
+    """Return the recipe of a run.
 
     Args:
-        config: What was asked; None leaves it to the table.
-        table: The defaults for this start and device.
+        config: The options of the run.
+        table: The defaults for its weights and device.
     """
-    usual = table.lr_adamw if config.optimizer == "adamw" else table.lr_head
-    lr_head = usual if config.lr is None else config.lr
-    tenth = lr_head * table.lr_pretrained / table.lr_head
-    asked = {
+    default_lr = table.lr_adamw if config.optimizer == "adamw" else table.lr_head
+    lr_head = default_lr if config.lr is None else config.lr
+    options = {
         "optimizer": config.optimizer,
         "lr_pretrained": config.lr_pretrained,
         "lr_decay": config.lr_decay,
@@ -45,21 +41,21 @@ def recipe_of(config: RunConfig, table: Defaults) -> Recipe:
     }
     recipe = Recipe(
         lr_head=lr_head,
-        lr_pretrained=tenth,
+        lr_pretrained=lr_head * table.lr_pretrained / table.lr_head,
         momentum=table.momentum,
         weight_decay=table.weight_decay,
         epochs=EPOCHS,
         balance=config.balance,
     )
-    changed = {name: value for name, value in asked.items() if value is not None}
-    return msgspec.structs.replace(recipe, **changed)
+    given = {name: value for name, value in options.items() if value is not None}
+    return msgspec.structs.replace(recipe, **given)
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse a recipe that cannot be trained with.
+    """Check that the numbers of a recipe are in their ranges.
 
     Raises:
-        Problem: names the option, what is wrong with it, and what it may be.
+        Problem: A number is not; the text names the option and its range.
     """
     for option, value in (
         ("--lr", recipe.lr_head),
@@ -67,20 +63,18 @@ def check_recipe(recipe: Recipe) -> None:
         ("--weight-decay", recipe.weight_decay),
     ):
         if not (math.isfinite(value) and value >= 0):
-            raise Problem(f"{option} {value}: it must be a finite number from 0 on.")
+            raise Problem(f"{option} {value}: it must be a finite number, 0 or more.")
         if value > LARGEST:
-            raise Problem(
-                f"{option} {value:g}: the largest that fp32 can work with is {LARGEST:g}."
-            )
-    for option, value, most in (
+            raise Problem(f"{option} {value:g}: it must be at most {LARGEST:g}, the limit of fp32.")
+    for option, value, maximum in (
         ("--lr-decay", recipe.lr_decay, 1.0),
         ("--momentum", recipe.momentum, 0.9999),
         ("--warmup", recipe.warmup, 0.9),
     ):
-        if not 0 <= value <= most:
-            raise Problem(f"{option} {value}: it must be a number from 0 to {most:g}.")
+        if not 0 <= value <= maximum:
+            raise Problem(f"{option} {value}: it must be a number from 0 to {maximum:g}.")
     if recipe.epochs < 1:
-        raise Problem(f"--epochs {recipe.epochs}: the least is 1.")
+        raise Problem(f"--epochs {recipe.epochs}: it must be at least 1.")
 
 
 class _Row(Protocol):
@@ -89,21 +83,23 @@ class _Row(Protocol):
 
 
 def base_rates(recipe: Recipe, rows: Sequence[_Row]) -> tuple[float, ...]:
-    """The base learning rate of each row, input first.
+    """Return the base learning rate of each row, input first.
 
-    The head has its own; the highest pretrained row has `lr_pretrained`, and every row below it
-    `lr_decay` times that of the row above (ULMFiT, Howard and Ruder, ACL 2018, arXiv:1801.06146,
-    took 1/2.6 a group).
+    The head's is `lr_head`. The last pretrained row's is `lr_pretrained`, and that of each row
+    before it is `lr_decay` times the rate of the row after it.
+
+    Reference:
+        Howard and Ruder, ULMFiT, ACL 2018, arXiv:1801.06146, which divides by 2.6 per group.
     """
-    below = [place for place, row in enumerate(rows) if not row.head]
+    pretrained = [index for index, row in enumerate(rows) if not row.head]
     rates = [recipe.lr_head] * len(rows)
-    for distance, place in enumerate(reversed(below)):
-        rates[place] = recipe.lr_pretrained * recipe.lr_decay**distance
+    for distance, index in enumerate(reversed(pretrained)):
+        rates[index] = recipe.lr_pretrained * recipe.lr_decay**distance
     return tuple(rates)
 
 
 def choices_of(recipe: Recipe) -> dict[str, Any]:
-    """The fields of `RunConfig` that ask for this recipe: the inverse of `recipe_of`."""
+    """Return the fields of `RunConfig` that give this recipe: the inverse of `recipe_of`."""
     return {
         "optimizer": recipe.optimizer,
         "lr": recipe.lr_head,

@@ -1,10 +1,12 @@
-"""Learning-rate schedules: what a row's base rate is multiplied with at a step of the cycle.
+"""Learning-rate schedules: the factor by which each base rate is multiplied at a step of a cycle.
 
-constant: 1. cosine: from 1 to a hundredth along half a cosine (Loshchilov and Hutter, SGDR, ICLR
-2017, arXiv:1608.03983). one-cycle: up and down again along cosines, from 1/25 of the rate to it
-and on to 1/10,000 of where it began, as `torch.optim.lr_scheduler.OneCycleLR` (Smith and Topin,
-Super-Convergence, arXiv:1708.07120); momentum stays as it is. After its horizon a schedule stays
-at its floor. Imports no torch, so that a screen can draw it.
+constant: always 1. cosine: from 1 down to 0.01 along half a cosine. one-cycle: along cosines from
+1/25 up to 1, then down to 1/10,000 of 1/25, as `torch.optim.lr_scheduler.OneCycleLR` but without
+changing momentum. After its last step a schedule stays at its final value.
+
+References:
+    cosine: Loshchilov and Hutter, SGDR, ICLR 2017, arXiv:1608.03983.
+    one-cycle: Smith and Topin, Super-Convergence, arXiv:1708.07120.
 """
 
 from __future__ import annotations
@@ -14,41 +16,45 @@ import math
 from tl_tui.protocol.config import Schedule
 
 ONE_CYCLE_WARMUP = 0.3
-"""Share of the horizon over which one-cycle rises, unless another is given."""
+"""Share of the steps during which one-cycle rises, unless another is given."""
 COSINE_FLOOR = 0.01
-DIVIDED_AT_FIRST = 25.0
-DIVIDED_AT_LAST = 1e4
+"""The final factor of cosine."""
+DIV_FACTOR = 25.0
+"""The first factor of one-cycle is 1 divided by this."""
+FINAL_DIV_FACTOR = 1e4
+"""The final factor of one-cycle is the first one divided by this."""
 
 
 def lr_factor(schedule: Schedule, done: int, steps: int, warmup: float = 0.0) -> float:
-    """The factor of the step after `done` steps of the cycle.
+    """Return the factor for the next step of a cycle.
 
     Args:
-        schedule: Its name.
-        done: Steps of the cycle that were taken; 0 at its first.
-        steps: The horizon. Cosine is at its floor behind it, one-cycle at its last step.
-        warmup: Share of the horizon over which the rate rises first, 0 to 1.
+        schedule: The name of the schedule.
+        done: The number of steps of the cycle already taken.
+        steps: The number of steps of the cycle. one-cycle reaches its final value at the last of
+            them, cosine after it.
+        warmup: Share of the steps during which the rate rises, 0 to 1.
 
     Returns:
-        A number from 0 to 1.
+        A number above 0 and up to 1.
     """
     last = max(1, steps - 1 if schedule == "one-cycle" else steps)
     rising = warmup or (ONE_CYCLE_WARMUP if schedule == "one-cycle" else 0.0)
     top = min(rising * steps, last)
     if schedule == "one-cycle":
-        first = 1 / DIVIDED_AT_FIRST
+        first = 1 / DIV_FACTOR
         if done < top:
             return _cosine(first, 1.0, done / top)
-        return _cosine(1.0, first / DIVIDED_AT_LAST, _share(done - top, last - top))
+        return _cosine(1.0, first / FINAL_DIV_FACTOR, _share(done - top, last - top))
     if done < top:
-        return (done + 1) / (top + 1)  # a straight line, never at 0
+        return (done + 1) / (top + 1)  # linear, never 0
     if schedule == "cosine":
         return _cosine(1.0, COSINE_FLOOR, _share(done - top, last - top))
     return 1.0
 
 
 def is_over(done: int, steps: int) -> bool:
-    """The cycle has come to its end."""
+    """Return whether all steps of a cycle were taken."""
     return done >= steps
 
 

@@ -1,4 +1,4 @@
-"""The app: keys to actions, actions to the state and the engine, the state to the screen."""
+"""The app: binds keys to actions, and shows the state on the screen."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from tl_tui.connect.engine_link import EngineLink
-from tl_tui.connect.slurm import job_end, write_batch_script
+from tl_tui.protocol.checks import Audited
 from tl_tui.protocol.commands import MeasureStepCost, ResumeRun
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import (
-    AnyEvent,
-    Audited,
-    Greeted,
-    ImageSkipped,
-    OpenFailed,
-    StepNotApplied,
-    StepTaken,
-    ViewersChanged,
+from tl_tui.protocol.events import AnyEvent, Greeted, ViewersChanged
+from tl_tui.protocol.session import OpenFailed, SessionOpened
+from tl_tui.protocol.training import ImageSkipped, StepNotApplied, StepTaken
+from tl_tui.settings.preferences import (
+    DisconnectAction,
+    load_preferences,
+    load_stack,
+    remember,
+    save_stack,
 )
-from tl_tui.protocol.session import SessionOpened
-from tl_tui.settings.preferences import Alone, load_preferences, load_stack, remember, save_stack
 from tui.app.actions.base import Terminal
+from tui.app.actions.leave import BAD_INPUT, LeaveActions
 from tui.app.actions.mask import MaskActions
 from tui.app.actions.results import ResultActions
 from tui.app.actions.training import TrainingActions
+from tui.app.screen_options import ScreenOptions
 from tui.drawing.terminal import terminal_gone
 from tui.drawing.textual_theme import LeanColours, textual_theme
 from tui.drawing.theme import PALETTES
@@ -46,21 +46,16 @@ from tui.screens.find_layer import FindLayer
 from tui.screens.help import HelpScreen
 from tui.screens.messages import MessagesScreen
 from tui.screens.open_failed import OpenFailedDialog
-from tui.screens.quit import QuitDialog, parting_words, worth_keeping
 from tui.stack.stack import LayerStack
-from tui.text.notices import audit_sentence, lost_sentence, proposal_words
+from tui.text.notices import audit_sentence, lost_sentence, proposal_text
 from tui.text.viewers import viewers_sentence
 
 HELD = 0.15
 """Seconds between two updates of the inspector while an arrow is held."""
-JOB_REPAINT_S = 30.0
-"""Seconds between two looks at how long the job still lasts."""
-LEFT_ON_REQUEST = os.EX_TEMPFAIL
-BAD_INPUT = 2
 
 
-class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
-    """The workbench. It holds the state, and nothing that the state does not say."""
+class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
+    """The workbench: binds the keys, passes events on, and shows the state."""
 
     CSS_PATH = "app.tcss"
     TITLE = "tl-tui"
@@ -86,19 +81,17 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
     ) -> None:
         """
         Args:
-            link: The engine; already being started, so that the first frame waits for nothing.
-            config: What to open.
-            resumes: The run that goes on; None begins one.
-            attached: The engine has its session already, which was opened with `config`.
-            terminal: What the terminal can.
-            animation: Replay backward passes; else their trails stand at once.
-            theme: A palette's name; None is the one of last time.
+            link: The connection to the engine, which is already starting.
+            config: The configuration to open a session with.
+            resumes: The run to resume; None starts a new run.
+            attached: Whether the engine has opened a session with `config` already.
+            terminal: What the terminal can show.
+            animation: Replay backward passes; otherwise show their trails at once.
+            theme: The name of a palette; None is the last one used.
         """
         super().__init__(link, config, unicode=terminal.unicode)
         self.engine_session.resumes, self.engine_session.attached = resumes, attached
-        self.engine_session.alone = load_preferences().alone
-        self.parting = ""
-        """What to say when the screen is gone: where the run is that was left."""
+        self.engine_session.on_disconnect = load_preferences().on_disconnect
         self.terminal = terminal
         self.sub_title = f"{config.arch} · {config.data or 'demo data'}"
         if not animation:
@@ -112,9 +105,9 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
         self._to_replay: StepTaken | None = None
         self._replayed_slower = 1
         self._lost = ""
-        """What a dead engine took with it, until the one that takes its place is there."""
+        """A sentence about what a dead engine has lost, to show when its replacement is ready."""
 
-    # --- beginning and end ----------------------------------------------------------------------
+    # --- start and end ----------------------------------------------------------------------
 
     def get_default_screen(self) -> Screen:
         return self.main
@@ -134,7 +127,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
         letters = "Unicode" if self.terminal.unicode else "ASCII"
         colours = "no colours" if self.terminal.monochrome else self.console.color_system or ""
         self.main.loading_list.terminal = f"{width} × {height} · {letters} · {colours}"
-        self._dress()
+        self._set_theme()
         self._show()
         self.theme_changed_signal.subscribe(self, lambda _: self._theme_changed())
         if not self.is_headless:
@@ -146,15 +139,15 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(self.link.close(), timeout=3)
 
-    def _dress(self) -> None:
+    def _set_theme(self) -> None:
         self.main.set_theme(*self.appearance, self.terminal.monochrome)
 
     def _theme_changed(self) -> None:
-        self._dress()
+        self._set_theme()
         if not self.terminal.monochrome:
             remember(theme=self.theme)
 
-    # --- the state to the screen ----------------------------------------------------------------
+    # --- state to screen ----------------------------------------------------------------
 
     def _show(self) -> None:
         self.main.show(self.run_state)
@@ -180,51 +173,51 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 
     def event_received(self, event: AnyEvent | None) -> None:
         for sentence in self.run_state.notices:
-            self.notices.tell(sentence)
+            self.messages.enqueue(sentence)
         self.run_state.notices.clear()
         if self.run_state.phase == "dead":
-            self.notices.silence()  # the caption says why
+            self.messages.clear_all()  # the caption says why
         match event:
             case Greeted(job=job) if job and not self.link.host:
-                self.run_worker(self._find_job_end(job), group="job", exclusive=True)
+                self.run_worker(self._show_job_end(job), group="job", exclusive=True)
             case StepTaken(rows=rows) if rows:
                 self._to_replay = event
                 if not self.engine_session.running:
-                    self.notices.done()
+                    self.messages.clear()
             case SessionOpened():
-                # At once: the cursor may stand in another stack than the one that was cached.
+                # At once, because the stack may differ from the cached one under the cursor.
                 self.repaint()
                 save_stack(self.engine_session.config, event)
-                if (
-                    not self.engine_session.attached
-                ):  # else its price was asked for when it was opened
+                if not self.engine_session.attached:  # else the first screen has requested it
                     self.engine_session.send(MeasureStepCost)
                 if self._lost:
-                    self.notices.insist(self._lost)
+                    self.messages.pin(self._lost)
                     self._lost = ""
             case ViewersChanged():
-                self.notices.tell(viewers_sentence(self.run_state.watched_before, event))
+                self.messages.enqueue(viewers_sentence(self.run_state.watched_before, event))
             case StepNotApplied(sentence=sentence):
-                self.notices.insist(f"{sentence}{proposal_words(self.run_state.proposed())}")
+                self.messages.pin(f"{sentence}{proposal_text(self.run_state.proposed())}")
             case ImageSkipped(lost_class=sentence) if sentence:
-                self.notices.insist(sentence)
+                self.messages.pin(sentence)
             case OpenFailed():
                 self.push_screen(
                     OpenFailedDialog(event, self.appearance), self._answer_open_question
                 )
             case Audited():
-                self.notices.answer(audit_sentence(event))
+                self.messages.show_now(audit_sentence(event))
         super().event_received(event)
 
-    # --- answering keys -------------------------------------------------------------------------
+    # --- keys -------------------------------------------------------------------------
 
     def action_replay(self) -> None:
         stack, step = self.main.stack, self.run_state.measured
         if step is None:
-            self.notices.answer("There is no measured step to show yet; t takes one.")
+            self.messages.show_now("There is no measured step to show yet; press t to take one.")
             return
         if self.engine_session.running:
-            self.notices.answer("It is training; r pauses it, then . shows the last step slowly.")
+            self.messages.show_now(
+                "Training is running; press r to pause it, then . to replay the last step."
+            )
             return
         again = stack.replaying and self._replayed_slower == 1
         self._replayed_slower = 4 if again else 1
@@ -233,7 +226,9 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 
     def action_restart(self) -> None:
         if self.run_state.phase != "dead":
-            self.notices.answer("The engine is running; R is for when it is gone.")
+            self.messages.show_now(
+                "The engine is running; R restarts it only after it has stopped."
+            )
             return
         self._lost = lost_sentence(self.run_state)
         self.engine_session.keep_choices()
@@ -255,86 +250,14 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
         self.push_screen(HelpScreen(self.appearance))
 
     def action_understood(self) -> None:
-        self.notices.understood()
+        self.messages.dismiss()
 
     def action_messages(self) -> None:
-        self.push_screen(MessagesScreen(self.notices.said, self.appearance))
-
-    def action_leave(self) -> None:
-        state = self.run_state
-        if state.phase == "asking":
-            self.exit(return_code=BAD_INPUT)
-        elif state.watched.screens > 1:
-            self._part("stays")
-            self.exit()
-        elif isinstance(self.screen, QuitDialog) or not worth_keeping(state):
-            self.exit()
-        else:
-            last = load_preferences().leave
-            self.push_screen(QuitDialog(state, self.appearance, last), self._leave_with)
-
-    def _leave_with(self, answer: str | None) -> None:
-        if answer is None or answer == "":
-            return
-        if answer == "batch":
-            self.parting = self._write_batch_script()
-            self.exit()
-            return
-        remember(leave=answer)
-        for does in get_args(Alone):
-            if answer == does:
-                self._choose_alone(does)
-                self._part(does)
-        self.exit()
-
-    def _leave_on_request(self) -> None:
-        """The terminal was closed, or the line dropped: what was trained stays with its engine."""
-        if worth_keeping(self.run_state) or self.run_state.watched.screens > 1:
-            self._part(self.engine_session.alone)
-        self.exit(return_code=LEFT_ON_REQUEST)
-
-    def _part(self, does: str) -> None:
-        """Leave the engine to itself."""
-        self.link.detached = True
-        self.parting = parting_words(self.run_state, does, self.link.host)
-
-    def _choose_alone(self, does: Alone) -> None:
-        remember(alone=does)
-        self.engine_session.when_alone(does)
-
-    def _choose_alone_in_passing(self, does: Alone) -> None:
-        self._choose_alone(does)
-        self.notices.answer(f"When the line drops the run will {does}; remembered.")
-
-    def action_batch_script(self) -> None:
-        session = self.run_state.session
-        if self.link.host:
-            self.notices.answer(f"The run is on {self.link.host}; write the script there.")
-        elif session is None or not self.run_state.opened:
-            self.notices.answer("There is no run yet that a job could go on with.")
-        else:
-            self.notices.answer(self._write_batch_script())
-
-    def _write_batch_script(self) -> str:
-        """Write the script into the working directory; what came of it, in a sentence."""
-        session = self.run_state.session
-        assert session is not None
-        try:
-            return write_batch_script(session.run_dir, os.environ)
-        except OSError as error:
-            return f"The sbatch script cannot be written here ({error.strerror or error})."
-
-    async def _find_job_end(self, job: str) -> None:
-        """Ask SLURM when the job ends, if its variables do not say; show it as it nears."""
-        if self.run_state.job_ends is None:
-            self.run_state.job_ends = await asyncio.to_thread(job_end, job)
-        while self.run_state.job_ends is not None:
-            self.repaint()
-            await asyncio.sleep(JOB_REPAINT_S)
+        self.push_screen(MessagesScreen(self.messages.history, self.appearance))
 
     def action_take_over(self) -> None:
-        if self.run_state.watched.steers:
-            self.notices.answer("This screen steers.")
+        if self.run_state.watched.in_control:
+            self.messages.show_now("This screen is already in control.")
         elif self.need_engine():
             self.engine_session.take_over()
 
@@ -351,12 +274,13 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
                 run: Callable = partial(self.run_action, key.action)
                 does = f"{key.shown}: {key.does}" if key.keys else key.does
                 yield SystemCommand(key.title, does, run)
-        yield SystemCommand("MessagesScreen", "everything said in passing", self.action_messages)
-        for does in get_args(Alone):
+        yield SystemCommand("Messages", "every message of this session", self.action_messages)
+        for does in get_args(DisconnectAction):
             yield SystemCommand(
-                f"When the line drops: {does}",
-                "remembered; now: " + ("yes" if self.engine_session.alone == does else "no"),
-                partial(self._choose_alone_in_passing, does),
+                f"When the connection drops: {does}",
+                "remembered; now: "
+                + ("yes" if self.engine_session.on_disconnect == does else "no"),
+                partial(self.choose_disconnect_action, does),
             )
         for name, palette in PALETTES.items():
             yield SystemCommand(
@@ -367,30 +291,35 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions):
 def run_app(
     link: EngineLink,
     config: RunConfig,
+    screen: ScreenOptions,
     *,
     resumes: ResumeRun | None = None,
-    terminal: Terminal,
-    animation: bool = True,
-    theme: str | None = None,
     attached: bool = False,
 ) -> int:
     """Run the workbench until the user leaves.
 
+    Args:
+        link: The connection to the engine.
+        config: The configuration with which the session is opened, or was.
+        screen: How to draw the screen.
+        resumes: The run to resume; None starts a new run.
+        attached: Whether the engine has opened the session already.
+
     Returns:
-        The exit code: 0 left; 1 the app failed; 2 nothing could be opened; 75 ended on request.
+        The exit code: 0 left; 1 the app failed; 2 no session could be opened; 75 ended by a signal.
     """
     app = WorkbenchApp(
         link,
         config,
         resumes=resumes,
-        terminal=terminal,
-        animation=animation,
-        theme=theme,
+        terminal=screen.terminal,
+        animation=screen.animation,
+        theme=screen.theme,
         attached=attached,
     )
     app.run()
     if terminal_gone():
-        for number in (1, 2):  # the interpreter flushes both once more on its way out
+        for number in (1, 2):  # the interpreter flushes both when it exits
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
     elif app.parting:
         print(app.parting, flush=True)

@@ -1,4 +1,4 @@
-"""The choices as they are now, as `tl-tui train --config` takes them."""
+"""The current settings of a session as a configuration for `tl-tui train --config`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tui.text.layer_names import listed
 
 
 def current_config(config: RunConfig, state: RunState) -> RunConfig:
-    """What would train like this from the start.
+    """Return the configuration that trains with the current settings from the beginning.
 
     Args:
-        config: What the session was opened with.
-        state: The session, with the recipe, the mask and the plan as they are now.
+        config: The configuration that the session was opened with.
+        state: The session, with its current recipe, mask and plan.
     """
     session, recipe = state.session, state.training.recipe
     if session is None or recipe is None:
@@ -35,10 +35,10 @@ def current_config(config: RunConfig, state: RunState) -> RunConfig:
         "trainable": None,
         "plan": None,
         "plan_epochs": None,
-        "run_dir": None,  # it holds this run
+        "run_dir": None,  # this run occupies it
     }
     if recipe.epochs != session.recipe.epochs:
-        changes["steps"] = None  # the epochs were chosen later
+        changes["steps"] = None  # the user chose epochs later
     elif config.steps is not None:
         changes["epochs"] = None
     plan = state.training.plan
@@ -54,7 +54,10 @@ def current_config(config: RunConfig, state: RunState) -> RunConfig:
 
 
 def config_to_reopen(config: RunConfig, state: RunState) -> RunConfig:
-    """What opens a session with the choices as they are now, beside the run that ended."""
+    """Return the configuration that opens a new run with the current settings.
+
+    If a run directory was named, the new run gets a new directory next to it.
+    """
     choices = current_config(config, state)
     if config.run_dir is None:
         return choices
@@ -67,17 +70,18 @@ def config_to_reopen(config: RunConfig, state: RunState) -> RunConfig:
 
 @dataclass(frozen=True)
 class ManualSettings:
-    """Choices that no option has."""
+    """Settings made on the screen for which the configuration has no field."""
 
     rates: dict[float, tuple[int, ...]]
-    """Rows that have a base rate set by hand, by rate."""
+    """The rows whose base learning rate was set by hand, by rate."""
     recipe: Recipe | None
+    """The current recipe."""
     norm_modes: dict[NormMode, tuple[int, ...]]
-    """BatchNorm owners that were switched, by mode."""
+    """The BatchNorm owners whose mode was set by hand, by mode."""
 
 
 def manual_settings(state: RunState) -> ManualSettings:
-    """Rates and BatchNorm modes that were set by hand."""
+    """Return the learning rates and BatchNorm modes that were set by hand."""
     training = state.training
     rates: dict[float, tuple[int, ...]] = {}
     modes: dict[NormMode, tuple[int, ...]] = {}
@@ -90,8 +94,8 @@ def manual_settings(state: RunState) -> ManualSettings:
     return ManualSettings(rates, training.recipe, modes)
 
 
-def rates_given_up(state: RunState, recipe: Recipe) -> str:
-    """Which rates set by hand give way to another recipe's, in a sentence; empty if none do."""
+def discarded_rates_text(state: RunState, recipe: Recipe) -> str:
+    """Say which rates set by hand a new recipe replaces; empty if it replaces none."""
     stack, now = state.stack, state.training.recipe
     if (
         stack is None
@@ -102,15 +106,12 @@ def rates_given_up(state: RunState, recipe: Recipe) -> str:
     rows = [stack.rows[row].name for rows in manual_settings(state).rates.values() for row in rows]
     if not rows:
         return ""
-    one = len(rows) == 1
-    words = "rate" if one else "rates"
-    return (
-        f"The {words} of {_some(rows)}, set by hand, {'is' if one else 'are'} the recipe's again."
-    )
+    rates = "rate" if len(rows) == 1 else "rates"
+    return f"It replaces the {rates} of {_abbreviated(rows)} that you set by hand."
 
 
 def mask_names(stack: StackInfo, mask: Collection[int]) -> tuple[str, ...]:
-    """A mask by names that `--trainable` takes: rows, and modules of rows that train in part."""
+    """Return the names for `--trainable`: rows, and modules of rows that train in part."""
     names: list[str] = []
     for row in stack.rows:
         owners = range(row.first_owner, row.end_owner)
@@ -122,37 +123,38 @@ def mask_names(stack: StackInfo, mask: Collection[int]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def caveat(state: RunState) -> str:
-    """What a file cannot say of the choices, in sentences; empty if it says all of them."""
-    return " ".join(said for said in (_of_mask(state), _of_hand(state)) if said)
+def omitted_settings_text(state: RunState) -> str:
+    """Say which settings a configuration file cannot express; empty if it expresses all."""
+    sentences = (_mask_limits_sentence(state), _manual_settings_sentence(state))
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _of_hand(state: RunState) -> str:
-    chosen, stack = manual_settings(state), state.stack
+def _manual_settings_sentence(state: RunState) -> str:
+    manual, stack = manual_settings(state), state.stack
     if stack is None:
         return ""
-    left_out = []
-    rows = [stack.rows[row].name for rows in chosen.rates.values() for row in rows]
+    omitted = []
+    rows = [stack.rows[row].name for rows in manual.rates.values() for row in rows]
     if rows:
-        left_out.append(f"the rate{'s' * (len(rows) > 1)} of {_some(rows)}")
-    norms = [stack.owners[owner].name for owners in chosen.norm_modes.values() for owner in owners]
+        omitted.append(f"the rate{'s' * (len(rows) > 1)} of {_abbreviated(rows)}")
+    norms = [stack.owners[owner].name for owners in manual.norm_modes.values() for owner in owners]
     if norms:
-        left_out.append(f"the BatchNorm mode{'s' * (len(norms) > 1)} of {_some(norms)}")
-    return f"It leaves out {' and '.join(left_out)}, set by hand." if left_out else ""
+        omitted.append(f"the BatchNorm mode{'s' * (len(norms) > 1)} of {_abbreviated(norms)}")
+    return f"The file omits {' and '.join(omitted)} that you set by hand." if omitted else ""
 
 
-def _some(names: list[str]) -> str:
-    """The first of many names, and how many more there are."""
+def _abbreviated(names: list[str]) -> str:
+    """Return a list of up to three names, or two names and the number of the others."""
     return listed(names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"])
 
 
-def _of_mask(state: RunState) -> str:
+def _mask_limits_sentence(state: RunState) -> str:
     stack = state.stack
     if stack is None or state.training.plan is not None or state.strategy is not None:
         return ""
     if not state.wanted:
-        return "A file cannot say that nothing trains: it leaves the strategy to the defaults."
-    blurred = [
+        return "A file cannot say that nothing trains; it leaves the strategy at its default."
+    ambiguous = [
         row.name
         for row in stack.rows
         if state.trainable(range(row.first_owner, row.end_owner)) == "partial"
@@ -161,7 +163,7 @@ def _of_mask(state: RunState) -> str:
             for owner in range(row.first_owner, row.end_owner)
         )
     ]
-    if not blurred:
+    if not ambiguous:
         return ""
-    names = ", ".join(blurred)
-    return f"In a file {names} means the whole layer, not its part of that name: all of it trains."
+    names = ", ".join(ambiguous)
+    return f"In the file {names} means the whole layer, so all of it trains."

@@ -1,6 +1,6 @@
-"""What the screen says to the engine, and in which order.
+"""The app's conversation with the engine: takes events into the state, and sends commands.
 
-Of a held key at most one step waits behind the one that runs.
+While the key for a step is held, at most one step waits for the running one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tl_tui.protocol.commands import (
     Open,
     Pause,
     ResumeRun,
+    SetDisconnectAction,
     SetMask,
     SetNormMode,
     SetRate,
@@ -28,126 +29,122 @@ from tl_tui.protocol.commands import (
     TakeOver,
     Train,
     UndoStartOver,
-    WhenAlone,
 )
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import (
-    AnyEvent,
-    EngineFailed,
-    Greeted,
-    Refused,
-    StartedOver,
-    StepNotApplied,
-    StepTaken,
-    TrainEnded,
-)
+from tl_tui.protocol.events import AnyEvent, Confirmed, EngineFailed, Greeted, Refused
 from tl_tui.protocol.layers import NormMode
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.session import SessionOpened, StartedOver
+from tl_tui.protocol.training import StepNotApplied, StepTaken, TrainEnded
 from tl_tui.runs.run_reader import original_config
-from tl_tui.settings.preferences import Alone
+from tl_tui.settings.preferences import DisconnectAction
 from tui.app.config_from_state import ManualSettings, config_to_reopen, manual_settings
 from tui.state.run_state import RunState
 
 COME_BACK_S = 600.0
-"""How long an engine on another machine waits after a cut, if nothing was trained yet."""
+"""How long an engine on another machine that has trained nothing waits for a reconnection."""
 
 
 class EngineSession:
-    """Takes events into the state and sends what they make possible."""
+    """Takes events into the state, and sends commands in the right order."""
 
     def __init__(
         self,
         link: EngineLink,
         config: RunConfig,
         state: RunState,
-        heard: Callable[[AnyEvent | None], None],
+        on_event: Callable[[AnyEvent | None], None],
     ) -> None:
         """
         Args:
-            link: The engine.
-            config: What to open.
-            state: Reduced from every event before `heard` is told.
-            heard: Told every event; None when the engine is gone.
+            link: The connection to the engine.
+            config: The configuration to open a session with.
+            state: Takes every event before `on_event` is called.
+            on_event: Called with every event but confirmations, and with None when the engine has
+                stopped.
         """
         self.link = link
         self.config = config
         self.resumes: ResumeRun | None = None
-        """The run that goes on, until it is open."""
+        """The run to resume, until it is open."""
         self.attached = False
-        """The engine has its session already, which another screen has opened."""
-        self.alone: Alone = "go on"
-        """What the engine does when the last screen is gone, however it goes."""
-        self._coming: ResumeRun | RunConfig | None = None
-        """The run to change to, or what to open anew, when the engine of this one has ended."""
-        self._leave_others = False
+        """Whether another screen has opened the engine's session."""
+        self.on_disconnect: DisconnectAction = "go on"
+        """What the engine does after its last screen has disconnected."""
+        self._next_run: ResumeRun | RunConfig | None = None
+        """The run to change to once the engine of this one has ended."""
+        self._others_watch = False
+        """Whether other screens watch the run that is left, so that its engine must not end."""
         self.state = state
-        self._on_event = heard
+        self._on_event = on_event
         self._step_in_flight: int | None = None
         self.step_waits = False
-        """A step was asked for and goes out as soon as it can."""
+        """Whether a step is sent as soon as possible."""
         self._train_in_flight: int | None = None
         self.train_waits = False
-        """Training was asked for and begins as soon as the engine is ready."""
+        """Whether training begins as soon as the engine is ready."""
         self._pausing = False
         self.starting_over: int | None = None
-        """The start over that was asked for and is not answered yet."""
+        """The id of a start over that the engine has not answered yet."""
         self.start_beside = False
-        """The last start over that was asked for is a new start beside the running one."""
-        self._by_hand: ManualSettings | None = None
-        """What the engine before had been told, for the one that takes its place."""
+        """Whether the last start over kept the weights of the start before it."""
+        self._manual: ManualSettings | None = None
+        """The settings made on an engine that died, for its replacement."""
 
     @property
     def stepping(self) -> bool:
-        """A step is in flight."""
+        """Whether a step is running."""
         return self._step_in_flight is not None
 
     @property
     def running(self) -> bool:
-        """Training was asked for and has not come to its end."""
+        """Whether training was requested and has not ended."""
         return self._train_in_flight is not None or self.state.running
 
     async def follow(self, *, restart: bool = False) -> None:
-        """Speak with the engine until it is gone.
+        """Communicate with the engine until it stops.
 
         Args:
-            restart: Another engine takes the place of the dead one; `keep_choices` comes before.
+            restart: Start another engine in place of a dead one; call `keep_choices` before.
         """
         try:
             await (self.link.restart() if restart else self.link.start())
-            self._begin()
-            async for event in self.link.events():
-                if isinstance(event, ConnectionLost):
-                    self._line_cut(event)
-                elif self._coming is None:  # else it is of the run that is left
-                    self._take(event)
-            while (coming := self._coming) is not None:
-                self._coming = self.resumes = None
-                if isinstance(coming, ResumeRun):
-                    self.resumes = coming
+            await self._take_events()
+            while (next_run := self._next_run) is not None:
+                self._next_run = self.resumes = None
+                if isinstance(next_run, ResumeRun):
+                    self.resumes = next_run
                 else:
-                    self.config = coming
-                await self.link.renew(leave=self._leave_others)
+                    self.config = next_run
+                await self.link.renew(leave=self._others_watch)
                 self.attached = False
-                self._begin()
-                async for event in self.link.events():
-                    if isinstance(event, ConnectionLost):
-                        self._line_cut(event)
-                    else:
-                        self._take(event)
+                await self._take_events()
         except OSError:
-            pass  # the reason is asked for below
+            pass  # `death_reason` says why
         self._forget_steps()
         self.state.died(self.link.death_reason())
         self._on_event(None)
 
+    async def _take_events(self) -> None:
+        """Open the session, and take events until the engine stops."""
+        self.set_disconnect_action(self.on_disconnect)
+        if not self.attached:
+            self._open()
+        async for event in self.link.events():
+            if isinstance(event, ConnectionLost):
+                self._connection_lost(event)
+            elif self._next_run is None:  # else the event belongs to the run that is left
+                self._take(event)
+
     def keep_choices(self) -> None:
-        """The engine that is started next goes on from the last checkpoint, with the choices as
-        they are now; without a checkpoint it begins another run."""
+        """Make the next engine resume from the last checkpoint, with the current choices.
+
+        Without a checkpoint it starts a new run.
+        """
         self.attached = False
         if not self.state.opened or self.state.session is None:
             return
-        self._by_hand = manual_settings(self.state)
-        saved = self.state.training.goes_on_from
+        self._manual = manual_settings(self.state)
+        saved = self.state.training.resume_checkpoint
         if saved is not None:
             run = self.state.session.run_dir
             self.resumes = ResumeRun(id=0, run=run, checkpoint=saved.name)
@@ -155,26 +152,28 @@ class EngineSession:
             self.config = config_to_reopen(self.config, self.state)
 
     def change_to(self, run: ResumeRun | RunConfig) -> None:
-        """Leave this run, which the engine saves, and go on with another, or open one."""
-        self._coming, self._leave_others = run, self.state.watched.screens > 1
+        """Leave this run, which the engine saves, and resume or open another."""
+        self._next_run, self._others_watch = run, self.state.watched.clients > 1
         self._forget_steps()
-        self._by_hand = None
+        self._manual = None
         self.state.left()
 
-    def _line_cut(self, cut: ConnectionLost) -> None:
-        """What was on its way is lost; what the engine has done of it, it will tell."""
+    def _connection_lost(self, lost: ConnectionLost) -> None:
+        """Forget requests that may not have arrived; the engine reports what it has done."""
         self._forget_steps()
         self.starting_over = None
-        self.state.line_cut(cut.sentence)
+        self.state.line_cut(lost.sentence)
         self._on_event(None)
 
     def _take(self, event: AnyEvent) -> None:
-        back = isinstance(event, Greeted) and bool(self.state.cut)
+        reconnected = isinstance(event, Greeted) and bool(self.state.cut)
         self.state.apply(event)
-        if back:
-            self.when_alone(self.alone)
+        if isinstance(event, Confirmed):
+            return  # the screen has shown the change since the key was pressed
+        if reconnected:
+            self.set_disconnect_action(self.on_disconnect)
             if isinstance(event, Greeted) and not event.run_dir and not self.attached:
-                self._open()  # the line was cut before the engine had heard of it
+                self._open()  # the connection was lost before the engine had the command
         match event:
             case SessionOpened():
                 self._opened(event)
@@ -199,19 +198,19 @@ class EngineSession:
 
     def _opened(self, event: SessionOpened) -> None:
         if self.resumes is not None:
-            with contextlib.suppress(Problem):  # it is on another machine
+            with contextlib.suppress(Problem):  # the run is on another machine
                 opened = original_config(self.resumes.run)
                 self.config = msgspec.structs.replace(opened, run_dir=event.run_dir)
             self.resumes = None
-        if self.state.wanted != frozenset(event.wanted):
+        if self.state.wanted != frozenset(event.trainable):
             self.mask()
-        if (chosen := self._by_hand) is not None:
-            self._by_hand = None
-            if chosen.recipe is not None and chosen.recipe != event.recipe:
-                self.send(SetRecipe, recipe=chosen.recipe)
-            for rate, rows in chosen.rates.items():
+        if (manual := self._manual) is not None:
+            self._manual = None
+            if manual.recipe is not None and manual.recipe != event.recipe:
+                self.send(SetRecipe, recipe=manual.recipe)
+            for rate, rows in manual.rates.items():
                 self.rate(rows, rate)
-            for mode, owners in chosen.norm_modes.items():
+            for mode, owners in manual.norm_modes.items():
                 self.norm_mode(owners, mode)
         if self.train_waits:
             self.train()
@@ -227,26 +226,23 @@ class EngineSession:
         """Send a command under the next id.
 
         Returns:
-            The id, which the engine's `Confirmed` or `Refused` will bear.
+            The id, which the engine's `Confirmed` or `Refused` repeats.
         """
         number = self.state.next_id()
         self.link.send(command(id=number, **fields))  # type: ignore[arg-type]
         return number
 
-    def _begin(self) -> None:
-        """The first words to an engine."""
-        self.when_alone(self.alone)
-        if not self.attached:
-            self._open()
-
-    def when_alone(self, does: Alone) -> None:
-        """Say what the engine does when the last screen is gone."""
-        self.alone = does
-        wait = COME_BACK_S if self.link.host else 0.0
-        self.send(WhenAlone, does=does, wait=wait)
+    def set_disconnect_action(self, action: DisconnectAction) -> None:
+        """Set what the engine does after its last client has disconnected."""
+        self.on_disconnect = action
+        self.send(
+            SetDisconnectAction,
+            action="continue" if action == "go on" else action,
+            wait_seconds=COME_BACK_S if self.link.host else 0.0,
+        )
 
     def take_over(self) -> None:
-        """Steer from this screen."""
+        """Take control of the run with this screen."""
         self.send(TakeOver)
 
     def _open(self) -> None:
@@ -256,35 +252,35 @@ class EngineSession:
             self.link.send(msgspec.structs.replace(self.resumes, id=self.state.next_id()))
 
     def open_with(self, weights: str) -> None:
-        """Open the session with other weights than were asked for."""
+        """Open the session with other weights than requested."""
         self.config = msgspec.structs.replace(self.config, weights=weights)
         self.state.phase, self.state.question = "starting", None
         self._open()
 
     def mask(self, strategy: str | None = None) -> None:
-        """Send the wanted mask, if there is an engine that can take it.
+        """Send the wanted mask if the engine is ready.
 
         Args:
-            strategy: The strategy it was chosen as; a new cycle of the schedule begins with it.
+            strategy: The strategy that the mask belongs to; it begins a new cycle of the schedule.
         """
         if self.state.phase == "ready":
             trainable = tuple(sorted(self.state.wanted))
             self.state.sent_mask(self.send(SetMask, trainable=trainable, strategy=strategy))
 
     def rate(self, rows: Sequence[int], rate: float) -> None:
-        """Give rows a base rate; it shows at once."""
+        """Set the base learning rate of rows; the state shows it at once."""
         number = self.send(SetRate, rows=tuple(rows), rate=rate)
-        self.state.training.wish_rate(number, rows, rate)
+        self.state.training.request_rate(number, rows, rate)
 
     def train(self) -> None:
-        """Train to the end of the schedule or plan; once the engine is ready, if it is not."""
+        """Train to the end of the schedule or plan, as soon as the engine is ready."""
         self.step_waits = False
         self.train_waits = self.state.phase != "ready"
         if not self.train_waits:
             self._train_in_flight = self.send(Train)
 
     def pause(self) -> bool:
-        """Stop training after the unit that is running. False if that was asked for already."""
+        """Pause training after the current unit of work; return False if already pausing."""
         if self._pausing:
             return False
         self._pausing = True
@@ -292,7 +288,7 @@ class EngineSession:
         return True
 
     def step(self) -> bool:
-        """Take a step; False if it has to wait for the engine to be ready."""
+        """Take a step; return False if it has to wait until the engine is ready."""
         self.step_waits = True
         if self.state.phase != "ready":
             return False
@@ -306,11 +302,11 @@ class EngineSession:
             self.link.send(Step(id=self._step_in_flight))
 
     def start_over(self, weights: str = "same", *, beside: bool = False) -> None:
-        """Begin again.
+        """Start over.
 
         Args:
-            weights: From which, as `StartOver` has it.
-            beside: A new start beside the running one, whose weights are kept.
+            weights: The weights to start from, as in `StartOver`.
+            beside: Keep the weights of the current start as a checkpoint.
         """
         self.step_waits, self.start_beside = False, beside
         self.starting_over = self.send(StartOver, weights=weights, keep=beside)

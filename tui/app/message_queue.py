@@ -1,4 +1,4 @@
-"""Sentences said in passing: one after the other, each for as long as it takes to read it."""
+"""The queue of short messages: one is shown at a time, for as long as it takes to read."""
 
 from __future__ import annotations
 
@@ -8,87 +8,90 @@ from collections.abc import Callable
 from textual.message_pump import MessagePump
 from textual.timer import Timer
 
-REMEMBERED = 200
-"""Sentences kept to be read again."""
+HISTORY_LENGTH = 200
+"""The number of messages kept for the list of past messages."""
+QUEUE_LENGTH = 20
+"""The number of messages that can wait; beyond it the oldest are dropped."""
 
 
 class MessageQueue:
-    """Hands out one sentence at a time."""
+    """Shows short messages to the user, one at a time."""
 
     def __init__(self, pump: MessagePump, show: Callable[[str], None]) -> None:
         """
         Args:
-            pump: The app.
-            show: Shows a sentence; empty when there is none.
+            pump: The app, whose timers end a message.
+            show: Displays a message, or clears the message line if the message is empty.
         """
         self._pump, self._show = pump, show
-        self._waiting: deque[str] = deque(maxlen=20)
+        self._waiting: deque[str] = deque(maxlen=QUEUE_LENGTH)
         self._timer: Timer | None = None
-        self.said: deque[str] = deque(maxlen=REMEMBERED)
-        self._saying = ""
-        """What is said while the timer runs."""
-        self._insisted: list[str] = []
+        self._current = ""
+        """The message on the screen while the timer runs."""
+        self._pinned: list[str] = []
+        self.history: deque[str] = deque(maxlen=HISTORY_LENGTH)
+        """All recent messages, the oldest first."""
 
-    def answer(self, sentence: str) -> None:
-        """Say at once what a key did; what was being said gives way."""
-        self.said.append(sentence)
-        self._say(sentence)
+    def show_now(self, message: str) -> None:
+        """Show a message at once, in place of the current one."""
+        self.history.append(message)
+        self._start(message)
 
-    def again(self) -> None:
-        """Show what is being said once more: what showed it before is gone."""
-        if self._timer is not None:
-            self._show(self._saying)
-        else:
-            self._next()
-
-    def tell(self, sentence: str) -> None:
-        """Say it when its turn comes."""
-        self.said.append(sentence)
+    def enqueue(self, message: str) -> None:
+        """Show a message after those that are already waiting."""
+        self.history.append(message)
         if self._timer is None:
-            self._say(sentence)
+            self._start(message)
         else:
-            self._waiting.append(sentence)
+            self._waiting.append(message)
 
-    def insist(self, sentence: str) -> None:
-        """Say it until the user has taken it away; what is said in between only covers it."""
-        self.said.append(sentence)
-        if sentence not in self._insisted:
-            self._insisted.append(sentence)
+    def pin(self, message: str) -> None:
+        """Show a message until the user dismisses it; other messages cover it for a while."""
+        self.history.append(message)
+        if message not in self._pinned:
+            self._pinned.append(message)
         if self._timer is None:
             self._next()
 
-    def understood(self) -> bool:
-        """Take away what is being said. False if there was nothing."""
-        there = bool(self._insisted) or self._timer is not None
+    def dismiss(self) -> bool:
+        """Remove the message on the screen and return whether there was one."""
+        shown = bool(self._pinned) or self._timer is not None
         if self._timer is None:
-            self._insisted = self._insisted[1:]
+            self._pinned = self._pinned[1:]
         self._next()
-        return there
+        return shown
 
-    def done(self) -> None:
-        """Something happened that says more than any sentence; `:` has them to be read again."""
+    def clear(self) -> None:
+        """Drop the current message and those waiting; pinned messages and the history stay."""
         self._waiting.clear()
         self._next()
 
-    def silence(self) -> None:
-        """Something happened beside which nothing else counts, what was insisted on included."""
-        self._insisted.clear()
-        self.done()
+    def clear_all(self) -> None:
+        """Drop every message, the pinned ones included; the history stays."""
+        self._pinned.clear()
+        self.clear()
 
-    def _say(self, sentence: str) -> None:
+    def refresh(self) -> None:
+        """Show the current message again, after the screen that displayed it has closed."""
+        if self._timer is not None:
+            self._show(self._current)
+        else:
+            self._next()
+
+    def _start(self, message: str) -> None:
         if self._timer is not None:
             self._timer.stop()
-        self._saying = sentence
-        self._show(sentence)
-        self._timer = self._pump.set_timer(2.5 + len(sentence) / 25, self._next)
+        self._current = message
+        self._show(message)
+        self._timer = self._pump.set_timer(2.5 + len(message) / 25, self._next)
 
     def _next(self) -> None:
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
         if self._waiting:
-            self._say(self._waiting.popleft())
-        elif self._insisted:
-            self._show(f"(Esc: read) {self._insisted[0]}")
+            self._start(self._waiting.popleft())
+        elif self._pinned:
+            self._show(f"(Esc to dismiss) {self._pinned[0]}")
         else:
             self._show("")

@@ -1,6 +1,8 @@
-"""Whole screens over the main one: shown what comes, told what is said, and nothing drawn twice."""
+"""Full screens over the main one: pushing them, painting them and sending their requests."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from textual._styles_cache import StylesCache
 from textual.await_complete import AwaitComplete
@@ -16,70 +18,81 @@ from tui.screens.full_screen import FullScreen
 
 
 class Overlays(ActionBase):
-    """The screen that covers the main one takes its place for the state and for notices."""
+    """Sends the state and the messages to the full screen that covers the main one, if any."""
+
+    EVENTS: ClassVar[tuple[type, ...]] = (Refused,)
 
     def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
         super().__init__(link, config, unicode=unicode)
-        self.notices = MessageQueue(self, self._say)
-        self._paint_covering = Throttle(self, FRAME, self._show_covering)
-        self.asked: dict[int, type[Command]] = {}
-        """What a screen asked the engine for and was not answered yet, by the command's id."""
+        self.messages = MessageQueue(self, self._show_message)
+        self._paint_overlay = Throttle(self, FRAME, self._show_overlay)
+        self.requests: dict[int, type[Command]] = {}
+        """Commands that an overlay sent and the engine has not answered, by their id."""
 
     @property
-    def covering(self) -> FullScreen | None:
-        """The screen that covers the main one, if one does."""
+    def overlay(self) -> FullScreen | None:
+        """The topmost full screen over the main one, if there is one."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, FullScreen)), None)
 
-    def cover(self, screen: FullScreen) -> None:
-        """Show a whole screen; what it covered is drawn again when it is closed."""
-        # Else Textual would first send a screenful of blanks, twice.
-        screen.drawn.enter_context(self.batch_update())
-        self.push_screen(screen, lambda _: self.call_next(self._uncovered))
+    def open_overlay(self, screen: FullScreen) -> None:
+        """Push a full screen; the main one is drawn again when it closes."""
+        # Without the batch, Textual would first send a screenful of blanks, twice.
+        screen.first_frame.enter_context(self.batch_update())
+        self.push_screen(screen, lambda _: self.call_next(self._overlay_closed))
 
     def pop_screen(self) -> AwaitComplete:
-        """Close the screen on top, and let go of what it drew."""
+        """Close the topmost screen and free what it drew."""
         closed = super().pop_screen()
-        # Its keys are widgets' caches: of 1,024 closed ones Textual would keep every line.
+        # The keys of this cache hold widgets' style caches: Textual would keep every line of up
+        # to 1,024 closed widgets.
         StylesCache.get_inner_outer.cache_clear()
         return closed
 
-    def ask(self, command: type[Command], **fields: object) -> None:
-        """Ask the engine for what the screen that is open waits for, if there is an engine."""
+    def request(self, command: type[Command], **fields: object) -> None:
+        """Send a command for the open overlay, if the engine is ready."""
         if self.run_state.phase == "ready":
-            self.asked[self.engine_session.send(command, **fields)] = command
+            self.requests[self.engine_session.send(command, **fields)] = command
 
-    def answered(self, *commands: type[Command]) -> None:
-        """What was asked for with these has come."""
-        self.asked = {id: asked for id, asked in self.asked.items() if asked not in commands}
+    def request_answered(self, *commands: type[Command]) -> None:
+        """Forget the requests that were made with these commands."""
+        self.requests = {
+            id: command for id, command in self.requests.items() if command not in commands
+        }
 
-    def _uncovered(self) -> None:
-        self.notices.again()
+    def _overlay_closed(self) -> None:
+        self.messages.refresh()
         self.repaint()
 
-    def _say(self, sentence: str) -> None:
-        if covering := self.covering:
-            covering.say(sentence)
+    def _show_message(self, message: str) -> None:
+        if overlay := self.overlay:
+            overlay.say(message)
         else:
-            self.main.say(sentence)
+            self.main.say(message)
 
     def repaint(self, *, now: bool = True) -> None:
-        # What is covered is not drawn: every cell it changed would be sent again, unchanged.
-        if self.covering is None:
+        # The main screen is not drawn while it is covered: Textual would send every cell that
+        # changed in it, although the overlay's cells did not change.
+        if self.overlay is None:
             super().repaint(now=now)
         elif now:
-            self._paint_covering.now()
+            self._paint_overlay.now()
         else:
-            self._paint_covering.soon()
+            self._paint_overlay.soon()
 
-    def _show_covering(self) -> None:
-        if covering := self.covering:
-            if (covering.palette, covering.glyphs) != self.appearance:
-                covering.set_theme(*self.appearance)
-            covering.show(self.run_state)
+    def repaint_mask(self) -> None:
+        if self.overlay is None:
+            super().repaint_mask()
+        else:
+            self._paint_overlay.now()
 
-    def event_received(self, event: AnyEvent | None) -> None:
-        if isinstance(event, Refused) and event.id in self.asked:
-            del self.asked[event.id]
-            if covering := self.covering:
-                covering.refused()
-        super().event_received(event)
+    def _show_overlay(self) -> None:
+        if overlay := self.overlay:
+            if (overlay.palette, overlay.glyphs) != self.appearance:
+                overlay.set_theme(*self.appearance)
+            overlay.show(self.run_state)
+
+    def handle(self, event: AnyEvent) -> None:
+        if isinstance(event, Refused) and event.id in self.requests:
+            del self.requests[event.id]
+            if overlay := self.overlay:
+                overlay.refused()

@@ -1,4 +1,4 @@
-"""The list of runs that go on, to choose one from before its screen is opened."""
+"""The list of running engines, from which the user chooses one to attach to."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tui.screens.choice_dialog import Choice, ChoiceDialog
 from tui.text.runs import describe_engine
 
 KEYS = "123456789abcdefghil"
-"""Of the answers; j and k move."""
+"""The keys of the runs; j and k are left out because they move the cursor."""
 
 
 class RunChooser(App[str]):
-    """One question; its value is the path of the engine's socket."""
+    """An app with one question; its result is the path of an engine's socket."""
 
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
@@ -29,9 +29,9 @@ class RunChooser(App[str]):
     ) -> None:
         """
         Args:
-            engines: To choose from; beyond the room of the keys they are left out.
-            terminal: What the terminal can.
-            theme: A palette's name; None is the one of last time.
+            engines: The engines to choose from; those beyond the number of keys are left out.
+            terminal: The capabilities of the terminal.
+            theme: The name of a palette; None for the last one used.
         """
         super().__init__()
         wanted = theme or load_preferences().theme
@@ -44,15 +44,15 @@ class RunChooser(App[str]):
         answers = [
             Choice(
                 (key,),
-                glyphs.text(sanitize(f"{one.name}  {describe_engine(one)}")),
-                str(one.socket_path),
+                glyphs.text(sanitize(f"{engine.name}  {describe_engine(engine)}")),
+                str(engine.socket_path),
             )
-            for key, one in zip(KEYS, engines, strict=False)
+            for key, engine in zip(KEYS, engines, strict=False)
         ]
         answers.append(Choice(("escape", "q", "ctrl+c"), "leave", ""))
         self._question = ChoiceDialog(
-            "Runs that go on",
-            "Which one? Its engine has gone on without a screen.",
+            "Running engines",
+            "These runs continue without a screen. Which one do you want to open?",
             answers,
             (PALETTES[name], glyphs),
         )
@@ -67,6 +67,6 @@ class RunChooser(App[str]):
 def choose_run(
     engines: list[RunningEngine], *, ascii_only: bool, theme: str | None
 ) -> RunningEngine | None:
-    """Let the user choose one of these; None if they leave."""
+    """Let the user choose one of these engines; return None if they leave."""
     chosen = RunChooser(engines, detect_terminal(ascii_only=ascii_only), theme).run()
-    return next((one for one in engines if str(one.socket_path) == chosen), None)
+    return next((engine for engine in engines if str(engine.socket_path) == chosen), None)

@@ -1,13 +1,13 @@
-"""What `tl-tui` tells the shell when it ends."""
+"""The exit codes of `tl-tui`."""
 
 DONE = 0
 FAILED = 1
-"""The run failed: the engine died, or a step could not be taken."""
+"""The run failed: the engine died, or a step could not be computed."""
 BAD_INPUT = 2
-"""What was asked for cannot be had here: a sentence said why."""
+"""The request cannot be fulfilled; a message on standard error says why."""
 ON_REQUEST = 75
-"""Ended by SIGTERM or SIGUSR1 (EX_TEMPFAIL), as batch systems send before the time is up."""
+"""Ended by SIGTERM or SIGUSR1 (EX_TEMPFAIL), which batch systems send before the time limit."""
 INTERRUPTED = 130
 """Ended by Ctrl-C."""
 PIPE_CLOSED = 141
-"""Who read the output has had enough; what a shell says of SIGPIPE."""
+"""The reader of the output closed the pipe; shells report the same code for SIGPIPE."""

@@ -1,4 +1,4 @@
-"""Without a screen: start an engine, let one task speak with it, and see that it is gone after."""
+"""Running the engine without a screen: start it, let one task use it, and end it."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ from tl_tui.protocol.events import (
     Greeted,
     Heartbeat,
     JobEnded,
-    OpenFailed,
     Refused,
 )
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.session import OpenFailed, SessionOpened
 from tui.cli import exit_codes
 
 Task = Callable[[Connection, AsyncIterator[AnyEvent]], Awaitable[int]]
-"""Speaks with an engine; returns an exit code."""
+"""Sends commands to an engine, reads its events, and returns an exit code."""
 
-LEAVING = 1000
-"""The id of the command that ends the engine; tasks number theirs from 1."""
-LEAVE_S = 60.0
-"""How long the engine may take to end its unit and save, after it was asked to end. Batch systems
-kill sooner; a second request ends it at once."""
+SHUTDOWN_ID = 1000
+"""The id of the command that ends the engine; the ids of a task's commands start at 1."""
+SHUTDOWN_S = 60.0
+"""Seconds that the engine has to finish its step and save after it was asked to end. Batch systems
+kill it sooner, and a second signal ends it at once."""
 
-_REQUESTS = {
+_EXIT_CODES = {
     signal.SIGINT: exit_codes.INTERRUPTED,
     signal.SIGTERM: exit_codes.ON_REQUEST,
     signal.SIGUSR1: exit_codes.ON_REQUEST,
     signal.SIGHUP: exit_codes.ON_REQUEST,
 }
+"""The exit code for each signal that ends a task."""
 
 
 class EngineFailure(Exception):
-    """The engine cannot go on; the text is its sentence."""
+    """The engine cannot continue; the text is its message."""
 
 
 def run(task: Task) -> int:
-    """Run a task against an engine of its own. The engine is gone when this returns.
+    """Run a task on a new engine and end the engine.
 
     Returns:
-        What the task returned, or the code of the signal that ended it; 1, and a sentence on
-        standard error, if the engine failed or died.
+        What the task returned, or the code of the signal that ended it. If the engine failed or
+        died, a message on standard error and 1.
 
     Raises:
-        Problem: what was asked for cannot be had.
+        Problem: The request cannot be fulfilled.
     """
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-        _REQUESTS.pop(signal.SIGHUP, None)  # nohup: the line may drop
-    for number, code in _REQUESTS.items():
-        if number != signal.SIGINT:  # that one raises KeyboardInterrupt already
+        _EXIT_CODES.pop(signal.SIGHUP, None)  # Under nohup, a lost connection is no reason to end.
+    for number, code in _EXIT_CODES.items():
+        if number != signal.SIGINT:  # SIGINT raises KeyboardInterrupt already.
             signal.signal(number, lambda *_, code=code: sys.exit(code))
     process = EngineProcess.start()
     try:
@@ -71,10 +71,11 @@ def run(task: Task) -> int:
 
 
 async def _supervise(process: EngineProcess, task: Task) -> int:
-    asked: list[int] = []
+    """Run a task, and shut the engine down on a signal."""
+    received: list[int] = []  # The exit codes of the signals so far.
     connections: list[Connection] = []
 
-    async def speak() -> int:
+    async def run_task() -> int:
         connection = await process.connect(lossless=True)
         connections.append(connection)
         try:
@@ -82,39 +83,39 @@ async def _supervise(process: EngineProcess, task: Task) -> int:
         finally:
             await connection.close()
 
-    def request(code: int) -> None:
-        asked.append(code)
-        if len(asked) > 1:
-            process.kill()  # asked twice: at once
-            speaking.cancel()
+    def signal_received(code: int) -> None:
+        received.append(code)
+        if len(received) > 1:
+            process.kill()
+            running.cancel()
         elif connections:
-            # The engine ends its unit and saves; what it says of that is still listened to.
-            connections[0].send(Shutdown(id=LEAVING))
-            loop.call_later(LEAVE_S, speaking.cancel)
+            # The task keeps reading: the engine finishes its step and reports what it saved.
+            connections[0].send(Shutdown(id=SHUTDOWN_ID))
+            loop.call_later(SHUTDOWN_S, running.cancel)
         else:
-            speaking.cancel()
+            running.cancel()
 
-    speaking = asyncio.ensure_future(speak())
+    running = asyncio.ensure_future(run_task())
     loop = asyncio.get_running_loop()
-    for number, code in _REQUESTS.items():
-        loop.add_signal_handler(number, request, code)
+    for number, code in _EXIT_CODES.items():
+        loop.add_signal_handler(number, signal_received, code)
     try:
-        code = await speaking
-        return asked[0] if asked and code != exit_codes.DONE else code
+        code = await running
+        return received[0] if received and code != exit_codes.DONE else code
     except (asyncio.CancelledError, EngineFailure, EngineGone):
-        if not asked:
+        if not received:
             raise
-        return asked[0]
+        return received[0]
     finally:
         await process.stop()
 
 
 async def _events(process: EngineProcess, connection: Connection) -> AsyncIterator[AnyEvent]:
-    """The engine's events; a refusal, its failure and its death are raised."""
+    """Yield the engine's events; raise if it refuses a command, fails or dies."""
     async for event in connection:
         if isinstance(event, EngineFailed):
             raise EngineFailure(event.sentence)
-        if isinstance(event, Refused) and event.id == 0:  # of no command: it came up on the way
+        if isinstance(event, Refused) and event.id == 0:  # It answers no command of the task.
             raise EngineFailure(event.reason)
         if isinstance(event, Refused):
             raise Problem(event.reason)
@@ -123,15 +124,21 @@ async def _events(process: EngineProcess, connection: Connection) -> AsyncIterat
 
 
 async def open_session(
-    connection: Connection, events: AsyncIterator[AnyEvent], asked: RunConfig | ResumeRun
+    connection: Connection, events: AsyncIterator[AnyEvent], request: RunConfig | ResumeRun
 ) -> SessionOpened:
-    """Open a session, or a run that goes on, and wait until it is ready.
+    """Open a session and wait until it is ready.
+
+    Args:
+        connection: The connection to the engine.
+        events: The engine's events.
+        request: The configuration of a new run, or the run to resume.
 
     Raises:
-        Problem: it cannot be opened as asked.
-        EngineFailure: the engine failed or died.
+        Problem: The session cannot be opened.
+        EngineFailure: The engine failed or died.
     """
-    connection.send(asked if isinstance(asked, ResumeRun) else Open(id=1, config=asked))
+    command = request if isinstance(request, ResumeRun) else Open(id=1, config=request)
+    connection.send(command)
     async for event in events:
         if isinstance(event, SessionOpened):
             return event
@@ -140,19 +147,19 @@ async def open_session(
     raise AssertionError("the events ended without a reason")
 
 
-async def errand(
+async def run_job(
     connection: Connection, events: AsyncIterator[AnyEvent], command: AnyCommand
 ) -> AsyncIterator[AnyEvent]:
-    """Have an errand done; what it tells.
+    """Start a job on the engine and yield its events until it ends.
 
     Args:
-        connection: To an engine.
-        events: The engine's.
-        command: The errand.
+        connection: The connection to the engine.
+        events: The engine's events.
+        command: The command that starts the job.
 
     Raises:
-        Problem: it cannot be done.
-        EngineFailure: the engine failed or died.
+        Problem: The job failed.
+        EngineFailure: The engine failed or died.
     """
     connection.send(command)
     async for event in events:
@@ -165,6 +172,7 @@ async def errand(
 
 
 def _with_choices(event: OpenFailed) -> str:
+    """Return why a session could not be opened, and the options that the reason does not name."""
     unnamed = [f"--weights {choice}" for choice in event.choices]
     unnamed = [option for option in unnamed if option not in event.sentence]
-    return f"{event.sentence} Possible: {', '.join(unnamed)}." if unnamed else event.sentence
+    return f"{event.sentence} Choose {' or '.join(unnamed)}." if unnamed else event.sentence

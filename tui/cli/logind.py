@@ -1,4 +1,4 @@
-"""What becomes of a detached engine at logout, where systemd's logind has a say in it."""
+"""Whether systemd's logind ends a detached engine when the user logs out."""
 
 from __future__ import annotations
 
@@ -6,53 +6,61 @@ import os
 import subprocess
 from pathlib import Path
 
-PATIENCE_S = 5
+TIMEOUT_S = 5
 SYSTEMD = Path("/run/systemd/system")
 CGROUP = Path("/proc/self/cgroup")
 
 
 def logout_sentence(systemd: Path = SYSTEMD, cgroup: Path = CGROUP) -> str:
-    """What ends an engine at logout and what to do; empty if nothing does.
+    """Return what ends a detached engine at logout and how to prevent it; empty if nothing does.
 
-    logind ends a session's scope if it was told to (KillUserProcesses), and with the last session
-    the user's own service manager and all in it, unless the user lingers.
+    logind ends the processes of a login session at logout if KillUserProcesses is set. At the last
+    logout it also ends the user's service manager with all its services, unless lingering is
+    enabled for the user.
 
     Args:
-        systemd: There if systemd runs this machine.
-        cgroup: Where this process is.
+        systemd: A path that exists if systemd runs this machine.
+        cgroup: The file with the control group of this process.
     """
     try:
-        place = cgroup.read_text() if systemd.exists() else ""
+        group = cgroup.read_text() if systemd.exists() else ""
     except OSError:
         return ""
-    in_session = "/session-" in place
-    in_manager = f"/user@{os.getuid()}.service" in place
+    in_session = "/session-" in group
+    in_manager = f"/user@{os.getuid()}.service" in group
     if not (in_session or in_manager):
         return ""
-    lingers = _said("loginctl", "show-user", str(os.getuid()), "--property=Linger", "--value")
+    lingers = _output("loginctl", "show-user", str(os.getuid()), "--property=Linger", "--value")
     if in_manager:
         if lingers != "no":
             return ""
         return (
-            "At the last logout systemd ends your services, a detached engine among them; "
-            "loginctl enable-linger, once, keeps it going."
+            "At your last logout systemd ends your services, including a detached engine. "
+            "loginctl enable-linger, once, keeps it running."
         )
     login = "org.freedesktop.login1"
     manager = f"/{login.replace('.', '/')}"
-    kills = _said("busctl", "get-property", login, manager, f"{login}.Manager", "KillUserProcesses")
+    kills = _output(
+        "busctl", "get-property", login, manager, f"{login}.Manager", "KillUserProcesses"
+    )
     if kills != "b true":
         return ""
-    linger = "" if lingers == "yes" else "loginctl enable-linger, once, and "
+    if lingers == "yes":
+        remedy = "systemd-run --user --scope tl-tui keeps it running."
+    else:
+        remedy = (
+            "loginctl enable-linger, once, and systemd-run --user --scope tl-tui keep it running."
+        )
     return (
-        "At logout logind ends all you have started (KillUserProcesses), a detached engine too; "
-        f"{linger}systemd-run --user --scope tl-tui keep it going."
+        "At logout logind ends all your processes (KillUserProcesses), including a detached "
+        f"engine. {remedy}"
     )
 
 
-def _said(*command: str) -> str:
-    """What a command prints; empty if it fails."""
+def _output(*command: str) -> str:
+    """Return what a command prints; empty if it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

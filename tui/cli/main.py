@@ -1,4 +1,7 @@
-"""The command line. Imports neither textual nor rich, and never torch: each command its own."""
+"""The command line: its commands, its help and its exit codes.
+
+Each command is imported when it is used, so that the help appears without textual and rich.
+"""
 
 from __future__ import annotations
 
@@ -15,35 +18,35 @@ from tui.cli import exit_codes
 from tui.cli.click_sections import write_examples, write_options
 
 COMMANDS = {
-    "layers": "Print the layer stack: what trains, what is frozen.",
+    "layers": "Print the layer stack and which layers train.",
     "train": "Train without a screen.",
-    "attach": "Come back to a run that goes on without its screen.",
-    "stop": "End such a run.",
-    "runs": "List the runs there are.",
-    "show": "Print one run.",
-    "resume": "Go on with a run from its last checkpoint.",
-    "predict": "Say what a run's model takes images for.",
-    "evaluate": "Hold a run's model against labelled images.",
-    "export": "Write a run as a plain training script, or its model for other programs.",
-    "doctor": "Say what this machine offers and what tl-tui will do with it.",
-    "fetch": "Download weights, for machines without internet to find them.",
-    "completion": "Print the shell's completion script.",
+    "attach": "Open the screen of a run in progress.",
+    "stop": "End a run in progress and save its weights.",
+    "runs": "List all runs.",
+    "show": "Print a run's details.",
+    "resume": "Continue a run from its last checkpoint.",
+    "predict": "Classify images with a trained run.",
+    "evaluate": "Evaluate a run on labelled images.",
+    "export": "Write a run as a training script, or its model for other programs.",
+    "doctor": "Report what tl-tui can use on this machine.",
+    "fetch": "Download pretrained weights for use without internet.",
+    "completion": "Print the completion script for a shell.",
 }
-"""In the order of the help; `open`, which is what no command at all means, is not listed."""
+"""The commands in the order of the help. `open`, the default command, is not listed."""
 
 EXAMPLES = (
     ("the embedded demo: hot dog or not, on a ResNet-18", "tl-tui"),
-    ("your own images, a folder for each class", "tl-tui flowers/ --arch resnet50"),
-    ("a folder that is named like a command", "tl-tui ./train"),
-    ("which layers would train?", "tl-tui layers --strategy last-stage"),
-    ("the same without a screen, ten epochs", "tl-tui train flowers/ --arch resnet50"),
-    ("what the app saved as a file, in a batch queue", "tl-tui train --config job.toml --json"),
-    ("go on with a run, ten epochs more", "tl-tui resume 20261125-0815 --epochs 20"),
+    ("your own images, one folder per class", "tl-tui flowers/ --arch resnet50"),
+    ("a folder with the name of a command", "tl-tui ./train"),
+    ("which layers does a strategy train?", "tl-tui layers --strategy last-stage"),
+    ("train without a screen", "tl-tui train flowers/ --arch resnet50"),
+    ("a configuration saved by the app, in a batch queue", "tl-tui train --config job.toml --json"),
+    ("continue a run to 20 epochs in total", "tl-tui resume 20261125-0815 --epochs 20"),
 )
 
 
 class TlTuiGroup(click.Group):
-    """The group of all commands; each is imported when it is used."""
+    """The group of all commands; without a command, it opens the screen."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -56,25 +59,25 @@ class TlTuiGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         first = args[0] if args else ""
-        own = first in ("--help", "-h", "--version", "open") or first in COMMANDS
-        # While a shell completes, no word at all still means that a command may come.
-        if not own and not (ctx.resilient_parsing and not args):
+        known = first in ("--help", "-h", "--version", "open") or first in COMMANDS
+        # During shell completion, an empty line may still become a command.
+        if not known and not (ctx.resilient_parsing and not args):
             args = ["open", *args]
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list:
         from click.shell_completion import CompletionItem
 
-        found = [
+        items = [
             CompletionItem(name, help=text)
             for name, text in COMMANDS.items()
             if name.startswith(incomplete)
         ]
         if incomplete.startswith("-"):
-            found += self._open(ctx).shell_complete(ctx, incomplete)
+            items += self._open(ctx).shell_complete(ctx, incomplete)
         else:
-            found.append(CompletionItem(incomplete, type="dir"))
-        return found
+            items.append(CompletionItem(incomplete, type="dir"))
+        return items
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage("tl-tui", "[DIR] [OPTIONS]")
@@ -86,14 +89,14 @@ class TlTuiGroup(click.Group):
         with formatter.section("Keys on the screen"):
             formatter.write_dl(
                 [
-                    ("up down", "walk through the layers"),
-                    ("space", "freeze or thaw the layer"),
-                    ("1 2 3 4 5", "head only, last stage, last two stages, all, BatchNorms"),
-                    ("t", "take one train step and see where the gradient went"),
-                    ("r", "run to the end, validating after every epoch; again: pause"),
-                    ("e v", "results; the images that are taken for something else"),
-                    ("0", "start over; the curve so far stays to compare with"),
-                    ("? q", "all keys and the lesson; leave"),
+                    ("up down", "move through the layers"),
+                    ("space", "freeze or unfreeze the layer"),
+                    ("1 2 3 4 5", "train the head, last stage, last two stages, all, BatchNorms"),
+                    ("t", "take one training step and see where the gradient went"),
+                    ("r", "train to the end, validating after every epoch; again: pause"),
+                    ("e v", "results; misclassified images"),
+                    ("0", "start over; the previous loss curve stays for comparison"),
+                    ("? q", "all keys and the lesson; quit"),
                 ]
             )
         write_options(self._open(ctx), ctx, formatter)
@@ -110,25 +113,25 @@ class TlTuiGroup(click.Group):
 @click.group(cls=TlTuiGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tl-tui", message="%(prog)s %(version)s")
 def command_line() -> None:
-    """See a pretrained network as a stack of layers, freeze and thaw them, take real train steps,
-    and watch where the gradient went: through what trains, down to the lowest trainable layer."""
+    """A workbench for transfer learning. It shows a pretrained network as a stack of layers: freeze
+    and unfreeze layers, take real training steps, and see how far down the gradient went."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line.
 
     Args:
-        arguments: Without the program's name.
+        arguments: The arguments without the program's name.
 
     Returns:
-        The exit code, see `exit_codes`.
+        An exit code from `exit_codes`.
     """
-    if sys.stdout is None:  # `>&-`
+    if sys.stdout is None:  # The shell closed it (`>&-`).
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         if "_TL_TUI_COMPLETE" in os.environ:
             command_line.main(arguments, prog_name="tl-tui")
-        # Not by click's own main, which turns a closed pipe into exit code 1.
+        # click's own main would turn a closed pipe into exit code 1.
         with command_line.make_context("tl-tui", list(arguments)) as context:
             code = command_line.invoke(context)
         sys.stdout.flush()
@@ -143,7 +146,7 @@ def main(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return exit_codes.INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes standard output once more on its way out.
+        # The interpreter flushes standard output once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return exit_codes.PIPE_CLOSED
     except OSError as error:
@@ -151,14 +154,14 @@ def main(arguments: list[str]) -> int:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         reason = error.strerror or error
-        print(f"tl-tui: the output cannot be written ({reason}); make room.", file=sys.stderr)
+        print(f"tl-tui: the output cannot be written ({reason}); free some space.", file=sys.stderr)
         return exit_codes.FAILED
     return code if isinstance(code, int) else exit_codes.DONE
 
 
 def _sentence(error: click.ClickException) -> str:
-    """click's message with where to read on."""
+    """Return click's message on one line, followed by the help command to use."""
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
-    asked = f" See {command.removesuffix(' open')} --help." if command else ""
+    hint = f" See {command.removesuffix(' open')} --help." if command else ""
     message = " ".join(error.format_message().split())
-    return f"{message if message.endswith(('.', '?')) else message + '.'}{asked}"
+    return f"{message if message.endswith(('.', '?')) else message + '.'}{hint}"

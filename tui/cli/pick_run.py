@@ -1,4 +1,4 @@
-"""Which of the runs that go on is meant: by name, or from a list."""
+"""Finding the engine of a run in progress, by the run's name or from a list."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tl_tui.common.errors import Problem
 from tl_tui.connect import slurm
 from tl_tui.connect.discovery import RunningEngine, match_engines, running_engines
 from tl_tui.protocol.config import RunConfig
+from tl_tui.runs.journal_reader import RunProblem
 from tl_tui.runs.run_reader import (
     OtherHost,
-    RunProblem,
     find_run,
     original_config,
     runs_elsewhere,
@@ -22,81 +22,92 @@ from tl_tui.runs.run_reader import (
 
 
 class OnAnotherHost(Problem):
-    """The run goes on, and not here; the text says where, and how to reach it."""
+    """The run is in progress on another host; the text says where and how to reach it.
 
-    def __init__(self, run: Path, where: OtherHost) -> None:
-        self.run, self.where = run, where
-        self.job_over = bool(where.job) and slurm.job_state(where.job) == ""
-        in_job = f" in SLURM job {where.job}" if where.job else ""
+    Attributes:
+        run: The run's directory.
+        host: The host that writes to it.
+        job_over: Whether the run belonged to a SLURM job that has ended.
+    """
+
+    def __init__(self, run: Path, host: OtherHost) -> None:
+        self.run, self.host = run, host
+        self.job_over = bool(host.job) and slurm.job_state(host.job) == ""
+        in_job = f" in SLURM job {host.job}" if host.job else ""
         if self.job_over:
-            how = f"; that job is over, and tl-tui resume {run.name} goes on"
-        elif where.job:
-            how = f": {shlex.join(self.command('attach'))}"
+            hint = f"; that job has ended, and tl-tui resume {run.name} continues the run"
+        elif host.job:
+            hint = f": {shlex.join(self.command('attach'))}"
         else:
-            how = f": tl-tui attach --host {where.host} {run.name}"
-        went = "went" if self.job_over else "goes"
-        super().__init__(f"{run.name} {went} on{in_job} on {where.host}{how}")
+            hint = f": tl-tui attach --host {host.host} {run.name}"
+        verb = "was" if self.job_over else "is"
+        super().__init__(f"{run.name} {verb} running{in_job} on {host.host}{hint}")
 
-    def command(self, what: str) -> list[str]:
-        """The command line that attaches to the run, or stops it, beside what its job does."""
-        words = (*slurm.tl_tui_words(), what, self.run.name)
-        return slurm.overlap_command(self.where.job, *words, terminal=what == "attach")
+    def command(self, name: str) -> list[str]:
+        """Return the command line that executes `tl-tui NAME` for this run inside its job."""
+        command = (*slurm.srun_tl_tui_command(), name, self.run.name)
+        return slurm.overlap_command(self.host.job, *command, terminal=name == "attach")
 
 
 def engine_of(run: str) -> RunningEngine:
-    """The engine of a run that goes on here.
+    """Return the engine of a run that is in progress on this machine.
+
+    Args:
+        run: The run's directory, its name, or the beginning of its name.
 
     Raises:
-        Problem: none goes on under this name, or more than one; what to do instead.
+        Problem: No run or several runs match; the text suggests what to do.
     """
     engines = running_engines()
-    found = match_engines(engines, run)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(one.name for one in found[:3])
-        raise Problem(f"{run} may be any of {len(found)} runs ({names}); name one of them.")
-    there = ", ".join(one.name for one in engines[:3])
-    going = f"these go on: {there}" if there else "no run goes on here"
+    matches = match_engines(engines, run)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(engine.name for engine in matches[:3])
+        raise Problem(f"{run} may be any of {len(matches)} runs ({names}); name one of them.")
+    names = ", ".join(engine.name for engine in engines[:3])
+    others = f"running here: {names}" if names else "no run is in progress here"
     try:
-        ended = find_run(run)
+        path = find_run(run)
     except RunProblem:
-        raise Problem(f"There is no run {run} that goes on; {going}.") from None
-    if where := written_elsewhere(ended):
-        raise OnAnotherHost(ended, where)
+        raise Problem(f"There is no run {run} in progress; {others}.") from None
+    if host := written_elsewhere(path):
+        raise OnAnotherHost(path, host)
     raise Problem(
-        f"{ended.name} has ended ({going}); tl-tui resume {ended.name} --screen goes on with it."
+        f"{path.name} has ended ({others}); tl-tui resume {path.name} --screen continues it."
     )
 
 
-def one_engine(run: str | None, *, ascii_only: bool, theme: str | None) -> RunningEngine | None:
-    """The engine that is meant: of a run by name, the only one, or one chosen from a list.
+def choose_engine(run: str | None, *, ascii_only: bool, theme: str | None) -> RunningEngine | None:
+    """Return the engine of a named run, of the only run in progress, or of one chosen from a list.
 
     Args:
-        run: As the user gave it, if at all.
-        ascii_only: Draw the list with ASCII alone.
-        theme: The list's colours; None are those of last time.
+        run: The run as the user named it; None if the user named none.
+        ascii_only: Whether to draw the list with ASCII characters only.
+        theme: The name of the list's palette; None is the last one used.
 
     Returns:
-        None if the list was left.
+        None if the user left the list without a choice.
 
     Raises:
-        Problem: there is none, or the name fits none or many.
+        Problem: No run is in progress, or the name matches none or several.
     """
     if run is not None:
         return engine_of(run)
     engines = running_engines()
     if not engines:
-        others = [OnAnotherHost(path, where) for path, where in runs_elsewhere()]
+        others = [OnAnotherHost(path, host) for path, host in runs_elsewhere()]
         others = [other for other in others if not other.job_over]
         if len(others) == 1:
             raise others[0]
         if others:
-            names = ", ".join(f"{other.run.name} on {other.where.host}" for other in others[:5])
-            raise Problem(f"No run goes on here, and these elsewhere: {names}; name one of them.")
+            names = ", ".join(f"{other.run.name} on {other.host.host}" for other in others[:5])
+            raise Problem(
+                f"No run is in progress here, but elsewhere there are {names}; name one of them."
+            )
         raise Problem(
-            "No run goes on here without its screen; tl-tui runs lists all, and tl-tui resume RUN "
-            "--screen goes on with one."
+            "No run is in progress here. tl-tui runs lists all runs, and tl-tui resume RUN "
+            "--screen continues one."
         )
     if len(engines) == 1:
         return engines[0]
@@ -105,10 +116,13 @@ def one_engine(run: str | None, *, ascii_only: bool, theme: str | None) -> Runni
     return choose_run(engines, ascii_only=ascii_only, theme=theme)
 
 
-def config_of(found: RunningEngine) -> RunConfig:
-    """What the run was opened with; without a run directory yet, as much as the engine says."""
+def config_of(engine: RunningEngine) -> RunConfig:
+    """Return the configuration with which an engine's run was opened.
+
+    Before the run has a directory, the configuration holds only what the engine reports.
+    """
     try:
-        config = original_config(found.greeted.run_dir)
-        return msgspec.structs.replace(config, run_dir=found.greeted.run_dir)
+        config = original_config(engine.greeted.run_dir)
+        return msgspec.structs.replace(config, run_dir=engine.greeted.run_dir)
     except (RunProblem, msgspec.ValidationError):
-        return RunConfig(arch=found.greeted.arch)
+        return RunConfig(arch=engine.greeted.arch)

@@ -1,4 +1,4 @@
-"""Plain output of the commands without a screen, in what the terminal can show."""
+"""The rich console on which commands print when they do not open the screen."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from tui.drawing.terminal import detect_terminal
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console on standard output, or error; plain ASCII where the terminal has no more."""
+    """Return a rich console on standard output, limited to ASCII if the terminal is.
+
+    Args:
+        stderr: Print on standard error instead.
+    """
     stream = sys.stderr if stderr else sys.stdout
     if stream.isatty() and not detect_terminal().unicode:
-        # rich itself draws with ASCII where the stream's encoding has no more.
+        # rich draws with ASCII if the stream's encoding is ASCII.
         stream.reconfigure(encoding="ascii", errors="replace")  # type: ignore[union-attr]
     return Console(highlight=False, stderr=stderr)

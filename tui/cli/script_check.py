@@ -1,4 +1,4 @@
-"""Run a script and hold its losses against the journal's. Imports no torch."""
+"""Running an exported script and comparing its losses with the run's journal."""
 
 from __future__ import annotations
 
@@ -15,50 +15,52 @@ from pathlib import Path
 from tl_tui.common.errors import Problem
 from tl_tui.runs.run_reader import find_run, read_run
 
-AGREE_STEPS = 20
-"""On a GPU sums are taken in another order, and what begins in the last digit grows from there."""
-AGREE = 1e-3
-"""Relative difference of a loss within these first steps."""
+COMPARED_STEPS = 20
+"""The number of first steps in which the losses must agree. A GPU adds in another order, and a
+difference in the last digit grows with the steps."""
+TOLERANCE = 1e-3
+"""The largest relative difference of a loss within the compared steps."""
 LOSS = re.compile(r"step (\d+): loss (\S+)")
 
 
 class CheckProblem(Problem):
-    """The script ended before its end; the text says with what."""
+    """The script did not run to its end; the text says where and why it stopped."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The losses of a script beside the journal's."""
+    """How the losses of a script differ from those in the journal."""
 
     steps: int
     equal: int
-    """How many are the same to the bit."""
+    """The number of losses that are bit-identical."""
     largest: float
-    """The largest relative difference; infinite if only one of the two is a number."""
+    """The largest relative difference; infinite if a loss is not finite."""
     at_step: int
+    """The step with the largest difference."""
     agrees: bool
 
 
 def check_script(
     run: str, script: Path, on_step: Callable[[int, int], None] = lambda step, steps: None
 ) -> Comparison:
-    """Run a script by plain Python and compare.
+    """Run a script with plain Python and compare its losses with the journal's.
 
     Args:
-        run: The run it was written from.
+        run: The run from which the script was exported.
         script: The script.
-        on_step: Told every step, and of how many.
+        on_step: Called after each step with its number and the number of all steps.
 
     Raises:
-        CheckProblem: it did not come to its end.
+        CheckProblem: The script did not run to its end.
     """
     read = read_run(find_run(run))
-    losses = next(start.losses for start in reversed(read.starts) if start.losses)
+    journal = next(start.losses for start in reversed(read.starts) if start.losses)
     threads = str(read.config["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    found: list[tuple[int, float]] = []
+    losses: list[tuple[int, float]] = []
     with (
-        tempfile.TemporaryDirectory() as folder,  # the script saves its best weights there
+        tempfile.TemporaryDirectory() as folder,  # The script saves its best weights there.
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
             [sys.executable, "-I", os.path.abspath(script)],
@@ -74,39 +76,41 @@ def check_script(
             assert process.stdout is not None
             for line in process.stdout:
                 if match := LOSS.match(line):
-                    found.append((int(match[1]), float(match[2])))
-                    on_step(found[-1][0], len(losses))
+                    losses.append((int(match[1]), float(match[2])))
+                    on_step(losses[-1][0], len(journal))
         except BaseException:
             process.kill()
             raise
         code = process.wait()
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip().splitlines()
+        error_lines = errors.read().decode(errors="replace").strip().splitlines()
     if code:
-        why = said[-1] if said else f"exit code {code}"
-        raise CheckProblem(f"{script} ended after {len(found):,} of {len(losses):,} steps: {why}")
-    return compared(losses, found)
+        why = error_lines[-1] if error_lines else f"exit code {code}"
+        raise CheckProblem(
+            f"{script} stopped after {len(losses):,} of {len(journal):,} steps: {why}"
+        )
+    return compare_losses(journal, losses)
 
 
-def compared(journal: list[tuple[int, float]], script: list[tuple[int, float]]) -> Comparison:
-    """Two rows of losses, step by step; NaN is NaN's equal.
+def compare_losses(journal: list[tuple[int, float]], script: list[tuple[int, float]]) -> Comparison:
+    """Compare two lists of (step, loss) pairs step by step; NaN equals NaN.
 
-    To agree, they have the same steps, and their first losses differ by a thousandth at most.
+    They agree if both have the same steps and their first losses differ by at most `TOLERANCE`.
     """
     equal, largest, at_step, agrees = 0, 0.0, 0, len(journal) == len(script)
-    for (step, one), (other_step, other) in zip(journal, script, strict=False):
-        difference = _difference(one, other)
+    for (step, expected), (other_step, actual) in zip(journal, script, strict=False):
+        difference = _relative_difference(expected, actual)
         equal += difference == 0
         if difference > largest:
             largest, at_step = difference, step
-        if step != other_step or (step <= AGREE_STEPS and difference > AGREE):
+        if step != other_step or (step <= COMPARED_STEPS and difference > TOLERANCE):
             agrees = False
     return Comparison(len(journal), equal, largest, at_step, agrees)
 
 
-def _difference(one: float, other: float) -> float:
-    if one == other or (math.isnan(one) and math.isnan(other)):
+def _relative_difference(expected: float, actual: float) -> float:
+    if expected == actual or (math.isnan(expected) and math.isnan(actual)):
         return 0.0
-    if not (math.isfinite(one) and math.isfinite(other)):
+    if not (math.isfinite(expected) and math.isfinite(actual)):
         return math.inf
-    return abs(one - other) / max(abs(one), abs(other))
+    return abs(expected - actual) / max(abs(expected), abs(actual))

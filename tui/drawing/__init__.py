@@ -1,0 +1,1 @@
+"""Drawing primitives: styled lines, themes, plots and layouts, without knowledge of a run."""

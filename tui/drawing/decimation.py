@@ -1,4 +1,4 @@
-"""A curve of any length in about a thousand buckets, kept up to date point by point."""
+"""Reducing a curve of any length to about a thousand points, incrementally."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MOST_BUCKETS = 1024
-"""More than any screen has columns of dots; past that neighbours are put together."""
+"""More than any screen has columns of dots. Above it, neighbouring buckets are merged."""
 
 
 @dataclass
 class Bucket:
-    """Neighbouring points: their steps, and the sum of their finite values."""
+    """Neighbouring points of a curve."""
 
     first: int
+    """The step of the first point."""
     last: int
+    """The step of the last point."""
     total: float
+    """The sum of the finite values."""
     finite: int
-    """How many of them are finite; 0 makes a gap."""
+    """The number of finite values; 0 makes a gap in the curve."""
 
     @property
     def step(self) -> float:
+        """The step in the middle."""
         return (self.first + self.last) / 2
 
     @property
@@ -31,19 +35,20 @@ class Bucket:
 
 
 class Decimation:
-    """Takes the points that are new since the last time; each is looked at once."""
+    """The buckets of one curve. Each point is read once."""
 
     def __init__(self) -> None:
         self.buckets: list[Bucket] = []
         self.seen = 0
+        """The number of points that were read."""
         self._size = 1
         self._in_last = 0
 
     def take(self, points: Sequence[tuple[int, float]]) -> None:
-        """Take what is new in a list that only grows at its end.
+        """Read the points that were added since the last call.
 
         Args:
-            points: (step, value), in order.
+            points: All points as (step, value), in order; points are only ever appended.
         """
         for step, value in points[self.seen :]:
             self._add(step, value)

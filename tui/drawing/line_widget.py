@@ -1,4 +1,4 @@
-"""A widget that draws given lines and repaints only the cells that changed."""
+"""A widget that draws lines and repaints only the cells that changed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class LineWidget(Widget, can_focus=False):
         self._lines: tuple[Line, ...] = ()
 
     def set_palette_styles(self, styles: PaletteStyles) -> None:
-        """Draw everything in other colours."""
+        """Change the colours."""
         self._palette_styles = styles
         self.refresh()
 
     def set_lines(self, lines: Sequence[Line]) -> None:
-        """Show these lines, and repaint the cells in which they differ from the last ones."""
+        """Show these lines and repaint the cells that changed."""
         before, self._lines = self._lines, tuple(lines)
         regions = []
         for y in range(max(len(before), len(self._lines))):
@@ -45,7 +45,7 @@ class LineWidget(Widget, can_focus=False):
     def render_line(self, y: int) -> Strip:
         pieces = self._lines[y] if y < len(self._lines) else ()
         strip = Strip([Segment(text, self.line_style(style)) for text, style in pieces])
-        # A padding without a style would stop Textual's NO_COLOR filter.
+        # Textual's NO_COLOR filter fails on padding without a style.
         return strip.adjust_cell_length(self.size.width, self.line_style("text"))
 
     def line_style(self, name: str) -> Style:

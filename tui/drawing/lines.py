@@ -1,38 +1,64 @@
-"""Lines of styled text: building, cutting, splitting and comparing them."""
+"""Lines of styled text: building, truncating, splitting and comparing them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 
 from rich.cells import cell_len, set_cell_size
 
 Piece = tuple[str, str]
-"""Text, and a style: a field of `theme.Palette`, or several joined by `+`, the later ones over
-the earlier, such as `frozen_name+dim`."""
+"""Text and a style. The style is a field of `theme.Palette`, or several joined by `+`, where later
+ones override earlier ones, such as `frozen_name+dim`."""
 Line = tuple[Piece, ...]
 PlacedPiece = tuple[int, str, str]
 """Column, text, style."""
 
 
 def line(*pieces: str | Piece) -> Line:
-    """A line of pieces; bare text has the style `text`."""
+    """Return a line of pieces; plain strings get the style `text`."""
     return tuple((piece, "text") if isinstance(piece, str) else piece for piece in pieces)
 
 
 def line_width(pieces: Iterable[Piece]) -> int:
-    """Cells that the pieces take."""
+    """Return the width of the pieces in cells."""
     return sum(cell_len(text) for text, _ in pieces)
 
 
 def fitted(text: str, width: int) -> str:
-    """The text, cut with an ellipsis to at most so many cells."""
+    """Truncate a text with an ellipsis to at most `width` cells."""
     if cell_len(text) <= width:
         return text
     return set_cell_size(text, width - 1).rstrip() + "…" if width > 1 else text[: max(0, width)]
 
 
+def shorten_middle(text: str, width: int, ellipsis: str = "…") -> str:
+    """Truncate a text in its middle to at most `width` cells.
+
+    The end, which distinguishes a path from similar ones, gets two thirds of the cells.
+
+    Args:
+        text: A path or a module's name.
+        width: Cells; below 4 the end is cut instead.
+        ellipsis: One cell that replaces what is left out.
+    """
+    if cell_len(text) <= width:
+        return text
+    if width < 4:
+        return set_cell_size(text, max(0, width)).rstrip()
+    tail, cells = len(text), 0
+    while tail and cells + cell_len(text[tail - 1]) <= (width - 1) * 2 // 3:
+        tail -= 1
+        cells += cell_len(text[tail])
+    head, left = 0, width - 1 - cells
+    while cell_len(text[head]) <= left:
+        left -= cell_len(text[head])
+        head += 1
+    return f"{text[:head]}{ellipsis}{text[tail:]}"
+
+
 def clipped(pieces: Line, width: int) -> Line:
-    """The line in at most so many cells, the last piece cut with an ellipsis."""
+    """Truncate a line with an ellipsis to at most `width` cells."""
     kept: list[Piece] = []
     for text, style in pieces:
         if cell_len(text) > width:
@@ -43,7 +69,10 @@ def clipped(pieces: Line, width: int) -> Line:
 
 
 def justified(left: Sequence[Piece], right: Sequence[Piece], width: int) -> Line:
-    """Both ends of a line of so many cells; the left end is cut if there is no room for both."""
+    """Return a line of `width` cells with pieces at both ends.
+
+    The left end is truncated if there is no room for both.
+    """
     room = width - line_width(right) - 1
     kept: list[Piece] = []
     for text, style in left:
@@ -57,19 +86,20 @@ def justified(left: Sequence[Piece], right: Sequence[Piece], width: int) -> Line
 
 
 def wrapped(text: str, width: int, lines: int) -> list[str]:
-    """The text in at most so many lines of so many cells, the last one cut if need be."""
-    from textwrap import wrap
-
-    found = wrap(text, max(8, width), break_long_words=True)
-    if len(found) > lines:
-        found = [*found[: lines - 1], fitted(" ".join(found[lines - 1 :]), max(8, width))]
-    return found
+    """Wrap a text into at most `lines` lines of `width` cells; the last one may be truncated."""
+    parts = wrap(text, max(8, width), break_long_words=True)
+    if len(parts) > lines:
+        parts = [*parts[: lines - 1], fitted(" ".join(parts[lines - 1 :]), max(8, width))]
+    return parts
 
 
 def at_columns(width: int, placed: Iterable[PlacedPiece]) -> Line:
-    """Pieces at their columns (column, text, style), blanks between them, in exactly this width.
+    """Return a line of exactly `width` cells with pieces at given columns.
 
-    Pieces come from left to right; what overlaps the one before, or the edge, is cut.
+    Args:
+        width: Cells.
+        placed: (column, text, style) from left to right. What overlaps the piece before, or the
+            right edge, is cut off.
     """
     pieces: list[Piece] = []
     at = 0
@@ -87,12 +117,12 @@ def at_columns(width: int, placed: Iterable[PlacedPiece]) -> Line:
 
 
 def dimmed(pieces: Line) -> Line:
-    """The same line, all of it dim."""
+    """Return the line with all of its pieces dim."""
     return tuple((text, f"{style}+dim") for text, style in pieces)
 
 
 def split_at(pieces: Line, column: int) -> tuple[Line, Line]:
-    """The same line in two: the cells before a column, and the others."""
+    """Split a line at a column: the cells before it, and the others."""
     left: list[Piece] = []
     right: list[Piece] = []
     at = 0
@@ -107,7 +137,7 @@ def split_at(pieces: Line, column: int) -> tuple[Line, Line]:
 
 
 def changed_cells(before: Line, after: Line) -> tuple[int, int] | None:
-    """Return the first changed cell and the one after the last; None if nothing changed."""
+    """Return the first changed cell and the cell after the last; None if nothing changed."""
     if before == after:
         return None
     old, new = _cells(before), _cells(after)
@@ -120,7 +150,7 @@ def changed_cells(before: Line, after: Line) -> tuple[int, int] | None:
 
 _BLANK: Piece = (" ", "")
 _SOLID = ("alarm", "chosen")
-"""Styles in which a blank can be seen: they reverse colours or have a background."""
+"""Styles in which a blank is visible because they have a background or reverse the colours."""
 
 
 def _cells(pieces: Line) -> list[Piece]:

@@ -1,4 +1,4 @@
-"""Where everything on the main screen stands, at any size: a pure function of the size."""
+"""The layout of the main screen, as a pure function of its size."""
 
 from __future__ import annotations
 
@@ -9,80 +9,80 @@ from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
 LEAST_WIDTH, LEAST_HEIGHT = 40, 10
-"""Cells below which there is only a sentence."""
+"""The smallest width and height; below them only a sentence is shown."""
 ROOMY_WIDTH, ROOMY_HEIGHT = 100, 34
-"""Cells from which panels have frames and the inspector stands at the right."""
+"""The size from which panels have frames and the inspector is on the right."""
 THREE_COLUMNS = 180
-"""Cells from which the curves are a column of their own."""
-PRICE_LINES = 9
-"""Lines of the price's panel, its frame included."""
-PRICED_HEIGHT = 22
-"""Lines beside the stack from which on inspector and price share them."""
+"""The width from which the curves have a separate column."""
+STEP_COST_LINES = 9
+"""The height of the step cost panel, with its frame."""
+STEP_COST_MIN_HEIGHT = 22
+"""The height of the stack from which the inspector and the step cost panel share it."""
 
 
 class LayoutRequest(NamedTuple):
-    """What there is to place."""
+    """What the layout has to make room for."""
 
     stack_lines: int = 16
-    """Lines that the stack takes if there is room for all of it, its heading included."""
+    """The height of the whole stack, with its heading."""
     warning: bool = False
-    """A sentence about the device stands there all the time."""
+    """Whether a warning about the device is shown all the time."""
 
 
 _DEFAULT = LayoutRequest()
 
 
 def main_layout(width: int, height: int, request: LayoutRequest = _DEFAULT) -> dict[str, Region]:
-    """The region of every widget that has a place at this size, by its id.
+    """Return the region of each visible widget by its id.
 
-    As the terminal shrinks, things are given up in this order: frames, accuracy, loss, inspector.
-    The stack, the caption and the keys stay.
+    As the terminal gets smaller, it omits in this order: frames, accuracy, loss, inspector. The
+    stack, the caption and the keys always stay.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return {"too-small": Region(0, 0, width, height)}
-    found = {"title": Region(0, 0, width, 1)}
+    regions = {"title": Region(0, 0, width, 1)}
     top = 1
     if request.warning:
-        found["warning"] = Region(0, top, width, 1)
+        regions["warning"] = Region(0, top, width, 1)
         top += 1
-    found["strategy"] = Region(0, top, width, 1)
+    regions["strategy"] = Region(0, top, width, 1)
     top += 1
-    found["footer"] = Region(0, height - 1, width, 1)
+    regions["footer"] = Region(0, height - 1, width, 1)
     roomy = width >= ROOMY_WIDTH and height >= ROOMY_HEIGHT
-    place = _framed if roomy else _plain
-    found |= place(width, top, height - 1, request)
-    found["loading"] = found["stack"]
-    return found
+    arrange = _framed if roomy else _plain
+    regions |= arrange(width, top, height - 1, request)
+    regions["loading"] = regions["stack"]
+    return regions
 
 
 def _plain(width: int, top: int, bottom: int, request: LayoutRequest) -> dict[str, Region]:
-    """Without frames: the stack, the caption, and below it what there is room for."""
+    """Lay out without frames: the stack, the caption, and the panels that fit below it."""
     room = bottom - top
     caption = 2 if room >= 9 else 1
     spare = room - caption - min(request.stack_lines, 14)
-    # At 80x24 four lines and their heading remain below the caption; a warning takes one.
+    # At 80x24 a heading and four lines remain below the caption, or three with a warning.
     below = min(spare, 5 + max(0, room - 26) // 3) if room - caption >= 17 and spare >= 4 else 0
-    found = {"stack": Region(0, top, width, room - caption - below)}
-    found["caption"] = Region(1, bottom - below - caption, width - 2, caption)
+    regions = {"stack": Region(0, top, width, room - caption - below)}
+    regions["caption"] = Region(1, bottom - below - caption, width - 2, caption)
     if below:
         y = bottom - below
         if width < 72:
-            found["inspector"] = Region(0, y, width, below)
+            regions["inspector"] = Region(0, y, width, below)
         elif width < 120:
             left = 39 * width // 80
-            found["inspector"] = Region(0, y, left, below)
-            found["loss"] = Region(left, y, width - left, below)
+            regions["inspector"] = Region(0, y, left, below)
+            regions["loss"] = Region(left, y, width - left, below)
         else:
             third = width // 3
-            found["inspector"] = Region(0, y, third, below)
-            found["loss"] = Region(third, y, third, below)
-            found["accuracy"] = Region(2 * third, y, width - 2 * third, below)
-    return found
+            regions["inspector"] = Region(0, y, third, below)
+            regions["loss"] = Region(third, y, third, below)
+            regions["accuracy"] = Region(2 * third, y, width - 2 * third, below)
+    return regions
 
 
 def _framed(width: int, top: int, bottom: int, request: LayoutRequest) -> dict[str, Region]:
-    """Panels with frames, a legend and a line about the run."""
-    found = {
+    """Lay out framed panels, a legend and a line about the run."""
+    regions = {
         "run": Region(1, bottom - 1, width - 2, 1),
         "legend": Region(1, bottom - 2, width - 2, 1),
     }
@@ -93,7 +93,7 @@ def _framed(width: int, top: int, bottom: int, request: LayoutRequest) -> dict[s
         upper = bottom - 2
         height = upper - top
         left = stack_width + inspector_width + 1
-        # Below the stack, if it leaves room there; else both curves share the right.
+        # The accuracy is below the stack if there is room; else both curves share the right column.
         below = height - max(request.stack_lines + 6, 30)
         if below >= 12:
             panels = {
@@ -120,19 +120,20 @@ def _framed(width: int, top: int, bottom: int, request: LayoutRequest) -> dict[s
         }
     panels["stack"] = Region(0, top, stack_width, lower - top)
     tall = lower - top
-    price = PRICE_LINES if tall >= PRICED_HEIGHT else 0
-    panels["inspector"] = Region(stack_width + 1, top, inspector_width, tall - price)
-    if price:
-        panels["price"] = Region(stack_width + 1, lower - price, inspector_width, price)
-    found["caption"] = Region(1, upper, width - 2, 2)
+    cost = STEP_COST_LINES if tall >= STEP_COST_MIN_HEIGHT else 0
+    panels["inspector"] = Region(stack_width + 1, top, inspector_width, tall - cost)
+    if cost:
+        panels["step-cost"] = Region(stack_width + 1, lower - cost, inspector_width, cost)
+    regions["caption"] = Region(1, upper, width - 2, 2)
     for name, panel in panels.items():
-        found[f"{name}-frame"] = panel
-        found[name] = panel.shrink((1, 1, 1, 1)) if name == "stack" else panel.shrink((1, 2, 1, 2))
-    return found
+        regions[f"{name}-frame"] = panel
+        sides = 1 if name == "stack" else 2
+        regions[name] = panel.shrink((1, sides, 1, sides))
+    return regions
 
 
 class MainLayout(Layout):
-    """Puts the children of a widget where `main_layout` says; the others are not shown."""
+    """Arranges the children of a widget as `main_layout` says, by their ids; others are hidden."""
 
     name = "places"
 

@@ -1,41 +1,41 @@
-"""How many pictures stand on a screen, and how large: a pure function of its size."""
+"""The grid of pictures on a screen, as a pure function of its size."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 LARGEST = 32
-"""Pixels a side in the grid: what a picture costs to send grows with its square."""
-LEAST_WORDS = 14
-"""Cells beside a picture for its label and path."""
+"""The largest side of a picture in the grid, in pixels: the bytes to send grow with its square."""
+MIN_TEXT_WIDTH = 14
+"""The least width for the label and path next to a picture, in cells."""
 
 
 class Grid(NamedTuple):
-    """Tiles of a picture, and words beside it."""
+    """Tiles with a picture and a text next to it."""
 
     columns: int
     rows: int
-    """Whole ones on a page."""
+    """The number of rows that fit as a whole."""
     tile: int
-    """Cells of a tile, its margin included."""
+    """The width of a tile with its margin, in cells."""
     side: int
-    """Pixels, and so cells, of a picture's side at most."""
+    """The largest width of a picture in pixels, which are as wide as cells."""
     lines: int
-    """Of a tile."""
+    """The height of a tile in lines."""
     picture_lines: int
-    """Of its picture at most."""
+    """The largest height of a picture in lines."""
 
     @property
-    def words(self) -> int:
-        """Cells for words beside a picture."""
+    def text_width(self) -> int:
+        """The width of the text next to a picture, in cells."""
         return max(1, self.tile - self.side - 3)
 
 
 def grid_of(width: int, height: int) -> Grid:
-    """Tiles for so many cells; at 80 × 21 there are two by two, at 120 × 37 three by three."""
+    """Return the grid for a size in cells: two by two at 80 × 21, three by three at 120 × 37."""
     columns = max(1, min(6, width // 38))
     tile = width // columns
-    side = max(4, min(LARGEST, tile - LEAST_WORDS - 2))
+    side = max(4, min(LARGEST, tile - MIN_TEXT_WIDTH - 2))
     rows = max(1, round(height / (side / 2)))
     lines = max(3, height // rows)
     picture = max(2, lines - (rows > 1))  # a blank line between two pictures
@@ -44,6 +44,6 @@ def grid_of(width: int, height: int) -> Grid:
 
 
 def large_grid(width: int, height: int) -> Grid:
-    """One picture as large as the screen has room for."""
-    side = max(4, min(width - LEAST_WORDS - 2, 2 * height))
+    """Return a grid of one picture that is as large as possible."""
+    side = max(4, min(width - MIN_TEXT_WIDTH - 2, 2 * height))
     return Grid(1, 1, width, side, height, height)

@@ -1,47 +1,48 @@
-"""Curves in dots: braille where the terminal has it, else characters.
+"""Plots of curves in braille dots, or in ASCII where the terminal has no Unicode.
 
-Not made with a plotting library: the terminal ones draw neither two densities of line in one cell
-nor a legend that stands at the height of the last value, and they bring compiled code.
+No plotting library is used: those for terminals can neither mix solid and dotted curves in one cell
+nor place a legend at the height of the last value, and they contain compiled code.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from tui.drawing.lines import Line, Piece
 
 BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-"""Bits of a braille character's dots, [4 rows][2 columns]."""
+"""The bits of a braille character's dots, [4 rows][2 columns]."""
 HALVES = {0: " ", 1: "'", 2: ".", 3: ":"}
 PATTERNS: tuple[tuple[int, int], ...] = ((1, 1), (3, 1), (6, 3), (9, 1))
-"""(period, on) in dots along the curve: now, then the ghosts, the latest first."""
+"""Dash patterns as (period, on) in dots: the current curve, then the ghosts, latest first."""
 MARKS = ("─", "┈", "╌", "·")
 POINT, PLAIN_POINT = "●", "o"
-"""Of what stands out on a curve."""
+"""The marker for single points of a curve."""
 
 
 @dataclass
 class Series:
-    """One curve: [points] of (x, y), nan for a gap."""
+    """One curve."""
 
     points: Sequence[tuple[float, float]]
+    """[points] of (x, y); nan makes a gap."""
     pattern: int
-    """Index in `PATTERNS`; 0 is now."""
+    """The index in `PATTERNS`; 0 is the current curve, the others are ghosts."""
     label: str
     value: str
-    """The last value, as the legend shows it."""
+    """The last value as the legend shows it."""
     marks: Sequence[tuple[float, float]] = ()
-    """Points that stand out on the curve."""
+    """Points to draw with a marker."""
     interval: tuple[float, float] | None = None
-    """How sure the last value is, lower and upper; drawn at its end and said in the legend."""
+    """The confidence interval of the last value; drawn at the curve's end and in the legend."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A range of values, and whether a decade is as long as the next."""
+    """A linear or logarithmic range of values."""
 
     low: float
     high: float
@@ -49,7 +50,7 @@ class Scale:
 
     @classmethod
     def around(cls, values: Sequence[float]) -> Scale:
-        """A scale that holds all finite values; logarithmic if they span more than 1 to 50."""
+        """Return a scale for all finite values; logarithmic above a ratio of 50 between them."""
         finite = [value for value in values if math.isfinite(value)]
         if not finite:
             return cls(0.0, 1.0)
@@ -57,12 +58,12 @@ class Scale:
         if low > 0 and high / low > 50:
             return cls(low, high, log=True)
         if high - low < 1e-9 * max(1.0, abs(high)):
-            pad = max(0.05, 1e-6 * abs(high))  # of a large value 0.05 is nothing
+            pad = max(0.05, 1e-6 * abs(high))  # 0.05 vanishes next to a large value
             low, high = low - pad, high + pad
         return cls(low, high)
 
     def share(self, value: float) -> float:
-        """Where a value lies, 0 to 1."""
+        """Return the position of a value on the scale, from 0 to 1."""
         if self.log:
             value = max(value, self.low)
             return math.log(value / self.low) / math.log(self.high / self.low)
@@ -70,7 +71,7 @@ class Scale:
 
 
 class Canvas:
-    """Cells of dots in two layers: now, and the ghosts behind it."""
+    """Cells of dots in two layers: the current curve in front, ghosts behind."""
 
     def __init__(self, width: int, height: int, *, plain: bool) -> None:
         self.width, self.height, self.plain = width, height, plain
@@ -84,7 +85,13 @@ class Canvas:
         return self.width * self.across, self.height * self.down
 
     def put(self, x: int, y: int, ghost: bool) -> None:
-        """Set a dot; x from the left, y from the top."""
+        """Set a dot.
+
+        Args:
+            x: Column of dots, from the left.
+            y: Row of dots, from the top.
+            ghost: Set it in the layer behind.
+        """
         column, row = x // self.across, y // self.down
         if 0 <= column < self.width and 0 <= row < self.height:
             bits = self._cells.setdefault((column, row), [0, 0])
@@ -92,11 +99,11 @@ class Canvas:
             bits[ghost] |= 1 << inside_y if self.plain else BRAILLE[inside_y][inside_x]
 
     def mark(self, x: int, y: int) -> None:
-        """Let a point stand out, whatever is drawn in its cell."""
+        """Draw a marker in the cell of a dot."""
         self._points.add((x // self.across, y // self.down))
 
     def line(self, row: int) -> list[Piece]:
-        """A row of cells; cells that now's curve crosses are lit, the ghosts' are dim."""
+        """Return a row of cells. Cells with dots of ghosts only are dim."""
         pieces: list[Piece] = []
         for column in range(self.width):
             now, ghosts = self._cells.get((column, row), (0, 0))
@@ -113,15 +120,21 @@ class Canvas:
 
 
 def trace(canvas: Canvas, series: Series, last_x: float, scale: Scale) -> int | None:
-    """Draw a curve from x = 1 to `last_x` over the whole canvas.
+    """Draw a curve.
+
+    Args:
+        canvas: Where to draw.
+        series: The curve.
+        last_x: The x of the right edge; the left edge is 1.
+        scale: The y axis.
 
     Returns:
-        The row of cells in which it ends; None if nothing of it is finite.
+        The row of cells in which the curve ends; None if no value is finite.
     """
     columns, rows = canvas.dots
     period, on = PATTERNS[series.pattern]
 
-    def place(step: float, value: float) -> tuple[int, int]:
+    def dot_of(step: float, value: float) -> tuple[int, int]:
         x = round((step - 1) / max(1.0, last_x - 1) * (columns - 1))
         return x, round((1 - min(1.0, max(0.0, scale.share(value)))) * (rows - 1))
 
@@ -131,15 +144,15 @@ def trace(canvas: Canvas, series: Series, last_x: float, scale: Scale) -> int | 
         if not math.isfinite(value):
             before = None
             continue
-        x, y = place(step, value)
+        x, y = dot_of(step, value)
         for dot_x, dot_y in _segment(before or (x, y), (x, y)):
             if dot_x % period < on:
                 canvas.put(dot_x, dot_y, ghost=series.pattern > 0)
         before, end = (x, y), y // canvas.down
     for step, value in series.marks:
-        canvas.mark(*place(step, value))
+        canvas.mark(*dot_of(step, value))
     if series.interval is not None and before is not None:
-        low, high = (place(last_x, value)[1] for value in series.interval)
+        low, high = (dot_of(last_x, value)[1] for value in series.interval)
         for dot_y in range(high, low + 1):
             canvas.put(before[0], dot_y, ghost=True)
     return end
@@ -148,20 +161,20 @@ def trace(canvas: Canvas, series: Series, last_x: float, scale: Scale) -> int | 
 def _by_column(
     points: Sequence[tuple[float, float]], columns_per_step: float
 ) -> Sequence[tuple[float, float]]:
-    """Points that fall into one column of dots as their mean; a column of nan alone is a gap."""
+    """Average the points that share a column of dots; a column with only nan is a gap."""
     if columns_per_step >= 1 or len(points) < 3:
         return points
-    found: list[tuple[float, float]] = []
+    averaged: list[tuple[float, float]] = []
     for _, column in groupby(points, key=lambda point: int(point[0] * columns_per_step)):
         inside = list(column)
         finite = [value for _, value in inside if math.isfinite(value)]
         mean = math.fsum(finite) / len(finite) if finite else math.nan
-        found.append((inside[-1][0], mean))
-    return found
+        averaged.append((inside[-1][0], mean))
+    return averaged
 
 
 def _segment(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
-    """The dots between two dots, both included."""
+    """Return the dots on the line between two dots, with both ends."""
     length = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
     return [
         (
@@ -172,21 +185,6 @@ def _segment(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, in
     ]
 
 
-def short(value: float) -> str:
-    """A value in about three characters: `.43`, `1.2`, `36`, `4e+08`, `nan`."""
-    if not math.isfinite(value):
-        return str(value)
-    if abs(value) < 0.995:
-        return f"{value:.2f}".replace("0.", ".", 1)
-    return (
-        f"{value:.1f}"
-        if abs(value) < 100
-        else f"{value:.0f}"
-        if abs(value) < 1000
-        else (f"{value:.0e}")
-    )
-
-
 def plot(
     series: Sequence[Series],
     width: int,
@@ -194,54 +192,55 @@ def plot(
     *,
     scale: Scale,
     plain: bool,
+    format_value: Callable[[float], str],
     levels: Sequence[tuple[str, float]] = (),
 ) -> list[Line]:
-    """Curves with their scale at the left and a legend with the last values at the right.
+    """Plot curves with their scale on the left and a legend with the last values on the right.
 
     Args:
-        series: What to draw; the one of now is drawn over the others.
-        width: Cells, legend and scale included.
-        height: Cells.
+        series: The curves; the current one is drawn over the others.
+        width: Cells, with legend and scale.
+        height: Lines.
         scale: The y axis.
         plain: Draw in ASCII.
-        levels: Names and values of constants to compare with; the first matters most.
+        format_value: Formats a value of the y axis in about four cells.
+        levels: Names and values of constants to compare with, the most important first.
 
     Returns:
         `height` lines.
     """
-    said = [_interval(s.interval) for s in series if s.interval is not None]
-    legend = max((len(s.label) + len(s.value) for s in series), default=0) + 4
-    legend = max(
-        [legend, *(len(name) + 7 for name, _ in levels), *(len(text) + 3 for text in said)]
-    )
+    intervals = [
+        f"({format_value(s.interval[0])} to {format_value(s.interval[1])})" if s.interval else ""
+        for s in series
+    ]
+    widest_interval = max((len(text) + 3 for text in intervals if text), default=0)
+    widest_label = max((len(s.label) + len(s.value) for s in series), default=0) + 4
+    legend = max([widest_label, widest_interval, *(len(name) + 7 for name, _ in levels)])
     if width - legend - 6 < 12:
         legend = 0
     canvas = Canvas(max(1, width - legend - 6), height, plain=plain)
     last_x = max((s.points[-1][0] for s in series if s.points), default=1.0)
     labels: list[tuple[int, Line]] = []
-    for one in sorted(series, key=lambda s: -s.pattern):
-        row = trace(canvas, one, last_x, scale)
-        style = "dim" if one.pattern else "text"
-        place = height - 1 if row is None else row
-        labels.append((place, _label(f"{MARKS[one.pattern]} ", one, legend, style)))
-        if one.interval is not None and height > len(series) + 1:
-            text = _interval(one.interval)
-            labels.append((place, ((f" {text:>{legend - 1}}", "dim"),)))
+    drawn = sorted(zip(series, intervals, strict=True), key=lambda pair: -pair[0].pattern)
+    for curve, interval in drawn:
+        end = trace(canvas, curve, last_x, scale)
+        style = "dim" if curve.pattern else "text"
+        row = height - 1 if end is None else end
+        labels.append((row, _label(f"{MARKS[curve.pattern]} ", curve, legend, style)))
+        if interval and height > len(series) + 1:
+            labels.append((row, ((f" {interval:>{legend - 1}}", "dim"),)))
     for name, value in levels:
-        flat = Series([(1, value), (last_x, value)], 3, name, short(value))
-        row = trace(canvas, flat, last_x, scale)
+        flat = Series([(1, value), (last_x, value)], 3, name, format_value(value))
+        end = trace(canvas, flat, last_x, scale)
         if len(labels) < height:
-            labels.append((row or 0, _label("  ", flat, legend, "dim")))
-    beside = _spread(labels, height) if legend else {}
+            labels.append((end or 0, _label("  ", flat, legend, "dim")))
+    row_labels = _spread(labels, height) if legend else {}
     lines: list[Line] = []
     for row in range(height):
-        axis = short(scale.high) if row == 0 else short(scale.low) if row == height - 1 else ""
-        lines.append(((f"{axis:>4} ", "dim"), *canvas.line(row), *beside.get(row, ())))
+        tick = scale.high if row == 0 else scale.low if row == height - 1 else None
+        axis = "" if tick is None else format_value(tick)
+        lines.append(((f"{axis:>4} ", "dim"), *canvas.line(row), *row_labels.get(row, ())))
     return lines
-
-
-def _interval(interval: tuple[float, float]) -> str:
-    return f"({short(interval[0])} to {short(interval[1])})"
 
 
 def _label(mark: str, series: Series, width: int, style: str) -> Line:
@@ -250,7 +249,7 @@ def _label(mark: str, series: Series, width: int, style: str) -> Line:
 
 
 def _spread(labels: list[tuple[int, Line]], height: int) -> dict[int, Line]:
-    """Each label in a row of its own, as near to its curve's end as there is room."""
+    """Assign a separate row to each label, as close to its curve's end as possible."""
     placed: dict[int, Line] = {}
     ordered = sorted(labels, key=lambda label: label[0])[-height:]
     row = -1

@@ -1,4 +1,4 @@
-"""A learning-rate schedule over its horizon, drawn before it happens."""
+"""The curve of a learning-rate schedule over its whole length."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from tui.drawing.lines import Line, line
 from tui.drawing.plot import Canvas, Scale, Series, trace
 
 AXIS = 9
-"""Cells left of the curve."""
+"""The width of the labels left of the curve, in cells."""
 
 
 def schedule_curve(
     recipe: Recipe, steps: int, done: int | None, width: int, height: int, *, plain: bool
 ) -> list[Line]:
-    """The head's rate from the first step of the cycle to the last.
+    """Draw the head's learning rate from the first step of a cycle to the last.
 
     Args:
-        recipe: Its schedule, warm-up and the head's base rate.
-        steps: The horizon.
-        done: Steps of the cycle that were taken, to mark where it stands; None marks nothing.
-        width: Cells, scale included.
-        height: Lines, the steps' included; at least 3.
+        recipe: Contains the schedule, the warm-up and the head's base rate.
+        steps: The number of steps of the cycle.
+        done: The number of steps already taken, to mark the current step; None marks nothing.
+        width: Cells, with the labels.
+        height: Lines, with the step numbers; at least 3.
         plain: Draw in ASCII.
     """
     columns, rows = max(1, width - AXIS - 2), height - 1
@@ -40,10 +40,10 @@ def schedule_curve(
     left, right = "step 1", f"{steps:,}"
     axis = left + " " * max(1, columns - len(left) - len(right)) + right
     if done is not None and 0 <= done < steps:
-        here = f" now {done:,} "
-        start = min(max(len(left) + 1, round(done / steps * columns) - len(here) // 2), columns)
-        if start + len(here) < columns - len(right):
-            before, after = axis[:start], axis[start + len(here) :]
+        marker = f" now {done:,} "
+        start = min(max(len(left) + 1, round(done / steps * columns) - len(marker) // 2), columns)
+        if start + len(marker) < columns - len(right):
+            before, after = axis[:start], axis[start + len(marker) :]
             lead = (" " * AXIS + before, "dim")
-            return [*lines, line(lead, (here, "strong"), (after, "dim"))]
+            return [*lines, line(lead, (marker, "strong"), (after, "dim"))]
     return [*lines, line((" " * AXIS + axis, "dim"))]

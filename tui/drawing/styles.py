@@ -1,4 +1,4 @@
-"""Style names turned into the styles of one palette, or into weights alone in monochrome."""
+"""The rich styles for style names, in the colours of a palette or in monochrome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PLAIN = Style()
 
 
 class PaletteStyles:
-    """The styles of a palette by name (see `lines.Piece`)."""
+    """The styles of one palette by name (see `lines.Piece`)."""
 
     def __init__(self, palette: Palette, monochrome: bool = False) -> None:
         self.palette = palette
@@ -26,19 +26,19 @@ class PaletteStyles:
         self._mixed: dict[str, Style] = {}
 
     def style(self, what: str) -> Style:
-        """The style of a name, such as `gradient` or `frozen_name+dim`."""
+        """Return the style for a name, such as `gradient` or `frozen_name+dim`."""
         style = self._mixed.get(what)
         if style is None:
             style = _PLAIN
             for name in what.split("+"):
-                style += self._one(name)
+                style += self._palette_style(name)
             if style.dim and style.bold:
-                # Terminals disagree on both at once; dim says more: nothing came here.
+                # Terminals disagree on bold and dim together; dim is the more important one.
                 style += Style(bold=False)
             self._mixed[what] = style
         return style
 
-    def _one(self, name: str) -> Style:
+    def _palette_style(self, name: str) -> Style:
         if self.monochrome:
             return _MONOCHROME.get(name, _PLAIN)
         return self.palette.style(name)

@@ -1,4 +1,4 @@
-"""What the terminal can show: colours, Unicode, size; and what it is inside of."""
+"""Detecting the terminal: its size, colours, Unicode support and multiplexer."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from typing import Literal
 Colours = Literal["none", "16", "256", "truecolor"]
 
 ANSWER_S = 0.5
-"""How long a terminal may take to say where its cursor is; over far lines a third of that."""
+"""Seconds to wait for the cursor position; a slow connection needs about a third of that."""
 _SAMPLE = "é±"
-"""Two cells in UTF-8, three where characters of ambiguous width are drawn wide, four bytes drawn
-one by one elsewhere. None of its bytes is a control character in any Latin set."""
+"""Takes two cells in UTF-8, three where characters of ambiguous width are drawn wide, and four in
+other encodings. None of its bytes is a control character in a Latin encoding."""
 
 
 @dataclass(frozen=True)
 class TerminalInfo:
-    """What was found out about a terminal."""
+    """The properties of a terminal."""
 
     term: str
     is_terminal: bool
@@ -43,11 +43,11 @@ class TerminalInfo:
 
 
 def detect_terminal(*, ask: bool = True, ascii_only: bool = False) -> TerminalInfo:
-    """Find out what the terminal can show.
+    """Detect the properties of the terminal.
 
     Args:
-        ask: Write to the terminal and read its answer; else by the environment alone.
-        ascii_only: The user insists on ASCII.
+        ask: Query the terminal itself instead of using only the environment variables.
+        ascii_only: Use ASCII, whatever the terminal supports.
     """
     is_terminal = os.isatty(0) and os.isatty(1)
     size = shutil.get_terminal_size()
@@ -92,20 +92,20 @@ def _colours() -> tuple[Colours, str]:
         return "256", f"TERM={term}"
     count = _terminfo_colours(term)
     if count is None:
-        return "16", f"TERM={term}, of which this system knows nothing"
+        return "16", f"TERM={term}, which is not in this system's terminfo"
     if count >= 256:
         return "256", f"TERM={term}"
     return ("16", f"TERM={term}") if count >= 8 else ("none", f"TERM={term}")
 
 
 def _terminfo_colours(term: str) -> int | None:
-    """How many colours terminfo says; None if it does not know the terminal."""
+    """Return the number of colours from terminfo; None if it does not know the terminal."""
     try:
         import curses
 
         curses.setupterm(term, fd=1)
         return curses.tigetnum("colors")
-    except Exception:  # curses.error, ImportError, or a standard output that is no file
+    except Exception:  # curses.error, ImportError, or a standard output that is not a file
         return None
 
 
@@ -116,10 +116,10 @@ def _unicode(*, ask: bool) -> tuple[bool, str]:
     if os.environ.get("TERM") == "linux":
         return False, "TERM=linux: its font lacks the glyphs"
     if os.environ.get("TMUX") and _tmux_client_utf8() is False:
-        return False, "tmux was started without UTF-8; tmux -u would have it"
+        return False, "tmux was started without UTF-8; start it with tmux -u"
     width = _drawn_width() if ask else None
     if width == len(_SAMPLE):
-        return True, "the terminal was asked"
+        return True, "the terminal reads UTF-8"
     if width == len(_SAMPLE) + 1:
         return False, "the terminal draws characters of ambiguous width two cells wide"
     if width is not None:
@@ -127,11 +127,14 @@ def _unicode(*, ask: bool) -> tuple[bool, str]:
     name, value = _original_locale()
     if re.search(r"utf-?8", value, re.IGNORECASE):
         return True, f"{name}={value}"
-    return False, f"{name}={value}" if name else "no locale is set and the terminal does not answer"
+    return (
+        False,
+        f"{name}={value}" if name else "no locale is set and the terminal is silent",
+    )
 
 
 def _original_locale() -> tuple[str, str]:
-    """The locale's variable and value as the process was started; Python itself sets LC_CTYPE."""
+    """Return the locale variable and its value from before Python set LC_CTYPE."""
     try:
         with open("/proc/self/environ", "rb") as file:
             entries = file.read().decode(errors="replace").split("\0")
@@ -145,9 +148,9 @@ def _original_locale() -> tuple[str, str]:
 
 
 def _tmux_client_utf8() -> bool | None:
-    """Whether tmux draws UTF-8 on the terminal it runs in; None if it does not say."""
+    """Return whether tmux draws UTF-8 on its terminal; None if it does not report that."""
     try:
-        said = subprocess.run(
+        reported = subprocess.run(
             ["tmux", "display-message", "-p", "#{client_utf8}"],
             capture_output=True,
             text=True,
@@ -156,13 +159,13 @@ def _tmux_client_utf8() -> bool | None:
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"1": True, "0": False}.get(said)
+    return {"1": True, "0": False}.get(reported)
 
 
 def _drawn_width() -> int | None:
-    """How many cells the terminal's cursor moves for the sample; None if it does not answer.
+    """Return how many cells the cursor moves for the sample; None without a response.
 
-    The sample is wiped out again, and keys that were pressed meanwhile are dropped.
+    The sample is erased again. Keys that are pressed meanwhile are lost.
     """
     import termios
 
@@ -171,7 +174,7 @@ def _drawn_width() -> int | None:
     except termios.error:
         return None
     if os.tcgetpgrp(0) != os.getpgrp():
-        return None  # in the background: asking would stop the process
+        return None  # a query from a background job would stop it
     quiet = termios.tcgetattr(0)
     quiet[3] &= ~(termios.ECHO | termios.ICANON)
     sys.stdout.flush()
@@ -179,7 +182,7 @@ def _drawn_width() -> int | None:
         termios.tcsetattr(0, termios.TCSADRAIN, quiet)
         os.write(1, b"\r" + _SAMPLE.encode() + b"\x1b[6n")
         column = _read_column(time.monotonic() + ANSWER_S)
-        # Back and wiped, four cells at most; a terminal that knows no escapes sees blanks.
+        # Erase the sample with blanks, which also works without escape sequences.
         os.write(1, b"\r    \r")
     finally:
         termios.tcsetattr(0, termios.TCSAFLUSH, before)
@@ -201,7 +204,7 @@ def _read_column(deadline: float) -> int | None:
 
 
 def terminal_gone() -> bool:
-    """The terminal was closed: what is written to it fails."""
+    """Return whether the terminal was closed, so that writing to it fails."""
     try:
         termios.tcgetattr(0)
     except termios.error as error:

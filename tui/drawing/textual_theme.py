@@ -1,4 +1,4 @@
-"""Palettes as Textual wants them, and its output without colours that say nothing."""
+"""Palettes as Textual themes, and a filter that removes redundant colours from its output."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tui.drawing.theme import Palette
 
 
 def textual_theme(palette: Palette) -> Theme:
-    """A Textual theme of the same name: for its own widgets (palette, input) and backgrounds."""
+    """Return a Textual theme of the same name, for Textual's own widgets and for backgrounds."""
     if palette.background is None:
-        # The terminal's own colours and background: nothing is blended, nothing is painted.
+        # Keep the terminal's colours and background.
         own = {
             "block-cursor-foreground": "ansi_default",
             "block-cursor-background": "ansi_default",
@@ -37,7 +37,7 @@ def textual_theme(palette: Palette) -> Theme:
 
 
 class LeanColours(LineFilter):
-    """Leaves out what the terminal does by itself: default colours, or all colours."""
+    """Removes the terminal's default colours, or all colours in monochrome."""
 
     def __init__(self, *, monochrome: bool) -> None:
         super().__init__()

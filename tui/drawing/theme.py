@@ -1,7 +1,7 @@
-"""Colours and glyphs, in one place.
+"""Colours and glyphs.
 
-Red is only the gradient; green and bright blue are only the choice; everything unreached is dim;
-nothing else has a colour. Plain blue on black cannot be read, so frozen is bright blue.
+Red is only used for the gradient, green and bright blue only for the mask, and dim for layers that
+were not reached. Frozen layers are bright blue because plain blue on black is hard to read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rich.style import Style
 
 @dataclass(frozen=True)
 class Palette:
-    """One theme: rich style definitions by what they mean. `terminal` keeps the terminal's own."""
+    """The colours of one theme, as rich style definitions by their meaning."""
 
     name: str
     description: str
@@ -21,21 +21,21 @@ class Palette:
     dim: str
     strong: str
     trainable: str
-    """Brick edges."""
+    """The edges of a trainable layer's brick."""
     trainable_name: str
     frozen: str
     frozen_name: str
     unreached: str
-    """Everything the gradient did not reach."""
+    """Layers that the gradient did not reach."""
     gradient: str
     alarm: str
-    """Not finite."""
+    """Values that are not finite, and warnings."""
     chosen: str
-    """The strategy that is on; a key in the footer."""
+    """The current strategy; a key in the footer."""
     background: str | None = None
 
     def style(self, what: str) -> Style:
-        """The rich style of one of the fields above, such as `style("gradient")`."""
+        """Return the rich style of one of the fields above, such as `style("gradient")`."""
         style = Style.parse(getattr(self, what))
         if self.background and style.bgcolor is None:
             style = Style(bgcolor=self.background) + style
@@ -93,8 +93,8 @@ PALETTES = {
             background="#000000",
         ),
         Palette(
-            # Orange and sky blue, with a reddish purple for the gradient: three of the colours
-            # of Okabe and Ito, which stay apart for every common kind of colour blindness.
+            # Orange, sky blue and reddish purple of Okabe and Ito's palette, which can be
+            # distinguished with every common kind of colour blindness.
             name="red-green-safe",
             description="orange and blue, purple dots; for red-green blindness",
             text="default",
@@ -116,12 +116,12 @@ PALETTES = {
 
 @dataclass(frozen=True)
 class Glyphs:
-    """The characters of one terminal: Unicode, or ASCII where a glyph may be missing."""
+    """The characters to draw with, in Unicode or in ASCII."""
 
     solid: str
-    """A trainable brick's edge."""
+    """The edge of a trainable brick."""
     shade: str
-    """A frozen brick's edge, and the closed brick of a layer that was not reached."""
+    """The edge of a frozen brick, and the middle of a brick that was not reached."""
     cached: str
     updated: str
     passed: str
@@ -138,11 +138,11 @@ class Glyphs:
     images: str
     pending: str
     no_gradient: str
-    """Where a frozen layer passed the gradient on: no number."""
+    """In place of a number where a frozen layer passed the gradient on."""
     unreached: str
-    """Where the gradient did not come: no number."""
+    """In place of a number where the gradient did not arrive."""
     by_hand: str
-    """Before a learning rate that was set by hand."""
+    """Marks a learning rate that was set by hand."""
     expanded: str
     collapsed: str
     branch: str
@@ -150,21 +150,21 @@ class Glyphs:
     rule: str
     above: str
     below: str
-    """Arrows that point at what is off screen."""
+    """Arrows that point to a wall that is off screen."""
     role_alone: str
     role_first: str
     role_middle: str
     role_last: str
-    """Brackets that hold the layers of one role together."""
+    """Brackets that join the layers of one role."""
     norm: str
     ratio: str
-    """Headings of the gradient norm and of the update ratio."""
+    """Column headings of the gradient norm and the update ratio."""
     ellipsis: str
     plain: bool = False
-    """Nothing but ASCII may be printed."""
+    """Whether only ASCII may be printed."""
 
     def text(self, text: str) -> str:
-        """The text in characters that this terminal has."""
+        """Return a text in characters that this terminal has."""
         if not self.plain:
             return text
         return text.translate(_PLAIN).encode("ascii", "replace").decode("ascii")

@@ -1,4 +1,4 @@
-"""Doing something often asked for at most once in a while, and never leaving the last time out."""
+"""Limiting how often an action runs, without losing the last request."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from textual.timer import Timer
 
 
 class Throttle:
-    """Calls an action at once if the last time is long enough ago, else when it is."""
+    """Runs an action at most once per interval. Requests within an interval run at its end."""
 
     def __init__(self, pump: MessagePump, interval: float, action: Callable[[], None]) -> None:
         """
         Args:
-            pump: The app or widget that the action belongs to.
-            interval: Least time between two calls, in seconds.
-            action: What to do.
+            pump: The app or widget whose timers are used.
+            interval: The shortest time between two runs, in seconds.
+            action: The action to run.
         """
         self._pump, self._interval, self._action = pump, interval, action
         self._last = float("-inf")
         self._timer: Timer | None = None
 
     def soon(self) -> None:
-        """Have the action done now or within the interval."""
+        """Run the action now, or at the end of the current interval."""
         wait = self._last + self._interval - time.monotonic()
         if wait <= 0:
             self.now()
@@ -32,7 +32,7 @@ class Throttle:
             self._timer = self._pump.set_timer(wait, self.now)
 
     def now(self) -> None:
-        """Do the action now; what was waiting is done with it."""
+        """Run the action now, instead of any waiting request."""
         if self._timer is not None:
             self._timer.stop()
             self._timer = None

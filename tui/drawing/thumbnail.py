@@ -1,4 +1,4 @@
-"""Pictures in cells: two pixels a cell, the upper in its foreground and the lower behind it."""
+"""Pictures drawn in cells, with two pixels per cell: foreground and background colour."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from tui.drawing.lines import Line, Piece
 
 UPPER = "▀"
 ALIKE = 6
-"""Of 255: colours no further apart than this are sent as one, which nobody sees but the line."""
+"""Colours that differ by at most this much of 255 are merged, to send fewer bytes."""
 
 
 def thumbnail_lines(image: Thumbnail, columns: int, lines: int) -> list[Line]:
-    """The picture as large as it fits, its proportions kept, never larger than its own pixels.
+    """Draw a picture as large as it fits, with its proportions, and never enlarged.
 
     Args:
-        image: RGB, 8 bits, row by row.
-        columns: Cells at most; a cell is a pixel wide and two high.
-        lines: Cells at most.
+        image: RGB with 8 bits per channel, row by row.
+        columns: The largest width in cells; a cell is one pixel wide and two pixels high.
+        lines: The largest height in cells.
 
     Returns:
-        Lines of equal width; their styles are pairs of colours, for `pixel_style`.
+        Lines of equal width. Their styles are pairs of colours for `pixel_style`.
     """
     width, height, pixels = image.width, image.height, image.pixels
     if width < 1 or height < 1 or columns < 1 or lines < 1 or len(pixels) < 3 * width * height:
         return []
     scale = min(columns / width, 2 * lines / height)
     if scale < 1:
-        from PIL import Image  # slow to import, and only here
+        from PIL import Image  # slow to import, and only needed for pictures that are too large
 
         width, height = max(1, int(width * scale)), max(1, int(height * scale))
         whole = Image.frombytes("RGB", (image.width, image.height), pixels)
@@ -40,7 +40,7 @@ def thumbnail_lines(image: Thumbnail, columns: int, lines: int) -> list[Line]:
 
 
 def _line(pixels: bytes, width: int, height: int, y: int) -> Line:
-    """Two rows of pixels as a row of cells; neighbours that look alike are one piece."""
+    """Draw two rows of pixels as one row of cells, and merge similar neighbours."""
     pieces: list[Piece] = []
     before = b""
     for x in range(width):
@@ -56,12 +56,12 @@ def _line(pixels: bytes, width: int, height: int, y: int) -> Line:
 
 
 def is_pixels(style: str) -> bool:
-    """A style's name is a pair of colours, not a field of the palette."""
+    """Return whether a style's name is a pair of colours, not a field of the palette."""
     return style.startswith("#")
 
 
 @lru_cache(8192)
 def pixel_style(style: str) -> Style:
-    """The style of `#rrggbb#rrggbb`, upper and lower pixel; of `#rrggbb` there is no lower one."""
+    """Return the style for `#rrggbb#rrggbb`: the upper pixel and, if there is one, the lower."""
     upper, lower = style[:7], style[7:]
     return Style.from_color(Color.parse(upper), Color.parse(lower) if lower else None)

@@ -1,1 +1,1 @@
-"""Whole screens and dialogs: one a file."""
+"""Dialogs and full screens, one per file."""

@@ -1,4 +1,4 @@
-"""A question with a few answers, each with its key; also up, down and Enter."""
+"""A question with a few answers, chosen by key, by cursor or by mouse."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from tui.widgets.dialog_box import DialogBox
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer: its keys (as Textual names them; the first is shown), its words, its value."""
+    """One answer of a dialog."""
 
     keys: tuple[str, ...]
+    """The keys that choose it, as Textual names them; the first is shown."""
     text: str
+    """The text shown next to the key."""
     value: str
+    """The value that the dialog returns."""
 
 
 class ChoiceDialog(Dialog[str | None]):
-    """Dismissed with the value of the answer, or None for Escape."""
+    """A dialog that returns the value of the chosen answer, or None for Escape."""
 
     def __init__(
         self,
@@ -35,6 +38,14 @@ class ChoiceDialog(Dialog[str | None]):
         appearance: tuple[Palette, Glyphs],
         cursor: int = 0,
     ) -> None:
+        """
+        Args:
+            title: The title of the dialog's frame.
+            sentence: The question or explanation above the answers.
+            answers: The answers, from top to bottom.
+            appearance: Colours and characters.
+            cursor: The index of the answer that is selected at first.
+        """
         super().__init__()
         self.question_title = title
         self.sentence = sentence
@@ -49,12 +60,12 @@ class ChoiceDialog(Dialog[str | None]):
         box = self.query_one(DialogBox)
         box.state = RunState()
         box.set_theme(*self.appearance)
-        self._arrange()
+        self._layout_box()
 
     def on_resize(self) -> None:
-        self._arrange()
+        self._layout_box()
 
-    def _arrange(self) -> None:
+    def _layout_box(self) -> None:
         box = self.query_one(DialogBox)
         width = min(76, self.app.size.width - 2)
         content: list[Line] = [line(text) for text in wrapped(self.sentence, width - 4, 12)]
@@ -68,9 +79,9 @@ class ChoiceDialog(Dialog[str | None]):
 
     def on_key(self, event: events.Key) -> None:
         event.stop()
-        found = next((a for a in self.answers if event.key in a.keys), None)
-        if found:
-            self.dismiss(found.value)
+        answer = next((a for a in self.answers if event.key in a.keys), None)
+        if answer:
+            self.dismiss(answer.value)
         elif event.key == "escape":
             self.dismiss(None)
         elif event.key == "enter":
@@ -78,7 +89,7 @@ class ChoiceDialog(Dialog[str | None]):
         elif event.key in ("up", "k", "down", "j"):
             step = -1 if event.key in ("up", "k") else 1
             self.cursor = (self.cursor + step) % len(self.answers)
-            self._arrange()
+            self._layout_box()
 
     def on_click(self, event: events.Click) -> None:
         box = self.query_one(DialogBox)

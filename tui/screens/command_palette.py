@@ -1,4 +1,4 @@
-"""The command palette: Textual's own, closed once whatever is typed ahead."""
+"""Textual's command palette, made safe against keys typed after the choice."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from textual.command import CommandPalette
 
 
 class Commands(CommandPalette):
-    """A second Enter behind the one that chose finds it closing, and is let go."""
+    """The command palette; ignores a second Enter that arrives while it closes."""
 
-    _dismissed = False  # `_closed` is Textual's own word, for a widget that hears no more messages
+    _dismissed = False  # not `_closed`, which Textual uses for widgets that take no more messages
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         if self._dismissed or not self.is_current:

@@ -1,4 +1,4 @@
-"""What every dialog shares: it is answered once."""
+"""The base class of dialogs and full screens."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Result = TypeVar("Result")
 
 
 class Dialog(ModalScreen[Result]):
-    """A screen over the main one that goes with its first answer.
+    """A screen over the main one that accepts one answer.
 
-    Keys that were typed behind the answer, in the same chunk over a slow line, still reach it:
-    they must not take away the screen beneath.
+    On a slow connection, keys typed after the answer can arrive in the same chunk. They reach the
+    closing dialog, which ignores them, so that they do not close the screen below it.
     """
 
     _answered = False

@@ -1,4 +1,4 @@
-"""Finding a layer by a part of its name, as it is typed."""
+"""The search field that finds a layer by part of its name, while the user types."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from tui.screens.dialog import Dialog
 
 
 class FindLayer(Dialog[bool]):
-    """Dismissed with True to stay where the search came to, False to go back."""
+    """A search field at the bottom of the screen; Enter and Escape close it."""
 
     BINDINGS = [Binding("escape", "back", show=False)]
 
     def __init__(self, search: Callable[[str], bool]) -> None:
         """
         Args:
-            search: Moves the cursor to a layer with this in its name; False if there is none.
+            search: Moves the cursor to a layer whose name contains the text; returns False if there
+                is none.
         """
         super().__init__()
         self.search = search
@@ -32,8 +33,8 @@ class FindLayer(Dialog[bool]):
             yield Static("", id="find-answer")
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        found = not event.value or self.search(event.value)
-        self.query_one("#find-answer", Static).update("" if found else "no such layer ")
+        matched = not event.value or self.search(event.value)
+        self.query_one("#find-answer", Static).update("" if matched else "no such layer ")
 
     def on_input_submitted(self) -> None:
         self.dismiss(True)

@@ -1,4 +1,4 @@
-"""A screen of its own over the main one, drawn line by line and live while it is open."""
+"""The base class of full screens: lines of text that follow the state of the run."""
 
 from __future__ import annotations
 
@@ -28,24 +28,27 @@ from tui.widgets.state_lines import StateLines
 
 @dataclass(frozen=True)
 class Body:
-    """What stands between the heading and the keys: pinned lines, and others that scroll.
+    """The lines between the heading and the keys.
 
-    A line is made when it comes into sight, so that ten thousand cost what a screenful costs.
+    Scrolling lines are made only when they become visible, so that 10,000 lines cost as much as
+    one screenful.
     """
 
     pinned: list[Line]
+    """The lines at the top, which do not scroll."""
     count: int
-    """Lines that scroll."""
+    """The number of lines that scroll."""
     at: Callable[[int], Line]
+    """Returns the scrolling line with this index."""
 
 
 def body(lines: list[Line]) -> Body:
-    """A body of lines that all scroll."""
+    """Return a body whose lines all scroll."""
     return Body([], len(lines), lines.__getitem__)
 
 
 class Drawing(StateLines):
-    """The whole screen's cells."""
+    """The widget that fills a full screen."""
 
     DEFAULT_CSS = "Drawing { width: 100%; height: 100%; }"
 
@@ -59,11 +62,14 @@ class Drawing(StateLines):
     def on_resize(self) -> None:
         self.redraw()
         if isinstance(self.screen, FullScreen):
-            self.screen.drawn.close()
+            self.screen.first_frame.close()
 
 
 class FullScreen(Dialog[None]):
-    """Closed by Escape or q. Heading, a body that scrolls, and a line with the keys or a notice."""
+    """A screen with a heading, a scrolling body, and a last line for the keys or a message.
+
+    Escape or q closes it.
+    """
 
     DEFAULT_CSS = """
     FullScreen { background: $background; color: $foreground; overflow: hidden hidden; }
@@ -72,63 +78,70 @@ class FullScreen(Dialog[None]):
     def __init__(self, state: RunState, appearance: tuple[Palette, Glyphs]) -> None:
         """
         Args:
-            state: What is known; the screen is shown it again with every event.
+            state: The state of the run; `show` is called again after every event.
             appearance: Colours and characters.
         """
         super().__init__()
         self.state = state
         self.palette, self.glyphs = appearance
-        self.notice = ""
+        self.message = ""
         self.offset_line = 0
-        self.drawn = ExitStack()
-        """What is held back until there is something to show."""
+        self.first_frame = ExitStack()
+        """Contexts that end when the first frame is drawn."""
         self.character: str | None = ""
-        """What the key being answered types."""
+        """The character typed by the key that is being handled; empty if it is not printable."""
         self._hidden = 0
-        """Lines below the window."""
+        """The number of lines below the window."""
         self.drawing = self.make_drawing()
 
     def make_drawing(self) -> Drawing:
-        """The widget that draws."""
+        """Return the widget that draws the screen."""
         return Drawing(self._lines)
 
-    # --- what each screen says ------------------------------------------------------------------
+    # --- what subclasses define -----------------------------------------------------------------
 
-    name_shown = ""
-    """The first word of the heading."""
+    title_text = ""
+    """The name of the screen, at the left of the first line."""
 
     def subject(self, state: RunState) -> str:
-        """Beside the name: what it is about."""
+        """Return the text after the title: the model and the data."""
         session = state.session
         if session is None:
             return ""
         text = f"{session.arch} · {session.data}, {len(session.classes):,} classes"
         return self.glyphs.text(text)
 
-    def aside(self, state: RunState) -> str:
-        """At the right of the first line."""
+    def summary_text(self, state: RunState) -> str:
+        """Return the text at the right of the first line."""
         return ""
 
     def heading(self, state: RunState, width: int) -> list[Line]:
-        """Lines under the first one."""
+        """Return the lines below the first one."""
         return []
 
     def content(self, state: RunState, width: int, height: int) -> Body:
-        """The body for so many cells."""
+        """Return the body for `width` by `height` cells."""
         raise NotImplementedError
 
     def keys(self) -> list[tuple[str, str]]:
-        """(key, word) pairs for the last line, the most important first."""
+        """Return pairs of a key and its description for the last line, most important first."""
         return []
 
     def refused(self) -> None:
-        """The engine does not do what the screen asked for; the notice says why."""
+        """Handle the engine's refusal of a request; a message says why."""
 
     def pressed(self, key: str) -> bool:
-        """Answer a key, as Textual names it; False to have it scroll or close."""
+        """Handle a key.
+
+        Args:
+            key: The key, as Textual names it.
+
+        Returns:
+            Whether the key was handled; if not, it may scroll or close the screen.
+        """
         return False
 
-    # --- the rest -------------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
         yield self.drawing
@@ -138,67 +151,69 @@ class FullScreen(Dialog[None]):
         self.show(self.state)
 
     def on_unmount(self) -> None:
-        self.drawn.close()
+        self.first_frame.close()
 
     def set_theme(self, palette: Palette, glyphs: Glyphs) -> None:
-        """Take other colours and characters."""
+        """Change the colours and characters."""
         self.palette, self.glyphs = palette, glyphs
         self.drawing.set_theme(palette, glyphs)
 
     def show(self, state: RunState) -> None:
-        """Show the state as it is now; called with every event."""
+        """Draw the state; called after every event."""
         self.state = state
         self.drawing.show(state)
 
     def redraw(self) -> None:
-        """Show what a key changed."""
+        """Draw the current state again, after a key has changed something."""
         self.show(self.state)
 
-    def say(self, sentence: str) -> None:
-        """Show a sentence in the keys' place; empty takes it back."""
-        self.notice = sentence
+    def say(self, message: str) -> None:
+        """Show a message in place of the keys; an empty one shows the keys again."""
+        self.message = message
         self.redraw()
 
     def _lines(self, state: RunState, width: int, height: int) -> list[Line]:
         if width < LEAST_WIDTH or height < LEAST_HEIGHT:
-            sentence = f"This needs {LEAST_WIDTH} × {LEAST_HEIGHT} cells; Escape goes back."
+            sentence = (
+                f"This screen needs {LEAST_WIDTH} × {LEAST_HEIGHT} cells. Press Escape to go back."
+            )
             return [line(text) for text in wrapped(sentence, width, height)]
-        name: list[Piece] = [(f" {self.name_shown}   ", "strong")]
+        name: list[Piece] = [(f" {self.title_text}   ", "strong")]
         top = justified(
-            [*name, (self.subject(state), "text")], [(f"{self.aside(state)} ", "dim")], width
+            [*name, (self.subject(state), "text")], [(f"{self.summary_text(state)} ", "dim")], width
         )
         head = [top, *self.heading(state, width)]
         room = height - len(head) - len(self._foot(state, width))
-        whole = self.content(state, width, room)
-        window = max(1, room - len(whole.pinned))
-        self.offset_line = max(0, min(self.offset_line, whole.count - window))
-        shown = [
-            whole.at(number)
-            for number in range(self.offset_line, min(whole.count, self.offset_line + window))
-        ]
-        middle = [*whole.pinned, *shown][:room]
-        self._hidden = whole.count - self.offset_line - len(shown)
+        content = self.content(state, width, room)
+        window = max(1, room - len(content.pinned))
+        self.offset_line = max(0, min(self.offset_line, content.count - window))
+        end = min(content.count, self.offset_line + window)
+        visible = [content.at(index) for index in range(self.offset_line, end)]
+        middle = [*content.pinned, *visible][:room]
+        self._hidden = content.count - self.offset_line - len(visible)
         blank: list[Line] = [()] * (room - len(middle))
-        whole_screen = [*head, *middle, *blank, *self._foot(state, width)]
-        return [clipped(pieces, width) for pieces in whole_screen]
+        return [
+            clipped(pieces, width) for pieces in (*head, *middle, *blank, *self._foot(state, width))
+        ]
 
     def _foot(self, state: RunState, width: int) -> list[Line]:
-        if self.notice:
-            return [line(f" {text}") for text in wrapped(self.notice, width - 2, 2)]
-        right: list[Piece] = [(place, "dim")] if (place := self.place()) else []
+        if self.message:
+            return [line(f" {text}") for text in wrapped(self.message, width - 2, 2)]
+        position = self.position_text()
+        right: list[Piece] = [(position, "dim")] if position else []
         if state.busy is not None:
-            words = f" {state.busy.busy}, {state.busy.seconds:.0f} s "
-            return [justified([(words, "strong")], right, width)]
+            busy_text = f" {state.busy.activity}, {state.busy.seconds:.0f} s "
+            return [justified([(busy_text, "strong")], right, width)]
         left: list[Piece] = [(" ", "text")]
-        for key, word in [*self.keys(), ("Esc", "back")]:
-            entry: list[Piece] = [(key, "chosen"), (f" {word}  ", "text")]
+        for key, description in [*self.keys(), ("Esc", "back")]:
+            entry: list[Piece] = [(key, "chosen"), (f" {description}  ", "text")]
             if line_width([*left, *entry, *right]) > width:
                 break
             left += entry
         return [justified(left, right, width) if right else tuple(left)]
 
-    def place(self) -> str:
-        """At the right of the last line: how much is out of sight, and in which direction."""
+    def position_text(self) -> str:
+        """Return the text at the right of the last line: how many lines are hidden, and where."""
         above, below = self.offset_line, max(0, self._hidden)
         if not (above or below):
             return ""
@@ -206,14 +221,14 @@ class FullScreen(Dialog[None]):
         return f"{arrows} {above + below:,} more "
 
     def scroll_lines(self, lines: int) -> None:
-        """Scroll by so many lines."""
+        """Scroll by `lines` lines; negative scrolls up."""
         self.offset_line = max(0, self.offset_line + lines)
         self.redraw()
 
     def on_key(self, event: events.Key) -> None:
         event.stop()
         if self._answered:
-            return  # typed behind the key that closed it
+            return  # the screen is closing
         self.character = event.character if event.is_printable else ""
         if self.pressed(event.key):
             return
@@ -232,8 +247,8 @@ class FullScreen(Dialog[None]):
         self.scroll_lines(-3)
 
 
-def named(state: RunState, index: int, glyphs: Glyphs) -> str:
-    """A class's name as it can be shown in this terminal."""
+def class_name(state: RunState, index: int, glyphs: Glyphs) -> str:
+    """Return the name of a class, with only characters that this terminal can show."""
     classes = state.session.classes if state.session else ()
     name = classes[index] if 0 <= index < len(classes) else f"class {index}"
     return glyphs.text(sanitize(name)) or "''"

@@ -1,4 +1,4 @@
-"""The learning-rate range test: its curve as it grows, and what it proposes."""
+"""The screen of the learning-rate range test: its curve and the proposed rate."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Callable
 
 import msgspec
 
+from tl_tui.protocol.checks import LrRangeTested
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import LrRangeTested
 from tui.drawing.lines import Line, line, wrapped
 from tui.drawing.lr_range_curve import lr_range_curve
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.full_screen import Body, FullScreen, body
 from tui.state.run_state import RunState
+from tui.text.format import format_short
 
 
 class LrRangeTestScreen(FullScreen):
-    """Enter takes the proposal; leaving, or p, stops the test."""
+    """The screen of a range test; Enter applies its proposal, p or closing the screen stops it."""
 
-    name_shown = "learning-rate range test"
+    title_text = "learning-rate range test"
 
     def __init__(
         self,
@@ -27,35 +28,37 @@ class LrRangeTestScreen(FullScreen):
         *,
         start: Callable[[], None],
         stop: Callable[[], None],
-        take: Callable[[Recipe], None],
+        apply: Callable[[Recipe], None],
     ) -> None:
         """
         Args:
-            state: What is known.
+            state: The state of the run.
             appearance: Colours and characters.
-            start: Has the engine run the test.
-            stop: Has it end what it does.
-            take: Trains with this recipe from now on.
+            start: Starts the test.
+            stop: Stops the test.
+            apply: Sets the recipe to train with.
         """
-        self._start, self._stop, self._take = start, stop, take
-        self._before = state.results.range_test
+        self._start, self._stop, self._apply = start, stop, apply
+        self._previous = state.results.range_test
+        """The result of an earlier test, which is not shown."""
         self._refused = False
         self.stopped = False
         super().__init__(state, appearance)
 
     @property
     def tested(self) -> LrRangeTested | None:
-        """The test of this screen, as far as it came; not one from before."""
-        found = self.state.results.range_test
-        return None if found is self._before else found
+        """The points and the result of this test so far."""
+        tested = self.state.results.range_test
+        return None if tested is self._previous else tested
 
     @property
     def proposal(self) -> float | None:
+        """The proposed learning rate of the head."""
         return self.tested.proposal if self.tested else None
 
     @property
-    def going(self) -> bool:
-        """The engine is at it."""
+    def active(self) -> bool:
+        """Whether the test is running."""
         done = self.tested is not None and self.tested.done
         return not (done or self.stopped or self._refused or self.state.phase == "dead")
 
@@ -64,66 +67,74 @@ class LrRangeTestScreen(FullScreen):
         self._start()
 
     def refused(self) -> None:
-        """The engine does not do it; the notice says why."""
         self._refused = True
 
     def subject(self, state: RunState) -> str:
-        return "on a copy: nothing is changed" if self.drawing.size.width >= 80 else ""
+        return "on a copy: the model does not change" if self.drawing.size.width >= 80 else ""
 
     def content(self, state: RunState, width: int, height: int) -> Body:
         tested = self.tested
-        words = [line(f"  {part}") for part in wrapped(self._words(), width - 4, 5)]
+        text = [line(f"  {part}") for part in wrapped(self._status_text(), width - 4, 5)]
         points = tested.points if tested else ()
-        room = height - len(words) - 2
+        room = height - len(text) - 2
         if room < 4:
-            return body(words)
-        curve = lr_range_curve(points, self.proposal, width, room, plain=self.glyphs.plain)
-        head: Line = line(("  loss", "text"), (" (smoothed) over the head's learning rate", "dim"))
-        return body([head, *curve, (), *words])
+            return body(text)
+        plain = self.glyphs.plain
+        curve = lr_range_curve(
+            points, self.proposal, width, room, plain=plain, format_value=format_short
+        )
+        heading: Line = line(
+            ("  loss", "text"), (" (smoothed) over the head's learning rate", "dim")
+        )
+        return body([heading, *curve, (), *text])
 
-    def _words(self) -> str:
+    def _status_text(self) -> str:
         tested, recipe = self.tested, self.state.training.recipe
         steps = len(tested.points) if tested else 0
         if self._refused:
-            return "The test was not begun."
+            return "The test was not started."
         if tested is not None and tested.done:
             if tested.proposal is None or recipe is None:
-                return tested.why or "The test proposes nothing."
-            pretrained = scaled(recipe, tested.proposal).lr_pretrained
+                return tested.reason or "The test proposes no learning rate."
+            pretrained = scaled_recipe(recipe, tested.proposal).lr_pretrained
             return (
-                f"{tested.why} Proposed: {tested.proposal:g} for the head instead of "
+                f"{tested.reason} Proposed: {tested.proposal:g} for the head instead of "
                 f"{recipe.lr_head:g}, and {pretrained:.2g} for the pretrained layers. "
-                "Enter takes it."
+                "Press Enter to apply it."
             )
         if self.state.phase == "dead":
-            return "The engine is gone; nothing of the run was changed by the test."
+            return "The engine has stopped. The test did not change the run."
         if self.stopped:
-            return f"Stopped after {steps} steps; nothing is proposed."
+            return f"Stopped after {steps} steps, without a proposal."
         return (
-            f"{steps} steps. The rate grows with every step until the loss explodes; "
-            "every layer's grows in its proportion to the head's."
+            f"{steps} steps. The learning rate of every layer grows by the same factor at each "
+            "step, until the loss explodes."
         )
 
     def keys(self) -> list[tuple[str, str]]:
         if self.proposal is not None:
-            return [("Enter", "take it"), ("r", "again")]
-        return [("p", "stop")] if self.going else [("r", "again")]
+            return [("Enter", "apply"), ("r", "again")]
+        return [("p", "stop")] if self.active else [("r", "again")]
 
     def pressed(self, key: str) -> bool:
         recipe, proposal = self.state.training.recipe, self.proposal
         if key == "enter" and proposal is not None and recipe is not None:
-            self._take(scaled(recipe, proposal))
+            self._apply(scaled_recipe(recipe, proposal))
             self.dismiss(None)
-        elif key == "p" and self.going:
+        elif key == "p" and self.active:
             self.stopped = True
             self._stop()
             self.redraw()
-        elif key == "r" and not self.going:
-            self._before, self.stopped, self._refused = self.state.results.range_test, False, False
+        elif key == "r" and not self.active:
+            self._previous, self.stopped, self._refused = (
+                self.state.results.range_test,
+                False,
+                False,
+            )
             self._start()
             self.redraw()
         elif key in ("escape", "q"):
-            if self.going:
+            if self.active:
                 self._stop()
             self.dismiss(None)
         else:
@@ -131,8 +142,8 @@ class LrRangeTestScreen(FullScreen):
         return True
 
 
-def scaled(recipe: Recipe, lr_head: float) -> Recipe:
-    """The recipe with another rate for the head, the pretrained layers' in the same proportion."""
-    share = recipe.lr_pretrained / recipe.lr_head if recipe.lr_head else 0.1
-    pretrained = float(f"{lr_head * share:.3g}")
+def scaled_recipe(recipe: Recipe, lr_head: float) -> Recipe:
+    """Return the recipe with another rate for the head and a proportional one for the others."""
+    ratio = recipe.lr_pretrained / recipe.lr_head if recipe.lr_head else 0.1
+    pretrained = float(f"{lr_head * ratio:.3g}")
     return msgspec.structs.replace(recipe, lr_head=lr_head, lr_pretrained=pretrained)

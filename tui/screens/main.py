@@ -63,23 +63,24 @@ class MainScreen(Screen[None]):
         super().__init__()
         self.stack = LayerStack(id="stack")
         self.loading_list = Loading(id="loading")
+        self.strategy = StrategyLine(id="strategy")
         self.caption = CaptionLine(id="caption")
         self.inspector = Inspector(id="inspector")
-        self.price = StepCostPanel(id="price")
+        self.step_cost = StepCostPanel(id="step-cost")
         self.footer = Footer(id="footer")
         self.loss, self.accuracy = LossCurve(id="loss"), AccuracyCurve(id="accuracy")
         self.frames = {
             panel: Frame(id=f"{panel}-frame")
-            for panel in ("stack", "inspector", "price", "loss", "accuracy")
+            for panel in ("stack", "inspector", "step-cost", "loss", "accuracy")
         }
         self._painted: list[StateLines] = [
             TitleLine(id="title"),
             WarningLine(id="warning"),
-            StrategyLine(id="strategy"),
+            self.strategy,
             self.loading_list,
             self.caption,
             self.inspector,
-            self.price,
+            self.step_cost,
             self.loss,
             self.accuracy,
             Legend(id="legend"),
@@ -109,17 +110,25 @@ class MainScreen(Screen[None]):
             widget.show(state)
         self.show_titles(state)
 
+    def show_mask(self, state: RunState) -> None:
+        """Show what depends on the wanted mask; nothing else of the state has changed."""
+        self.stack.show(state)
+        self._point()
+        for widget in (self.strategy, self.caption, self.inspector, self.step_cost, self.footer):
+            widget.show(state)
+        self.show_titles(state)
+
     def follow_cursor(self, state: RunState) -> None:
         """Show what depends on the cursor alone."""
         self._point()
-        for widget in (self.inspector, self.price, self.footer):
+        for widget in (self.inspector, self.step_cost, self.footer):
             widget.show(state)
         self.show_titles(state)
 
     def _point(self) -> None:
         """Tell what answers for the row under the cursor which that is."""
         cursor = self.stack.view.cursor
-        self.inspector.target = self.price.target = self.footer.target = cursor
+        self.inspector.target = self.step_cost.target = self.footer.target = cursor
 
     def target(self, state: RunState) -> Target | None:
         """What the cursor stands on, if there is a stack."""
@@ -177,7 +186,7 @@ class MainScreen(Screen[None]):
         found = main_layout(*self.size, request)
         framed = "stack-frame" in found
         self.loss.framed = self.accuracy.framed = framed
-        self.footer.priced = "inspector" not in found
+        self.footer.shows_cost = "inspector" not in found
         self.stack.display = state.session is not None
         self.loading_list.display = state.session is None
         if self.room.arrangement.request != request:
@@ -192,7 +201,7 @@ class MainScreen(Screen[None]):
         titles = {
             "stack": f"{flow} · {replay}" if replay else flow,
             "inspector": self.inspector.title or "layer",
-            "price": self.price.title,
+            "step-cost": self.step_cost.title,
             "loss": "loss · this run and its earlier starts",
             "accuracy": _accuracy_title(state),
         }

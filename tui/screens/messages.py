@@ -1,4 +1,4 @@
-"""Everything the app has said in passing, to read again."""
+"""The list of past messages."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from tui.screens.text_page import TextPage
 
 
 class MessagesScreen(TextPage):
+    """A page with the recent messages, the oldest first."""
+
     def __init__(self, sentences: Sequence[str], appearance: tuple[Palette, Glyphs]) -> None:
         super().__init__("messages", appearance)
-        self.sentences = list(sentences) or ["Nothing yet."]
+        self.sentences = list(sentences) or ["There are no messages yet."]
 
     def content(self, width: int) -> list[Line]:
         lines: list[Line] = []

@@ -1,4 +1,4 @@
-"""A new start beside the running one: from random weights, or from the first weights again."""
+"""The dialog for a new start, from random weights or from the initial weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tui.state.run_state import RunState
 
 
 class NewStartDialog(ChoiceDialog):
-    """Dismissed with `none`, `first` or `same` for `StartOver.weights`, or None."""
+    """A dialog that returns `none`, `first` or `same` for `StartOver.weights`, or None."""
 
     def __init__(self, state: RunState, appearance: tuple[Palette, Glyphs]) -> None:
         session = state.session
@@ -16,15 +16,15 @@ class NewStartDialog(ChoiceDialog):
         scratch = Choice(("1",), "from scratch: random weights, everything trainable", "none")
         answers = [scratch]
         if state.training.weights != first:
-            scratch = Choice(("1",), "from scratch once more: the same random weights", "same")
+            scratch = Choice(("1",), "from scratch again: the same random weights", "same")
             answers = [scratch, Choice(("2",), f"the first start again: {first}", "first")]
         elif session is not None and not session.pretrained:
-            answers = [Choice(("1",), "from scratch once more: the same random weights", "same")]
-        answers.append(Choice(("escape", "n"), "stay with this start", ""))
+            answers = [Choice(("1",), "from scratch again: the same random weights", "same")]
+        answers.append(Choice(("escape", "n"), "cancel", ""))
         super().__init__(
             "A new start?",
-            "The weights of the running start are kept as a checkpoint, its curve as a ghost. "
-            "u takes the new start back until its first step.",
+            "The weights of the current start are kept as a checkpoint and its curve as a ghost. "
+            "Press u to undo the new start, until its first step.",
             answers,
             appearance,
         )

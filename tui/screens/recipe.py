@@ -1,4 +1,4 @@
-"""The recipe: how it trains, every choice of it as a list, and its schedule as a drawing."""
+"""The recipe screen: every training setting as a list, and a drawing of the schedule."""
 
 from __future__ import annotations
 
@@ -14,52 +14,60 @@ from tui.state.run_state import RunState
 from tui.text.recipe_fields import FIELDS, Field, note, parse_value, shown, step_value, words_of
 
 LABEL, VALUE = 26, 12
-"""Cells of the first two columns."""
+"""The widths of the first two columns, in cells."""
 NARROW = 74
-"""Cells below which a note stands in a line of its own."""
-LEAST_CURVE = 5
+"""The width in cells below which remarks have no column; only errors are shown, on a new line."""
+MIN_CURVE_LINES = 5
+"""The fewest lines in which the schedule is drawn."""
 
 
 class RecipeScreen(FullScreen):
-    """Enter trains with it from the next step on, Escape leaves everything as it was."""
+    """The screen that edits the recipe; Enter applies it from the next step, Escape discards it."""
 
-    name_shown = "recipe"
+    title_text = "recipe"
 
     def __init__(
-        self, state: RunState, appearance: tuple[Palette, Glyphs], *, take: Callable[[Recipe], None]
+        self,
+        state: RunState,
+        appearance: tuple[Palette, Glyphs],
+        *,
+        apply: Callable[[Recipe], None],
     ) -> None:
         """
         Args:
-            state: What is known; the session is open.
+            state: The state of the run, whose session must be open.
             appearance: Colours and characters.
-            take: Trains with a recipe from now on.
+            apply: Sets the recipe to train with.
         """
         assert state.session is not None and state.training.recipe is not None
-        self.began, self.now = state.session.recipe, state.training.recipe
-        self.draft = self.now
+        self.initial, self.current = state.session.recipe, state.training.recipe
+        self.draft = self.current
+        """The recipe as edited so far."""
         self.cursor = 0
         self.typed: dict[str, str] = {}
-        """What stands in fields that hold no good number yet."""
-        self.wrong: dict[str, str] = {}
-        self._take = take
+        """The text typed into number fields, by field name."""
+        self.errors: dict[str, str] = {}
+        """What an invalid number must be, by field name."""
+        self._set_recipe = apply
         super().__init__(state, appearance)
 
     @property
     def field(self) -> Field:
+        """The field under the cursor."""
         return FIELDS[self.cursor]
 
     def show(self, state: RunState) -> None:
         recipe = state.training.recipe
-        if recipe is not None and recipe != self.now:
-            if self.draft == self.now:
-                self.draft = recipe  # nothing was changed here: what was, elsewhere, is shown
-            self.now = recipe
+        if recipe is not None and recipe != self.current:
+            if self.draft == self.current:
+                self.draft = recipe  # nothing was edited, so show the new recipe
+            self.current = recipe
         super().show(state)
 
     # --- drawing --------------------------------------------------------------------------------
 
-    def aside(self, state: RunState) -> str:
-        changed = sum(shown(f, self.draft) != shown(f, self.now) for f in FIELDS)
+    def summary_text(self, state: RunState) -> str:
+        changed = sum(shown(f, self.draft) != shown(f, self.current) for f in FIELDS)
         return f"{changed} to apply" if changed else ""
 
     def heading(self, state: RunState, width: int) -> list[Line]:
@@ -67,16 +75,16 @@ class RecipeScreen(FullScreen):
 
     def content(self, state: RunState, width: int, height: int) -> Body:
         lines: list[Line] = []
-        at = 0
+        cursor_line = 0
         for number, field in enumerate(FIELDS):
             if number == self.cursor:
-                at = len(lines)
+                cursor_line = len(lines)
             lines += self._rows(field, number == self.cursor, width)
         window = max(1, height)
-        self.offset_line = max(min(self.offset_line, at), at - window + 2)
+        self.offset_line = max(min(self.offset_line, cursor_line), cursor_line - window + 2)
         room = height - len(lines) - 2
-        if room >= LEAST_CURVE:
-            lines += [(), line(("  the head's rate over the horizon", "text"))]
+        if room >= MIN_CURVE_LINES:
+            lines += [(), line(("  learning rate of the head over all steps", "text"))]
             lines += self._curve(state, width, min(room, 14))
         return body(lines)
 
@@ -88,43 +96,43 @@ class RecipeScreen(FullScreen):
             self.draft, steps, done or None, width, height, plain=self.glyphs.plain
         )
 
-    def _rows(self, field: Field, here: bool, width: int) -> list[Line]:
-        """A choice: its name, what it is, what that means, and what it was at the beginning."""
-        mark = f" {self.glyphs.cursor} " if here else "   "
-        changed = shown(field, self.draft) != shown(field, self.now)
+    def _rows(self, field: Field, selected: bool, width: int) -> list[Line]:
+        """Return the lines of a field: its label, its value and remarks on it."""
+        mark = f" {self.glyphs.cursor} " if selected else "   "
+        changed = shown(field, self.draft) != shown(field, self.current)
         label = padded(field.label, min(LABEL, max(12, width - VALUE - 4)))
-        value = self._value(field, here)
-        first: Line = (("".join(mark), "strong"), (label, "strong" if changed else "text"), *value)
+        value = self._value(field, selected)
+        first: Line = ((mark, "strong"), (label, "strong" if changed else "text"), *value)
         remarks = self._remarks(field)
         if not remarks:
             return [first]
         if width < NARROW:
-            bad = field.name in self.wrong
-            return [first, ((" " * 5, "text"), *remarks)] if bad else [first]
+            invalid = field.name in self.errors
+            return [first, ((" " * 5, "text"), *remarks)] if invalid else [first]
         return [(*first, ("  ", "text"), *remarks)]
 
-    def _value(self, field: Field, here: bool) -> list[Piece]:
+    def _value(self, field: Field, selected: bool) -> list[Piece]:
         if not field.words:
             text = self.typed.get(field.name, shown(field, self.draft))
-            style = "alarm" if field.name in self.wrong else "chosen" if here else "text"
-            text = f" {text} " if here or field.name in self.wrong else f" {text}"
+            style = "alarm" if field.name in self.errors else "chosen" if selected else "text"
+            text = f" {text} " if selected or field.name in self.errors else f" {text}"
             return [(text, style), (" " * max(0, VALUE - len(text)), "text")]
         pieces: list[Piece] = []
         for word in words_of(field, self._precisions):
-            on = word == shown(field, self.draft)
-            style = ("chosen" if here else "strong") if on else "dim"
-            pieces.append((f"[{word}]" if on else f" {word} ", style))
+            chosen = word == shown(field, self.draft)
+            style = ("chosen" if selected else "strong") if chosen else "dim"
+            pieces.append((f"[{word}]" if chosen else f" {word} ", style))
         return pieces
 
     def _remarks(self, field: Field) -> list[Piece]:
-        if field.name in self.wrong:
-            return [(f"It must be {self.wrong[field.name]}.", "strong")]
-        words = [note(field, self.draft, self.state.training.batches_per_epoch)]
+        if field.name in self.errors:
+            return [(f"It must be {self.errors[field.name]}.", "strong")]
+        remarks = [note(field, self.draft, self.state.training.batches_per_epoch)]
         if field.name == "precision" and len(self._precisions) == 1:
-            words = ["this device has no other"]
-        if shown(field, self.draft) != shown(field, self.began):
-            words.append(f"began as {shown(field, self.began)}")
-        text = " · ".join(word for word in words if word)
+            remarks = ["the only one on this device"]
+        if shown(field, self.draft) != shown(field, self.initial):
+            remarks.append(f"initially {shown(field, self.initial)}")
+        text = " · ".join(remark for remark in remarks if remark)
         return [(text, "dim")] if text else []
 
     @property
@@ -132,9 +140,9 @@ class RecipeScreen(FullScreen):
         return self.state.session.precisions if self.state.session else ("fp32",)
 
     def keys(self) -> list[tuple[str, str]]:
-        change = "change" if self.field.words else "change, or type a number"
-        sides = "<>" if self.glyphs.plain else "←→"
-        return [("Enter", "apply"), (sides, change)]
+        change = "change" if self.field.words else "change (or type a number)"
+        arrows = "<>" if self.glyphs.plain else "←→"
+        return [("Enter", "apply"), (arrows, change)]
 
     # --- keys -----------------------------------------------------------------------------------
 
@@ -144,7 +152,7 @@ class RecipeScreen(FullScreen):
         if key in moves:
             self.cursor = max(0, min(len(FIELDS) - 1, self.cursor + moves[key]))
         elif key in ("left", "h", "right", "l", "space"):
-            self._forget()
+            self._discard_typed()
             step = -1 if key in ("left", "h") else 1
             self.draft = step_value(self.field, self.draft, step, self._precisions)
         elif key == "enter":
@@ -160,24 +168,24 @@ class RecipeScreen(FullScreen):
             self.redraw()
         return True
 
-    def _forget(self) -> None:
+    def _discard_typed(self) -> None:
         self.typed.pop(self.field.name, None)
-        self.wrong.pop(self.field.name, None)
+        self.errors.pop(self.field.name, None)
 
     def _type(self, text: str) -> None:
         name = self.field.name
         self.typed[name] = text[:VALUE]
-        found = parse_value(self.field, self.draft, self.typed[name])
-        if isinstance(found, str):
-            self.wrong[name] = found
+        parsed = parse_value(self.field, self.draft, self.typed[name])
+        if isinstance(parsed, str):
+            self.errors[name] = parsed
         else:
-            self.draft = found
-            self.wrong.pop(name, None)
+            self.draft = parsed
+            self.errors.pop(name, None)
 
     def _apply(self) -> None:
-        if self.wrong:
-            self.cursor = next(n for n, f in enumerate(FIELDS) if f.name in self.wrong)
+        if self.errors:
+            self.cursor = next(n for n, f in enumerate(FIELDS) if f.name in self.errors)
             return
-        if self.draft != self.now:
-            self._take(self.draft)
+        if self.draft != self.current:
+            self._set_recipe(self.draft)
         self.dismiss(None)

@@ -1,4 +1,4 @@
-"""All runs: what came of each, the curves of two beside each other, and one to go on with."""
+"""The list of runs: their results, the loss curves of two runs, and a run to resume."""
 
 from __future__ import annotations
 
@@ -6,45 +6,50 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from tl_tui.runs.run_reader import Run, RunProblem, StartHistory, list_runs
+from tl_tui.runs.journal_reader import RunProblem
+from tl_tui.runs.run_reader import Run, StartHistory, list_runs
 from tui.drawing.decimation import Decimation
 from tui.drawing.lines import Line, Piece, line, wrapped
-from tui.drawing.plot import Scale, Series, plot, short
+from tui.drawing.plot import Scale, Series, plot
 from tui.drawing.sanitize import padded, sanitize
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.full_screen import Body, FullScreen
 from tui.state.run_state import RunState
-from tui.text.runs import best_words, data_of, size_words, when_words
+from tui.text.format import format_bytes, format_short
+from tui.text.runs import best_text, data_of, date_text
 
-LEAST_PLOT = 5
-"""Lines that a plot needs."""
+MIN_PLOT_LINES = 5
+"""The fewest lines in which the curves are drawn."""
 
 
 class RunsScreen(FullScreen):
-    """Enter goes on with a run, space marks one to compare the others with."""
+    """The list of runs; Enter resumes a run, space marks one to compare others with."""
 
-    name_shown = "runs"
+    title_text = "runs"
 
     def __init__(
         self,
         state: RunState,
         appearance: tuple[Palette, Glyphs],
         *,
-        own: str,
-        go_on: Callable[[Run], None],
+        current: str,
+        resume: Callable[[Run], None],
     ) -> None:
         """
         Args:
-            state: What is known.
+            state: The state of the run.
             appearance: Colours and characters.
-            own: The directory of the run that is on the screen.
-            go_on: Leaves this run and goes on with another.
+            current: The directory of the run that is open in the app.
+            resume: Leaves the current run and resumes another one.
         """
         self.runs: list[Run] | None = None
+        """The readable runs, the newest first; None until they are read."""
         self.unreadable = 0
+        """The number of runs that cannot be read."""
         self.cursor = 0
         self.marked: Path | None = None
-        self._own, self._go_on = own, go_on
+        """The directory of the run that others are compared with."""
+        self._current, self._resume = current, resume
         super().__init__(state, appearance)
 
     def on_mount(self) -> None:
@@ -52,14 +57,14 @@ class RunsScreen(FullScreen):
         self.run_worker(self._read())
 
     async def _read(self) -> None:
-        found = await asyncio.to_thread(lambda: list(list_runs()))
-        self.runs = [one for one in found if not isinstance(one, RunProblem)]
-        self.unreadable = len(found) - len(self.runs)
+        entries = await asyncio.to_thread(lambda: list(list_runs()))
+        self.runs = [entry for entry in entries if not isinstance(entry, RunProblem)]
+        self.unreadable = len(entries) - len(self.runs)
         self.redraw()
 
-    # --- what it says ---------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------------------------
 
-    def aside(self, state: RunState) -> str:
+    def summary_text(self, state: RunState) -> str:
         if self.runs is None:
             return ""
         more = f", {self.unreadable} cannot be read" if self.unreadable else ""
@@ -71,62 +76,64 @@ class RunsScreen(FullScreen):
 
     def content(self, state: RunState, width: int, height: int) -> Body:
         if not self.runs:
-            words = (
-                "The runs are being read."
+            text = (
+                "Reading the runs."
                 if self.runs is None
-                else "There are no runs yet: a first step, or tl-tui train, begins one."
+                else "There are no runs yet. A first step or tl-tui train begins one."
             )
-            return Body([line(f"  {part}") for part in wrapped(words, width - 4, 3)], 0, _nothing)
-        room = max(3, height - max(LEAST_PLOT + 3, height // 2))
+            return Body([line(f"  {part}") for part in wrapped(text, width - 4, 3)], 0, _blank_line)
+        room = max(3, height - max(MIN_PLOT_LINES + 3, height // 2))
         first = max(0, min(self.cursor - room // 2, len(self.runs) - room))
-        shown = [
-            self._row(number, width) for number in range(first, min(len(self.runs), first + room))
-        ]
-        return Body([*shown, *self._below(width, height - len(shown))], 0, _nothing)
+        end = min(len(self.runs), first + room)
+        rows = [self._row(index, width) for index in range(first, end)]
+        return Body([*rows, *self._details(width, height - len(rows))], 0, _blank_line)
 
-    def _row(self, number: int, width: int) -> Line:
+    def _row(self, index: int, width: int) -> Line:
         assert self.runs is not None
-        run = self.runs[number]
-        here = self.glyphs.cursor if number == self.cursor else " "
+        run = self.runs[index]
+        cursor = self.glyphs.cursor if index == self.cursor else " "
         mark = "*" if run.path == self.marked else " "
-        style = "strong" if str(run.path) == self._own else "text"
+        style = "strong" if str(run.path) == self._current else "text"
         pieces: list[Piece] = [
-            (f" {here}{mark} ", "text"),
+            (f" {cursor}{mark} ", "text"),
             (padded(self.glyphs.text(sanitize(run.name)), min(34, max(14, width - 57))), style),
             (f" {run.state:<8}", "dim"),
             (f"{run.steps:>8,} steps  ", "text"),
-            (self.glyphs.text(best_words(run)), "text"),
+            (self.glyphs.text(best_text(run)), "text"),
         ]
         return tuple(pieces)
 
-    def _below(self, width: int, height: int) -> list[Line]:
-        """The run under the cursor: what it was, and its curve."""
+    def _details(self, width: int, height: int) -> list[Line]:
+        """Return the settings of the run under the cursor, and its loss curve."""
         assert self.runs is not None
         run = self.runs[self.cursor]
-        where = f"{run.config.get('arch')}, {run.config.get('weights')} weights · {data_of(run)}"
-        about = f"{where} · {when_words(run.changed)} · {size_words(run.bytes)}"
-        text = self.glyphs.text(sanitize(about))
+        model = f"{run.config.get('arch')}, {run.config.get('weights')} weights"
+        parts = (model, data_of(run), date_text(run.changed), format_bytes(run.bytes))
+        text = self.glyphs.text(sanitize(" · ".join(parts)))
         lines: list[Line] = [(), *[line(("  " + p, "dim")) for p in wrapped(text, width - 4, 2)]]
-        left = height - len(lines)
-        if left < LEAST_PLOT:
+        room = height - len(lines)
+        if room < MIN_PLOT_LINES:
             return lines
         series = []
-        other = next((one for one in self.runs if one.path == self.marked), None)
+        other = next((run for run in self.runs if run.path == self.marked), None)
         last = max(r.steps for r in (run, other) if r is not None)
         if other is not None and other is not run:
             series += _series(other, 1, other.name[:16], last)
         series += _series(run, 0, "this", last)
         if not series:
-            return [*lines, line(("  It has taken no step yet.", "dim"))]
-        scale = Scale.around([value for one in series for _, value in one.points])
-        drawn = plot(series, width - 4, left - 1, scale=scale, plain=self.glyphs.plain)
-        title = "  training loss, the last start of each"
-        return [*lines, line((title, "dim")), *[((("  ", "text")), *one) for one in drawn]]
+            return [*lines, line(("  This run has taken no step yet.", "dim"))]
+        scale = Scale.around([value for curve in series for _, value in curve.points])
+        plain = self.glyphs.plain
+        drawn = plot(
+            series, width - 4, room - 1, scale=scale, plain=plain, format_value=format_short
+        )
+        title = "  training loss of the last start of each run"
+        return [*lines, line((title, "dim")), *[(("  ", "text"), *row) for row in drawn]]
 
     def keys(self) -> list[tuple[str, str]]:
         if not self.runs:
             return []
-        return [("Enter", "go on with it"), ("space", "compare the others with it")]
+        return [("Enter", "resume it"), ("space", "compare others with it")]
 
     # --- keys -----------------------------------------------------------------------------------
 
@@ -149,22 +156,23 @@ class RunsScreen(FullScreen):
         return True
 
     def _enter(self, run: Run) -> None:
-        if str(run.path) == self._own:
-            self.say("This run is the one on the screen.")
+        if str(run.path) == self._current:
+            self.say("This run is already open.")
         elif run.state == "running":
-            self.say("Another engine writes this run; end that one first.")
+            self.say("Another engine is training this run. Stop it first.")
         elif "last" not in run.checkpoints:
-            self.say("It ended before it had saved a checkpoint; there is nothing to go on from.")
+            self.say("This run has no checkpoint, so it cannot be resumed.")
         else:
             self.dismiss(None)
-            self._go_on(run)
+            self._resume(run)
 
 
-def _nothing(_: int) -> Line:
+def _blank_line(_: int) -> Line:
     return ()
 
 
 def _series(run: Run, pattern: int, label: str, last: int) -> list[Series]:
+    """Return the loss curve of a run's last start, on an axis that ends at step `last`."""
     start: StartHistory = run.starts[-1]
     if not start.losses:
         return []
@@ -172,4 +180,4 @@ def _series(run: Run, pattern: int, label: str, last: int) -> list[Series]:
     decimation.take(start.losses)
     points = [(bucket.step, bucket.mean) for bucket in decimation.buckets]
     end = [(float(last), float("nan"))]
-    return [Series([*points, *end], pattern, label, short(start.losses[-1][1]))]
+    return [Series([*points, *end], pattern, label, format_short(start.losses[-1][1]))]

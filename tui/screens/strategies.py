@@ -1,4 +1,4 @@
-"""All strategies and plans, as a list that says what each is for and what it costs."""
+"""The list of strategies and plans, with the purpose and the step cost of each."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from tui.state.run_state import RunState
 from tui.text.format import format_ms, format_params
 from tui.text.step_cost import step_cost_of
 
-WHAT_FOR = {
-    "feature-extraction": "little data, much like ImageNet",
-    "last-stage": "some data: late features adapt",
-    "last-two-stages": "more data, or other pictures",
-    "full": "much data, or far from photographs",
-    "bn-only": "few weights: new light or contrast",
+PURPOSES = {
+    "feature-extraction": "few images, similar to ImageNet",
+    "last-stage": "some images: late features adapt",
+    "last-two-stages": "more images, or unlike ImageNet",
+    "full": "many images, or no photographs",
+    "bn-only": "new lighting or contrast",
 }
+"""What each strategy is for, by its name."""
 PLANS = {
-    "lp-ft": "head first, then all: starts gently",
+    "lp-ft": "head first, then all layers",
     "gradual": "one stage more each epoch",
 }
-"""What each plan is for, by its name."""
+"""What each plan does, by its name."""
 NO_PLAN = "no plan"
+"""The answer that ends the plan."""
 
 
 class StrategyList(ChoiceDialog):
-    """Dismissed with the name of a strategy or a plan, with `NO_PLAN`, or None."""
+    """A dialog that returns the name of a strategy or a plan, `NO_PLAN`, or None."""
 
     def __init__(self, state: RunState, appearance: tuple[Palette, Glyphs]) -> None:
         session, plan = state.session, state.training.plan
@@ -37,22 +39,24 @@ class StrategyList(ChoiceDialog):
         for name, mask in masks.items():
             label = STRATEGY_KEYS.get(name, ("", name))[1]
             answers.append(
-                _answer(len(answers) + 1, label, mask, state, WHAT_FOR.get(name, ""), name)
+                _answer(len(answers) + 1, label, mask, state, PURPOSES.get(name, ""), name)
             )
-        whole = frozenset(range(len(session.stack.owners))) if session else frozenset()
-        for name, what in PLANS.items():
-            answers.append(_answer(len(answers) + 1, name, whole, state, what, name, plan=True))
+        everything = frozenset(range(len(session.stack.owners))) if session else frozenset()
+        for name, purpose in PLANS.items():
+            answers.append(
+                _answer(len(answers) + 1, name, everything, state, purpose, name, plan=True)
+            )
         names = [answer.value for answer in answers]
         if plan is not None:
-            answers.append(Choice(("0",), f"leave the plan {plan.name}, keep what trains", NO_PLAN))
-        now = plan.name if plan is not None else state.strategy
+            answers.append(Choice(("0",), f"end the plan {plan.name}, keep the mask", NO_PLAN))
+        current = plan.name if plan is not None else state.strategy
         super().__init__(
             "Strategies and plans",
-            "What trains, and what a step of it takes; the rest stays frozen. A plan goes through "
-            "strategies over the epochs; any choice by hand ends it.",
+            "Each line shows the trainable parameters and the time of a step. A plan changes the "
+            "strategy during training; any change of the mask by hand ends it.",
             answers,
             appearance,
-            names.index(now) if now in names else 0,
+            names.index(current) if current in names else 0,
         )
 
 
@@ -61,13 +65,14 @@ def _answer(
     label: str,
     mask: Mask,
     state: RunState,
-    what: str,
+    purpose: str,
     name: str,
     *,
     plan: bool = False,
 ) -> Choice:
-    price = step_cost_of(state, mask)
-    takes = f"{format_ms(price.step_ms)}" if price.step_ms is not None else ""
-    upto = "to " if plan else ""
-    text = f"{label:<10} {upto + format_params(price.params):>10} {takes:>8}   {what}"
+    """Return the line of a strategy or a plan: label, parameters, step time and purpose."""
+    cost = step_cost_of(state, mask)
+    time = format_ms(cost.step_ms) if cost.step_ms is not None else ""
+    up_to = "to " if plan else ""
+    text = f"{label:<10} {up_to + format_params(cost.params):>10} {time:>8}   {purpose}"
     return Choice((str(number),), text, name)

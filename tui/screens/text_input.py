@@ -1,4 +1,4 @@
-"""A question answered by typing a line; what is wrong with it is said in place."""
+"""A dialog in which the user types one line of text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tui.screens.dialog import Dialog
 
 
 class TextInput(Dialog[str | None]):
-    """Dismissed with a line that passed the check, or None for Escape."""
+    """A dialog that returns a line that passed a check, or None for Escape."""
 
     DEFAULT_CSS = """
     TextInput { align: left bottom; }
@@ -37,10 +37,10 @@ class TextInput(Dialog[str | None]):
     ) -> None:
         """
         Args:
-            label: Stands before the line, such as `file`.
-            sentence: Stands above it.
-            value: What the line holds at first.
-            check: What is wrong with an answer, in a sentence; empty if nothing is.
+            label: The label before the line, such as `file`.
+            sentence: The question above the line.
+            value: The initial text.
+            check: Returns what is wrong with an answer; empty if it is valid.
             appearance: Colours and characters.
         """
         super().__init__()
@@ -56,16 +56,16 @@ class TextInput(Dialog[str | None]):
                 yield Input(self.value, compact=True, select_on_focus=False)
 
     def on_input_changed(self) -> None:
-        self._say(self.sentence)
+        self._show_sentence(self.sentence)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        wrong = self.check(event.value.strip())
-        if wrong:
-            self._say(self.glyphs.text(wrong))
+        error = self.check(event.value.strip())
+        if error:
+            self._show_sentence(self.glyphs.text(error))
         else:
             self.dismiss(event.value.strip())
 
-    def _say(self, sentence: str) -> None:
+    def _show_sentence(self, sentence: str) -> None:
         self.query_one("#ask-sentence", Static).update(sentence)
 
     def action_back(self) -> None:

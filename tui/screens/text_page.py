@@ -1,4 +1,4 @@
-"""A page of text to scroll through."""
+"""The base class of pages of text that scroll."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui.widgets.dialog_box import DialogBox
 
 
 class TextPage(Dialog[None]):
-    """Closed by Escape, q, ? or Enter."""
+    """A scrolling page of text; Escape, q, ? or Enter closes it."""
 
     def __init__(self, title: str, appearance: tuple[Palette, Glyphs]) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class TextPage(Dialog[None]):
         self.appearance = appearance
 
     def content(self, width: int) -> list[Line]:
-        """The page's lines for so many cells."""
+        """Return the lines of the page, wrapped to `width` cells."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
@@ -31,12 +31,12 @@ class TextPage(Dialog[None]):
         box = self.query_one(DialogBox)
         box.state = RunState()
         box.set_theme(*self.appearance)
-        self._arrange()
+        self._layout_box()
 
     def on_resize(self) -> None:
-        self._arrange()
+        self._layout_box()
 
-    def _arrange(self) -> None:
+    def _layout_box(self) -> None:
         width = min(84, self.app.size.width)
         content = self.content(width - 4)
         box = self.query_one(DialogBox)

@@ -1,0 +1,1 @@
+"""The layer stack widget: the tower of bricks, the table next to it, and the replay."""

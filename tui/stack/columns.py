@@ -1,4 +1,4 @@
-"""Where the stack's columns stand. They depend on the stack and the room alone and never move."""
+"""The columns of the stack. They depend only on the stack and the size, so they never move."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from tui.state.memo import Memo
 from tui.text.layer_names import short_name
 
 WIDE = 100
-"""Columns of the screen from which on bricks are wider and rates have a column."""
+"""The screen width from which bricks are wider and learning rates have a column."""
 
 MARKER = 3
-"""Cells of the tower left of its bricks; the cursor's marker is the middle one."""
+"""The cells of the tower left of its bricks; the cursor's marker is in the middle one."""
 
 DECADES = (-5, 1)
-"""The bars' fixed scale, in powers of ten."""
+"""The fixed scale of the bars, as exponents of ten."""
 
 NAME, STATE, REACH, BAR, NORM, RATIO, RATE, ROLE = 9, 8, 9, 12, 7, 7, 6, 10
-"""Widths; a name may get more where there is room, a role is its bracket and up to 8 letters."""
+"""Widths in cells. Names may be wider where there is room; a role is a bracket and 8 letters."""
 
 LONGEST_NAME = 40
 _LONGEST: Memo[int] = Memo()
 
 SENTENCE = 66
-"""What a sentence in the table may take in any case."""
+"""The width that a sentence in the table may always use."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The first cell of each column, counted in the table, which begins right of the tower."""
+    """The first cell of each column of the table, or None if the column is not shown."""
 
     brick_width: int
-    """Width of a brick: 7 or 9."""
+    """The width of a brick: 7 or 9 cells."""
     table: int
-    """Width of the table."""
+    """The width of the table."""
     name: int
-    """Width of the name column, which begins at 0."""
+    """The width of the name column, which begins at 0."""
     state: int
     reach: int
     bar: int | None
@@ -44,18 +44,18 @@ class Columns:
     ratio: int | None
     rate: int | None
     role: int | None
-    """Below `WIDE` the rates may stand in its place: then it is None and `rate` is not."""
+    """None below `WIDE` if the learning rates are shown in its place."""
     headers: bool
-    """Stages have header lines."""
+    """Whether stages have header lines."""
 
     @property
     def tower(self) -> int:
-        """Width of the tower."""
+        """The width of the tower."""
         return MARKER + self.brick_width + 1
 
     @property
     def end(self) -> int:
-        """Where the wall ends and what stands at the right of the loss: behind the last column."""
+        """The right end of the wall and of the line with the loss."""
         ends = [
             self.reach + REACH,
             (self.norm or 0) + NORM,
@@ -67,23 +67,23 @@ class Columns:
 
     @property
     def marks(self) -> bool:
-        """There is room for fold marks beside the names."""
+        """Whether there is room for fold marks next to the names."""
         return self.name >= NAME + 2
 
 
 def columns_of(
     stack: StackInfo | None, width: int, *, wide: bool, headers: bool, rates: bool = False
 ) -> Columns:
-    """Lay the columns out.
+    """Lay out the columns.
 
-    What does not fit is given up in this order: role and rate, update ratio, bar, norm.
+    Columns that do not fit are omitted in this order: role and rate, update ratio, bar, norm.
 
     Args:
-        stack: For the length of its names; None while there is none.
-        width: Cells of tower and table together.
-        wide: The screen has at least `WIDE` columns.
-        headers: Stages have header lines, which name the roles.
-        rates: Where there is no room for both, show the rates in the roles' place.
+        stack: Determines the width of the names; None while there is none.
+        width: The width of tower and table together, in cells.
+        wide: Whether the screen has at least `WIDE` columns.
+        headers: Whether stages have header lines, which name the roles.
+        rates: Whether to show rates instead of roles where there is no room for both.
     """
     brick = 9 if wide else 7
     room = max(0, width - (MARKER + brick + 1))
@@ -91,7 +91,7 @@ def columns_of(
     if used > room:
         used -= 2 if wide else 0
 
-    # Each takes its width and a space before it; a bar is worth nothing without its number.
+    # Each column has a blank before it. A bar without its number would be of no use.
     with_norm = used + 1 + NORM <= room
     with_bar = used + 1 + BAR + 1 + NORM <= room
     used += 1 + NORM if with_norm else 0
@@ -119,7 +119,7 @@ def columns_of(
 
 
 def _longest(stack: StackInfo | None) -> int:
-    """Cells that the longest name would like, with its fold mark or branch."""
+    """Return the width of the longest name with its fold mark or branch."""
     if stack is None:
         return NAME
     return _LONGEST.get(stack, None, lambda: _longest_in(stack))
@@ -129,14 +129,3 @@ def _longest_in(stack: StackInfo) -> int:
     names = [row.name for row in stack.rows]
     names += [short_name(stack, owner) for owner in range(len(stack.owners))]
     return min(LONGEST_NAME, max(len(name) for name in names) + 2)
-
-
-def truncate_middle(text: str, width: int, ellipsis: str) -> str:
-    """The text in at most so many cells; what is too much is left out in the middle."""
-    if len(text) <= width:
-        return text
-    if width < 3:
-        return text[: max(0, width)]
-    # A module path's end tells it from its neighbours.
-    tail = round(0.6 * (width - 1))
-    return text[: width - 1 - tail] + ellipsis + text[-tail:]

@@ -1,4 +1,4 @@
-"""The stack's names, states and numbers, beside the tower."""
+"""The widget with the names, states and numbers of the layers, to the right of the tower."""
 
 from __future__ import annotations
 

@@ -1,26 +1,24 @@
-"""The measured backward pass in slow motion.
-
-Order, timing, density and reach come from one step's measurements and from nothing else.
-"""
+"""The measured backward pass of one step in slow motion."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 
-from tl_tui.protocol.events import LayerMeasurement, StepTaken
 from tl_tui.protocol.layers import StackInfo
+from tl_tui.protocol.training import LayerMeasurement, StepTaken
 from tui.state.cursor import Target
 from tui.state.layer_status import Glow, GradientFlow, gradient_flow, measurement_of
+from tui.text.format import format_factor
 
 LENGTH = 1.2
-"""Seconds that a replay lasts, whatever the model."""
+"""The duration of a replay in seconds, for any model."""
 
 FRAMES = 15
-"""Frames a second."""
+"""Frames per second."""
 
 TRAIL = 3
-"""How many rows behind the pulse glow before its trail grows faint."""
+"""The number of rows behind the pulse that are brighter than the rest of its trail."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +26,30 @@ class Frame:
     """One moment of a replay."""
 
     lit: dict[Target, GradientFlow]
-    """What has been reached by now."""
+    """The bricks that the gradient has reached by now."""
     known: frozenset[Target]
-    """Everything that will be lit in this replay."""
+    """All bricks that this replay will light."""
 
-    def flow(self, target: Target, standing: GradientFlow) -> GradientFlow:
-        """The middle of a brick at this moment.
+    def flow(self, target: Target, final: GradientFlow) -> GradientFlow:
+        """Return the middle of a brick at this moment.
 
         Args:
-            target: The brick's.
-            standing: What it shows when no replay is running.
+            target: The layer of the brick.
+            final: The middle of the brick when no replay is running.
         """
         if target in self.lit:
             return self.lit[target]
-        return GradientFlow("open") if target in self.known or standing.reached else standing
+        return GradientFlow("open") if target in self.known or final.reached else final
 
 
 class Replay:
-    """One step's backward pass, stretched to the same length whatever the model."""
+    """The backward pass of one step, stretched to the same duration for any model.
+
+    Order, timing, brightness and reach are taken from the step's measurements only.
+    """
 
     def __init__(self, stack: StackInfo, step: StepTaken, slower: int = 1) -> None:
-        """Lay out when each brick is lit.
-
+        """
         Args:
             stack: The stack.
             step: A measured step.
@@ -57,26 +57,26 @@ class Replay:
         """
         self.step = step
         self.length = LENGTH * slower
-        """Seconds."""
+        """The duration in seconds."""
         self.times: dict[Target, float] = {}
-        """When each brick is lit, in seconds from the replay's start, in the order of lighting."""
-        self._channels: dict[Target, GradientFlow] = {}
+        """When each brick is lit, in seconds from the start, in this order."""
+        self._flows: dict[Target, GradientFlow] = {}
 
         arrivals: list[tuple[float, int, Target]] = []
-        for target, place in _targets(stack):
+        for target, order in _targets(stack):
             measurement = measurement_of(stack, step, target)
             if measurement is None or not _arrived(measurement):
                 continue
             assert measurement.arrival_ms is not None
-            arrivals.append((measurement.arrival_ms, -place, target))
-            # The second argument only matters for layers that were not reached.
-            self._channels[target] = gradient_flow(measurement, trainable=False)
+            arrivals.append((measurement.arrival_ms, -order, target))
+            # `trainable` only matters for layers that were not reached.
+            self._flows[target] = gradient_flow(measurement, trainable=False)
         arrivals.sort(key=lambda arrival: arrival[:2])
         if arrivals:
             first, last = arrivals[0][0], arrivals[-1][0]
             whole = max(step.backward_ms or 0.0, last)
             for number, (arrival, _, target) in enumerate(arrivals):
-                # A device that tells no times (all are the same) still tells the order.
+                # On a device without times all are equal; the order is still known.
                 share = arrival / whole if last > first else number / len(arrivals)
                 self.times[target] = self.length * share
         self._row_times = sorted(
@@ -84,7 +84,7 @@ class Replay:
         )
 
     def frame(self, seconds: float) -> Frame:
-        """What is lit so many seconds after the replay's start."""
+        """Return the frame at a time after the start."""
         lit: dict[Target, GradientFlow] = {}
         now = bisect_right(self._row_times, seconds)
         for target, time in self.times.items():
@@ -92,25 +92,24 @@ class Replay:
                 break
             behind = now - bisect_right(self._row_times, time)
             glow: Glow = "head" if behind <= 0 else "trail" if behind <= TRAIL else "faint"
-            lit[target] = replace(self._channels[target], glow=glow)
-        return Frame(lit, frozenset(self._channels))
+            lit[target] = replace(self._flows[target], glow=glow)
+        return Frame(lit, frozenset(self._flows))
 
     def flash(self) -> Frame:
-        """Everything that was reached, bright: for steps that come faster than a replay."""
-        lit = {target: replace(made, glow="head") for target, made in self._channels.items()}
+        """Return a frame with all reached bricks bright, for steps in quick succession."""
+        lit = {target: replace(flow, glow="head") for target, flow in self._flows.items()}
         return Frame(lit, frozenset(lit))
 
     def label(self) -> str:
-        """How the replay's speed compares with the measured one, in words."""
-        real = self.step.backward_ms
-        if not real:
+        """Return how the replay's speed compares with the measured one."""
+        measured = self.step.backward_ms
+        if not measured:
             return "replay in the measured order"
-        factor = self.length * 1000 / real
-        word = "slower"
+        factor = self.length * 1000 / measured
+        comparison = "slower"
         if factor < 1:
-            factor, word = 1 / factor, "faster"
-        number = f"{factor:.0f}" if factor >= 9.95 else f"{factor:.1f}"
-        return f"replay ×{number} {word} than it ran"
+            factor, comparison = 1 / factor, "faster"
+        return f"replay ×{format_factor(factor)} {comparison} than it ran"
 
 
 def _arrived(measurement: LayerMeasurement) -> bool:
@@ -118,12 +117,12 @@ def _arrived(measurement: LayerMeasurement) -> bool:
 
 
 def _targets(stack: StackInfo) -> list[tuple[Target, int]]:
-    """Everything that may be lit, with its place in execution order."""
-    found: list[tuple[Target, int]] = []
+    """Return all bricks that may be lit, with a number that grows in execution order."""
+    targets: list[tuple[Target, int]] = []
     for number, stage in enumerate(stack.stages):
-        found.append((Target("stage", number), stack.rows[stage.end_row - 1].end_owner))
+        targets.append((Target("stage", number), stack.rows[stage.end_row - 1].end_owner))
     for number, row in enumerate(stack.rows):
-        found.append((Target("row", number), row.end_owner))
+        targets.append((Target("row", number), row.end_owner))
     for number in range(len(stack.owners)):
-        found.append((Target("owner", number), number))
-    return found
+        targets.append((Target("owner", number), number))
+    return targets

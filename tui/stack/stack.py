@@ -1,4 +1,4 @@
-"""The stack on the screen: tower and table side by side, the cursor, and the replay."""
+"""The stack widget: tower and table side by side, with cursor, mouse and replay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
 
-from tl_tui.protocol.events import StepTaken
+from tl_tui.protocol.training import StepTaken
 from tui.drawing.lines import dimmed
 from tui.drawing.styles import PaletteStyles
 from tui.drawing.theme import UNICODE, Glyphs, Palette
@@ -27,29 +27,29 @@ from tui.state.cursor import StackCursor, Target, target_name
 from tui.state.run_state import RunState
 
 WHEEL = 3
-"""Lines that one notch of the mouse wheel moves the window."""
+"""The number of lines that one notch of the mouse wheel scrolls."""
 
 
 class LayerStack(Widget):
-    """The layer stack. It is given the state whole (`show`) and holds only cursor and folds."""
+    """The layer stack. It gets the whole state (`show`) and keeps only the cursor and the folds."""
 
     DEFAULT_CSS = "LayerStack { layout: horizontal; height: 1fr; }"
 
     @dataclass
     class CursorMoved(Message):
-        """The cursor stands on another target."""
+        """The cursor was moved to another target."""
 
         target: Target
 
     @dataclass
     class Toggled(Message):
-        """A brick or a state was clicked: as if space had been pressed on it."""
+        """A brick or a state was clicked, which does the same as space."""
 
         target: Target
 
     @dataclass
     class ReplayEnded(Message):
-        """A replay came to its end, or was stopped."""
+        """A replay ended or was stopped."""
 
         step: StepTaken
 
@@ -77,7 +77,7 @@ class LayerStack(Widget):
     # --- what is shown --------------------------------------------------------------------------
 
     def show(self, state: RunState) -> None:
-        """Take the state; what changed on the screen since the last time is repainted."""
+        """Show a state and repaint the cells that changed."""
         self._state = state
         self.view.take(state.stack)
         if self._frame is not None and (
@@ -89,7 +89,7 @@ class LayerStack(Widget):
         self._draw()
 
     def set_palette(self, palette: Palette, glyphs: Glyphs, monochrome: bool) -> None:
-        """Draw in other colours and characters."""
+        """Change the colours and characters."""
         self._glyphs = glyphs
         styles = PaletteStyles(palette, monochrome)
         self._tower.set_palette_styles(styles)
@@ -97,7 +97,7 @@ class LayerStack(Widget):
         self._draw()
 
     def redraw(self) -> None:
-        """Draw again: the view was changed from outside."""
+        """Draw again after the view was changed from outside."""
         self._draw()
 
     def _draw(self) -> None:
@@ -129,7 +129,7 @@ class LayerStack(Widget):
 
     @property
     def _dim(self) -> bool:
-        """The stack stands there from the cache until the engine has spoken."""
+        """Whether the stack comes from the cache because the engine is still loading."""
         return self._state.provisional
 
     # --- cursor and folds -----------------------------------------------------------------------
@@ -139,40 +139,40 @@ class LayerStack(Widget):
         self._moved(lambda: self.view.move(n))
 
     def home(self) -> None:
-        """Go to the layer next to the loss."""
+        """Move to the layer closest to the loss."""
         self._moved(self.view.home)
 
     def end(self) -> None:
-        """Go to the layer next to the images."""
+        """Move to the layer closest to the images."""
         self._moved(self.view.end)
 
     def page(self, n: int) -> None:
-        """Go n windows down, or up if negative."""
+        """Move n windows down, or up if negative."""
         self._moved(lambda: self.view.page(n))
 
-    def expand(self) -> None:  # type: ignore[override] # a flag for renderables, which we have not
-        """Unfold what the cursor stands on, or go into it."""
+    def expand(self) -> None:  # type: ignore[override] # in Textual a flag for renderables
+        """Expand the target under the cursor, or move into it."""
         self._moved(self.view.expand)
 
     def collapse(self) -> None:
-        """Go out of what the cursor stands in, or fold it."""
+        """Move out of the row or stage that contains the cursor, or fold it."""
         self._moved(self.view.collapse)
 
     def toggle_fold(self) -> None:
-        """Unfold what is folded, fold what is not."""
+        """Expand or fold the target under the cursor."""
         self._moved(self.view.toggle_fold)
 
     def find(self, text: str) -> bool:
-        """Go to the layer that a text names best. False if none fits."""
+        """Move to the layer that matches a text best. Return False if none matches."""
         return self._moved(lambda: self.view.find(text))
 
     def _moved(self, change: Callable[[], bool]) -> bool:
         before = self.view.cursor
-        done = change()
+        changed = change()
         self._draw()
         if self.view.cursor != before:
             self.post_message(self.CursorMoved(self.view.cursor))
-        return done
+        return changed
 
     # --- mouse ----------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class LayerStack(Widget):
             self._moved(self.view.toggle_fold)
 
     def _on_mark(self, line: StackLine, columns: Columns, x: int) -> bool:
-        """Whether a cell of the table is the line's fold mark, or beside it."""
+        """Return whether a cell of the table is the line's fold mark or next to it."""
         stack = self._state.stack
         if stack is None or line.target is None or not self.view.foldable(line.target):
             return False
@@ -221,13 +221,13 @@ class LayerStack(Widget):
 
     @property
     def replaying(self) -> bool:
-        """A replay is running."""
+        """Whether a replay is running."""
         return self._timer is not None and self._replay is not None
 
     def replay(self, step: StepTaken, slower: int = 1) -> None:
-        """Show a measured step's backward pass in slow motion; the numbers stay as they are.
+        """Show a measured step's backward pass in slow motion.
 
-        Without animation the trail stands at once.
+        Without animation the final state is shown at once.
         """
         self._stop()
         if self._state.stack is None or not step.rows:
@@ -245,7 +245,7 @@ class LayerStack(Widget):
         self._draw_tower()
 
     def flash(self, step: StepTaken) -> None:
-        """Light a measured step's whole trail for a frame: for steps that come too fast."""
+        """Light all reached layers for one frame, for steps in quick succession."""
         self._stop()
         if self._state.stack is not None and step.rows and self.app.animation_level != "none":
             self._replay = Replay(self._state.stack, step)
@@ -254,7 +254,7 @@ class LayerStack(Widget):
         self._draw_tower()
 
     def stop_replay(self) -> None:
-        """End the replay: the whole trail stands."""
+        """End the replay and show its final state."""
         ended = self._replay
         self._stop()
         self._draw_tower()
@@ -262,7 +262,7 @@ class LayerStack(Widget):
             self.post_message(self.ReplayEnded(ended.step))
 
     def replay_label(self) -> str:
-        """How slow the last replay of the shown step was, in words; empty if there was none."""
+        """Return how slow the last replay of this step was; empty if there was none."""
         if self._label is None or self._label[0] is not self._state.measured:
             return ""
         return self._glyphs.text(self._label[1])

@@ -1,7 +1,7 @@
-"""Which lines of the stack are drawn: from the loss on top down to the images.
+"""The lines of the stack that are visible, from the loss at the top down to the images.
 
-There is always exactly one wall, so the number of lines does not depend on the mask, and a toggle
-changes only what lies between the old wall and the new one.
+There is always exactly one wall, so that the number of lines does not depend on the mask and a
+toggle changes only the lines between the old wall and the new one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tui.state.run_state import RunState
 LineKind = Literal["heading", "loss", "row", "owner", "stage", "header", "wall", "images", "blank"]
 
 ROOMY = 18
-"""Lines from which on a stack that scrolls anyway has its stages' header lines."""
+"""The height from which a stack that has to scroll shows the header lines of its stages."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,21 @@ class StackLine:
 
     kind: LineKind
     target: Target | None = None
-    """What a click means; for a header its stage."""
+    """The target of a click; for a header its stage."""
     status: LayerStatus | None = None
-    """For a header that of the row below it, whose channel runs on through it."""
+    """The status of the target; for a header that of the row below it."""
     shows: Target | None = None
-    """Whose channel it shows: the target, for a header the row below it."""
+    """The target whose gradient is drawn: for a header the row below it."""
     cursor: bool = False
+    """Whether the cursor is on this line."""
     wall: Boundary | None = None
     pinned: Literal["", "above", "below"] = ""
-    """The wall is off the window, in this direction."""
+    """The direction of a wall that is outside of the window."""
     expanded: bool = False
     last_part: bool = False
+    """Whether this is the last owner of an expanded row."""
     role: str = ""
-    """What stands in the role column; the bracket is beside it."""
+    """The text of the role column."""
     bracket: Literal["", "alone", "first", "middle", "last"] = ""
 
 
@@ -52,40 +54,40 @@ _ITEMS: Memo[list[_Item]] = Memo()
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything the stack shows but the numbers' text."""
+    """The visible lines of the stack with their columns."""
 
     columns: Columns
     lines: tuple[StackLine, ...]
     offset: int
-    """The first line of the stack in the window."""
+    """The first visible line of the stack."""
     window: int
-    """How many lines of the stack the window holds."""
+    """The number of visible lines of the stack."""
 
 
 @dataclass(frozen=True)
 class _Item:
-    """A line of the stack before it is looked at closely; the wall is not among them."""
+    """A line of the stack before its status is computed. The wall is not an item."""
 
     kind: Literal["row", "owner", "stage", "header", "images"]
     index: int
     row: int
-    """Its row; the uppermost of a stage's; -1 for the images."""
+    """Its row; for a stage the one closest to the loss; -1 for the images."""
 
 
 def stack_lines(
     state: RunState, view: StackCursor, width: int, height: int, *, wide: bool = False
 ) -> Picture:
-    """The lines to draw.
+    """Return the visible lines.
 
     Args:
-        state: What is known.
-        view: Cursor, folds and the window's place; it is not changed.
-        width: Cells of the whole stack.
-        height: Lines of the whole stack.
-        wide: The screen has at least `columns.WIDE` columns.
+        state: The state of the run.
+        view: Cursor, folds and scroll position; it is not changed.
+        width: The width of the stack in cells.
+        height: The height of the stack in lines.
+        wide: Whether the screen has at least `columns.WIDE` columns.
 
     Returns:
-        As many lines as the height.
+        Exactly `height` lines.
     """
     stack = state.stack
     headers = stack is not None and wide and _headers_fit(stack, height)
@@ -98,7 +100,7 @@ def stack_lines(
     items = _items(stack, view, headers)
     top += [StackLine("loss")] if height >= 3 else []
     foot: list[StackLine] = []
-    if len(items) + 2 + len(top) > height >= 12:  # it scrolls, the images (the foot) do not
+    if len(items) + 2 + len(top) > height >= 12:  # it scrolls, but the images at its foot do not
         foot = [StackLine("images")]
     else:
         items.append(_Item("images", 0, -1))
@@ -107,22 +109,22 @@ def stack_lines(
     shown = items[offset : offset + window]
 
     lines = [
-        _line(state, view, stack, items, offset + place, first=place == 0)
-        for place in range(len(shown))
+        _line(state, view, stack, items, offset + index, first=index == 0)
+        for index in range(len(shown))
     ]
-    where = _wall_place(items, wall)
+    above = _items_above(items, wall)
     if wall.row == 0 and foot:
-        foot.append(StackLine("wall", wall=wall))  # below the images, which are always in sight
-    elif where < offset:
+        foot.append(StackLine("wall", wall=wall))  # below the images, which are always visible
+    elif above < offset:
         lines.insert(0, StackLine("wall", wall=wall, pinned="above"))
-    elif where > offset + len(shown):
+    elif above > offset + len(shown):
         lines.append(StackLine("wall", wall=wall, pinned="below"))
     else:
-        between = 0 < where < len(items) and _role(stack, items[where - 1]) == _role(
-            stack, items[where]
+        within_role = 0 < above < len(items) and _role(stack, items[above - 1]) == _role(
+            stack, items[above]
         )
-        bracket: Literal["", "middle"] = "middle" if between else ""
-        lines.insert(where - offset, StackLine("wall", wall=wall, bracket=bracket))
+        bracket: Literal["", "middle"] = "middle" if within_role else ""
+        lines.insert(above - offset, StackLine("wall", wall=wall, bracket=bracket))
     lines = top + lines + foot
     lines += [BLANK] * (height - len(lines))
     return Picture(columns, tuple(lines[:height]), offset, window)
@@ -136,7 +138,7 @@ def _headers_fit(stack: StackInfo, height: int) -> bool:
 
 
 def _has_header(stack: StackInfo, stage: int) -> bool:
-    """A stage of one row that bears its name would only say it twice; the stem has one still."""
+    """Return whether a stage has a header line: only the stem has one for a single row."""
     info = stack.stages[stage]
     return info.end_row - info.first_row > 1 or (stage == 0 and len(stack.stages) > 1)
 
@@ -165,32 +167,32 @@ def _items_of(stack: StackInfo, view: StackCursor, headers: bool) -> list[_Item]
 
 
 def _offset(items: list[_Item], view: StackCursor, window: int) -> int:
-    """Where the window begins: where it was, moved as little as keeps the cursor in it."""
+    """Return the first visible item. The window moves as little as possible to show the cursor."""
     last = max(0, len(items) - window)
     offset = max(0, min(view.offset, last))
     if not view.follows:
         return offset
     cursor = (view.cursor.kind, view.cursor.index)
-    here = next((n for n, item in enumerate(items) if (item.kind, item.index) == cursor), offset)
+    at = next((n for n, item in enumerate(items) if (item.kind, item.index) == cursor), offset)
     margin = 1 if window >= 5 else 0
-    offset = min(offset, here - margin)
-    offset = max(offset, here + margin - window + 1)
-    # The parts of an expanded row come into sight with it, as far as the row itself stays.
-    if items[here].kind == "row":
-        parts = takewhile(lambda item: item.kind == "owner", items[here + 1 :])
-        offset = max(offset, min(here + len(list(parts)) - window + 1, here - margin))
+    offset = min(offset, at - margin)
+    offset = max(offset, at + margin - window + 1)
+    # Show the parts of an expanded row too, as long as the row itself stays visible.
+    if items[at].kind == "row":
+        parts = takewhile(lambda item: item.kind == "owner", items[at + 1 :])
+        offset = max(offset, min(at + len(list(parts)) - window + 1, at - margin))
     return max(0, min(offset, last))
 
 
-def _wall_place(items: list[_Item], wall: Boundary) -> int:
-    """How many items stand above the wall."""
+def _items_above(items: list[_Item], wall: Boundary) -> int:
+    """Return the number of items above the wall."""
     if wall.row is None:
         return 0
     if wall.row == 0:
         return len(items)
     return max(
-        place + 1
-        for place, item in enumerate(items)
+        index + 1
+        for index, item in enumerate(items)
         if item.kind not in ("header", "images") and item.row >= wall.row
     )
 
@@ -204,11 +206,11 @@ def _line(
     view: StackCursor,
     stack: StackInfo,
     items: list[_Item],
-    place: int,
+    index: int,
     *,
     first: bool,
 ) -> StackLine:
-    item = items[place]
+    item = items[index]
     if item.kind == "images":
         return StackLine("images")
     if item.kind == "header":
@@ -217,8 +219,8 @@ def _line(
         return StackLine("header", target=stage, status=layer_status(state, below), shows=below)
     target = Target(item.kind, item.index)
     role = _role(stack, item)
-    same_above = place > 0 and _role(stack, items[place - 1]) == role
-    same_below = place + 1 < len(items) and _role(stack, items[place + 1]) == role
+    same_above = index > 0 and _role(stack, items[index - 1]) == role
+    same_below = index + 1 < len(items) and _role(stack, items[index + 1]) == role
     bracket: Literal["alone", "first", "middle", "last"] = (
         ("middle" if same_below else "last") if same_above else ("first" if same_below else "alone")
     )

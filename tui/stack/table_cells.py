@@ -1,12 +1,12 @@
-"""The table's cells: names, states and numbers, the loss above and the images below."""
+"""The cells of the table: the layers, the loss above them and the images below."""
 
 from __future__ import annotations
 
 import math
 
-from tl_tui.protocol.events import LayerMeasurement
 from tl_tui.protocol.session import SessionOpened
-from tui.drawing.lines import Line, PlacedPiece, at_columns
+from tl_tui.protocol.training import LayerMeasurement
+from tui.drawing.lines import Line, PlacedPiece, at_columns, shorten_middle
 from tui.drawing.theme import Glyphs
 from tui.stack.columns import (
     BAR,
@@ -18,21 +18,28 @@ from tui.stack.columns import (
     REACH,
     STATE,
     Columns,
-    truncate_middle,
 )
 from tui.stack.stack_lines import StackLine
 from tui.state.layer_status import LayerStatus
 from tui.state.run_state import RunState
-from tui.text.feature_cache import cache_words
-from tui.text.format import format_rate, format_seconds, number, short_count
+from tui.text.boundary import boundary_comparison, boundary_sentence
+from tui.text.feature_cache import feature_cache_texts
+from tui.text.format import (
+    format_count,
+    format_measured,
+    format_ms,
+    format_narrow_loss,
+    format_params,
+    format_rate,
+)
 from tui.text.layer_names import short_name
 
 NOT_EXECUTED = "not executed"
-"""In place of numbers, of a layer whose output was kept."""
+"""Shown instead of numbers for a layer whose output is cached."""
 
 
 def table_cells(line: StackLine, columns: Columns, glyphs: Glyphs, state: RunState) -> Line:
-    """One line of the table."""
+    """Return one line of the table."""
     if line.kind == "heading":
         pieces = _heading(columns, glyphs)
     elif state.session is None or line.kind == "blank":
@@ -52,7 +59,7 @@ def table_cells(line: StackLine, columns: Columns, glyphs: Glyphs, state: RunSta
 
 def _heading(columns: Columns, glyphs: Glyphs) -> list[PlacedPiece]:
     low, high = (f"1e{power}" for power in DECADES)
-    named = [
+    headings = [
         (0, "layer", 0),
         (columns.state, "state", 0),
         (columns.reach, "reach", 0),
@@ -62,7 +69,7 @@ def _heading(columns: Columns, glyphs: Glyphs) -> list[PlacedPiece]:
         (columns.rate, "lr", RATE),
         (None if columns.role is None else columns.role + 2, "role", 0),
     ]
-    return [(at, text.rjust(width), "dim") for at, text, width in named if at is not None]
+    return [(at, text.rjust(width), "dim") for at, text, width in headings if at is not None]
 
 
 # --- a layer ------------------------------------------------------------------------------------
@@ -81,22 +88,22 @@ def _layer(
     reach_style = "alarm" if alarm else "strong" if finding and not status.stale else quiet
     pieces = _name(line, columns, glyphs, session)
     pieces.append((columns.state, state, state_style))
-    pieces.append((columns.reach, truncate_middle(reach, REACH, glyphs.ellipsis), reach_style))
+    pieces.append((columns.reach, shorten_middle(reach, REACH, glyphs.ellipsis), reach_style))
     measurement = status.measurement
     if measurement is not None:
         norm, ratio = _numbers(status, measurement, glyphs)
         bar = _bar(measurement.grad_norm, glyphs) if status.flow.kind == "updated" else ""
         style = "dim" if status.stale else "gradient"
-        number = "alarm" if alarm else quiet
+        number_style = "alarm" if alarm else quiet
         if columns.bar is not None and bar:
             pieces.append((columns.bar, bar, style))
         if status.flow.kind == "cached" and columns.norm is not None and columns.ratio:
             width = columns.ratio + RATIO - columns.norm
             pieces.append(_right(columns.norm, width, NOT_EXECUTED, quiet))
         elif columns.norm is not None:
-            pieces.append(_right(columns.norm, NORM, norm, number))
+            pieces.append(_right(columns.norm, NORM, norm, number_style))
             if columns.ratio is not None:
-                pieces.append(_right(columns.ratio, RATIO, ratio, number))
+                pieces.append(_right(columns.ratio, RATIO, ratio, number_style))
     if columns.rate is not None:
         pieces += _rate(status, columns.rate, glyphs, quiet)
     if columns.role is not None:
@@ -106,7 +113,7 @@ def _layer(
 
 
 def _right(column: int, width: int, text: str, style: str) -> PlacedPiece:
-    """A number at the right of its column: the blanks before it bear no style."""
+    """Align a number to the right of its column, without a style for the blanks before it."""
     return column + max(0, width - len(text)), text, style
 
 
@@ -121,29 +128,29 @@ def _name(
     width = columns.name
     if target.kind == "owner":
         branch = glyphs.last_branch if line.last_part else glyphs.branch
-        name = truncate_middle(short_name(stack, target.index), width - 2, glyphs.ellipsis)
+        name = shorten_middle(short_name(stack, target.index), width - 2, glyphs.ellipsis)
         return [(0, branch, "dim"), (2, name, style)]
     if target.kind == "stage":
-        name = truncate_middle(stack.stages[target.index].name, width - 2, glyphs.ellipsis)
+        name = shorten_middle(stack.stages[target.index].name, width - 2, glyphs.ellipsis)
         return [(0, name, style), (len(name) + 1, glyphs.collapsed, "text")]
     row = stack.rows[target.index]
     if not columns.marks or row.end_owner - row.first_owner < 2:
-        return [(0, truncate_middle(row.name, width, glyphs.ellipsis), style)]
-    name = truncate_middle(row.name, width - 2, glyphs.ellipsis)
+        return [(0, shorten_middle(row.name, width, glyphs.ellipsis), style)]
+    name = shorten_middle(row.name, width - 2, glyphs.ellipsis)
     mark = glyphs.expanded if line.expanded else glyphs.collapsed
     return [(0, name, style), (len(name) + 1, mark, "dim" if status.dim else "text")]
 
 
 def _rate(status: LayerStatus, column: int, glyphs: Glyphs, quiet: str) -> list[PlacedPiece]:
-    """The rate; one set by hand has a mark before it, which may stand in the gap."""
+    """Return the learning rate, with a mark before it if it was set by hand."""
     if status.wanted == "none" and not status.by_hand:
         return [_right(column, RATE, glyphs.no_gradient, quiet)]
-    words = format_rate(status.rate)
+    text = format_rate(status.rate)
     style = quiet if status.wanted == "none" else "text"
     if not status.by_hand:
-        return [_right(column, RATE, words, style)]
-    at = column + RATE - len(words)
-    return [(at - 1, glyphs.by_hand, "strong"), (at, words, "strong" if style == "text" else style)]
+        return [_right(column, RATE, text, style)]
+    at = column + RATE - len(text)
+    return [(at - 1, glyphs.by_hand, "strong"), (at, text, "strong" if style == "text" else style)]
 
 
 def _state(status: LayerStatus, glyphs: Glyphs) -> str:
@@ -167,7 +174,7 @@ def _reach(status: LayerStatus, glyphs: Glyphs) -> str:
     if status.flow.kind == "nonfinite":
         norm = measurement.grad_norm
         word = "inf" if norm is not None and math.isinf(norm) else "nan"
-        count = f" ×{short_count(measurement.nonfinite)}" if measurement.nonfinite else ""
+        count = f" ×{format_count(measurement.nonfinite)}" if measurement.nonfinite else ""
         return glyphs.text(word + count)
     return measurement.reach
 
@@ -177,7 +184,8 @@ def _numbers(status: LayerStatus, measurement: LayerMeasurement, glyphs: Glyphs)
         return glyphs.no_gradient, glyphs.no_gradient
     if measurement.reach == "unreached":
         return glyphs.unreached, glyphs.unreached
-    return number(measurement.grad_norm, glyphs), number(measurement.update_ratio, glyphs)
+    norm, ratio = measurement.grad_norm, measurement.update_ratio
+    return format_measured(norm, glyphs), format_measured(ratio, glyphs)
 
 
 def _bar(norm: float | None, glyphs: Glyphs) -> str:
@@ -185,7 +193,7 @@ def _bar(norm: float | None, glyphs: Glyphs) -> str:
         return ""
     low, high = DECADES
     share = (math.log10(norm) - low) / (high - low)
-    # Half cells, rounded down; anything measured has at least one.
+    # Half cells, rounded down, and at least one.
     halves = max(1, min(2 * BAR, int(share * 2 * BAR)))
     return glyphs.bar * (halves // 2) + glyphs.bar_half * (halves % 2)
 
@@ -208,15 +216,15 @@ def _header(
 ) -> list[PlacedPiece]:
     assert line.target is not None
     stage = session.stack.stages[line.target.index]
-    # A stage of one row (the stem) bears that row's name.
+    # A stage of one row (the stem) has the same name as its row.
     name = "stem" if stage.end_row - stage.first_row == 1 else stage.name
-    pieces = [(0, truncate_middle(name, columns.name, glyphs.ellipsis), "dim")]
+    pieces = [(0, shorten_middle(name, columns.name, glyphs.ellipsis), "dim")]
     pieces.append((columns.state, stage.role, "dim"))
     if columns.bar is not None:
         shape = glyphs.text(" × ".join(map(str, stage.output_shape)))
         pieces.append((columns.bar, shape, "dim"))
     if columns.rate is not None:
-        params = f"{stage.params / 1e6:.2f} M"
+        params = format_params(stage.params)
         pieces.append(_right(columns.rate - 2, RATE + 2, params, "dim"))
     return pieces
 
@@ -226,37 +234,35 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[PlacedPiece
     assert session is not None
     if last is None:
         return [(1, "loss", "strong"), (6, glyphs.no_gradient, "dim")]
-    value = f"{last.loss:.3f}" if math.isfinite(last.loss) else number(last.loss, glyphs)
-    if len(value) > 7:
-        value = f"{last.loss:.1e}"
+    value = format_narrow_loss(last.loss)
     style = "strong" if math.isfinite(last.loss) else "alarm"
-    busy = state.running or (state.busy is not None and "step" in state.busy.busy)
-    going = f" {glyphs.ellipsis}" if busy else ""
-    took = format_seconds(last.seconds)
-    left: list[tuple[str, str]] = [(f"batch {last.correct}/{last.batch}", "text")]
+    stepping = state.running or (state.busy is not None and state.busy.kind == "step")
+    ellipsis = f" {glyphs.ellipsis}" if stepping else ""
+    took = format_ms(1000 * last.seconds)
+    left: list[tuple[int, str, str]] = [(2, f"batch {last.correct}/{last.batch}", "text")]
+    """Blanks before it, text and style."""
     seen = state.validated
     if seen is not None and seen.total:
-        # An evaluation of earlier weights stays until the next one, but steps back.
+        # A validation of earlier weights stays until the next one, but is dim.
         fresh = "text" if seen.step == last.step else "dim"
-        left.append((f"val {seen.correct}/{seen.total}", fresh))
+        left.append((2, f"val {seen.correct}/{seen.total}", fresh))
         guessed = round(session.chance * seen.total) if seen.yardstick else session.majority
-        left.append((f"(chance {guessed})", fresh))
-    right = [f"step {last.step}{going}", glyphs.text(f"· {took}")]
+        left.append((1, f"(chance {guessed})", fresh))
+    right = [f"step {last.step}{ellipsis}", glyphs.text(f"· {took}")]
     if last.captured:
         right.append("captured")
 
     at = 1 + len("loss ") + len(value)
     room = columns.end
     end = " ".join(right)
-    while len(right) > 1 and at + 2 + len(left[0][0]) + 2 + len(end) > room:
+    while len(right) > 1 and at + 2 + len(left[0][1]) + 2 + len(end) > room:
         right.pop()
         end = " ".join(right)
     pieces: list[PlacedPiece] = [(1, "loss ", "strong"), (6, value, style)]
-    for text, how in left:
-        gap = 1 if text.startswith("(") else 2
+    for gap, text, text_style in left:
         if at + gap + len(text) + 2 + len(end) > room:
             break
-        pieces.append((at + gap, text, how))
+        pieces.append((at + gap, text, text_style))
         at += gap + len(text)
     if at + 2 + len(end) <= room:
         pieces.append((room - len(end), end, "text"))
@@ -271,8 +277,8 @@ def _images(columns: Columns, glyphs: Glyphs, state: RunState) -> list[PlacedPie
     long = f"{short}, batch of {session.batch_size}"
     if 1 + len(long) > columns.table:
         long = short
-    for form in cache_words(state.training.features):
-        for text in (long, short):  # the loss's line has the batch as well
+    for form in feature_cache_texts(state.training.features):
+        for text in (long, short):  # the line with the loss contains the batch too
             if len(text) + 3 + len(form) <= columns.end:
                 right = columns.end - len(form), glyphs.text(form), "dim"
                 return [(1, glyphs.text(text), "text"), right]
@@ -285,17 +291,18 @@ def _wall(
     wall = line.wall
     assert wall is not None
     end = columns.end if columns.role is None else columns.role - 1
-    rule = glyphs.wall_dashed if wall.dashed else glyphs.wall
-    says = wall.says
+    rule = glyphs.wall_dashed if wall.predicted else glyphs.wall
+    layer = arrow = ""
     if line.pinned:
-        arrow = glyphs.above if line.pinned == "above" else glyphs.below
-        if wall.row:
-            name = truncate_middle(session.stack.rows[wall.row].name, 2 * NAME, glyphs.ellipsis)
-            says = says.replace("here", f"below {name}")
-        says = f"{arrow} {says}"
-    forms = [*(f"{says} · {compared}" for compared in wall.compared), says]
-    says = next((form for form in forms if 1 + len(form) <= end), says)
-    text = truncate_middle(glyphs.text(says), end - 1, glyphs.ellipsis)
+        arrow = f"{glyphs.above if line.pinned == 'above' else glyphs.below} "
+        if wall.row is not None:
+            name = session.stack.rows[wall.row].name
+            layer = shorten_middle(name, 2 * NAME, glyphs.ellipsis)
+    sentence = f"{arrow}{boundary_sentence(wall, layer)}"
+    comparisons = boundary_comparison(wall, session.stack)
+    forms = [*(f"{sentence} · {comparison}" for comparison in comparisons), sentence]
+    form = next((form for form in forms if 1 + len(form) <= end), sentence)
+    text = shorten_middle(glyphs.text(form), end - 1, glyphs.ellipsis)
     pieces = [(0, " ", "text"), (1, text, "gradient")]
     if (fill := end - len(text) - 2) > 0:
         pieces.append((len(text) + 2, rule * fill, "gradient"))

@@ -1,8 +1,7 @@
-"""The tower of bricks: the cursor's marker, the choice, and the gradient running through.
+"""The tower widget with the cursor's marker and the bricks.
 
-Textual sends a changed row again from its widget's left edge. So the tower is two widgets that
-meet where the dots begin: three moving dots cost themselves alone, where beside the marker and
-the brick's edge they would cost twice that, and beside names and numbers three times.
+Textual sends a changed line again from the left edge of its widget. The tower therefore consists of
+two widgets that meet where the dots begin, so that moving dots are sent without the brick's edge.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from tui.drawing.styles import PaletteStyles
 from tui.stack.columns import MARKER
 
 EDGE = 2
-"""Cells of a brick left of its dots."""
+"""The cells of a brick left of its dots."""
 
 
 class Tower(Widget):
@@ -37,12 +36,12 @@ class Tower(Widget):
         yield self._right
 
     def set_palette_styles(self, styles: PaletteStyles) -> None:
-        """Draw everything in other colours."""
+        """Change the colours."""
         self._left.set_palette_styles(styles)
         self._right.set_palette_styles(styles)
 
     def set_lines(self, lines: Sequence[Line]) -> None:
-        """Show these lines; only what differs from the last ones is painted."""
+        """Show these lines and repaint the cells that changed."""
         halves = [split_at(line, MARKER + EDGE) for line in lines]
         self._left.set_lines([left for left, _ in halves])
         self._right.set_lines([right for _, right in halves])

@@ -1,4 +1,4 @@
-"""The tower's cells: the cursor's marker, bricks with their channel, and the wall's foot."""
+"""The cells of the tower: the cursor's marker, the bricks, and the left part of the wall."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tui.state.layer_status import GradientFlow, LayerStatus
 def tower_cells(
     line: StackLine, columns: Columns, glyphs: Glyphs, *, flowed: bool, frame: Frame | None = None
 ) -> Line:
-    """One line of the tower.
+    """Return one line of the tower.
 
     Args:
         line: The line.
-        columns: Where things stand.
+        columns: The layout of the columns.
         glyphs: The terminal's characters.
-        flowed: Some gradient flowed in the last measured step: the loss points down in red.
-        frame: A moment of a replay; None shows the trail as it stands at its end.
+        flowed: Whether a gradient flowed in the last measured step, so that the loss is red.
+        frame: A frame of a replay; None shows the last measured step.
     """
     width = columns.brick_width
     pieces: list[PlacedPiece] = []
@@ -29,7 +29,7 @@ def tower_cells(
     elif line.kind == "images":
         pieces = [(4, glyphs.images * (width - 2), "text")]
     elif line.kind == "wall" and line.wall is not None:
-        rule = glyphs.wall_dashed if line.wall.dashed else glyphs.wall
+        rule = glyphs.wall_dashed if line.wall.predicted else glyphs.wall
         foot = glyphs.wall_brick * width
         pieces = [(1, rule * 2 + foot + rule, "gradient")]
     elif line.status is not None:
@@ -71,7 +71,7 @@ def _edge(what: str, glyphs: Glyphs) -> str:
 
 
 def flow_cells(flow: GradientFlow, glyphs: Glyphs) -> Piece:
-    """The three cells of a channel and their style."""
+    """Return the three cells in the middle of a brick with their style."""
     style = {"head": "gradient+strong", "trail": "gradient", "faint": "gradient+dim"}[flow.glow]
     if flow.kind == "closed":
         return glyphs.shade * 3, "frozen"

@@ -1,0 +1,1 @@
+"""What the screen knows: pure functions and classes that reduce the engine's events."""

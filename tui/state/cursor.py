@@ -1,4 +1,4 @@
-"""Where the cursor stands in the stack, and what is unfolded."""
+"""The cursor in the layer stack, and which rows and stages are expanded."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from tui.state.run_state import RunState
 
 @dataclass(frozen=True)
 class Target:
-    """What the cursor can stand on: a row, an owner within an expanded row, a collapsed stage."""
+    """A possible position of the cursor."""
 
     kind: Literal["row", "owner", "stage"]
+    """A row, an owner within an expanded row, or a collapsed stage."""
     index: int
+    """Its index among the stack's rows, owners or stages."""
 
 
 def target_owners(state: RunState, target: Target) -> range:
-    """The parameter owners that a target stands for. There must be a stack."""
+    """Return the parameter owners that belong to a target. There must be a stack."""
     if target.kind == "row":
         return state.row_owners(target.index)
     if target.kind == "stage":
@@ -28,7 +30,7 @@ def target_owners(state: RunState, target: Target) -> range:
 
 
 def target_name(stack: StackInfo, target: Target) -> str:
-    """Its module path, such as `layer1.0.conv1`."""
+    """Return a target's module path, such as `layer1.0.conv1`."""
     if target.kind == "row":
         return stack.rows[target.index].name
     if target.kind == "stage":
@@ -37,30 +39,31 @@ def target_name(stack: StackInfo, target: Target) -> str:
 
 
 class StackCursor:
-    """The cursor, the expanded rows and the collapsed stages, and which window is drawn."""
+    """The cursor, the expanded rows, the collapsed stages and the visible window."""
 
     def __init__(self) -> None:
         self.cursor = Target("row", 0)
         self.expanded: set[int] = set()
         self.collapsed: set[int] = set()
         self.offset = 0
-        """The first line of the stack in the window; kept by whoever draws."""
+        """The first visible line of the stack; set by the widget that draws."""
         self.window = 1
-        """How many lines of the stack the window holds; kept by whoever draws."""
+        """The number of visible lines of the stack; set by the widget that draws."""
         self.rates = False
-        """Where there is no room for both, the rates stand in the roles' place."""
+        """Whether rates are shown instead of roles where there is no room for both."""
         self.follows = True
-        """The window goes with the cursor; not while the mouse wheel moves it."""
+        """Whether the window follows the cursor; False after the mouse wheel moved it."""
         self._stack: StackInfo | None = None
         self._targets: Memo[list[Target]] = Memo()
 
     @property
     def folds(self) -> tuple[frozenset[int], frozenset[int]]:
-        """The expanded rows and the collapsed stages, as they are now."""
+        """The expanded rows and the collapsed stages."""
         return frozenset(self.expanded), frozenset(self.collapsed)
 
     def take(self, stack: StackInfo | None) -> None:
-        """Stand in this stack; in another one than before the cursor keeps its layer if it can."""
+        """Use this stack. If its layers differ from the last stack's, everything is folded and
+        the cursor stays on the layer of the same name if there is one."""
         before, self._stack = self._stack, stack
         if stack is None or stack is before:
             return
@@ -74,29 +77,29 @@ class StackCursor:
         self.cursor = Target("row", rows.index(name) if name in rows else len(rows) - 1)
 
     def targets(self) -> list[Target]:
-        """Everything the cursor can stand on, from the loss down to the images."""
+        """Return all positions of the cursor, from the loss down to the images."""
         stack = self._stack
         if stack is None:
             return []
         return self._targets.get(stack, self.folds, lambda: self._targets_of(stack))
 
     def _targets_of(self, stack: StackInfo) -> list[Target]:
-        found: list[Target] = []
+        targets: list[Target] = []
         for number in range(len(stack.stages) - 1, -1, -1):
             if number in self.collapsed:
-                found.append(Target("stage", number))
+                targets.append(Target("stage", number))
                 continue
             stage = stack.stages[number]
             for row in range(stage.end_row - 1, stage.first_row - 1, -1):
-                found.append(Target("row", row))
+                targets.append(Target("row", row))
                 if row in self.expanded:
                     info = stack.rows[row]
                     owners = range(info.end_owner - 1, info.first_owner - 1, -1)
-                    found += [Target("owner", owner) for owner in owners]
-        return found
+                    targets += [Target("owner", owner) for owner in owners]
+        return targets
 
     def foldable(self, target: Target) -> bool:
-        """It has parts to show: a collapsed stage, or a row of more than one owner."""
+        """Return whether a target can be expanded: a stage, or a row with several owners."""
         if target.kind == "row" and self._stack is not None:
             info = self._stack.rows[target.index]
             return info.end_owner - info.first_owner > 1
@@ -105,7 +108,7 @@ class StackCursor:
     # --- moving ---------------------------------------------------------------------------------
 
     def set_cursor(self, target: Target) -> bool:
-        """Stand on a target that can be stood on. False if nothing changed."""
+        """Move the cursor to a target if it is visible. Return whether the cursor moved."""
         self.follows = True
         if target == self.cursor or target not in self.targets():
             return False
@@ -113,34 +116,36 @@ class StackCursor:
         return True
 
     def move(self, n: int) -> bool:
-        """Go n lines down (towards the images), or up if negative. False at the end."""
+        """Move n lines down (towards the images), or up if negative. Return whether the cursor
+        moved."""
         targets = self.targets()
         if not targets:
             return False
-        here = targets.index(self.cursor)
-        return self.set_cursor(targets[max(0, min(here + n, len(targets) - 1))])
+        index = targets.index(self.cursor) + n
+        return self.set_cursor(targets[max(0, min(index, len(targets) - 1))])
 
     def home(self) -> bool:
-        """Go to the loss."""
+        """Move to the layer closest to the loss."""
         return self.move(-len(self.targets()))
 
     def end(self) -> bool:
-        """Go to the images."""
+        """Move to the layer closest to the images."""
         return self.move(len(self.targets()))
 
     def page(self, n: int) -> bool:
-        """Go n windows down, or up if negative."""
+        """Move n windows down, or up if negative."""
         return self.move(n * max(1, self.window - 1))
 
     def scroll(self, n: int) -> None:
-        """Move the window n lines down and leave the cursor where it is."""
+        """Scroll the window n lines down without moving the cursor."""
         self.offset += n
         self.follows = False
 
     # --- folding --------------------------------------------------------------------------------
 
     def collapse(self) -> bool:
-        """Left: from a part to its row, from an expanded row to a folded one, then to its stage."""
+        """Do what the left arrow does: go from a part to its row, fold an expanded row, then fold
+        its stage. Return whether anything changed."""
         if self._stack is None:
             return False
         self.follows = True
@@ -154,7 +159,7 @@ class StackCursor:
         return self.collapse_stage(self._stack.rows[self.cursor.index].stage)
 
     def collapse_stage(self, stage: int) -> bool:
-        """Fold a stage into one line. False if it has but one row."""
+        """Fold a stage into one line. Return False if it has only one row or is folded already."""
         if self._stack is None or stage in self.collapsed:
             return False
         info = self._stack.stages[stage]
@@ -169,7 +174,8 @@ class StackCursor:
         return True
 
     def expand(self) -> bool:
-        """Right: from a collapsed stage to its rows, from a row to its parts, then into them."""
+        """Do what the right arrow does: expand a stage, expand a row, then move to its first part.
+        Return whether anything changed."""
         if self._stack is None:
             return False
         self.follows = True
@@ -186,7 +192,7 @@ class StackCursor:
         return True
 
     def toggle_fold(self) -> bool:
-        """Enter: unfold what is folded, fold what is not; a part folds its row."""
+        """Do what Enter does: expand or fold the target; on a part, fold its row."""
         if self.cursor.kind == "owner":
             self.collapse()
             return self.collapse()
@@ -197,13 +203,13 @@ class StackCursor:
     # --- finding --------------------------------------------------------------------------------
 
     def find(self, text: str) -> bool:
-        """Go to the layer that a text names best, unfolding what hides it.
+        """Move to the layer that matches a text best, and expand the stage or row that hides it.
 
-        An exact name comes before a part of one, a row before its parts; among equals the first at
-        or below the cursor.
+        Exact names rank before partial matches, and rows before their parts. Among equal matches
+        the first one at or below the cursor is taken.
 
         Returns:
-            False if nothing fits; the cursor stays.
+            False if nothing matches; the cursor does not move then.
         """
         wanted = text.strip().lower()
         if self._stack is None or not wanted:
@@ -212,8 +218,8 @@ class StackCursor:
         for index, row in enumerate(self._stack.rows):
             name = row.name.lower()
             ranks = [name == wanted, name.startswith(wanted), wanted in name]
-            words = f"{row.kind} {row.role}".lower()
-            rank = ranks.index(True) if any(ranks) else 5 if wanted in words else None
+            kind_and_role = f"{row.kind} {row.role}".lower()
+            rank = ranks.index(True) if any(ranks) else 5 if wanted in kind_and_role else None
             if rank is not None:
                 ranked.append((rank, Target("row", index)))
         for index, owner in enumerate(self._stack.owners):
@@ -227,14 +233,14 @@ class StackCursor:
         if not ranked:
             return False
         best = min(rank for rank, _ in ranked)
-        fitting = [target for rank, target in ranked if rank == best]
-        here = self._place(self.cursor)
-        below = [target for target in fitting if self._place(target) >= here]
-        self._reveal(min(below or fitting, key=self._place))
+        matching = [target for rank, target in ranked if rank == best]
+        current = self._sort_key(self.cursor)
+        below = [target for target in matching if self._sort_key(target) >= current]
+        self._reveal(min(below or matching, key=self._sort_key))
         return True
 
-    def _place(self, target: Target) -> tuple[int, int]:
-        """A key that sorts targets from the loss down, whatever is folded."""
+    def _sort_key(self, target: Target) -> tuple[int, int]:
+        """Return a key that sorts targets from the loss down, whatever is folded."""
         assert self._stack is not None
         if target.kind == "owner":
             return (-self._stack.owners[target.index].row, -target.index)
@@ -244,6 +250,7 @@ class StackCursor:
         return (-row, -len(self._stack.owners))
 
     def _reveal(self, target: Target) -> None:
+        """Move to a target and expand what hides it."""
         assert self._stack is not None
         row = target.index
         if target.kind == "owner":

@@ -1,4 +1,4 @@
-"""The numbers of one start, as the plots show them."""
+"""The loss and accuracy of one start, as the plots show them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STRATEGY_KEYS = {
 
 @dataclass
 class Curve:
-    """The numbers of one start: this one, or an earlier one kept as a ghost."""
+    """The numbers of one start: the current one, or an earlier one that is kept as a ghost."""
 
     start: int
     loss: list[tuple[int, float]] = field(default_factory=list)
@@ -26,13 +26,13 @@ class Curve:
     full_validation: list[tuple[int, int, int, float]] = field(default_factory=list)
     """(step, correct, total, loss) on the whole validation set."""
     accuracy: list[tuple[int, float]] = field(default_factory=list)
-    """(step, share of right answers), of either validation, in the order of the steps."""
+    """(step, accuracy from 0 to 1) of both kinds of validation, in the order of the steps."""
     strategies: list[str | None] = field(default_factory=list)
-    """The strategies its steps were taken with, without repeats; None is by hand."""
+    """The strategies that its steps used, without repeats; None is a mask set by hand."""
     weights: str = ""
-    """The label of the weights it began from, if they are not the session's."""
+    """The label of the weights it started from, if they are not the session's."""
     plan: str = ""
-    """The plan its steps followed, if they did."""
+    """The name of the plan that its steps followed; empty without one."""
 
     @property
     def label(self) -> str:

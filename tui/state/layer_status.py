@@ -1,4 +1,7 @@
-"""What one brick of the tower says: the choice at its edges, the measurement in its middle."""
+"""The status of one layer: whether it is trainable, and what the last measured step did to it.
+
+The tower draws it as a brick: the edges show the mask, the middle shows the measurement.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tl_tui.estimates.gradient_reach import combine_reach
-from tl_tui.protocol.events import LayerMeasurement, StepTaken
 from tl_tui.protocol.layers import Reach, StackInfo
+from tl_tui.protocol.training import LayerMeasurement, StepTaken
 from tui.state.cursor import Target, target_owners
 from tui.state.run_state import RunState, Trainable
 
 VANISHED = 1e-9
-"""A gradient norm below this teaches nothing: times any sane learning rate it lies far below what
-a float32 weight can resolve."""
+"""Gradient norms below this count as vanished: multiplied by any usual learning rate they are far
+smaller than the resolution of a float32 weight."""
 
 MANY, SOME = 1e-1, 1e-3
-"""Gradient norms from which on three dots, and two, run through a brick; below them one."""
+"""Gradient norms from which a brick shows three dots, and two dots; below them it shows one."""
 
 Middle = Literal[
     "closed", "cached", "open", "updated", "passed", "vanished", "nonfinite", "cut off"
@@ -33,46 +36,48 @@ class GradientFlow:
 
     kind: Middle
     dots: int = 0
-    """How many, 1 to 3, where gradient is shown."""
+    """The number of dots, 1 to 3, where a gradient is shown."""
     glow: Glow = "trail"
-    """How bright: the pulse itself, the trail right behind it, what it left long ago."""
+    """Brightness in a replay: the pulse itself, the trail behind it, or older."""
 
     @property
     def reached(self) -> bool:
-        """Gradient came here."""
+        """Whether the gradient reached this layer."""
         return self.kind in ("updated", "passed", "vanished", "nonfinite")
 
 
 @dataclass(frozen=True)
 class LayerStatus:
-    """One line's state: the wanted mask, and what the last measured step did."""
+    """The status of a row, an owner or a collapsed stage."""
 
     wanted: Trainable
     pending: bool
-    """The wish differs from the mask that the last step ran with."""
+    """Whether the wanted mask differs from the mask of the last step."""
     share: str
-    """How much of it is wanted trainable if only a part is: `2/4`, or in percent."""
+    """The trainable share of its owners, such as `2/4`, or in per cent."""
     flow: GradientFlow
     measurement: LayerMeasurement | None
+    """What the last measured step did; None before the first."""
     resting: bool
-    """It received a gradient and did not move: its learning rate is 0."""
+    """Whether it received a gradient and did not change because its learning rate is 0."""
     dim: bool
-    """The gradient did not reach it."""
+    """Whether the gradient did not reach it."""
     rate: float
-    """Its learning rate now, the schedule's factor included."""
+    """Its current learning rate, with the schedule's factor."""
     stale: bool = False
-    """The wish differs from the mask of the last measured step: its numbers tell of before."""
+    """Whether the wanted mask differs from the mask of the last measured step, so that the
+    measurement describes the earlier mask."""
     by_hand: bool = False
-    """Its base rate is not the one that the recipe gives it."""
+    """Whether its base rate was set by hand."""
     thaws_in: int | None = None
-    """The epoch in which the plan begins to train it, if it is frozen until then."""
+    """The epoch in which the plan begins to train it; None if it does not, or trains already."""
 
 
 def measurement_of(stack: StackInfo, step: StepTaken, target: Target) -> LayerMeasurement | None:
-    """What a measured step did at a target; None if the step was not measured.
+    """Return what a step did at a target; None if the step was not measured.
 
-    A stage's is put together from its rows' and owners': norms are roots of sums of squares, which
-    is what the norm over all of its parameters is.
+    A stage's measurement is computed from its rows and owners. The norm over the parameters of
+    several layers is the root of the sum of their squared norms.
     """
     if not step.rows:
         return None
@@ -103,12 +108,12 @@ def _norm(values: Iterable[float]) -> float:
 
 
 def gradient_flow(measurement: LayerMeasurement, trainable: bool) -> GradientFlow:
-    """The middle of a brick, from what was measured there.
+    """Return the middle of a brick.
 
     Args:
-        measurement: Of one measured step.
-        trainable: Something of it was trainable in that step: only tells a layer that should have
-            been reached and was not from one that was frozen.
+        measurement: What a measured step did at the layer.
+        trainable: Whether any part of the layer was trainable in that step. Distinguishes a layer
+            that should have been reached and was not from a frozen one.
     """
     norm = measurement.grad_norm
     if measurement.nonfinite or (norm is not None and not math.isfinite(norm)):
@@ -118,13 +123,13 @@ def gradient_flow(measurement: LayerMeasurement, trainable: bool) -> GradientFlo
             return GradientFlow("vanished", 1)
         return GradientFlow("updated", 3 if norm >= MANY else 2 if norm >= SOME else 1)
     if measurement.reach == "passed":
-        # Two hollow dots, always: no norm is measured where no parameter receives a gradient.
+        # Always two dots: no norm is measured where no parameter receives a gradient.
         return GradientFlow("passed", 2)
     return GradientFlow("cut off", 1) if trainable else GradientFlow("closed")
 
 
 def layer_status(state: RunState, target: Target) -> LayerStatus:
-    """The state of a target's brick. There must be a stack."""
+    """Return the status of a target. There must be a stack."""
     assert state.session is not None
     stack = state.session.stack
     owners = target_owners(state, target)
@@ -151,11 +156,11 @@ def layer_status(state: RunState, target: Target) -> LayerStatus:
             thaws_in=thaws_in,
         )
     applied = frozenset(step.mask)
-    was = state.trainable(owners, applied)
+    was_trainable = state.trainable(owners, applied)
     stale = any((owner in applied) != (owner in state.wanted) for owner in owners)
-    ran = state.applied if state.applied is not None else applied
-    pending = any((owner in ran) != (owner in state.wanted) for owner in owners)
-    flow = gradient_flow(measurement, was != "none")
+    last_mask = state.applied if state.applied is not None else applied
+    pending = any((owner in last_mask) != (owner in state.wanted) for owner in owners)
+    flow = gradient_flow(measurement, was_trainable != "none")
     if flow.kind == "closed" and wanted != "none":
         flow = GradientFlow("open")
     elif flow.kind == "closed" and target_rows(stack, target)[-1] < step.cached_rows:
@@ -176,7 +181,7 @@ def layer_status(state: RunState, target: Target) -> LayerStatus:
 
 
 def target_rows(stack: StackInfo, target: Target) -> range:
-    """The rows whose learning rates a target has: a stage's are several, a part has its row's."""
+    """Return the rows of a target: all rows of a stage, or the row that contains an owner."""
     if target.kind == "stage":
         stage = stack.stages[target.index]
         return range(stage.first_row, stage.end_row)
@@ -185,7 +190,7 @@ def target_rows(stack: StackInfo, target: Target) -> range:
 
 
 def rate_of(state: RunState, target: Target) -> float:
-    """The learning rate a target has, or will have when it is thawed."""
+    """Return the learning rate of a target, or the one it will have once it is thawed."""
     assert state.session is not None
     rows = target_rows(state.session.stack, target)
     return state.training.rates[rows[-1]] * state.training.factor(state.step)
@@ -194,5 +199,5 @@ def rate_of(state: RunState, target: Target) -> float:
 def _share(owners: range, state: RunState) -> str:
     count, total = sum(owner in state.wanted for owner in owners), len(owners)
     text = f"{count}/{total}"
-    # The column holds `part 2/4`; a stage of many owners says it in percent.
+    # The column has room for `part 2/4`; larger counts are shown in per cent.
     return text if len(text) <= 3 else f"{min(99, max(1, round(100 * count / total)))}%"

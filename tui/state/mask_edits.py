@@ -1,6 +1,9 @@
-"""What a key makes of the mask: space, f and b, as functions of the state and the cursor."""
+"""Edits of the mask by a key (space, f and b), as functions of the state and the cursor."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 from tl_tui.protocol.layers import NormMode
 from tui.state.cursor import Target, target_name, target_owners
@@ -8,33 +11,53 @@ from tui.state.mask_undo import Mask
 from tui.state.run_state import RunState
 
 
-def after_toggle(state: RunState, target: Target) -> tuple[Mask, str]:
-    """The mask after space on a target, and what that is in words.
+@dataclass(frozen=True)
+class MaskEdit:
+    """Another mask, and how it differs from the wanted one."""
 
-    What trains altogether is frozen; what is frozen, or trains in part, trains altogether.
+    mask: Mask
+    action: Literal["thaw", "freeze", "freeze below"]
+    layer: str
+    """The name of the layer or stage that the action applies to."""
+
+    @property
+    def description(self) -> str:
+        """Such as `thaw layer3.0`."""
+        return f"{self.action} {self.layer}"
+
+
+def after_toggle(state: RunState, target: Target) -> MaskEdit:
+    """Return what space does on a target.
+
+    A target that is trainable as a whole is frozen. One that is frozen, or trainable only in part,
+    becomes trainable as a whole.
     """
     assert state.session is not None
     owners = frozenset(target_owners(state, target))
     name = target_name(state.session.stack, target)
     if owners <= state.wanted:
-        return state.wanted - owners, f"freeze {name}"
-    return state.wanted | owners, f"thaw {name}"
+        return MaskEdit(state.wanted - owners, "freeze", name)
+    return MaskEdit(state.wanted | owners, "thaw", name)
 
 
-def after_freeze_below(state: RunState, target: Target) -> tuple[Mask, str]:
-    """The mask with a target as the boundary: rows below it frozen, it and all above trainable."""
+def after_freeze_below(state: RunState, target: Target) -> MaskEdit:
+    """Return the mask that freezes the rows below a target and trains it and all rows above."""
     assert state.session is not None
     stack = state.session.stack
     lowest = stack.owners[target_owners(state, target).start].row
     first = stack.rows[lowest].first_owner
-    return frozenset(range(first, len(stack.owners))), f"freeze below {stack.rows[lowest].name}"
+    mask = frozenset(range(first, len(stack.owners)))
+    return MaskEdit(mask, "freeze below", stack.rows[lowest].name)
 
 
 def next_norm_mode(state: RunState, target: Target) -> tuple[list[int], NormMode, str]:
-    """What b does: which BatchNorms to switch, to which mode, and what that means in words.
+    """Return what b does on a target.
 
-    A mode set by hand goes back to what the mask says; a frozen BatchNorm may let its statistics
-    alone follow the data; a trainable one may keep them.
+    A mode that was set by hand returns to `auto`. A frozen BatchNorm switches to updating its
+    running statistics only; a trainable one switches to keeping them fixed.
+
+    Returns:
+        The owners of the BatchNorms to switch, their new mode, and a sentence that explains it.
     """
     assert state.session is not None
     name = target_name(state.session.stack, target)
@@ -55,7 +78,7 @@ def next_norm_mode(state: RunState, target: Target) -> tuple[list[int], NormMode
 
 
 def norm_owners(state: RunState, target: Target) -> list[int]:
-    """The BatchNorms of a target that keep running statistics."""
+    """Return the owners within a target that are BatchNorms with running statistics."""
     assert state.session is not None
     owners = state.session.stack.owners
     return [owner for owner in target_owners(state, target) if owners[owner].norm]

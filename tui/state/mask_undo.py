@@ -1,4 +1,4 @@
-"""What the user wants: the mask at once, whatever the engine is at, and how to take it back."""
+"""The wanted mask, which is independent of the engine's progress, with undo and redo."""
 
 from __future__ import annotations
 
@@ -6,55 +6,62 @@ import itertools
 from dataclasses import dataclass
 
 Mask = frozenset[int]
-"""The trainable owners."""
+"""The indices of the trainable owners."""
 
 
 @dataclass(frozen=True)
 class MaskChange:
-    """An entry of the undo list."""
+    """An entry of the undo list: the mask was changed."""
 
     before: Mask
     after: Mask
     what: str
-    """In words, such as `thaw layer3.0` or `2 last stage`."""
+    """A short description, such as `thaw layer3.0` or `2 last stage`."""
 
 
 @dataclass(frozen=True)
 class StartOverEntry:
-    """An entry of the undo list that the engine has to take back."""
+    """An entry of the undo list: training was started over. Only the engine can undo it."""
 
 
 @dataclass(frozen=True)
 class RestoreEntry:
-    """A layer was returned to its first weights; the engine has to take it back."""
+    """An entry of the undo list: a layer was reset to its first weights. Only the engine can
+    undo it."""
 
     what: str
 
 
 MOST_UNDO = 1000
-"""Older wishes cannot be taken back: a mask of a large model takes kilobytes."""
+"""The number of undo entries that are kept: a mask of a large model takes kilobytes."""
 UndoEntry = MaskChange | StartOverEntry | RestoreEntry
 
 
 class MaskHistory:
-    """The wanted mask, what of it the engine has confirmed, and the undo list."""
+    """The wanted mask, the mask that the engine has confirmed, and the undo and redo lists."""
 
     def __init__(self) -> None:
         self.wanted: Mask = frozenset()
+        self.planned_why = ""
+        """Why the engine chose the wanted mask (a plan); empty if the user chose it."""
         self.confirmed: Mask = frozenset()
-        """The last mask that the engine has taken."""
+        """The last mask that the engine has confirmed."""
         self.unanswered: dict[int, Mask] = {}
-        """Masks that were sent, by command, and not yet answered."""
+        """The masks that were sent and not yet answered, by command id."""
         self.undo_list: list[UndoEntry] = []
         self.redo_list: list[MaskChange] = []
         self._ids = itertools.count(1)
 
     def next_id(self) -> int:
-        """An id for the next command."""
+        """Return an id for the next command."""
         return next(self._ids)
 
     def change_mask(self, mask: Mask, what: str) -> bool:
-        """Want another mask; it can be undone. False if it is the wanted one already."""
+        """Set the wanted mask, so that it can be undone.
+
+        Returns:
+            False if it is the wanted mask already.
+        """
         if mask == self.wanted:
             return False
         self.undo_list.append(MaskChange(self.wanted, mask, what))
@@ -64,11 +71,14 @@ class MaskHistory:
         return True
 
     def sent_mask(self, command_id: int) -> None:
-        """The wanted mask went to the engine under this id."""
+        """Note that the wanted mask was sent to the engine under this id."""
         self.unanswered[command_id] = self.wanted
 
     def undo(self) -> UndoEntry | None:
-        """Take the last wish back. A start over is only named: the engine has to undo it."""
+        """Remove the last undo entry and return it; None if there is none.
+
+        A mask change is undone here; for the other entries the caller has to ask the engine.
+        """
         if not self.undo_list:
             return None
         entry = self.undo_list.pop()
@@ -78,7 +88,7 @@ class MaskHistory:
         return entry
 
     def redo(self) -> MaskChange | None:
-        """Wish again what was undone last."""
+        """Redo the mask change that was undone last; None if there is none."""
         if not self.redo_list:
             return None
         entry = self.redo_list.pop()

@@ -1,4 +1,4 @@
-"""A value that is computed again only when what it depends on has changed."""
+"""A cached value that is computed again only when its inputs have changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 class Memo(Generic[T]):
-    """The last value of a computation over a whole stack: a thousand rows at every key are slow."""
+    """The last value of a computation over a whole stack.
+
+    A model may have a thousand rows, which are too many to go through at every key press.
+    """
 
     def __init__(self) -> None:
         self._stack: StackInfo | None = None
@@ -19,12 +22,12 @@ class Memo(Generic[T]):
         self._value: T | None = None
 
     def get(self, stack: StackInfo, key: object, compute: Callable[[], T]) -> T:
-        """The value, the last one if this is the same stack (not only an equal one) and key.
+        """Return the cached value if stack and key are the same as last time, else compute it.
 
         Args:
             stack: Compared by identity.
-            key: Whatever else the value depends on, with an equality.
-            compute: Makes it.
+            key: Everything else that the value depends on; compared by equality.
+            compute: Computes the value.
         """
         if self._value is None or stack is not self._stack or key != self._key:
             self._stack, self._key, self._value = stack, key, compute()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 
 LEAST_RATE, MOST_RATE = 1e-8, 10.0
-"""The ends of the series."""
+"""The smallest and the largest rate of the series."""
 
 
 def next_rate(rate: float, steps: int, from_zero: float) -> float:
-    """A rate so many steps up or down the series 1, 2, 5 of each power of ten.
+    """Return the rate that is `steps` further in the series 1, 2, 5 of each power of ten.
 
     Args:
-        rate: Where to begin, 0 or more.
-        steps: How many steps; negative is down.
-        from_zero: What the first step up from 0 gives.
+        rate: The current rate, 0 or more.
+        steps: How many steps to go up; negative values go down.
+        from_zero: The result of a step up from 0.
     """
     if not rate:
         return from_zero if steps > 0 else 0.0
@@ -24,9 +24,9 @@ def next_rate(rate: float, steps: int, from_zero: float) -> float:
             for power in (math.floor(math.log10(rate)) + shift for shift in (-1, 0, 1))
             for digit in (1, 2, 5)
         ]
-        near = 1e-6 * rate
+        tolerance = 1e-6 * rate
         if steps > 0:
-            rate = next(one for one in series if one > rate + near)
+            rate = next(value for value in series if value > rate + tolerance)
         else:
-            rate = next(one for one in reversed(series) if one < rate - near)
+            rate = next(value for value in reversed(series) if value < rate - tolerance)
     return min(MOST_RATE, max(LEAST_RATE, rate))

@@ -1,29 +1,24 @@
-"""What was found out beside the steps: results, pictures, prices, tests.
-
-A part of `RunState`, which hands every event on to it.
-"""
+"""Results other than training steps: validations, images, step costs and tests."""
 
 from __future__ import annotations
 
 from tl_tui.estimates.cost_model import StepCostPrediction
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.checks import (
     CrossValidationEnded,
     FoldProgressed,
     FoldValidated,
     LrRangeTested,
-    StartedOver,
-    StartOverUndone,
     StepCostMeasured,
-    Validated,
     WeightDriftMeasured,
 )
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, ResultsShown
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.session import SessionOpened, StartedOver, StartOverUndone
+from tl_tui.protocol.training import Validated
 
 
 class Results:
-    """The last of each kind; None until there is one."""
+    """The last result of each kind, or None. `RunState` passes every event to it."""
 
     def __init__(self) -> None:
         self.validated: Validated | None = None
@@ -32,17 +27,17 @@ class Results:
         self.results: ResultsShown | None = None
         self.images: ImagesShown | None = None
         self.range_test: LrRangeTested | None = None
-        self.price: StepCostMeasured | None = None
-        self.predicted_prices: dict[frozenset[int], StepCostPrediction] = {}
-        """By mask, as far as they were asked for since the price was measured."""
+        self.step_cost: StepCostMeasured | None = None
+        self.predicted_costs: dict[frozenset[int], StepCostPrediction] = {}
+        """Cached predictions by mask; emptied when the step cost is measured again."""
         self.moved: WeightDriftMeasured | None = None
         self.folds: list[FoldValidated] = []
         self.fold: FoldProgressed | None = None
-        """Where a cross-validation stands; None while none runs."""
+        """The progress of a running cross-validation; None while none runs."""
         self.folds_ended: CrossValidationEnded | None = None
 
     def apply(self, event: AnyEvent) -> None:
-        """Take one event in."""
+        """Update from one event."""
         match event:
             case SessionOpened():
                 self.__init__()  # type: ignore[misc]
@@ -57,8 +52,8 @@ class Results:
             case LrRangeTested():
                 self.range_test = event
             case StepCostMeasured():
-                self.price = event
-                self.predicted_prices.clear()
+                self.step_cost = event
+                self.predicted_costs.clear()
             case WeightDriftMeasured():
                 self.moved = event
             case StartedOver() | StartOverUndone():

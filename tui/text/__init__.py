@@ -1,0 +1,1 @@
+"""Texts made from the state: numbers, names, captions and sentences."""

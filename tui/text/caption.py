@@ -1,30 +1,30 @@
-"""The caption: in words what the last measured step did, and what the next one will do.
+"""The caption: what the last measured step did, and what the next step will do.
 
-What a step did is said from its measured reach, never from the mask; the mask only tells a layer
-that should have been reached and was not. What the next one will do is the prediction.
+What a step did is taken from its measured reach and not from its mask. The mask only serves to
+find trainable layers that received no gradient. What the next step will do is a prediction.
 """
 
 from __future__ import annotations
 
 import math
 
-from tl_tui.protocol.events import StepTaken
 from tl_tui.protocol.layers import StackInfo
+from tl_tui.protocol.training import StepTaken
 from tui.drawing.theme import UNICODE
 from tui.state.layer_status import gradient_flow
 from tui.state.run_state import RunState
-from tui.text.fit_sentences import FINDING, Clause, capital, fit_sentences
-from tui.text.format import number
-from tui.text.layer_names import count, listed, names_of, row_of_its
+from tui.text.fit_sentences import FINDING, Clause, fit_sentences
+from tui.text.format import format_measured
+from tui.text.layer_names import count, listed, names_of, partial_rows
 from tui.text.next_step import next_step_clauses, plan_clauses
 
 
 def caption(state: RunState, width: int) -> list[str]:
-    """The caption in at most two lines of this width.
+    """Return the caption in at most two lines.
 
     Args:
-        state: What is known.
-        width: Cells; from about 40 on whole sentences fit.
+        state: The state of the run.
+        width: Cells per line; whole sentences fit from about 40 on.
     """
     session, step = state.session, state.measured
     if session is None:
@@ -39,8 +39,8 @@ def caption(state: RunState, width: int) -> list[str]:
         short = "Press t: green layers learn, blue ones stay as they are."
         invited = Clause((invitation, short, "Press t for a step."))
         return fit_sentences([invited, *plan_clauses(state)], width)
-    clauses = _happened(session.stack, step)
-    if frozenset(step.mask) == state.wanted and _broken(step):
+    clauses = _step_clauses(session.stack, step)
+    if frozenset(step.mask) == state.wanted and _not_finite(step):
         clauses.append(Clause(("0 starts over.", ""), FINDING))
     else:
         clauses += next_step_clauses(state, step)
@@ -48,22 +48,22 @@ def caption(state: RunState, width: int) -> list[str]:
 
 
 def caption_of(stack: StackInfo, step: StepTaken) -> str:
-    """What one step did, in words, for a log: the caption without what is wished for next."""
+    """Return what one step did, as a line for a log."""
     if not step.rows:
         return f"Step {step.step} was not measured."
-    return " ".join(fit_sentences(_happened(stack, step), 80))
+    return " ".join(fit_sentences(_step_clauses(stack, step), 80))
 
 
-# --- what happened ------------------------------------------------------------------------------
+# --- what the step did --------------------------------------------------------------------------
 
 
-def _happened(stack: StackInfo, step: StepTaken) -> list[Clause]:
+def _step_clauses(stack: StackInfo, step: StepTaken) -> list[Clause]:
     mask = frozenset(step.mask)
     kinds = [
         gradient_flow(measurement, trainable=owner in mask).kind
         for owner, measurement in enumerate(step.owners)
     ]
-    # A part may well be too small to move in one step; it is news if a whole layer does not.
+    # A part of a layer may be too small to change in one step; a whole layer should change.
     resting = {
         owner
         for owner, kind in enumerate(kinds)
@@ -75,22 +75,22 @@ def _happened(stack: StackInfo, step: StepTaken) -> list[Clause]:
     vanished = {owner for owner, kind in enumerate(kinds) if kind == "vanished"}
 
     clauses: list[Clause] = []
-    if _broken(step):
-        clauses.append(_not_finite(stack, step))
+    if _not_finite(step):
+        clauses.append(_not_finite_clause(stack, step))
     if cut_off:
-        clauses.append(_cut_off(stack, cut_off))
+        clauses.append(_cut_off_clause(stack, cut_off))
     if vanished:
         largest = max(step.owners[owner].grad_norm or 0.0 for owner in vanished)
-        clauses.append(_vanished(stack, vanished, largest))
+        clauses.append(_vanished_clause(stack, vanished, largest))
     if resting:
-        still = (names_of(stack, resting, limit).text for limit in (3, 1))
-        forms = tuple(f"{capital(names)} received a gradient and did not move." for names in still)
+        names = (names_of(stack, resting, limit).capitalized for limit in (3, 1))
+        forms = tuple(f"{name} received a gradient and did not move." for name in names)
         clauses.append(Clause(forms, FINDING))
-    # Two lines hold no more than two findings; the bricks show all of them.
+    # Two lines have room for two findings; the bricks show all of them.
     del clauses[2:]
     reached = [row for row, seen in enumerate(step.rows) if seen.reach != "unreached"]
     if learnt:
-        clauses.append(_taught(stack, step, learnt))
+        clauses.append(_learnt_clause(stack, step, learnt))
     elif not reached and not mask:
         clauses.append(
             Clause(
@@ -104,43 +104,52 @@ def _happened(stack: StackInfo, step: StepTaken) -> list[Clause]:
         )
     elif not reached:
         clauses.append(Clause((f"Step {step.step}: no gradient arrived anywhere.",)))
-    elif not _broken(step):
+    elif not _not_finite(step):
         clauses.append(Clause((f"Step {step.step} taught nothing.",)))
     if reached:
-        partly = row_of_its(stack, learnt)
-        its = partly[0] if len(partly) == 1 else None
-        clauses.append(_went(stack, reached[0], passed, its, cached=step.cached_rows > 0))
+        partial = partial_rows(stack, learnt)
+        its = partial[0] if len(partial) == 1 else None
+        cached = step.cached_rows > 0
+        clauses.append(_gradient_clause(stack, reached[0], passed, its, cached=cached))
     return clauses
 
 
-def _cut_off(stack: StackInfo, owners: set[int]) -> Clause:
+def _cut_off_clause(stack: StackInfo, owners: set[int]) -> Clause:
     forms: list[str] = []
     for limit in (3, 1):
         names = names_of(stack, owners, limit)
         are = "are" if names.plural else "is"
-        said = f"{capital(names.text)} {are} trainable but received no gradient"
-        forms += [f"{said}: the graph is cut above, by a detach or a no_grad.", f"{said}."]
+        finding = f"{names.capitalized} {are} trainable but received no gradient"
+        forms += [f"{finding}: the graph is cut above, by a detach or a no_grad.", f"{finding}."]
     return Clause(tuple(forms), FINDING)
 
 
-def _vanished(stack: StackInfo, owners: set[int], largest: float) -> Clause:
+def _vanished_clause(stack: StackInfo, owners: set[int], largest: float) -> Clause:
     forms: list[str] = []
     for limit in (3, 1):
-        said = f"In {names_of(stack, owners, limit).text} the gradient has vanished"
-        said += f" ({number(largest, UNICODE)})"
-        forms += [f"{said}: nothing is learnt there.", f"{said}."]
+        finding = f"In {names_of(stack, owners, limit).text} the gradient has vanished"
+        finding += f" ({format_measured(largest, UNICODE)})"
+        forms += [f"{finding}: nothing is learnt there.", f"{finding}."]
     return Clause(tuple(forms), FINDING)
 
 
-def _taught(stack: StackInfo, step: StepTaken, learnt: set[int]) -> Clause:
-    said = (names_of(stack, learnt, limit).text for limit in (4, 3, 2, 1))
-    return Clause(tuple(f"Step {step.step} taught {names}." for names in said))
+def _learnt_clause(stack: StackInfo, step: StepTaken, learnt: set[int]) -> Clause:
+    names = (names_of(stack, learnt, limit).text for limit in (4, 3, 2, 1))
+    return Clause(tuple(f"Step {step.step} taught {name}." for name in names))
 
 
-def _went(
+def _gradient_clause(
     stack: StackInfo, lowest: int, passed: set[int], its: int | None, *, cached: bool
 ) -> Clause:
-    """Through what the gradient passed, and where it stopped."""
+    """Say which layers the gradient passed through and where it stopped.
+
+    Args:
+        stack: The stack.
+        lowest: The lowest row that the gradient reached.
+        passed: The frozen owners that passed the gradient on.
+        its: The row that the sentence before mentioned only in part.
+        cached: The layers below were not executed because their output is cached.
+    """
     name = stack.rows[lowest].name
     down = lowest == 0
     stopped = "went on all the way down" if down else f"stopped below {name}"
@@ -153,8 +162,8 @@ def _went(
                 f"The gradient passed through {names.text}, which {are} frozen, without changing "
                 f"{them}, and {stopped}."
             )
-        said = f"{capital(names.text)} passed the gradient on"
-        forms += [f"{said} and stayed as {they}; it {stopped}.", f"{said}; it {stopped}."]
+        subject = f"{names.capitalized} passed the gradient on"
+        forms += [f"{subject} and stayed as {they}; it {stopped}.", f"{subject}; it {stopped}."]
     if not passed and not down:
         rest = names_of(stack, range(stack.rows[lowest].first_owner), 2)
         they, were, their = ("they", "were", "their") if rest.plural else ("it", "was", "its")
@@ -171,21 +180,21 @@ def _went(
     return Clause(tuple(forms), weight=1)
 
 
-def _broken(step: StepTaken) -> bool:
+def _not_finite(step: StepTaken) -> bool:
     return not math.isfinite(step.loss) or any(
         gradient_flow(row, trainable=True).kind == "nonfinite" for row in step.rows
     )
 
 
-def _not_finite(stack: StackInfo, step: StepTaken) -> Clause:
-    """The first layer in the order of arrival, which is the nearest to the loss."""
+def _not_finite_clause(stack: StackInfo, step: StepTaken) -> Clause:
+    """Name the first layer, in the order of arrival, whose gradient is not finite."""
     rows = [
         row
         for row, seen in enumerate(step.rows)
         if gradient_flow(seen, trainable=True).kind == "nonfinite"
     ]
     start = f"Step {step.step} is not finite"
-    loss = "" if math.isfinite(step.loss) else f"the loss is {number(step.loss, UNICODE)}"
+    loss = "" if math.isfinite(step.loss) else f"the loss is {format_measured(step.loss, UNICODE)}"
     if not rows:
         return Clause((f"{start}: {loss}.",))
 
@@ -195,9 +204,9 @@ def _not_finite(stack: StackInfo, step: StepTaken) -> Clause:
 
     first = min(rows, key=arrival)
     norm = step.rows[first].grad_norm
-    what = "infinite" if norm is not None and math.isinf(norm) else "nan"
-    said = listed([*([loss] if loss else []), f"the gradient turned {what} first in "])
-    said += stack.rows[first].name
+    value = "infinite" if norm is not None and math.isinf(norm) else "nan"
+    finding = listed([*([loss] if loss else []), f"the gradient turned {value} first in "])
+    finding += stack.rows[first].name
     others = f", then in {count(len(rows) - 1, 'more layer')}" if len(rows) > 1 else ""
-    short = f"{start}: {what} first in {stack.rows[first].name}."
-    return Clause((f"{start}: {said}{others}.", f"{start}: {said}.", short), FINDING)
+    short = f"{start}: {value} first in {stack.rows[first].name}."
+    return Clause((f"{start}: {finding}{others}.", f"{start}: {finding}.", short), FINDING)

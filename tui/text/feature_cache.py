@@ -1,25 +1,27 @@
-"""The feature cache in words: how full it is and what it saved, or why it is not used."""
+"""The status of the feature cache: how full it is and how often it was used."""
 
 from __future__ import annotations
 
-from tl_tui.protocol.events import FeatureCacheReported
-from tui.text.runs import size_words
+from tl_tui.protocol.training import FeatureCacheReported
+from tui.text.format import format_bytes
 
 
-def cache_words(told: FeatureCacheReported | None) -> tuple[str, ...]:
-    """What the line of the images says of the cache, longest form first."""
-    if told is None:
+def feature_cache_texts(report: FeatureCacheReported | None) -> tuple[str, ...]:
+    """Return the status in several lengths, longest first; empty if there is nothing to say."""
+    if report is None:
         return ()
-    if not told.cut:
-        return (f"not cached: {told.why}", "not cached") if told.why else ()
-    share = f"cached at {told.cut}: {told.images:,}/{told.total:,}"
-    hits, size = f"{told.hits:,} hits", size_words(told.memory + told.file)
-    if told.file:
-        size += f", {100 * told.file / (told.memory + told.file):.0f}% on disk"
+    if not report.cut:
+        return (f"not cached: {report.reason}", "not cached") if report.reason else ()
+    share = f"cached at {report.cut}: {report.images:,}/{report.total:,}"
+    hits, size = f"{report.hits:,} hits", format_bytes(report.memory_bytes + report.file_bytes)
+    if report.file_bytes:
+        size += (
+            f", {100 * report.file_bytes / (report.memory_bytes + report.file_bytes):.0f}% on disk"
+        )
     return (
         f"{share}, {hits}, {size}",
-        *((f"{share}, {size}",) if told.file else ()),
+        *((f"{share}, {size}",) if report.file_bytes else ()),
         f"{share}, {hits}",
-        f"cached {told.images:,}/{told.total:,}, {hits}",
-        f"cached {told.images:,}/{told.total:,}",
+        f"cached {report.images:,}/{report.total:,}, {hits}",
+        f"cached {report.images:,}/{report.total:,}",
     )

@@ -1,4 +1,4 @@
-"""Things to say, each in several lengths, fitted into two lines."""
+"""Choosing among shorter and longer forms of sentences so that they fit into two lines."""
 
 from __future__ import annotations
 
@@ -10,71 +10,53 @@ from itertools import product
 LINES = 2
 
 FINDING = 12
-"""The weight of what is out of order: it is said at length and the rest gives way."""
+"""The weight of a clause about a problem: the other clauses are shortened first."""
 
 
 @dataclass(frozen=True)
 class Clause:
-    """One thing to say."""
+    """One statement in several lengths."""
 
     forms: tuple[str, ...]
-    """From the longest to the shortest; an empty one leaves it out."""
+    """From the longest to the shortest; an empty form omits the clause."""
     weight: int = 3
-    """How much it costs to say it a form shorter, against the others."""
+    """The cost of using the next shorter form, relative to the other clauses."""
 
 
 def fit_sentences(clauses: list[Clause], width: int) -> list[str]:
-    """The clauses in the longest forms that fit two lines, by what it costs to shorten each."""
-    return list(_fitted(tuple(clauses), width))
+    """Return the clauses as at most two lines, shortened as cheaply as possible.
+
+    Args:
+        clauses: The statements in order.
+        width: Cells per line.
+    """
+    return list(_fit(tuple(clauses), width))
 
 
 @lru_cache(maxsize=256)
-def _fitted(clauses: tuple[Clause, ...], width: int) -> list[str]:
+def _fit(clauses: tuple[Clause, ...], width: int) -> list[str]:
 
     def cost(choice: tuple[int, ...]) -> int:
         return sum(form * clause.weight for form, clause in zip(choice, clauses, strict=True))
 
-    last: list[str] = []
+    lines: list[str] = []
     for choice in sorted(product(*(range(len(clause.forms)) for clause in clauses)), key=cost):
-        said = (clause.forms[form] for form, clause in zip(choice, clauses, strict=True))
-        text = " ".join(part for part in said if part)
-        if last and len(text) > LINES * width:
+        forms = (clause.forms[form] for form, clause in zip(choice, clauses, strict=True))
+        text = " ".join(form for form in forms if form)
+        if lines and len(text) > LINES * width:
             continue
-        last = _wrapped(text, width)
-        if len(last) <= LINES:
-            return last
-    # Not even the shortest forms fit: the first things said are the ones that matter most.
+        lines = _wrap(text, width)
+        if len(lines) <= LINES:
+            return lines
+    # Not even the shortest forms fit: keep the first clauses, which are the most important.
     for kept in range(len(clauses) - 1, 0, -1):
-        said = (clause.forms[-1] for clause in clauses[:kept])
-        last = _wrapped(" ".join(part for part in said if part), width)
-        if len(last) <= LINES:
-            return last
-    shortened = textwrap.shorten(" ".join(last[LINES - 1 :]), max(2, width), placeholder="…")
-    return [line[:width] for line in (*last[: LINES - 1], shortened)]
+        forms = (clause.forms[-1] for clause in clauses[:kept])
+        lines = _wrap(" ".join(form for form in forms if form), width)
+        if len(lines) <= LINES:
+            return lines
+    shortened = textwrap.shorten(" ".join(lines[LINES - 1 :]), max(2, width), placeholder="…")
+    return [line[:width] for line in (*lines[: LINES - 1], shortened)]
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, max(1, width), break_on_hyphens=False)
-
-
-def capital(text: str) -> str:
-    """A sentence's first letter, unless a module's name begins it."""
-    first = text.split(" ", 1)[0]
-    return text[:1].upper() + text[1:] if first in _WORDS else text
-
-
-_WORDS = (
-    "all",
-    "the",
-    "its",
-    "parts",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-)

@@ -1,55 +1,55 @@
-"""The caption's outlook: what the next step will do, what the plan will, what is offered."""
+"""What the next step and the plan will do, for the caption."""
 
 from __future__ import annotations
 
-from tl_tui.protocol.events import StepTaken
+from tl_tui.protocol.training import StepTaken
 from tui.state.run_state import RunState
 from tui.text.fit_sentences import Clause
 from tui.text.layer_names import count, listed, names_of
-from tui.text.progress import cycle_offer, factor_words
+from tui.text.progress import cycle_offer, factor_text
 
 
 def next_step_clauses(state: RunState, step: StepTaken) -> list[Clause]:
-    """What is to come after a measured step; empty if the next does as it did, without a plan.
+    """Return what comes after a measured step; empty if the next step does the same.
 
     Args:
-        state: What is known. There must be a stack.
+        state: The state of the run. There must be a stack.
         step: The last measured step.
     """
     if frozenset(step.mask) == state.wanted:
         return plan_clauses(state)
     if state.applied == state.wanted and state.step > step.step:
-        return [_unmeasured(state, step)]
-    clauses = [_coming(state, step)]
+        return [_unmeasured_clause(state, step)]
+    clauses = [_mask_change_clause(state, step)]
     if state.wanted - frozenset(step.mask) and not state.planned_why and cycle_offer(state):
-        clauses.append(_offer(state))
+        clauses.append(_new_cycle_clause(state))
     return clauses
 
 
-def _coming(state: RunState, step: StepTaken) -> Clause:
+def _mask_change_clause(state: RunState, step: StepTaken) -> Clause:
     session = state.session
     assert session is not None
     stack = session.stack
     applied = frozenset(step.mask)
     thawed, frozen = state.wanted - applied, applied - state.wanted
     forms: list[str] = []
-    after = _next(state, thawed)
+    predictions = _predictions(state, thawed)
     who = "You"
     if state.planned_why:
         plan = state.training.plan
         who = f"The plan {plan.name}" if plan else "The engine"
     for limit in (3, 2, 1):
-        did = []
+        changes = []
         if thawed:
-            did.append(f"thawed {names_of(stack, thawed, limit).text}")
+            changes.append(f"thawed {names_of(stack, thawed, limit).text}")
         if frozen:
-            did.append(f"froze {names_of(stack, frozen, limit).text}")
-        forms += [f"{who} {listed(did)}: {said}" for said in after]
+            changes.append(f"froze {names_of(stack, frozen, limit).text}")
+        forms += [f"{who} {listed(changes)}: {prediction}" for prediction in predictions]
     return Clause((*forms, _next_alone(state)), weight=2)
 
 
-def _unmeasured(state: RunState, step: StepTaken) -> Clause:
-    """Steps were taken with what is wanted, and none of them was measured yet."""
+def _unmeasured_clause(state: RunState, step: StepTaken) -> Clause:
+    """Say that steps used the wanted mask and none of them was measured yet."""
     assert state.session is not None
     stack = state.session.stack
     thawed = state.wanted - frozenset(step.mask)
@@ -62,7 +62,7 @@ def _unmeasured(state: RunState, step: StepTaken) -> Clause:
 
 
 def plan_clauses(state: RunState) -> list[Clause]:
-    """What the plan will thaw next, and when."""
+    """Return what the plan will thaw next, and in which epoch."""
     plan, coming = state.training.plan, state.training.next_phase(state.step)
     if plan is None or coming is None or state.session is None:
         return []
@@ -79,37 +79,37 @@ def plan_clauses(state: RunState) -> list[Clause]:
     return [Clause(forms, weight=2)]
 
 
-def _offer(state: RunState) -> Clause:
-    """What is thawed late in a schedule hardly learns: a new cycle is offered."""
-    stands = (
+def _new_cycle_clause(state: RunState) -> Clause:
+    """Suggest a new cycle: a layer that is thawed late in a schedule hardly learns."""
+    position = (
         "at its floor"
         if state.training.over(state.step)
-        else (f"at {factor_words(state.training.factor(state.step))} of the rates")
+        else (f"at {factor_text(state.training.factor(state.step))} of the rates")
     )
     return Clause(
-        (f"The schedule is {stands}: c begins a new cycle.", "c begins a new cycle."), weight=3
+        (f"The schedule is {position}: c begins a new cycle.", "c begins a new cycle."), weight=3
     )
 
 
-def _next(state: RunState, thawed: frozenset[int]) -> tuple[str, ...]:
-    """What the next step will do, as the end of a sentence; the longer form first."""
+def _predictions(state: RunState, thawed: frozenset[int]) -> tuple[str, ...]:
+    """Return what the next step will do, as the end of a sentence; the longest form first."""
     assert state.session is not None
     rows = state.session.stack.rows
     will = state.lowest_reached(predicted=True)
-    was = state.lowest_reached(predicted=False)
+    before = state.lowest_reached(predicted=False)
     if will is None:
         return ("at the next step nothing is left to train.", "nothing is left to train.")
-    if was == will and thawed:
-        one = len({_row(state, owner) for owner in thawed}) == 1
-        return (f"{'it learns' if one else 'they learn'} from the next step on.",)
-    if was == will:
+    if before == will and thawed:
+        single = len({_row(state, owner) for owner in thawed}) == 1
+        return (f"{'it learns' if single else 'they learn'} from the next step on.",)
+    if before == will:
         return ("the next gradient stops where this one did.",)
     if will == 0:
         return ("at the next step the gradient goes all the way down.", "next it goes all the way.")
-    if was is None:
+    if before is None:
         return (f"at the next step the gradient stops below {rows[will].name}.",)
-    layers = count(abs(was - will), "layer")
-    if will < was:
+    layers = count(abs(before - will), "layer")
+    if will < before:
         deeper = f"goes {layers} deeper."
         return (f"at the next step the gradient {deeper}", f"next it {deeper}")
     return (
@@ -119,7 +119,7 @@ def _next(state: RunState, thawed: frozenset[int]) -> tuple[str, ...]:
 
 
 def _next_alone(state: RunState) -> str:
-    """What the next step will do, as a sentence of its own."""
+    """Return what the next step will do, as a separate sentence."""
     assert state.session is not None
     will = state.lowest_reached(predicted=True)
     if will is None:

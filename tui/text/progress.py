@@ -1,27 +1,30 @@
-"""How far training is, in words: epochs, time left, where the schedule stands, what came of it."""
+"""Training progress: epochs, time left, the schedule, and the results so far."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from tl_tui.common.metrics import accuracy_words, share_words
-from tl_tui.protocol.events import TrainEnded
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import TrainEnded
 from tui.state.run_state import RunState
+from tui.text.format import format_time_left
 
 SLOW_STEP = 2.0
-"""Seconds after which a single step is told to be still running."""
+"""Seconds after which a single step is shown as still running."""
 
 
 def epochs_in_all(state: RunState) -> int:
-    """Epochs of this start until training ends, or until the schedule does if it does not run."""
+    """Return the epochs of this start until training ends; while it does not run, until the
+    schedule ends."""
     training = state.training
     to_step = training.train_to or training.horizon
     return max(1, math.ceil(to_step / training.batches_per_epoch))
 
 
-def epoch_words(state: RunState) -> str:
-    """Such as `epoch 4 of 10`; behind the end `10 epochs done`, then `epoch 11, past the 10`."""
+def epoch_text(state: RunState) -> str:
+    """Such as `epoch 4 of 10`; at the end `10 epochs done`, later `epoch 11, past the 10`."""
     training = state.training
     epoch = state.last.epoch if state.last else 1
     in_all = epochs_in_all(state)
@@ -32,94 +35,109 @@ def epoch_words(state: RunState) -> str:
     return f"epoch {min(epoch, in_all)} of {in_all}"
 
 
-def format_time_left(seconds: float) -> str:
-    """Such as `40 s left`, `2 min left`, `1 h 20 min left`."""
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s left"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min left"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min left" if hours < 10 else f"{hours} h left"
+def progress_text(state: RunState) -> str:
+    """Return the progress for the title.
 
-
-def progress_words(state: RunState) -> str:
-    """Such as `epoch 4 of 10 · 2 min left` while it trains; else what it is busy with, if that
-    takes long, or that the schedule has come to its end. A cross-validation goes before."""
+    That is the progress of a cross-validation; else the epoch and the time left while training
+    runs, such as `epoch 4 of 10 · 2 min left`; else what the engine has been busy with for long;
+    else that the schedule has ended. Empty if there is nothing to show.
+    """
     if (fold := state.results.fold) is not None:
         return f"fold {fold.fold} of {fold.folds} · step {fold.step:,} of {fold.steps:,}"
     if state.running:
         left = state.training.seconds_left
-        return epoch_words(state) + (f" · {format_time_left(left)}" if left is not None else "")
+        return epoch_text(state) + (f" · {format_time_left(left)}" if left is not None else "")
     if (
         state.busy is not None
         and state.phase == "ready"
-        and ("step" not in state.busy.busy or state.busy.seconds >= SLOW_STEP)
+        and (state.busy.kind != "step" or state.busy.seconds >= SLOW_STEP)
     ):
-        return f"{state.busy.busy} · {state.busy.seconds:.0f} s"
-    return epoch_words(state) if state.step and state.training.over(state.step) else ""
+        return f"{state.busy.activity} · {state.busy.seconds:.0f} s"
+    return epoch_text(state) if state.step and state.training.over(state.step) else ""
 
 
-def compared_with(session: SessionOpened) -> str:
-    """What any accuracy stands beside: `chance .50, always hot dog .62`."""
+def baseline_text(session: SessionOpened) -> str:
+    """Return the accuracies to compare a result with: `chance .50, always hot dog .62`."""
     chance = 1 / max(1, len(session.classes))
     majority = session.majority / session.val_images if session.val_images else chance
-    said = f"chance {share_words(chance)}"
+    text = f"chance {share_words(chance)}"
     if majority - chance >= 0.005:
-        said += f", always {session.classes[session.majority_class]} {share_words(majority)}"
-    return said
+        text += f", always {session.classes[session.majority_class]} {share_words(majority)}"
+    return text
 
 
-def result_words(state: RunState) -> str:
-    """The last whole validation of this start: `71 of 80, .89 (.80 to .94); chance .50`."""
-    whole = state.results.validated
+def result_text(state: RunState) -> str:
+    """Return the last validation on all images of this start, with the baseline.
+
+    Such as `71 of 80, .89 (.80 to .94); chance .50`; empty if there was none.
+    """
+    result = state.results.validated
     start = state.curves[-1].start
-    if whole is None or state.session is None or whole.start != start:
+    if result is None or state.session is None or result.start != start:
         return ""
-    words = f"{accuracy_words(whole.correct, whole.total)}; {compared_with(state.session)}"
-    return words if whole.step == state.step else f"at step {whole.step} {words}"
+    text = f"{accuracy_words(result.correct, result.total)}; {baseline_text(state.session)}"
+    return text if result.step == state.step else f"at step {result.step} {text}"
 
 
 def ended_sentence(state: RunState, ended: TrainEnded) -> str:
-    """What to say when training came to its end or was paused."""
-    training, result = state.training, result_words(state)
+    """Return the message for the end of training, or for a pause."""
+    training, result = state.training, result_text(state)
     if ended.reason == "failed":
         return f"Training stopped after step {ended.step}; the messages say why."
     if ended.reason == "paused":
-        where = f"Paused after step {ended.step:,}, {epoch_words(state)}."
-        return f"{where} r goes on."
+        return f"Paused after step {ended.step:,}, {epoch_text(state)}. r continues."
     epochs = max(1, math.ceil(ended.step / training.batches_per_epoch))
     done = "The epoch is done" if epochs == 1 else f"The {epochs} epochs are done"
     if ended.step % training.batches_per_epoch:
         done = f"The {ended.step:,} steps are done"
-    said = f"{done}: {result}." if result else f"{done}."
-    floor = training.recipe is not None and training.recipe.schedule != "constant"
-    if training.over(ended.step):
-        goes_on = "r goes on at the floor rate" if floor else "r goes on"
-        said += f" {goes_on}; c begins a new cycle." if floor else f" {goes_on}."
-    return said
+    sentence = f"{done}: {result}." if result else f"{done}."
+    if not training.over(ended.step):
+        return sentence
+    if training.recipe is not None and training.recipe.schedule != "constant":
+        return f"{sentence} r continues at the floor rate; c begins a new cycle."
+    return f"{sentence} r continues."
 
 
-def schedule_words(state: RunState) -> str:
-    """Where the schedule stands: `× .50 cosine`, `at its floor`; empty if it is constant."""
+@dataclass(frozen=True)
+class SchedulePosition:
+    """The schedule's effect on the learning rates at the next step."""
+
+    factor: str = ""
+    """The factor of the base rates, such as `× .50`; empty if it is 1 or at its floor."""
+    name: str = ""
+    """Such as `cosine`, `warm-up` or `at its floor`; empty if the rates are constant."""
+
+    @property
+    def text(self) -> str:
+        """Such as `× .50 cosine` or `at its floor`; empty if the rates are constant."""
+        return " ".join(part for part in (self.factor, self.name) if part)
+
+
+def schedule_position(state: RunState) -> SchedulePosition:
+    """Return the schedule's effect on the learning rates at the next step."""
     training = state.training
     if training.recipe is None:
-        return ""
+        return SchedulePosition()
     factor, schedule = training.factor(state.step), training.recipe.schedule
     if schedule == "constant":
-        return f"× {factor_words(factor)} warm-up" if factor < 1 else ""
+        if factor >= 1:
+            return SchedulePosition()
+        return SchedulePosition(f"× {factor_text(factor)}", "warm-up")
     if training.over(state.step):
-        return "at its floor"
-    return f"× {factor_words(factor)} {schedule}"
+        return SchedulePosition(name="at its floor")
+    return SchedulePosition(f"× {factor_text(factor)}", schedule)
 
 
-def factor_words(factor: float) -> str:
+def factor_text(factor: float) -> str:
     """Such as `.50` or `4e-06`."""
     return share_words(factor) if factor >= 0.01 else f"{factor:.0e}"
 
 
 def cycle_offer(state: RunState) -> bool:
-    """The schedule is past its beginning, so that what is thawed now would learn at a low rate."""
+    """Return whether to suggest a new cycle of the schedule.
+
+    That is when the rates are so low that a layer thawed now would hardly learn.
+    """
     training = state.training
     if training.recipe is None or training.recipe.schedule == "constant" or training.plan:
         return False

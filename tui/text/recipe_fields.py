@@ -1,4 +1,4 @@
-"""The choices of a recipe, as a list to go through: their names, values, and what is wrong."""
+"""The editable fields of a recipe: their labels, values, limits and remarks."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ MOST_EPOCHS = 100_000
 
 @dataclass(frozen=True)
 class Field:
-    """One choice: one of a few words, or a number."""
+    """One field: a number, or one of a few words."""
 
     name: str
-    """Of `Recipe`."""
+    """The name of the attribute of `Recipe`."""
     label: str
     words: tuple[str, ...] = ()
-    """What it may be; empty for a number."""
+    """The possible values; empty for a number."""
     most: float = LARGEST
-    """Of a number, which is 0 or more."""
+    """The largest value of a number; the smallest is 0."""
     whole: bool = False
+    """Whether the number is an integer."""
     ladder: tuple[float, ...] = ()
-    """What left and right go through; empty for 1, 2, 5 of each power of ten."""
+    """The values that left and right step through; empty for 1, 2, 5 of each power of ten."""
 
 
 FIELDS: tuple[Field, ...] = (
@@ -47,11 +48,11 @@ FIELDS: tuple[Field, ...] = (
     Field("precision", "precision", words=typing.get_args(Precision)),
 )
 FROM_ZERO = 1e-5
-"""What a step up from a rate or a weight decay of 0 gives."""
+"""The result of a step up from a learning rate or weight decay of 0."""
 
 
 def shown(field: Field, recipe: Recipe) -> str:
-    """The value as the list has it."""
+    """Return a field's value as the list shows it."""
     value = getattr(recipe, field.name)
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -59,25 +60,25 @@ def shown(field: Field, recipe: Recipe) -> str:
 
 
 def words_of(field: Field, precisions: tuple[str, ...]) -> tuple[str, ...]:
-    """What it may be on a device with these precisions."""
+    """Return a field's possible values on a device that supports these precisions."""
     if field.name == "precision":
         return tuple(word for word in field.words if word in precisions)
     return field.words
 
 
 def step_value(field: Field, recipe: Recipe, steps: int, precisions: tuple[str, ...]) -> Recipe:
-    """The recipe with the next value, or the one before."""
+    """Return the recipe with a field's next value, or the previous one if `steps` is negative."""
     value = getattr(recipe, field.name)
     words = words_of(field, precisions)
     if field.words:
-        at = words.index(shown(field, recipe)) if shown(field, recipe) in words else 0
-        word = words[max(0, min(len(words) - 1, at + steps))]
+        index = words.index(shown(field, recipe)) if shown(field, recipe) in words else 0
+        word = words[max(0, min(len(words) - 1, index + steps))]
         return _with(recipe, field, word == "yes" if field.name == "balance" else word)
     if field.whole:
         return _with(recipe, field, max(1, min(int(field.most), value + steps)))
     if field.ladder:
-        near = 1e-9
-        beyond = [one for one in field.ladder if (one - value) * steps > near]
+        tolerance = 1e-9
+        beyond = [rung for rung in field.ladder if (rung - value) * steps > tolerance]
         if not beyond:
             return recipe
         return _with(recipe, field, min(beyond) if steps > 0 else max(beyond))
@@ -85,7 +86,11 @@ def step_value(field: Field, recipe: Recipe, steps: int, precisions: tuple[str, 
 
 
 def parse_value(field: Field, recipe: Recipe, text: str) -> Recipe | str:
-    """The recipe with the number that was typed; or what is wrong with it, in a few words."""
+    """Parse a number that was typed.
+
+    Returns:
+        The recipe with that number; or, if it is not valid, a short text about what is.
+    """
     limits = f"from 0 to {field.most:g}" if field.most < LARGEST else "from 0 on"
     if field.whole:
         if text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= field.most:
@@ -101,7 +106,7 @@ def parse_value(field: Field, recipe: Recipe, text: str) -> Recipe | str:
 
 
 def note(field: Field, recipe: Recipe, batches_per_epoch: int) -> str:
-    """What the value means beside the others; empty if nothing is to be said."""
+    """Return a remark about a field's value in relation to the other fields; may be empty."""
     match field.name:
         case "lr_pretrained" if recipe.lr_head:
             return f"{recipe.lr_pretrained / recipe.lr_head:.3g} × the head's"

@@ -1,4 +1,4 @@
-"""A run in words and in plain types: for lists, for one run's page, for programs."""
+"""A run as texts and as plain data: for lists, for the page of one run, and for programs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from tl_tui.runs.run_reader import (
     Run,
     ValidatedLine,
 )
+from tui.text.format import format_bytes
 
 
 def run_as_json(run: Run) -> dict[str, Any]:
-    """A run as `runs --json` writes it, an object a run."""
+    """Return a run as `runs --json` writes it, one object per run."""
     config = run.config
     return {
         "name": run.name,
@@ -37,7 +38,7 @@ def run_as_json(run: Run) -> dict[str, Any]:
 
 
 def best_of(best: ValidatedLine | None) -> dict[str, Any] | None:
-    """The best validation, accuracies from 0 to 1; None if nothing was validated."""
+    """Return the best validation with accuracies from 0 to 1; None if nothing was validated."""
     if best is None or not best.total:
         return None
     return {
@@ -53,35 +54,28 @@ def best_of(best: ValidatedLine | None) -> dict[str, Any] | None:
 
 
 def data_of(run: Run) -> str:
-    """What it was trained on: the folder, or the demo."""
+    """Return the data that a run was trained on: a folder, a file of labels, or the demo."""
     return str(run.config.get("data") or run.config.get("labels") or "the demo: hot dog or not")
 
 
-def best_words(run: Run) -> str:
+def best_text(run: Run) -> str:
     """Such as `71 of 80, .89 (.80 to .94)`; a dash if nothing was validated."""
     best = run.best
     return accuracy_words(best.correct, best.total) if best and best.total else "–"
 
 
-def size_words(count: int) -> str:
-    """Such as `4 kB`, `91 MB`, `1.2 GB`; decimal units."""
-    if count < 1e6:
-        return f"{count / 1e3:.0f} kB"
-    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
-
-
-def when_words(changed: float) -> str:
-    """The day and the minute, in local time."""
+def date_text(changed: float) -> str:
+    """Return date, hour and minute in local time."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(changed))
 
 
 def run_page(run: Run) -> list[tuple[str, str]]:
-    """One run's page: (what, value) pairs."""
+    """Return the page of one run as (label, value) pairs."""
     config = run.config
     recipe = config.get("recipe", {})
     lines = [
         ("run", str(run.path)),
-        ("state", _state_words(run)),
+        ("state", _state_text(run)),
         ("model", f"{config.get('arch')}, {config.get('weights')} weights"),
         ("data", f"{data_of(run)}, {len(config.get('classes', []))} classes"),
         (
@@ -93,40 +87,41 @@ def run_page(run: Run) -> list[tuple[str, str]]:
         ),
         ("device", f"{config.get('device')}, torch {config.get('torch')}"),
     ]
-    for one in run.starts:
-        if not one.losses and len(run.starts) > 1:
+    for start in run.starts:
+        if not start.losses and len(run.starts) > 1:
             continue
-        words = f"{len(one.losses):,} steps"
-        if one.losses:
-            tail = [loss for _, loss in one.losses[-5:]]
-            words += f", loss {one.losses[0][1]:.3f} at first, {sum(tail) / len(tail):.3f} at last"
-        if one.validations:
-            last = one.validations[-1]
-            words += f"; validated {accuracy_words(last.correct, last.total)}"
-        lines.append((f"start {one.start}", f"{words} (from {one.weights} weights)"))
+        text = f"{len(start.losses):,} steps"
+        if start.losses:
+            tail = [loss for _, loss in start.losses[-5:]]
+            text += f", loss {start.losses[0][1]:.3f} at first, {sum(tail) / len(tail):.3f} at last"
+        if start.validations:
+            last = start.validations[-1]
+            text += f"; validated {accuracy_words(last.correct, last.total)}"
+        lines.append((f"start {start.start}", f"{text} (from {start.weights} weights)"))
     if run.best is not None:
-        place = f"start {run.best.start}, step {run.best.step:,}, epoch {run.best.epoch}"
-        lines.append(("best", f"{best_words(run)}, {place}"))
+        position = f"start {run.best.start}, step {run.best.step:,}, epoch {run.best.epoch}"
+        lines.append(("best", f"{best_text(run)}, {position}"))
     for name, path in run.checkpoints.items():
-        lines.append((f"{name}", f"{path} ({size_words(path.stat().st_size)})"))
+        lines.append((f"{name}", f"{path} ({format_bytes(path.stat().st_size)})"))
     if run.torn:
-        lines.append(("journal", f"{run.torn} of its lines were cut off and are left out"))
+        lines.append(("journal", f"{run.torn} of its lines are damaged and are left out"))
     return lines
 
 
-def _state_words(run: Run) -> str:
-    words = {
-        "running": "running: an engine writes it now",
-        "done": "done: it came to the end that was asked for",
-        "paused": "paused: tl-tui resume goes on",
-        "cut off": "cut off: its engine was killed; tl-tui resume goes on from its last checkpoint",
-    }
-    return f"{words[run.state]} ({when_words(run.changed)}, {size_words(run.bytes)})"
+def _state_text(run: Run) -> str:
+    state = {
+        "running": "running: an engine is writing to it",
+        "done": "done: it reached the requested number of steps",
+        "paused": "paused: tl-tui resume continues it",
+        "cut off": "cut off: its engine was killed; tl-tui resume continues from its last "
+        "checkpoint",
+    }[run.state]
+    return f"{state} ({date_text(run.changed)}, {format_bytes(run.bytes)})"
 
 
-def describe_engine(found: RunningEngine) -> str:
-    """A line of the list: what it trains and how far it is."""
-    greeted = found.greeted
+def describe_engine(engine: RunningEngine) -> str:
+    """Return a line for the list of engines: what it trains and how far it is."""
+    greeted = engine.greeted
     state = "trains" if greeted.training else "waits"
     steps = "1 step" if greeted.step == 1 else f"{greeted.step:,} steps"
     screens = f" · {greeted.screens} screen{'s' * (greeted.screens > 1)}" * bool(greeted.screens)

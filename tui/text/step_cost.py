@@ -1,4 +1,4 @@
-"""What a mask costs: parameters to train, and the predicted time and memory of a step."""
+"""The cost of a mask: trainable parameters, and the predicted time and memory of a step."""
 
 from __future__ import annotations
 
@@ -12,25 +12,38 @@ from tui.state.run_state import RunState
 from tui.text.format import format_bytes, format_ms, format_params, signed
 
 KEPT = 200
-"""Predictions that are kept, for a screen that asks for the same ones again and again."""
+"""The number of cached predictions."""
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """Of one mask; time and memory are None until the probe was measured."""
+    """The cost of a step with one mask. Time and memory are None until they were measured."""
 
     params: int
+    """The number of trainable parameters."""
     step_ms: float | None = None
     peak_bytes: int | None = None
-    """The most memory in use at any moment of a step, over what was in use before."""
+    """The peak memory of a step, in addition to what was in use before it."""
+
+
+@dataclass(frozen=True)
+class CostDifference:
+    """The difference between two step costs as texts; time and memory may be empty."""
+
+    params: str
+    """Such as `+3.67 M`."""
+    time: str = ""
+    """Such as `+0.7 ms`."""
+    memory: str = ""
+    """Such as `+29 MB`."""
 
 
 def step_cost_of(state: RunState, mask: Mask) -> StepCost:
-    """The predicted price of a step with a mask."""
-    params, measured = state.trainable_params(mask), state.results.price
+    """Return the predicted cost of a step with a mask."""
+    params, measured = state.trainable_params(mask), state.results.step_cost
     if measured is None or state.stack is None or state.provisional:
         return StepCost(params)
-    known = state.results.predicted_prices
+    known = state.results.predicted_costs
     if (predicted := known.get(mask)) is None:
         if len(known) >= KEPT:
             known.clear()
@@ -39,25 +52,31 @@ def step_cost_of(state: RunState, mask: Mask) -> StepCost:
     return StepCost(params, predicted.step_ms, predicted.peak_bytes)
 
 
-def cost_differences(before: StepCost, after: StepCost) -> list[str]:
-    """What another mask costs more or less: `+3.67 M`, `+0.7 ms`, `+29 MB`."""
+def cost_difference(before: StepCost, after: StepCost) -> CostDifference:
+    """Return how much more or less a step costs after a change of the mask."""
+    time = memory = ""
     params = after.params - before.params
-    said = [signed(params, format_params(abs(params)))]
-    if None not in (before.step_ms, after.step_ms):
-        assert before.step_ms is not None and after.step_ms is not None
-        more = after.step_ms - before.step_ms
-        said.append(signed(more, format_ms(abs(more))))
-    if None not in (before.peak_bytes, after.peak_bytes):
-        assert before.peak_bytes is not None and after.peak_bytes is not None
-        extra = after.peak_bytes - before.peak_bytes
-        said.append(signed(extra, format_bytes(abs(extra))))
-    return said
+    if before.step_ms is not None and after.step_ms is not None:
+        milliseconds = after.step_ms - before.step_ms
+        time = signed(milliseconds, format_ms(abs(milliseconds)))
+    if before.peak_bytes is not None and after.peak_bytes is not None:
+        size = after.peak_bytes - before.peak_bytes
+        memory = signed(size, format_bytes(abs(size)))
+    return CostDifference(signed(params, format_params(abs(params))), time, memory)
 
 
-def toggle_cost(state: RunState, target: Target) -> str:
-    """What the next toggle of a target costs: `thaw: +3.67 M · +0.7 ms · +29 MB`."""
-    mask, what = after_toggle(state, target)
-    said = cost_differences(step_cost_of(state, state.wanted), step_cost_of(state, mask))
-    if len(said) == 1 and state.phase == "ready":
-        said.append("measuring its price")
-    return f"{what.partition(' ')[0]}: {' · '.join(said)}"
+def toggle_difference(state: RunState, target: Target) -> CostDifference:
+    """Return how much more or less a step costs after space is pressed on a target."""
+    mask = after_toggle(state, target).mask
+    return cost_difference(step_cost_of(state, state.wanted), step_cost_of(state, mask))
+
+
+def toggle_cost_text(state: RunState, target: Target) -> str:
+    """Return what space on a target does and costs: `thaw: +3.67 M · +0.7 ms · +29 MB`."""
+    difference = toggle_difference(state, target)
+    parts = [difference.params]
+    if difference.time or difference.memory:
+        parts += [part for part in (difference.time, difference.memory) if part]
+    elif state.phase == "ready":
+        parts.append("measuring its cost")
+    return f"{after_toggle(state, target).action}: {' · '.join(parts)}"

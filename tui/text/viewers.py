@@ -1,4 +1,4 @@
-"""Two screens on one run, in words: which of them steers."""
+"""Texts about several screens on one run: which of them steers."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from tui.state.run_state import RunState
 
 
 def viewers_sentence(before: ViewersChanged, now: ViewersChanged) -> str:
-    """What has changed, said once."""
-    if not now.steers:
+    """Return a message about what has changed."""
+    if not now.in_control:
         return "Another screen steers this run, this one watches. W takes over."
-    if not before.steers:
-        alone = " and is alone now" if now.screens == 1 else ""
+    if not before.in_control:
+        alone = " and is alone now" if now.clients == 1 else ""
         return f"This screen steers{alone}."
-    if now.screens > before.screens:
+    if now.clients > before.clients:
         return "Another screen watches this run."
-    return "The other screen is gone." if now.screens == 1 else "One of the other screens is gone."
+    return "The other screen is gone." if now.clients == 1 else "One of the other screens is gone."
 
 
-def viewers_words(state: RunState) -> str:
-    """For the title; empty while this screen is the only one."""
+def viewers_text(state: RunState) -> str:
+    """Return a short text for the title; empty while this screen is the only one."""
     if state.cut:
-        return "line cut"
-    if not state.watched.steers:
+        return "not connected"
+    if not state.watched.in_control:
         return "watching, W steers"
-    return f"{state.watched.screens} screens" if state.watched.screens > 1 else ""
+    return f"{state.watched.clients} screens" if state.watched.clients > 1 else ""

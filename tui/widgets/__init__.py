@@ -1,1 +1,1 @@
-"""The parts of the screen: one widget a file."""
+"""The widgets of the main screen, one per file, and the base classes of widgets."""

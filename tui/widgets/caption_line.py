@@ -1,4 +1,4 @@
-"""What happened, in words; for a moment the answer to a key; while loading, how far it is."""
+"""The caption below the stack: what the last step did, a notice, or the progress of loading."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tui.widgets.state_lines import StateLines
 
 
 class CaptionLine(StateLines):
-    """Two lines below the stack."""
+    """Up to two lines of text below the stack."""
 
     notice = ""
-    """Stands there instead of the caption for as long as the app leaves it."""
+    """Shown instead of the caption until the app clears it."""
 
     def lines(self, state: RunState) -> list[Line]:
         width, height = self.size
@@ -22,14 +22,14 @@ class CaptionLine(StateLines):
         if self.notice:
             return [line((text, "strong")) for text in wrapped(self.notice, width, height)]
         if state.phase == "dead":
-            found = wrapped(state.death, width, height)
+            texts = wrapped(state.death, width, height)
             if height > 1:
-                keys = "R starts the engine again · q leaves · what was measured stays here"
-                found = [found[0] if len(found) == 1 else wrapped(state.death, width, 1)[0], keys]
-            return [line((text, "strong")) for text in found]
+                keys = "R starts the engine again · q leaves · the measurements stay visible"
+                texts = [texts[0] if len(texts) == 1 else wrapped(state.death, width, 1)[0], keys]
+            return [line((text, "strong")) for text in texts]
         if state.session is None or state.provisional:
             if state.session is None:
                 return []
-            words = "Last time's stack: keys work already, the engine takes them over."
-            return [checklist_line(state, width), line((words[:width], "dim"))][:height]
+            hint = "Cached stack: keys work already and take effect once the engine is ready."
+            return [checklist_line(state, width), line((hint[:width], "dim"))][:height]
         return [line(text) for text in caption(state, width)[:height]]

@@ -1,4 +1,4 @@
-"""A framed box of text in the middle of the screen: what dialogs are made of."""
+"""The framed box of text that dialogs consist of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tui.widgets.state_lines import StateLines
 
 
 class DialogBox(StateLines):
-    """Draws the lines it is given inside a frame, from `offset` on."""
+    """Draws its content inside a frame, scrolled to `offset_line`."""
 
     def __init__(self, title: str) -> None:
         super().__init__(id="box")
@@ -17,12 +17,12 @@ class DialogBox(StateLines):
         self.offset_line = 0
 
     def fill(self, content: list[Line]) -> None:
-        """Show other content."""
+        """Replace the content."""
         self.content = content
         self.redraw()
 
     def scroll_lines(self, lines: int) -> None:
-        """Scroll by so many lines."""
+        """Scroll down by a number of lines, or up if negative."""
         last = max(0, len(self.content) - (self.size.height - 2))
         self.offset_line = max(0, min(last, self.offset_line + lines))
         self.redraw()

@@ -1,4 +1,4 @@
-"""The last line: the keys, answering for the row under the cursor."""
+"""The last line: the most important keys, as they apply to the row under the cursor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tui.drawing.lines import Line, Piece, line_width
 from tui.keys import key_of
 from tui.state.cursor import Target, target_owners
 from tui.state.run_state import RunState
-from tui.text.step_cost import toggle_cost
+from tui.text.step_cost import toggle_difference
 from tui.widgets.state_lines import StateLines
 
 LEFT = (
@@ -23,7 +23,7 @@ LEFT = (
     "replay",
     "find",
 )
-"""In the order of their importance; the line shows as many as there is room for."""
+"""Actions in the order of importance; the line shows as many as fit."""
 SHOWN = (
     "freeze_or_train",
     "freeze_below",
@@ -38,16 +38,16 @@ SHOWN = (
     "undo",
     "find",
 )
-"""In the order in which they stand there."""
+"""The same actions in the order in which they are shown."""
 RIGHT = ("command_palette", "help", "leave")
 
 
 class Footer(StateLines):
-    """Keys in reverse video, each with a word."""
+    """Keys in reverse video, each with a label."""
 
     target: Target | None = None
-    priced = False
-    """The price of a toggle has no other place."""
+    shows_cost = False
+    """Whether to show the cost of a toggle, because no other widget does."""
 
     def lines(self, state: RunState) -> list[Line]:
         width = self.size.width
@@ -76,11 +76,11 @@ class Footer(StateLines):
     def _label(self, action: str, state: RunState) -> tuple[str, str]:
         if action == "freeze_or_train" and self.target is not None and state.session is not None:
             thaws = state.trainable(target_owners(state, self.target)) != "all"
-            word = "thaw  " if thaws else "freeze"
-            if self.priced and state.results.price is not None:
-                cost = toggle_cost(state, self.target).split(" · ")[1:]
-                word = f"{word.strip()} {' '.join(cost)}"
-            return _entry(action)[0], word
+            label = "thaw  " if thaws else "freeze"
+            if self.shows_cost and state.results.step_cost is not None:
+                cost = toggle_difference(state, self.target)
+                label = " ".join(part for part in (label.strip(), cost.time, cost.memory) if part)
+            return _entry(action)[0], label
         if action == "run":
             return _entry(action)[0], "pause" if state.running else "run"
         if action == "rate(-1)":
@@ -99,4 +99,4 @@ class Footer(StateLines):
 
 def _entry(action: str) -> tuple[str, str]:
     key = key_of(action)
-    return key.shown.partition(",")[0], key.short
+    return key.names[0], key.short

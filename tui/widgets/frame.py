@@ -1,4 +1,4 @@
-"""The frame around a panel, with its title; the panel's content stands on it."""
+"""The frame around a panel, with its title. The panel's content is drawn over it."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""Below the panels: what the bricks mean, and which run this is."""
+"""The lines below the panels: the meaning of the bricks, and the settings of the run."""
 
 from __future__ import annotations
 
 from tl_tui.common.metrics import interval
-from tl_tui.protocol.events import CheckpointSaved
+from tl_tui.protocol.training import CheckpointSaved
 from tui.drawing.lines import Line, Piece, justified, line_width
 from tui.state.run_state import RunState
-from tui.text.progress import epoch_words, schedule_words
+from tui.text.progress import epoch_text, schedule_position
 from tui.widgets.state_lines import StateLines
 
 
 class Legend(StateLines):
-    """Edges are the choice, the middle is what the last measured step did."""
+    """The meaning of the bricks: edges show the mask, the middle shows the last measured step."""
 
     def lines(self, state: RunState) -> list[Line]:
         glyphs = self.glyphs
@@ -33,7 +33,7 @@ class Legend(StateLines):
 
 
 class RunLine(StateLines):
-    """The run's directory and settings, and how sure the yardstick is."""
+    """The run's directory, settings and checkpoints, and the interval of the last validation."""
 
     def lines(self, state: RunState) -> list[Line]:
         session = state.session
@@ -48,26 +48,30 @@ class RunLine(StateLines):
             f"batch {session.batch_size}",
         ]
         if state.last:
-            parts.append(epoch_words(state))
-        if where := schedule_words(state):
-            parts.append(f"rates {where}")
+            parts.append(epoch_text(state))
+        if schedule := schedule_position(state).text:
+            parts.append(f"rates {schedule}")
         if state.skipped_images:
             images = "image" if state.skipped_images == 1 else "images"
             parts.append(f"{state.skipped_images} {images} skipped")
-        saved = [(name, one.step) for name, one in kept(state) if not one.failure]
+        checkpoints = current_checkpoints(state)
+        saved = [(name, saved.step) for name, saved in checkpoints if not saved.failure]
         if saved:
             parts.append(f"saved {', '.join(f'{name} at {step}' for name, step in saved)}")
         if state.validated and state.validated.total:
             correct, total = state.validated.correct, state.validated.total
             low, high = interval(correct, total)
             parts.append(f"{correct} of {total} means {low:.2f} to {high:.2f}")
-        if session.weights_why:
-            parts.append(session.weights_why)
+        if session.weights_reason:
+            parts.append(session.weights_reason)
         return [justified([(" · ".join(parts), "dim")], [], self.size.width)]
 
 
-def kept(state: RunState) -> list[tuple[str, CheckpointSaved]]:
-    """The checkpoints by name that are of this start."""
+def current_checkpoints(state: RunState) -> list[tuple[str, CheckpointSaved]]:
+    """Return the best and the last checkpoint of this start, as (name, event)."""
     start = state.curves[-1].start
-    every = state.training.checkpoints.items()
-    return [(name, one) for name, one in every if one.start == start and name in ("best", "last")]
+    return [
+        (name, saved)
+        for name, saved in state.training.checkpoints.items()
+        if saved.start == start and name in ("best", "last")
+    ]

@@ -1,4 +1,4 @@
-"""The first minute: what is being done until the first step, ticked off as it is done."""
+"""The checklist of what has to be loaded before the first step."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tui.widgets.state_lines import StateLines
 STAGES = ("torch", "data", "weights", "calibration", "warm-up")
 DOING = {
     "torch": "loading PyTorch",
-    "data": "looking through the images",
+    "data": "reading the list of images",
     "weights": "reading the pretrained weights",
     "calibration": "estimating BatchNorm statistics",
-    "warm-up": "a step on the side, so that the first is quick",
+    "warm-up": "a trial step, so that the first real one is fast",
 }
 
 
@@ -28,20 +28,24 @@ class Item(NamedTuple):
 
 
 def checklist(state: RunState, terminal: str) -> list[Item]:
-    """The stages of opening, as far as they were heard of."""
+    """Return the stages of opening with their progress.
+
+    Args:
+        state: The state of the run.
+        terminal: A short description of the terminal.
+    """
     items = [Item("terminal", "done", terminal)]
     for stage in STAGES:
-        told = state.loading.get(stage)
-        if told is None:
+        progress = state.loading.get(stage)
+        if progress is None:
             if stage != "calibration":  # only random weights need it
                 items.append(Item(stage, "waiting", ""))
-        elif told.done:
-            detail = told.detail
-            if told.seconds >= 0.1:
-                detail = f"{detail} · {told.seconds:.1f} s" if detail else f"{told.seconds:.1f} s"
+        elif progress.done:
+            took = f"{progress.seconds:.1f} s" if progress.seconds >= 0.1 else ""
+            detail = " · ".join(part for part in (progress.detail, took) if part)
             items.append(Item(stage, "done", detail))
         else:
-            detail = told.detail or DOING[stage]
+            detail = progress.detail or DOING[stage]
             if state.busy is not None:
                 detail += f" · {state.busy.seconds:.0f} s"
             items.append(Item(stage, "doing", detail))
@@ -52,7 +56,7 @@ MARKS = {"done": ("✓", "trainable"), "doing": ("▸", "strong"), "waiting": ("
 
 
 def checklist_line(state: RunState, width: int) -> Line:
-    """The checklist in one line."""
+    """Return the checklist in one line."""
     pieces: list[tuple[str, str]] = []
     room = width
     for item in checklist(state, ""):
@@ -68,10 +72,10 @@ def checklist_line(state: RunState, width: int) -> Line:
 
 
 class Loading(StateLines):
-    """The checklist in the middle of the stack's room, until there is a stack."""
+    """The checklist in place of the stack until there is one, or why the engine ended."""
 
     terminal = ""
-    """What was found of the terminal, in a few words."""
+    """A short description of the terminal."""
 
     def lines(self, state: RunState) -> list[Line]:
         width, height = self.size

@@ -1,4 +1,4 @@
-"""Loss and validation accuracy of this start, with the earlier starts as ghosts."""
+"""The plots of training loss and validation accuracy, with earlier starts as ghosts."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import replace
 from tl_tui.common.metrics import interval
 from tui.drawing.decimation import Decimation
 from tui.drawing.lines import Line
-from tui.drawing.plot import PATTERNS, Scale, Series, plot, short
+from tui.drawing.plot import PATTERNS, Scale, Series, plot
 from tui.state.curve import Curve
 from tui.state.run_state import RunState
+from tui.text.format import format_short
 from tui.widgets.state_lines import StateLines
 
 GHOSTS = len(PATTERNS) - 2
-"""Earlier starts that are drawn, the latest; the last pattern is for a constant."""
+"""The number of earlier starts that are drawn. The last pattern is for constants."""
 
 
 class _Curves(StateLines):
-    """Draws one number of every start."""
+    """A plot of one number over the steps of each start."""
 
     heading = ""
 
@@ -27,14 +28,15 @@ class _Curves(StateLines):
         self._decimations: list[tuple[Curve, Decimation]] = []
 
     def values(self, curve: Curve) -> list[tuple[int, float]]:
-        """(step, value) of a curve, in order; the list only ever grows."""
+        """Return all (step, value) of a curve, in order; values are only ever appended."""
         raise NotImplementedError
 
     def last_value(self, curve: Curve) -> str:
+        """Return the last value of a curve for the legend."""
         raise NotImplementedError
 
     def graph(self, series: list[Series], width: int, height: int, state: RunState) -> list[Line]:
-        """The lines of the plot itself."""
+        """Return the lines of the plot."""
         raise NotImplementedError
 
     def lines(self, state: RunState) -> list[Line]:
@@ -57,7 +59,7 @@ class _Curves(StateLines):
         known = {id(curve): decimation for curve, decimation in self._decimations}
         self._decimations = [(c, known.get(id(c)) or Decimation()) for c in curves]
         series = []
-        for place, (curve, decimation) in enumerate(self._decimations):
+        for index, (curve, decimation) in enumerate(self._decimations):
             points = self.values(curve)
             if len(points) < decimation.seen:
                 decimation.__init__()  # type: ignore[misc]
@@ -66,14 +68,14 @@ class _Curves(StateLines):
             buckets = [(bucket.step, bucket.mean) for bucket in decimation.buckets]
             if not now and not curve.strategies:
                 continue
-            pattern = 0 if now else len(curves) - place - (curves[-1] is state.curves[-1])
+            pattern = 0 if now else len(curves) - index - (curves[-1] is state.curves[-1])
             label = "now" if now else curve.label
-            one = Series(buckets, max(0, pattern), label, self.last_value(curve))
-            series.append(self.finished(one, curve) if now else one)
+            drawn = Series(buckets, max(0, pattern), label, self.last_value(curve))
+            series.append(self.current(drawn, curve) if now else drawn)
         return series
 
-    def finished(self, series: Series, curve: Curve) -> Series:
-        """The curve of now, with what only it shows."""
+    def current(self, series: Series, curve: Curve) -> Series:
+        """Return the series of the current start with what only that one shows."""
         return series
 
 
@@ -86,16 +88,17 @@ class LossCurve(_Curves):
         return curve.loss
 
     def last_value(self, curve: Curve) -> str:
-        return short(curve.loss[-1][1])
+        return format_short(curve.loss[-1][1])
 
     def graph(self, series: list[Series], width: int, height: int, state: RunState) -> list[Line]:
-        scale = Scale.around([value for one in series for _, value in one.points])
-        return plot(series, width, height, scale=scale, plain=self.glyphs.plain)
+        scale = Scale.around([value for curve in series for _, value in curve.points])
+        plain = self.glyphs.plain
+        return plot(series, width, height, scale=scale, plain=plain, format_value=format_short)
 
 
 class AccuracyCurve(_Curves):
-    """The share of validation images that were right: of the yardstick after single steps, of all
-    of them after each epoch, whose points stand out."""
+    """The validation accuracy: on the yardstick after single steps, and on all validation images
+    after each epoch, which are drawn with markers."""
 
     heading = "accuracy"
 
@@ -104,33 +107,42 @@ class AccuracyCurve(_Curves):
 
     def last_value(self, curve: Curve) -> str:
         _, right, total = self._last(curve)
-        share = short(right / total)
+        share = format_short(right / total)
         return f"{right}/{total} {share}" if self.size.width > 50 else share
 
     @staticmethod
     def _last(curve: Curve) -> tuple[int, int, int]:
-        """(step, correct, total) of the last evaluation of either kind."""
-        every = [one[-1][:3] for one in (curve.validation, curve.full_validation) if one]
-        return max(every, key=lambda one: (one[0], one[2]))
+        """Return (step, correct, total) of the last validation of either kind."""
+        last = [values[-1][:3] for values in (curve.validation, curve.full_validation) if values]
+        return max(last, key=lambda value: (value[0], value[2]))
 
-    def finished(self, series: Series, curve: Curve) -> Series:
+    def current(self, series: Series, curve: Curve) -> Series:
         _, right, total = self._last(curve)
-        # As many points as can be told apart, evenly; the last one always.
-        whole = curve.full_validation
-        every = max(1, len(whole) // max(1, self.size.width // 2))
-        marks = [(step, right / total) for step, right, total, _ in whole[::-1][::every] if total]
+        # As many evenly spaced points as can be distinguished, and always the last one.
+        full = curve.full_validation
+        stride = max(1, len(full) // max(1, self.size.width // 2))
+        marks = [(step, right / total) for step, right, total, _ in full[::-1][::stride] if total]
         return replace(series, marks=marks, interval=interval(right, total))
 
     def graph(self, series: list[Series], width: int, height: int, state: RunState) -> list[Line]:
         levels = _levels(state)
-        values = [value for one in series for _, value in one.points]
+        values = [value for curve in series for _, value in curve.points]
         lowest = min([*values, *(value for _, value in levels)])
         scale = Scale(max(0.0, lowest - 0.05), 1.0)
-        return plot(series, width, height, scale=scale, plain=self.glyphs.plain, levels=levels)
+        return plot(
+            series,
+            width,
+            height,
+            scale=scale,
+            plain=self.glyphs.plain,
+            format_value=format_short,
+            levels=levels,
+        )
 
 
 def _levels(state: RunState) -> list[tuple[str, float]]:
-    """Guessing blindly, and always the most frequent class where that is more."""
+    """Return the accuracy of guessing, and of always choosing the most frequent class if that is
+    higher."""
     session = state.session
     if session is None or not session.classes:
         return []

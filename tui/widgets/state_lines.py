@@ -1,4 +1,4 @@
-"""The base of the main screen's widgets: lines made from the state."""
+"""The base class of widgets that draw lines made from the state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tui.state.run_state import RunState
 
 
 class StateLines(LineWidget):
-    """Draws what `lines()` returns for the state."""
+    """A widget that draws the lines that `lines` returns for the state."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -19,17 +19,17 @@ class StateLines(LineWidget):
         self.glyphs: Glyphs = UNICODE
 
     def lines(self, state: RunState) -> list[Line]:
-        """Return what to draw in `self.size`; missing lines and cells are blank."""
+        """Return the lines for `self.size`; missing lines and cells are blank."""
         raise NotImplementedError
 
     def set_theme(self, palette: Palette, glyphs: Glyphs) -> None:
-        """Draw in other colours and characters."""
+        """Change the colours and characters."""
         self.palette, self.glyphs = palette, glyphs
         self.redraw()
         self.set_palette_styles(PaletteStyles(palette))
 
     def show(self, state: RunState) -> None:
-        """Show the state as it is now."""
+        """Show a state."""
         self.state = state
         self.redraw()
 
@@ -37,7 +37,7 @@ class StateLines(LineWidget):
         self.redraw()
 
     def redraw(self) -> None:
-        """Make the lines again and repaint the cells that changed."""
+        """Compute the lines again and repaint the cells that changed."""
         if self.state is None or not self.size:
             return
         text = self.glyphs.text

@@ -1,4 +1,4 @@
-"""The second line: the strategies with their keys, and how much of the model trains."""
+"""The second line: the strategies with their keys, and the number of trainable parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tui.widgets.state_lines import StateLines
 
 
 class StrategyLine(StateLines):
-    """Lights the strategy that is on, or `by hand`."""
+    """Highlights the current strategy, `by hand` or the plan."""
 
     def lines(self, state: RunState) -> list[Line]:
         session, width = state.session, self.size.width
@@ -18,22 +18,21 @@ class StrategyLine(StateLines):
             return []
         left: list[Piece] = [("strategy  ", "dim")] if width >= 100 else []
         left += _plan(state, width) if state.training.plan else _names(state, width)
-        unit = " M"  # said once
-        total = sum(owner.params for owner in session.stack.owners)
-        trains = format_params(state.trainable_params()).removesuffix(unit)
-        right = f"{trains} of {format_params(total)} train "
+        wanted = state.trainable_params()
+        total = format_params(sum(owner.params for owner in session.stack.owners))
+        trains, then = f"{format_params(wanted, unit=False)} of {total}", ""
         if width >= 100 and state.pending and state.applied is not None:
-            now = format_params(state.trainable_params(state.applied)).removesuffix(unit)
-            wanted = format_params(state.trainable_params())
-            if format_params(state.trainable_params(state.applied)) != wanted:
-                right = f"{now} of {format_params(total)} train → {wanted} next step "
+            now = state.trainable_params(state.applied)
+            if format_params(now) != format_params(wanted):
+                trains = f"{format_params(now, unit=False)} of {total}"
+                then = f"→ {format_params(wanted)} next step "
         if width >= 100:
             left.insert(0, (" ", "text"))
-        shorter = [right.replace(" train ", " "), f"{format_params(state.trainable_params())} "]
-        right = next((t for t in (right, *shorter) if line_width(left) + len(t) < width), "")
+        forms = [f"{trains} train {then}", f"{trains} {then}", f"{format_params(wanted)} "]
+        right = next((form for form in forms if line_width(left) + len(form) < width), "")
         if not right:
-            # Too narrow for the list: the one that is on.
-            plan, right = state.training.plan, shorter[-1]
+            # Too narrow for the list: show the current strategy alone.
+            plan, right = state.training.plan, forms[-1]
             label = f"plan {plan.name}" if plan else _label(state.strategy)
             left = [(" ", "text"), (f"[{label}]", "chosen")]
         return [justified(left, [(right, "text")], width)]
@@ -46,7 +45,7 @@ def _label(strategy: str | None) -> str:
 
 
 def _names(state: RunState, width: int) -> list[Piece]:
-    """Every strategy with its key; the one that is on is lit."""
+    """Return all strategies with their keys; the current one is highlighted."""
     gap = " " if width >= 100 else ""
     pieces: list[Piece] = []
     for name in [*(state.session.strategies if state.session else ()), None]:
@@ -58,7 +57,7 @@ def _names(state: RunState, width: int) -> list[Piece]:
 
 
 def _plan(state: RunState, width: int) -> list[Piece]:
-    """The plan that is on, its phase, and what comes next."""
+    """Return the current plan, its phase, and when it thaws more layers."""
     training = state.training
     plan, phase = training.plan, training.phase(state.step)
     assert plan is not None
@@ -66,12 +65,12 @@ def _plan(state: RunState, width: int) -> list[Piece]:
     left += [(f"[plan {plan.name}]", "chosen")]
     if phase is None:
         return left
-    said = f" phase {plan.phases.index(phase) + 1} of {len(plan.phases)}: {phase.name}"
+    position = f" phase {plan.phases.index(phase) + 1} of {len(plan.phases)}: {phase.name}"
     coming = training.next_phase(state.step)
     after = f" · next thaw in epoch {training.epoch_of(coming.after_step)}" if coming else ""
     return [
         *left,
-        (said, "text"),
+        (position, "text"),
         (after, "text"),
         (" · s changes it" if width >= 100 else "", "dim"),
     ]

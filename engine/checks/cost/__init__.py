@@ -1,0 +1,1 @@
+"""Measuring what a train step costs: time and memory of each owner."""

@@ -1,11 +1,12 @@
-"""The price of a step, measured: what each owner costs in time and memory.
+"""Measuring the cost of a step: the time and memory of each owner.
 
-Everything happens on a copy of the model with random images of the run's shape: weights, buffers,
-optimizer, position and random state of the run stay as they are. Memory is found without allocating
-it (`engine.checks.cost.memory_trace`). Time comes from real steps of three kinds, each a unit:
-nothing trainable is the forward pass alone; with only the first owners trainable the gradient
-passes through everything, and what that adds is the cost of passing; what a step with everything
-trainable adds to this is the cost of learning.
+Everything is measured on a copy of the model with random images, so the run is not affected. Memory
+is traced without allocating it (`memory_trace`). Time is measured with three kinds of real steps:
+
+- Nothing trainable: the cost of the forward pass.
+- Only the first owners trainable: the gradient passes through the whole model, so the difference is
+  the cost of propagating the gradient.
+- Everything trainable: the difference is the cost of the owners' own gradients and their update.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ from engine.model.freezing import Mask
 from engine.model.layer_stack import Stack
 from tl_tui.common.errors import Problem
 from tl_tui.estimates.cost_model import predict_step_cost, saved_bytes
+from tl_tui.protocol.checks import StepCostMeasured
 from tl_tui.protocol.config import Optimizer, Precision, Recipe
-from tl_tui.protocol.events import StepCostMeasured
 
 ROUNDS = 5
-"""Steps of each kind, at most."""
+"""The number of timed steps of each kind at most."""
 LEAST_ROUNDS = 2
 SECONDS = 4.0
-"""After so many seconds of steps no further round is begun."""
+"""No further round begins after this time."""
 
 
 class StepCostProblem(Problem):
-    """The price cannot be measured; the text says why."""
+    """The cost of a step cannot be measured."""
 
 
 def measure_step_cost(
@@ -48,136 +49,146 @@ def measure_step_cost(
     optimizer: Optimizer,
     precision: Precision,
 ) -> Iterator[StepCostMeasured | None]:
-    """Measure what each owner costs; yields None after each unit and at last the message.
+    """Measure what each owner costs in a step, one pass or step per unit of work.
 
-    If a step with everything trainable does not fit into what is free, time is taken with half the
-    batch, or half of that, and multiplied.
+    If a step with everything trainable does not fit into the free memory, the batch is halved until
+    it does, and the times are scaled up.
 
     Args:
-        stack: Read only.
-        device: Where its model is.
-        batch_shape: [N, 3, height, width].
-        classes: Of the labels.
-        optimizer: Whose state and update are to be counted.
-        precision: Of forward and loss.
+        stack: The stack of the model; it is only read.
+        device: The device of its model.
+        batch_shape: The shape of a batch, [N, 3, height, width].
+        classes: The number of classes.
+        optimizer: The optimizer whose state and update are included.
+        precision: The precision of forward and loss.
+
+    Yields:
+        None after each unit, and at last the measured cost.
 
     Raises:
-        PriceProblem: not even two images fit.
+        StepCostProblem: not even two images fit into memory.
     """
-    # The rate is 0, so that the copy's weights stay; the decay is not, so that its work is done.
+    # A rate of 0 keeps the weights of the copy; weight decay is on, so that its time is included.
     recipe = Recipe(
         optimizer=optimizer, precision=precision, lr_head=0, lr_pretrained=0, weight_decay=1e-4
     )
-    found: StepMemory | None = None
-    looks = trace_memory(stack, batch_shape, recipe)
-    while found is None:
-        with _random_state_kept(device):
-            found = next(looks)
+    step_memory: StepMemory | None = None
+    passes = trace_memory(stack, batch_shape, recipe)
+    while step_memory is None:
+        with _fork_random_state(device):
+            step_memory = next(passes)
         yield None
-    price = StepCostMeasured(
+    cost = StepCostMeasured(
         batch=batch_shape[0],
         forward_ms=(0.0,) * len(stack.owners),
-        pass_ms=(0.0,) * len(stack.owners),
-        learn_ms=(0.0,) * len(stack.owners),
+        input_grad_ms=(0.0,) * len(stack.owners),
+        weight_grad_ms=(0.0,) * len(stack.owners),
         fixed_ms=0.0,
-        kept_share=0.0,
-        gradient_share=0.0,
-        **vars(found),
+        saved_overhead=0.0,
+        gradient_overhead=0.0,
+        **vars(step_memory),
     )
     parents = [owner.parents for owner in stack.owners]
     full = frozenset(range(len(parents)))
-    count = batch_shape[0]
+    batch_size = batch_shape[0]
     while True:
         needed = (
-            _copied_bytes(stack)
-            + predict_step_cost(price, parents, full).peak_bytes * count // price.batch
+            _model_bytes(stack)
+            + predict_step_cost(cost, parents, full).peak_bytes * batch_size // cost.batch
         )
         if needed < _free_bytes(device):
+            shape = (batch_size, *batch_shape[1:])
             try:
-                yield from _timed(stack, device, (count, *batch_shape[1:]), classes, recipe, price)
+                yield from _measure_times(stack, device, shape, classes, recipe, cost)
                 return
             except torch.OutOfMemoryError:
                 pass
-            release_memory(device)  # outside of `except`, for the exception holds the tensors
-        if count < 4:
+            release_memory(device)  # outside of `except`, because the exception holds the tensors
+        if batch_size < 4:
             raise StepCostProblem(
-                "The price of a step cannot be measured: a step with everything trainable needs "
-                "more memory than is free, even with two images."
+                "The cost of a step cannot be measured: with all layers trainable, even a step "
+                "with two images needs more memory than is free."
             )
-        count //= 2
+        batch_size //= 2
 
 
-def _timed(
+def _measure_times(
     stack: Stack,
     device: torch.device,
     shape: tuple[int, ...],
     classes: int,
     recipe: Recipe,
-    price: StepCostMeasured,
+    cost: StepCostMeasured,
 ) -> Iterator[StepCostMeasured | None]:
-    """The price with its times, taken with a batch of this shape."""
+    """Measure the times with a batch of this shape and add them to the cost."""
     full: Mask = frozenset(range(len(stack.owners)))
-    # With these trainable the gradient goes everywhere.
+    # If the owners without parents are trainable, the gradient passes through the whole model.
     first: Mask = frozenset(i for i, owner in enumerate(stack.owners) if not owner.parents)
-    with _random_state_kept(device):
+    with _fork_random_state(device):
         steps = TimedSteps(copy_model(stack), device, shape, classes, recipe)
     yield None
     peaks: dict[Mask, int | None] = {}
-    for mask in (full, first, frozenset()):  # the first warms up, too
-        with _random_state_kept(device):
+    for mask in (full, first, frozenset()):  # these steps also warm up
+        with _fork_random_state(device):
             peaks[mask] = steps.peak(mask)
         yield None
-    price = _with_peaks(stack, price, price.batch / shape[0], peaks)
+    scale = cost.batch / shape[0]
+    cost = _with_peaks(stack, cost, scale, peaks)
     taken: dict[Mask, list[Timing]] = {frozenset(): [], first: [], full: []}
     seconds = 0.0
-    for number in range(ROUNDS):
-        if number >= LEAST_ROUNDS and seconds > SECONDS:
+    for round_number in range(ROUNDS):
+        if round_number >= LEAST_ROUNDS and seconds > SECONDS:
             break
         for mask, timings in taken.items():
-            with _random_state_kept(device):
+            with _fork_random_state(device):
                 timings.append(steps.take(mask))
             seconds += timings[-1].total / 1e3
             yield None
     del steps
     release_memory(device)
-    nothing, passing, learning = (_typical(timings) for timings in taken.values())
-    yield _assembled(stack, price, price.batch / shape[0], nothing, passing, learning)
+    forward_only, propagating, full_step = (_median(timings) for timings in taken.values())
+    yield _with_times(stack, cost, scale, forward_only, propagating, full_step)
 
 
 def _with_peaks(
-    stack: Stack, price: StepCostMeasured, scale: float, peaks: dict[Mask, int | None]
+    stack: Stack, cost: StepCostMeasured, scale: float, peaks: dict[Mask, int | None]
 ) -> StepCostMeasured:
-    """The price with what the allocator and the kernels' scratch memory add to it.
+    """Add the memory that allocator and kernels use beyond the traced tensors.
 
-    What the steps took beyond the tensors: with nothing trainable it is fixed, what comes to it
-    when the gradient passes is in proportion to the tensors that are kept, and what comes to that
-    when everything learns to the gradients.
+    With nothing trainable, that is a fixed size. What propagating the gradient adds is taken as a
+    share of the saved tensors, and what full training adds as a share of the gradients.
+
+    Args:
+        stack: The stack of the model.
+        cost: The traced cost.
+        scale: The run's batch size over that of the measured steps.
+        peaks: The measured peak of a step in bytes, by mask; None if it is unknown.
     """
-    batch = price.fixed_bytes  # it was there before those steps
+    batch_bytes = cost.fixed_bytes  # in use before the measured steps, so not part of their peaks
     parents = [owner.parents for owner in stack.owners]
     for mask in sorted(peaks, key=len):
         peak = peaks[mask]
         if peak is None:
             continue
         missing = max(
-            0, round(scale * peak) + batch - predict_step_cost(price, parents, mask).peak_bytes
+            0, round(scale * peak) + batch_bytes - predict_step_cost(cost, parents, mask).peak_bytes
         )
         if not mask:
-            price = msgspec.structs.replace(price, fixed_bytes=price.fixed_bytes + missing)
+            cost = msgspec.structs.replace(cost, fixed_bytes=cost.fixed_bytes + missing)
         elif len(mask) < len(parents):
-            kept = saved_bytes(price, parents, mask)
-            price = msgspec.structs.replace(price, kept_share=missing / max(1, kept))
+            saved = saved_bytes(cost, parents, mask)
+            cost = msgspec.structs.replace(cost, saved_overhead=missing / max(1, saved))
         else:
-            gradients = sum(price.gradient_bytes)
-            price = msgspec.structs.replace(price, gradient_share=missing / max(1, gradients))
-    return price
+            gradients = sum(cost.gradient_bytes)
+            cost = msgspec.structs.replace(cost, gradient_overhead=missing / max(1, gradients))
+    return cost
 
 
-# --- from the steps to each owner's share ---------------------------------------------------------
+# --- the owners' shares of the times --------------------------------------------------------------
 
 
-def _typical(timings: list[Timing]) -> Timing:
-    """The median of each."""
+def _median(timings: list[Timing]) -> Timing:
+    """Return the median of each time."""
     return Timing(
         forward=[statistics.median(ms) for ms in zip(*(t.forward for t in timings), strict=True)],
         backward=[statistics.median(ms) for ms in zip(*(t.backward for t in timings), strict=True)],
@@ -186,76 +197,94 @@ def _typical(timings: list[Timing]) -> Timing:
     )
 
 
-def _assembled(
+def _with_times(
     stack: Stack,
-    price: StepCostMeasured,
+    cost: StepCostMeasured,
     scale: float,
-    nothing: Timing,
-    passing: Timing,
-    learning: Timing,
+    forward_only: Timing,
+    propagating: Timing,
+    full_step: Timing,
 ) -> StepCostMeasured:
-    """The price from a step with nothing trainable, with the first owners, and with everything.
+    """Add the times of the owners, from the differences between the three kinds of steps.
 
-    What one kind of step adds to another is divided among the owners as it was seen at each, and
-    the parts brought to the sum of the whole steps: single ones are small, and noise cut at zero
-    would add up.
+    A difference is divided among the owners in proportion to what was measured at each. Differences
+    at single owners are small, and cutting their noise at zero adds up; so the parts are scaled to
+    the difference of whole steps.
+
+    Args:
+        stack: The stack of the model.
+        cost: The cost without times.
+        scale: The run's batch size over that of the measured steps.
+        forward_only: A step with nothing trainable.
+        propagating: A step with only the owners without parents trainable.
+        full_step: A step with everything trainable.
     """
     has_parents = [bool(owner.parents) for owner in stack.owners]
-    bytes_of = price.gradient_bytes
-    before_backward = max(0.0, nothing.total - sum(nothing.forward))
-    handed_on = [
-        max(0.0, after - before) + back if above else 0.0
-        for before, after, back, above in zip(
-            nothing.forward, passing.forward, passing.backward, has_parents, strict=True
+    gradient_bytes = cost.gradient_bytes
+    before_backward = max(0.0, forward_only.total - sum(forward_only.forward))
+    propagation = [
+        max(0.0, after - before) + backward if inner else 0.0
+        for before, after, backward, inner in zip(
+            forward_only.forward,
+            propagating.forward,
+            propagating.backward,
+            has_parents,
+            strict=True,
         )
     ]
-    of_first = sum(b for b, above in zip(passing.backward, has_parents, strict=True) if not above)
-    update = [learning.update * size / max(1, sum(bytes_of)) for size in bytes_of]
-    learn = [
-        max(0.0, after - before) + max(0.0, back - (passed if above else 0.0)) + moved
-        for before, after, back, passed, above, moved in zip(
-            passing.forward,
-            learning.forward,
-            learning.backward,
-            passing.backward,
+    backward_of_first = sum(
+        backward
+        for backward, inner in zip(propagating.backward, has_parents, strict=True)
+        if not inner
+    )
+    update = [full_step.update * size / max(1, sum(gradient_bytes)) for size in gradient_bytes]
+    learning = [
+        max(0.0, after - before) + max(0.0, backward - (passed if inner else 0.0)) + updating
+        for before, after, backward, passed, inner, updating in zip(
+            propagating.forward,
+            full_step.forward,
+            full_step.backward,
+            propagating.backward,
             has_parents,
             update,
             strict=True,
         )
     ]
-    start_of_backward = max(0.0, passing.total - nothing.total - sum(passing.backward))
-    passing_sum = passing.total - nothing.total - of_first - start_of_backward
-    learning_sum = learning.total - passing.total + of_first
+    start_of_backward = max(0.0, propagating.total - forward_only.total - sum(propagating.backward))
+    propagation_total = (
+        propagating.total - forward_only.total - backward_of_first - start_of_backward
+    )
+    learning_total = full_step.total - propagating.total + backward_of_first
     return msgspec.structs.replace(
-        price,
-        forward_ms=tuple(scale * ms for ms in nothing.forward),
-        pass_ms=_brought_to(scale, handed_on, passing_sum),
-        learn_ms=_brought_to(scale, learn, learning_sum),
+        cost,
+        forward_ms=tuple(scale * ms for ms in forward_only.forward),
+        input_grad_ms=_scaled_to(scale * propagation_total, propagation),
+        weight_grad_ms=_scaled_to(scale * learning_total, learning),
         fixed_ms=before_backward + start_of_backward,
     )
 
 
-def _brought_to(scale: float, parts: list[float], whole: float) -> tuple[float, ...]:
-    """The parts, multiplied so that their sum is the whole, times the scale."""
-    found = sum(parts)
-    factor = scale * max(0.0, whole) / found if found else 0.0
+def _scaled_to(total: float, parts: list[float]) -> tuple[float, ...]:
+    """Scale parts so that they sum to a total; a negative total counts as 0."""
+    measured = sum(parts)
+    factor = max(0.0, total) / measured if measured else 0.0
     return tuple(factor * part for part in parts)
 
 
 # --- the device -----------------------------------------------------------------------------------
 
 
-def _random_state_kept(device: torch.device) -> Any:
-    """Dropout of a probe step draws from the run's random state: put back after each unit."""
+def _fork_random_state(device: torch.device) -> Any:
+    """Return a context manager that restores the random state, which dropout changes."""
     return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
-def _copied_bytes(stack: Stack) -> int:
+def _model_bytes(stack: Stack) -> int:
     return sum(t.nbytes for t in (*stack.model.parameters(), *stack.model.buffers()))
 
 
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + kept
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     return memory().free

@@ -1,9 +1,9 @@
-"""Which memory a step uses, owner by owner, found without allocating any of it.
+"""The memory that a step uses at each owner, traced without allocating it.
 
-The model is copied and run, forward and backward, under torch's `FakeTensorMode`: tensors have
-shapes and no contents, so that a step which would not fit can be looked at too. Two things are
-followed. `saved_tensors_hooks` tell what autograd keeps for backward, counted once per storage, the
-weights and buffers left out. A dispatch mode counts the bytes of every storage that is alive.
+A copy of the model is run forward and backward under `FakeTensorMode`, where tensors have shapes
+but no contents, so that steps which do not fit into memory can be traced too. `saved_tensors_hooks`
+record what autograd saves for backward: each storage once, weights and buffers excluded. A dispatch
+mode counts the bytes of all storages in use.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from torch.utils._pytree import tree_leaves
 from engine.model import freezing
 from engine.model.layer_stack import Stack
 from engine.training.optimizer import RowOptimizer
+from tl_tui.protocol.checks import SavedTensors
 from tl_tui.protocol.config import Precision, Recipe
-from tl_tui.protocol.events import SavedTensors
 
 
 def copy_model(stack: Stack, fake: FakeTensorMode | None = None) -> Stack:
-    """The stack over a copy of its model, for a step that may change anything.
+    """Copy a stack together with its model.
 
     Args:
-        stack: The original; it is only read.
-        fake: Make the copy's tensors of this mode: shapes without contents.
+        stack: The stack to copy; it is only read.
+        fake: Create the copy's tensors in this mode, without contents; None copies the contents.
     """
     twin = copy.copy(stack)
     memo: dict[int, Any] = {}
     if fake is not None:
         for tensor in (*stack.model.parameters(), *stack.model.buffers()):
             memo[id(tensor)] = fake.from_tensor(tensor)
-    # In one call, so that rows, owners and parts hold the copied model's modules.
+    # One call copies all four, so that rows, owners and parts refer to the copied modules.
     originals = (stack.model, stack.rows, stack.owners, stack.parts)
     twin.model, twin.rows, twin.owners, twin.parts = copy.deepcopy(originals, memo)
     twin.graph_module, twin.cuts, twin._above = None, [], {}
@@ -51,61 +51,63 @@ def copy_model(stack: Stack, fake: FakeTensorMode | None = None) -> Stack:
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager:
-    """Around forward and loss."""
+    """Return the context manager in which forward and loss run with this precision."""
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
 class AllocatedBytes(TorchDispatchMode):
-    """Counts the bytes of the storages that were made inside and are still in use."""
+    """Counts the bytes of storages that were created in this mode and are still in use."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0
+        """Bytes in use."""
         self.peak = 0
+        """The most bytes in use since the last `take_peak`."""
         self._sizes: dict[weakref.ref, int] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        given = {id(leaf.untyped_storage()) for leaf in tree_leaves(args) if _plain(leaf)}
+        inputs = {id(leaf.untyped_storage()) for leaf in tree_leaves(args) if _has_storage(leaf)}
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
-            if _plain(leaf) and id(storage := leaf.untyped_storage()) not in given:
+            if _has_storage(leaf) and id(storage := leaf.untyped_storage()) not in inputs:
                 self._add(storage)
         return out
 
     def _add(self, storage: torch.UntypedStorage) -> None:
-        reference = weakref.ref(storage, self._gone)
+        reference = weakref.ref(storage, self._remove)
         if reference in self._sizes:
             return
         self._sizes[reference] = storage.nbytes()
         self.now += storage.nbytes()
         self.peak = max(self.peak, self.now)
 
-    def _gone(self, reference: weakref.ref) -> None:
+    def _remove(self, reference: weakref.ref) -> None:
         self.now -= self._sizes.pop(reference)
 
     def take_peak(self) -> int:
-        """The most that was in use since the last call."""
+        """Return the most bytes in use since the last call."""
         peak, self.peak = self.peak, self.now
         return peak
 
 
-def _plain(leaf: object) -> bool:
+def _has_storage(leaf: object) -> bool:
     return isinstance(leaf, Tensor) and leaf.layout == torch.strided
 
 
 @dataclass(frozen=True)
 class StepMemory:
-    """The bytes in `PriceMeasured`, under the same names."""
+    """The fields of `StepCostMeasured` that describe memory."""
 
     saved: tuple[SavedTensors, ...]
     gradient_bytes: tuple[int, ...]
     state_bytes: tuple[int, ...]
     forward_bytes: tuple[int, ...]
-    beside_bytes: tuple[int, ...]
+    forward_extra_bytes: tuple[int, ...]
     backward_bytes: tuple[int, ...]
     fixed_bytes: int
 
@@ -113,22 +115,25 @@ class StepMemory:
 def trace_memory(
     stack: Stack, shape: tuple[int, ...], recipe: Recipe
 ) -> Iterator[StepMemory | None]:
-    """What a step uses; yields None after each pass and at last the result.
+    """Trace the memory of a step, one pass per unit of work.
 
-    Three passes without contents: everything trainable, nothing but a gradient for the images (what
-    passing it on needs, without learning), and nothing at all.
+    There are three passes: with everything trainable; with a gradient only for the images, which
+    shows what propagating the gradient needs; and without any gradient.
 
     Args:
-        stack: Read only.
-        shape: Of the batch, [N, 3, height, width].
-        recipe: Its optimizer and precision.
+        stack: The stack of the model; it is only read.
+        shape: The shape of a batch, [N, 3, height, width].
+        recipe: The recipe; its optimizer and precision are used.
+
+    Yields:
+        None after each pass, and at last the result.
     """
     fake = FakeTensorMode()
     twin = copy_model(stack, fake)
     device = stack.owners[0].parameters[0].device
     everything = frozenset(range(len(stack.owners)))
     gradients = [sum(p.nbytes for p in owner.parameters) for owner in stack.owners]
-    passes: list[_Pass] = []
+    passes: list[_TracedPass] = []
     with fake:
         labels = torch.zeros(shape[0], dtype=torch.int64, device=device)
     for mask, to_images in ((everything, False), (frozenset(), True), (frozenset(), False)):
@@ -136,9 +141,9 @@ def trace_memory(
             images = torch.empty(shape, device=device, requires_grad=to_images)
             freezing.set_requires_grad(twin, mask)
             freezing.set_modes(twin, mask, {})
-            passes.append(_Pass(twin).run(images, labels, recipe.precision))
+            passes.append(_TracedPass(twin).run(images, labels, recipe.precision))
         yield None
-    full, passing, nothing = passes
+    full, propagating, forward_only = passes
     with fake:
         optimizer = RowOptimizer(twin, recipe)
         optimizer.make_ready(twin.model.parameters(), ())
@@ -150,176 +155,210 @@ def trace_memory(
             )
             for owner in twin.owners
         ]
-    saved = _saved_tensors(stack, full, passing)
-    kept = [0] * len(stack.owners)
+    saved = _merge_saved_tensors(stack, full, propagating)
+    saved_at = [0] * len(stack.owners)
     for tensors in saved:
-        kept[tensors.at] += tensors.bytes
-    held = list(accumulate(kept))
-    behind = list(accumulate(reversed(gradients)))[::-1]
+        saved_at[tensors.owner] += tensors.bytes
+    # In forward the saved tensors of all owners so far are in use; in backward also the gradients
+    # of all owners behind.
+    saved_so_far = list(accumulate(saved_at))
+    gradients_behind = list(accumulate(reversed(gradients)))[::-1]
     yield StepMemory(
         saved=saved,
         gradient_bytes=tuple(gradients),
         state_bytes=tuple(state),
-        forward_bytes=tuple(nothing.forward_peaks),
-        beside_bytes=tuple(max(0, p - h) for p, h in zip(full.forward_peaks, held, strict=True)),
+        forward_bytes=tuple(forward_only.forward_peaks),
+        forward_extra_bytes=tuple(
+            max(0, peak - kept) for peak, kept in zip(full.forward_peaks, saved_so_far, strict=True)
+        ),
         backward_bytes=tuple(
-            max(0, p - h - g) for p, h, g in zip(full.backward_peaks, held, behind, strict=True)
+            max(0, peak - kept - gradient)
+            for peak, kept, gradient in zip(
+                full.backward_peaks, saved_so_far, gradients_behind, strict=True
+            )
         ),
         fixed_bytes=images.nbytes + labels.nbytes,
     )
 
 
-# --- following one pass ---------------------------------------------------------------------------
+# --- one pass -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Saving:
-    """One tensor that autograd kept, and where."""
+class _SavedTensor:
+    """A tensor that autograd saved for backward, and when in the forward pass."""
 
     storage: int
     bytes: int
     kind: tuple[torch.dtype, tuple[int, ...]]
+    """Data type and shape."""
     inside: int | None
-    """Within this owner (the innermost); None outside of all."""
-    before: int | None
-    """The owner that was executed last; None right within one that has executed none itself."""
-    behind: int | None = None
-    """The one that is executed next; None at the end."""
+    """The innermost owner that was being executed; None outside of all owners."""
+    previous: int | None
+    """The owner executed last; None if none was executed yet within `inside`."""
+    following: int | None = None
+    """The owner executed next; None at the end."""
 
 
-class _Pass:
-    """One forward and backward pass of a twin, followed. Peaks are bytes made since it began."""
+class _TracedPass:
+    """One forward and backward pass. Peaks are in bytes and exclude what was in use before it."""
 
     def __init__(self, twin: Stack) -> None:
+        """
+        Args:
+            twin: A copy of the stack, without contents.
+        """
         self.twin = twin
-        self.savings: list[_Saving] = []
+        self.saved: list[_SavedTensor] = []
         count = len(twin.owners)
         self.forward_peaks = [0] * count
-        """By owner, up to its output, with what is executed since the one before."""
+        """By owner: the peak from the previous owner's output to its own."""
         self.backward_peaks = [0] * count
-        """By owner, from the arrival of the gradient at its output."""
-        self._live = AllocatedBytes()
+        """By owner: the peak from the gradient's arrival at its output to the next arrival."""
+        self._allocated = AllocatedBytes()
         tensors = (*twin.model.parameters(), *twin.model.buffers())
         self._resident = {tensor.untyped_storage()._cdata for tensor in tensors}
         self._inside: list[tuple[int, int]] = []
-        """The owners that are being executed, outermost first, and how many had ended before."""
+        """The owners being executed, outermost first, each with `_ended` at its beginning."""
         self._ended = 0
+        """The number of executed owners."""
         self._last = 0
-        """The owner that was executed, or at which the gradient arrived, last."""
+        """The owner executed last; in backward, the owner that the gradient reached last."""
 
-    def run(self, images: Tensor, labels: Tensor, precision: Precision) -> _Pass:
+    def run(self, images: Tensor, labels: Tensor, precision: Precision) -> _TracedPass:
+        """Run the pass and return it. Backward is omitted if nothing needs a gradient.
+
+        Args:
+            images: [N, 3, height, width].
+            labels: [N], int64.
+            precision: The precision of forward and loss.
+        """
         self._resident |= {t.untyped_storage()._cdata for t in (images, labels)}
         handles = []
         for number, owner in enumerate(self.twin.owners):
             handles += [
-                owner.module.register_forward_pre_hook(self._entering(number)),
-                owner.module.register_forward_hook(self._leaving(number)),
+                owner.module.register_forward_pre_hook(self._forward_pre_hook(number)),
+                owner.module.register_forward_hook(self._forward_hook(number)),
             ]
-        with self._live:
-            with torch.autograd.graph.saved_tensors_hooks(self._save, lambda tensor: tensor):
+        with self._allocated:
+            with torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor):
                 with autocast(precision, images.device):
                     logits = self.twin.model(images)
                 loss = F.cross_entropy(logits.float(), labels)
-            self._note(self.forward_peaks, self._last)
+            self._update_peak(self.forward_peaks, self._last)
             del logits
             if loss.requires_grad:
                 loss.backward()
-                self._note(self.backward_peaks, self._last)
+                self._update_peak(self.backward_peaks, self._last)
         for handle in handles:
             handle.remove()
         self.twin.model.zero_grad(set_to_none=True)
         return self
 
-    def _entering(self, number: int) -> Any:
-        def enter(module: nn.Module, args: object) -> None:
-            for place in range(len(self.savings) - 1, -1, -1):
-                saving = self.savings[place]
-                if saving.behind is not None or saving.before != self._last:
+    def _forward_pre_hook(self, owner: int) -> Any:
+        def hook(module: nn.Module, args: object) -> None:
+            # Set the following owner of all tensors saved since the last owner ended.
+            for index in range(len(self.saved) - 1, -1, -1):
+                saved = self.saved[index]
+                if saved.following is not None or saved.previous != self._last:
                     break
-                self.savings[place] = replace(saving, behind=number)
-            self._inside.append((number, self._ended))
+                self.saved[index] = replace(saved, following=owner)
+            self._inside.append((owner, self._ended))
 
-        return enter
+        return hook
 
-    def _leaving(self, number: int) -> Any:
-        def leave(module: nn.Module, args: object, output: Any) -> None:
+    def _forward_hook(self, owner: int) -> Any:
+        def hook(module: nn.Module, args: object, output: Any) -> None:
             _, ended = self._inside.pop()
-            # The end of an owner that holds others is that of the last of them.
-            place = self._last if self._ended > ended else number
+            # If the owner contains other owners, its output is that of the last of them.
+            last = self._last if self._ended > ended else owner
             self._ended += 1
-            self._last = place
-            self._note(self.forward_peaks, place)
+            self._last = last
+            self._update_peak(self.forward_peaks, last)
             tensor = output[0] if isinstance(output, (tuple, list)) and output else output
             if isinstance(tensor, Tensor) and tensor.requires_grad:
-                tensor.register_hook(lambda _: arrive(place))
+                tensor.register_hook(lambda _: gradient_arrived(last))
 
-        def arrive(place: int) -> None:
-            self._note(self.backward_peaks, self._last)
-            self._last = place
+        def gradient_arrived(last: int) -> None:
+            self._update_peak(self.backward_peaks, self._last)
+            self._last = last
 
-        return leave
+        return hook
 
-    def _note(self, peaks: list[int], owner: int) -> None:
-        peaks[owner] = max(peaks[owner], self._live.take_peak())
+    def _update_peak(self, peaks: list[int], owner: int) -> None:
+        peaks[owner] = max(peaks[owner], self._allocated.take_peak())
 
-    def _save(self, tensor: Tensor) -> Tensor:
+    def _pack(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in self._resident:
             inside, ended = self._inside[-1] if self._inside else (None, -1)
-            before = self._last if self._ended > ended else None
+            previous = self._last if self._ended > ended else None
             kind = (tensor.dtype, tuple(tensor.shape))
-            self.savings.append(_Saving(storage._cdata, storage.nbytes(), kind, inside, before))
+            self.saved.append(
+                _SavedTensor(storage._cdata, storage.nbytes(), kind, inside, previous)
+            )
         return tensor
 
 
-# --- for which masks it is kept -------------------------------------------------------------------
+# --- which masks save a tensor --------------------------------------------------------------------
 
 
 @dataclass
-class _Kept:
+class _SavedStorage:
+    """A storage and the owners that decide whether it is saved; see `SavedTensors`."""
+
     at: int
     bytes: int
     reached: set[int] = field(default_factory=set)
     learning: set[int] = field(default_factory=set)
 
 
-def _saved_tensors(stack: Stack, full: _Pass, passing: _Pass) -> tuple[SavedTensors, ...]:
-    """What the full pass saved, each storage once, with the masks for which it is saved.
+def _merge_saved_tensors(
+    stack: Stack, full: _TracedPass, propagating: _TracedPass
+) -> tuple[SavedTensors, ...]:
+    """Merge the saved tensors of a pass by the masks for which they are saved.
 
-    What an owner saves in the passing pass too is kept whenever the gradient comes to it, the rest
-    only if it learns. Between two owners the gradient comes from those that feed the second, if
-    the first is among their line, else from the first.
+    What an owner saves even in the propagating pass is saved whenever the gradient reaches it; the
+    rest only if the owner is trainable. A tensor saved between two owners is saved if the gradient
+    reaches a parent of the second one, provided that the first is an ancestor of the second, or
+    else if it reaches the first one.
+
+    Args:
+        stack: The stack, whose owners know their parents.
+        full: The pass with everything trainable.
+        propagating: The pass with a gradient only for the images.
     """
-    ancestors: list[int] = []  # as bits
+    ancestors: list[int] = []  # one bit per owner
     for owner in stack.owners:
         bits = 0
         for parent in owner.parents:
             bits |= ancestors[parent] | 1 << parent
         ancestors.append(bits)
-    also = Counter((saving.inside, saving.kind) for saving in passing.savings)
-    storages: dict[int, _Kept] = {}
-    for saving in full.savings:
-        inside, before, behind = saving.inside, saving.before, saving.behind
-        at = next(owner for owner in (behind, before, inside) if owner is not None)
-        kept = storages.setdefault(saving.storage, _Kept(at, saving.bytes))
-        also[inside, saving.kind] -= 1
-        if inside is not None and also[inside, saving.kind] < 0:
-            kept.learning.add(inside)
-        elif before is None:
-            kept.reached.add(at)  # inside is not None here, or nothing needs a gradient yet
-        elif behind is not None and ancestors[behind] >> before & 1:
-            kept.reached.update(stack.owners[behind].parents)
+    propagated = Counter((saved.inside, saved.kind) for saved in propagating.saved)
+    storages: dict[int, _SavedStorage] = {}
+    for saved in full.saved:
+        inside, previous, following = saved.inside, saved.previous, saved.following
+        at = next(owner for owner in (following, previous, inside) if owner is not None)
+        storage = storages.setdefault(saved.storage, _SavedStorage(at, saved.bytes))
+        propagated[inside, saved.kind] -= 1
+        if inside is not None and propagated[inside, saved.kind] < 0:
+            storage.learning.add(inside)
+        elif previous is None:
+            storage.reached.add(at)  # within an owner, or before anything needs a gradient
+        elif following is not None and ancestors[following] >> previous & 1:
+            storage.reached.update(stack.owners[following].parents)
         else:
-            kept.reached.add(before)
+            storage.reached.add(previous)
     merged: Counter[tuple[int, tuple[int, ...], tuple[int, ...]]] = Counter()
-    for kept in storages.values():
-        # If the gradient comes to an owner, it comes to all that descend from it.
+    for storage in storages.values():
+        # A gradient that reaches an owner also reaches its descendants, so ancestors of the owners
+        # in `reached` are implied.
         implied = 0
-        for place in kept.reached:
-            implied |= ancestors[place]
-        reached = {place for place in kept.reached if not implied >> place & 1}
-        learning = {place for place in kept.learning - reached if not implied >> place & 1}
-        merged[kept.at, tuple(sorted(reached)), tuple(sorted(learning))] += kept.bytes
+        for owner_index in storage.reached:
+            implied |= ancestors[owner_index]
+        reached = {i for i in storage.reached if not implied >> i & 1}
+        learning = {i for i in storage.learning - reached if not implied >> i & 1}
+        merged[storage.at, tuple(sorted(reached)), tuple(sorted(learning))] += storage.bytes
     return tuple(
         SavedTensors(at, size, reached, learning)
         for (at, reached, learning), size in sorted(merged.items())

@@ -1,7 +1,7 @@
-"""The probe steps of the price: real steps of a copied model with a random batch.
+"""Timed steps of a copied model on a random batch.
 
-Each is timed at every owner, in the forward pass where it ends and in backward where the gradient
-arrives at its output, or looked at for the most memory that it takes.
+Each owner is timed at the end of its forward pass, and in backward when the gradient arrives at its
+output.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from engine.hardware.peak_memory import PeakMemory
 from engine.model import freezing
 from engine.model.freezing import Mask
 from engine.model.layer_stack import Stack
+from engine.training.clocks import CudaClock, HostClock
 from engine.training.optimizer import RowOptimizer
-from engine.training.probe import _CudaClock, _HostClock
 from tl_tui.protocol.config import Recipe
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Where the time of one step went, in milliseconds."""
+    """The times of one step in milliseconds."""
 
     forward: list[float]
-    """By owner, with what is executed since the one before."""
+    """By owner: from the previous owner's output to its own."""
     backward: list[float]
-    """By owner, from the arrival of the gradient at its output to the next arrival."""
+    """By owner: from the gradient's arrival at its output to the next arrival."""
     update: float
+    """The optimizer's step."""
     total: float
 
 
 class TimedSteps:
-    """Real steps of a twin with a random batch."""
+    """Takes real steps of a copied model on a random batch."""
 
     def __init__(
         self,
@@ -46,17 +47,25 @@ class TimedSteps:
         classes: int,
         recipe: Recipe,
     ) -> None:
+        """
+        Args:
+            twin: A copy of the stack; its weights may change.
+            device: The device of its model.
+            shape: The shape of a batch, [N, 3, height, width].
+            classes: The number of classes.
+            recipe: The recipe; its optimizer and precision are used.
+        """
         self.twin, self.device, self.recipe = twin, device, recipe
-        random = torch.Generator().manual_seed(0)
-        self.images = torch.randn(shape, generator=random).to(device)
-        self.labels = torch.randint(classes, shape[:1], generator=random).to(device)
+        generator = torch.Generator().manual_seed(0)
+        self.images = torch.randn(shape, generator=generator).to(device)
+        self.labels = torch.randint(classes, shape[:1], generator=generator).to(device)
         self.optimizer = RowOptimizer(twin, recipe)
         self.optimizer.set_rates([0.0] * len(twin.rows), 1.0)
 
     def peak(self, mask: Mask) -> int | None:
-        """Bytes that a first step with a mask takes, as the system sees it.
+        """Return the peak memory of a first step with a mask in bytes; None if it is unknown.
 
-        It keeps the weights before the update, as a step does that the probe watches.
+        The step keeps a copy of the weights before the update, as measured steps do.
         """
         self.optimizer.torch.zero_grad(set_to_none=True)
         self.optimizer.torch.state.clear()
@@ -73,27 +82,27 @@ class TimedSteps:
         return peak.bytes
 
     def take(self, mask: Mask) -> Timing:
-        """One step, timed at every owner."""
+        """Take one step with a mask, timed at every owner."""
         self._prepare(mask)
-        clock = _CudaClock(self.device) if self.device.type == "cuda" else _HostClock()
+        clock = CudaClock(self.device) if self.device.type == "cuda" else HostClock()
         ends: list[tuple[int, int]] = []
         arrivals: list[tuple[int, int]] = []
         handles = []
         for number, owner in enumerate(self.twin.owners):
 
-            def leave(module: nn.Module, args: object, output: Any, number: int = number) -> None:
+            def hook(module: nn.Module, args: object, output: Any, number: int = number) -> None:
                 ends.append((number, clock.mark()))
                 tensor = output[0] if isinstance(output, (tuple, list)) and output else output
                 if isinstance(tensor, Tensor) and tensor.requires_grad:
                     tensor.register_hook(lambda _: arrivals.append((number, clock.mark())))
 
-            handles.append(owner.module.register_forward_hook(leave))
+            handles.append(owner.module.register_forward_hook(hook))
         try:
             begin = clock.mark()
             loss = self._loss()
             if loss.requires_grad:
                 loss.backward()
-            arrived = clock.mark()
+            backward_end = clock.mark()
             if loss.requires_grad:
                 self.optimizer.torch.step()
             end = clock.mark()
@@ -101,15 +110,15 @@ class TimedSteps:
         finally:
             for handle in handles:
                 handle.remove()
-        between = clock.milliseconds
+        elapsed = clock.milliseconds
         forward, backward = ([0.0] * len(self.twin.owners) for _ in range(2))
         for (_, mark), (number, after) in zip([(-1, begin), *ends], ends, strict=False):
-            forward[number] += between(mark, after)
+            forward[number] += elapsed(mark, after)
         for (number, mark), (_, after) in zip(
-            arrivals, [*arrivals[1:], (-1, arrived)], strict=False
+            arrivals, [*arrivals[1:], (-1, backward_end)], strict=False
         ):
-            backward[number] += between(mark, after)
-        return Timing(forward, backward, between(arrived, end), between(begin, end))
+            backward[number] += elapsed(mark, after)
+        return Timing(forward, backward, elapsed(backward_end, end), elapsed(begin, end))
 
     def _prepare(self, mask: Mask) -> None:
         self.optimizer.torch.zero_grad(set_to_none=True)

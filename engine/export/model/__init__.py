@@ -1,0 +1,1 @@
+"""Export of a run's model as safetensors, .pth and ONNX files that do not need tl-tui."""

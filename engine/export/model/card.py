@@ -1,4 +1,4 @@
-"""What stands beside an exported model: its classes, its preprocessing, how to load it."""
+"""The description of an exported model: classes, preprocessing and how to load it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from engine.model import torchvision_models
 from tl_tui import __version__
 from tl_tui.common import json_codec
 
-ABOUT, README = "model.json", "README.txt"
+MODEL_JSON, README = "model.json", "README.txt"
 
 
-def described(trained: TrainedModel, names: Sequence[str], compared_on: str) -> dict[str, Any]:
-    """What `model.json` says.
+def describe_model(
+    trained: TrainedModel, file_names: Sequence[str], compared_on: str
+) -> dict[str, Any]:
+    """Return the contents of `model.json`.
 
     Args:
         trained: The model.
-        names: Of its files.
-        compared_on: What the files were compared on, in words.
+        file_names: The names of the exported files.
+        compared_on: A description of the images that the files were compared on.
     """
-    said, arch, size = trained.about, trained.about["arch"], trained.image_size
+    metadata, arch, size = trained.metadata, trained.metadata["arch"], trained.image_size
     options: dict[str, Any] = {}
     if torchvision_models.fixed_image_size(arch):
         options["image_size"] = size
     if arch in ("googlenet", "inception_v3"):
         options |= {"aux_logits": False, "init_weights": False}
-    transform = said["transform"]
+    transform = metadata["transform"]
     return {
         "format": 1,
         "arch": arch,
@@ -44,7 +46,7 @@ def described(trained: TrainedModel, names: Sequence[str], compared_on: str) -> 
                 f"resize the shorter side to {transform['resize_size']} pixels "
                 f"({transform['interpolation']}"
                 f"{', antialiased' if transform['antialias'] else ''})",
-                f"take the middle {transform['crop_size']} x {transform['crop_size']} pixels",
+                f"crop the central {transform['crop_size']} x {transform['crop_size']} pixels",
                 "divide by 255",
                 "subtract mean and divide by std, for R, G and B",
             ],
@@ -54,8 +56,8 @@ def described(trained: TrainedModel, names: Sequence[str], compared_on: str) -> 
         "trained": {
             "run": trained.run.absolute().name,
             "checkpoint": trained.checkpoint.stem,
-            "step": said["step"],
-            "from": said["weights"],
+            "step": metadata["step"],
+            "from": metadata["weights"],
         },
         "versions": {
             "tl_tui": __version__,
@@ -63,32 +65,33 @@ def described(trained: TrainedModel, names: Sequence[str], compared_on: str) -> 
             "torchvision": str(torchvision.__version__),
         },
         "compared_on": compared_on,
-        "files": {name: {} for name in names},
+        "files": {name: {} for name in file_names},
     }
 
 
-def metadata(about: dict[str, Any]) -> dict[str, str]:
-    """The same as texts by name, for the metadata of a file that goes without its neighbours."""
+def file_metadata(description: dict[str, Any]) -> dict[str, str]:
+    """Return the description as strings by name, to store in a file that may be used on its own."""
     kept = ("arch", "options", "classes", "image_size", "preprocessing", "output", "trained")
-    texts = {name: about[name] for name in kept}
+    values = {name: description[name] for name in kept}
     return {
         name: value if isinstance(value, str) else json_codec.dumps(value)
-        for name, value in texts.items()
+        for name, value in values.items()
     }
 
 
-def readme(about: dict[str, Any]) -> str:
-    """How to use the files, without tl-tui."""
-    files = about["files"]
-    names = "\n".join(f"    {name}" for name in [*files, ABOUT])
+def readme(description: dict[str, Any]) -> str:
+    """Return the README, which says how to use the files without tl-tui."""
+    files = description["files"]
+    names = "\n".join(f"    {name}" for name in [*files, MODEL_JSON])
     text = f"""\
-{about["arch"]} for {len(about["classes"])} classes, trained with tl-tui {__version__}.
+{description["arch"]} for {len(description["classes"])} classes, trained with tl-tui {__version__}.
 
 {names}
 
-{ABOUT} has the classes in the order of the outputs, the preprocessing, and how far the outputs
-of each file were from the trained model's when it was loaded again ({about["compared_on"]}).
-The outputs are logits: softmax makes probabilities of them.
+{MODEL_JSON} has the classes in the order of the outputs, the preprocessing, and the largest
+difference between the outputs of each file and those of the trained model
+(compared on {description["compared_on"]}).
+The outputs are logits. Apply a softmax to get probabilities.
 """
     states = {
         "model.safetensors": (
@@ -97,34 +100,34 @@ The outputs are logits: softmax makes probabilities of them.
         ),
         "model.pth": ("import torch", 'torch.load("model.pth", weights_only=True)'),
     }
-    for name, (needs, read) in states.items():
+    for name, (import_line, read) in states.items():
         if name in files:
             text += f"""
-{name}, with torchvision alone{" and safetensors" if "safetensors" in name else ""}:
+{name}, with torchvision{" and safetensors" if "safetensors" in name else ""}:
 
     import json, torchvision
-    {needs}
-    about = json.load(open("{ABOUT}", encoding="utf-8"))
+    {import_line}
+    info = json.load(open("{MODEL_JSON}", encoding="utf-8"))
     model = torchvision.models.get_model(
-        about["arch"], num_classes=len(about["classes"]), **about["options"])
+        info["arch"], num_classes=len(info["classes"]), **info["options"])
     model.load_state_dict({read})
     model.eval()
 """
     if "model.onnx" in files:
         text += """
-model.onnx, with onnxruntime; images is a float32 array [N, 3, size, size]:
+model.onnx, with onnxruntime, for a float32 array of images [N, 3, size, size]:
 
     import onnxruntime
     session = onnxruntime.InferenceSession("model.onnx")
     (logits,) = session.run(["logits"], {"images": images})
 """
     return f"""{text}
-An image becomes the model's input so:
+Preprocessing of an image:
 
     import json
     from PIL import Image, ImageOps
     from torchvision import transforms as T
-    p = json.load(open("{ABOUT}", encoding="utf-8"))["preprocessing"]
+    p = json.load(open("{MODEL_JSON}", encoding="utf-8"))["preprocessing"]
     transform = T.Compose([
         T.Resize(p["resize_size"], T.InterpolationMode(p["interpolation"])),
         T.CenterCrop(p["crop_size"]), T.ToTensor(), T.Normalize(p["mean"], p["std"])])

@@ -1,7 +1,7 @@
-"""`tl-tui export --model`: a run's model as files that need no tl-tui.
+"""`tl-tui export --model`: export the model of a run as files that do not need tl-tui.
 
-Every file is loaded again by what will load it elsewhere, plain torchvision or onnxruntime, and
-its outputs are compared with the run's model on real images, before it gets its place.
+Each file is first written to a temporary folder and loaded again with torchvision or onnxruntime.
+It is only kept if its outputs agree with those of the run's model on real images.
 """
 
 from __future__ import annotations
@@ -26,8 +26,14 @@ import demo_data
 from engine.data.image_folder import list_folder
 from engine.data.samples import ImageFolder
 from engine.export.model import onnx
-from engine.export.model.card import ABOUT, README, described, metadata, readme
-from engine.jobs.inference import decoder_of, load_checked_model, logits
+from engine.export.model.card import (
+    MODEL_JSON,
+    README,
+    describe_model,
+    file_metadata,
+    readme,
+)
+from engine.jobs.inference import compute_logits, load_checked_model, make_decoder
 from engine.jobs.load import TrainedModel
 from tl_tui.common import json_codec
 from tl_tui.common.errors import Problem
@@ -41,72 +47,80 @@ FILES: dict[ModelFormat, str] = {
     "pth": "model.pth",
     "onnx": "model.onnx",
 }
-IMAGES = 16
-"""Images that a file is compared on, at most."""
+MAX_IMAGES = 16
+"""The number of images on which a file is compared."""
 TOLERANCE = 1e-4
-"""The largest difference of an output that passes, beside the largest output or 1: float32 has
-1e-7 an operation, and onnxruntime sums in another order."""
+"""The largest accepted difference between outputs, relative to the largest output or 1. A float32
+operation rounds by about 1e-7, and onnxruntime adds in a different order."""
 
-Outputs = Callable[[Tensor], Tensor]
-"""From images [N, 3, size, size] to logits [N, classes]."""
+ModelFunction = Callable[[Tensor], Tensor]
+"""A function from images [N, 3, size, size] to logits [N, classes]."""
 
 
 @dataclass(frozen=True)
-class _Compared:
-    """What files are compared on."""
+class _Reference:
+    """Images and the outputs of the run's model, with which the exported files are compared."""
 
-    parts: tuple[tuple[Tensor, Tensor], ...]
-    """Images, and what the run's model says to them. All at once, and one alone: a file must take
-    any number, and the same number sums in the same order."""
-    what: str
+    batches: tuple[tuple[Tensor, Tensor], ...]
+    """Pairs of images and logits: a batch of one image, and a batch of all. A file must accept
+    any batch size; with the same size, the sums are taken in the same order."""
+    description: str
+    """Which images they are, such as `12 validation images of flowers`."""
 
     @property
     def images(self) -> Tensor:
-        """All of them, [N, 3, size, size]."""
-        return self.parts[-1][0]
+        """All images, [N, 3, size, size]."""
+        return self.batches[-1][0]
 
     @property
     def largest(self) -> float:
-        """The largest output, without its sign."""
-        return max(float(expected.abs().max()) for _, expected in self.parts)
+        """The largest absolute value of the outputs."""
+        return max(float(expected.abs().max()) for _, expected in self.batches)
 
 
 def export_model(command: ExportModel) -> Iterator[ModelFileChecked | ModelExported | None]:
-    """Write the model of a run, a file a unit.
+    """Export the model of a run, one file per unit of work.
+
+    Args:
+        command: The run, its checkpoint, the folder and the formats.
+
+    Yields:
+        The comparison of each file, and at last the names of all files; None after other units.
 
     Raises:
-        Problem: there is no such run, the folder cannot be written or holds files, something that
-            is needed is not installed, or a file gives other outputs than the model.
+        Problem: there is no such run, the folder cannot be written or holds files, a package is
+            not installed, or the outputs of a file differ from those of the model.
     """
     folder = Path(command.folder).absolute()
     _check_folder(command, folder)
-    formats, notes = _formats(command)
+    formats, notes = _choose_formats(command)
     trained = load_checked_model(command.run, command.checkpoint, torch.device("cpu"))
     yield None
-    compared = yield from _real_images(trained)
-    about = described(trained, [FILES[kind] for kind in formats], compared.what)
-    _remove_left_behind(folder)
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    reference = yield from _make_reference(trained)
+    file_names = [FILES[kind] for kind in formats]
+    description = describe_model(trained, file_names, reference.description)
+    _remove_stale_folders(folder)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     checked: dict[ModelFormat, ModelFileChecked] = {}
     try:
-        _written(folder, lambda: part.mkdir(parents=True))
+        _call_writer(folder, lambda: temporary.mkdir(parents=True))
         for kind in formats:
-            write = partial(_write_checked, kind, part, trained, about, compared)
-            checked[kind] = _written(folder, write)
+            write = partial(_write_checked, kind, temporary, trained, description, reference)
+            checked[kind] = _call_writer(folder, write)
             yield checked[kind]
-        about["files"] = {
-            file.name: {"bytes": file.bytes, "largest_difference": file.difference}
+        description["files"] = {
+            file.name: {"bytes": file.bytes, "largest_difference": file.max_difference}
             for file in checked.values()
         }
-        texts = {ABOUT: json_codec.dumps(about) + "\n", README: readme(about)}
-        files = _written(folder, lambda: _put_in_place(part, folder, texts))
+        texts = {MODEL_JSON: json_codec.dumps(description) + "\n", README: readme(description)}
+        files = _call_writer(folder, lambda: _move_into_place(temporary, folder, texts))
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     yield ModelExported(
         folder=command.folder,
         files=files,
         checkpoint=str(trained.checkpoint),
-        step=trained.about["step"],
+        step=trained.metadata["step"],
         notes=tuple(notes),
     )
 
@@ -116,24 +130,25 @@ def export_model(command: ExportModel) -> Iterator[ModelFileChecked | ModelExpor
 
 def _check_folder(command: ExportModel, folder: Path) -> None:
     if os.path.lexists(folder) and not folder.is_dir():
-        raise Problem(f"--model {command.folder} is a file; name a folder to be made.")
+        raise Problem(f"--model {command.folder} is a file; choose a new folder.")
     if folder.is_dir() and any(folder.iterdir()) and not command.force:
         raise Problem(
-            f"--model {command.folder}: it holds files already; name a new folder, or --force."
+            f"--model {command.folder} holds files already. Choose a new folder, or use --force to "
+            "replace the model files in it."
         )
 
 
-def _remove_left_behind(folder: Path) -> None:
-    """What engines that were killed had half written."""
+def _remove_stale_folders(folder: Path) -> None:
+    """Remove the temporary folders of engines that were killed while they exported."""
     for path in folder.parent.glob(f".{glob.escape(folder.name)}.*.part"):
         pid = path.name.removeprefix(f".{folder.name}.").removesuffix(".part")
-        if pid.isdigit() and not _runs(int(pid)):
+        if pid.isdigit() and not _is_running(int(pid)):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
-        os.kill(pid, 0)  # no signal, only whether there is somebody
+        os.kill(pid, 0)  # signal 0 only checks that the process exists
     except ProcessLookupError:
         return False
     except OSError:
@@ -141,8 +156,8 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _formats(command: ExportModel) -> tuple[tuple[ModelFormat, ...], list[str]]:
-    """What is written, and what is not and why."""
+def _choose_formats(command: ExportModel) -> tuple[tuple[ModelFormat, ...], list[str]]:
+    """Return the formats to write, and a note for each that is left out."""
     missing = onnx.missing()
     if command.formats is not None:
         if "onnx" in command.formats and missing:
@@ -153,66 +168,69 @@ def _formats(command: ExportModel) -> tuple[tuple[ModelFormat, ...], list[str]]:
     return tuple(FILES), []
 
 
-def _written(folder: Path, write: Callable[[], Any]) -> Any:
-    """What a function returns that writes files.
+def _call_writer(folder: Path, write: Callable[[], Any]) -> Any:
+    """Call a function that writes files, and return what it returns.
 
     Raises:
-        Problem: they cannot be written.
+        Problem: the files cannot be written.
     """
     try:
         return write()
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Problem(
-            f"--model {folder} cannot be written ({reason}); make room or name another folder."
+            f"--model {folder} cannot be written ({reason}); make room or choose another folder."
         ) from error
 
 
-# --- what is compared on ------------------------------------------------------------------------
+# --- the reference ------------------------------------------------------------------------------
 
 
-def _real_images(trained: TrainedModel) -> Generator[None, None, _Compared]:
-    """Validation images of the run, spread over all of them; without any, seeded noise."""
-    images, what = torch.empty(0), ""
+def _make_reference(trained: TrainedModel) -> Generator[None, None, _Reference]:
+    """Return evenly spaced validation images of the run, or seeded noise if there are none."""
+    images, description = torch.empty(0), ""
     try:
-        folder = yield from _own_images(trained)
+        folder = yield from _list_run_images(trained)
     except Problem:
-        reason = "its images are not there any more"
+        reason = "the images of the run were not found"
     else:
-        samples = folder.val[:: max(1, len(folder.val) // IMAGES)][:IMAGES]
-        decoder = decoder_of(trained)
+        samples = folder.val[:: max(1, len(folder.val) // MAX_IMAGES)][:MAX_IMAGES]
+        decoder = make_decoder(trained)
         try:
             images = decoder.collect(samples, decoder.submit(samples), 0).images
         finally:
             decoder.close()
-        what = f"{len(images)} validation image{'' if len(images) == 1 else 's'} of {folder.name}"
-        reason = "none of its validation images can be read"
+        plural = "" if len(images) == 1 else "s"
+        description = f"{len(images)} validation image{plural} of {folder.name}"
+        reason = "none of the run's validation images can be read"
     if not len(images):
         generator = torch.Generator().manual_seed(0)
         size = trained.image_size
-        images = torch.randn(IMAGES, 3, size, size, generator=generator)
-        what = f"{IMAGES} images of seeded noise, because {reason}"
-    parts = [images[:count] for count in sorted({1, len(images)})]
-    return _Compared(tuple((part, logits(trained, part)) for part in parts), what)
+        images = torch.randn(MAX_IMAGES, 3, size, size, generator=generator)
+        description = f"{MAX_IMAGES} images of seeded noise, because {reason}"
+    batches = [images[:count] for count in sorted({1, len(images)})]
+    return _Reference(
+        tuple((batch, compute_logits(trained, batch)) for batch in batches), description
+    )
 
 
-def _own_images(trained: TrainedModel) -> Generator[None, None, ImageFolder]:
-    """The images of the run, where it found them.
+def _list_run_images(trained: TrainedModel) -> Generator[None, None, ImageFolder]:
+    """Return the images that the run was trained on.
 
     Raises:
-        Problem: they are not there any more, or the run does not say where they were.
+        Problem: they are not there any more, or the run does not record where they were.
     """
     config: dict[str, Any] = read_config(trained.run).get("config") or {}
     if not config:
-        raise Problem("The run does not say what it was trained on.")
+        raise Problem("The run does not record what it was trained on.")
     labels = Path(config["labels"]) if config.get("labels") else None
     data = Path(config["data"]) if config.get("data") else labels.parent if labels else None
     listing = list_folder(data or demo_data.images_dir(), labels=labels, seed=config.get("seed", 0))
-    for found in listing:
-        if isinstance(found, ImageFolder):
-            return found
+    for item in listing:
+        if isinstance(item, ImageFolder):
+            return item
         yield
-    raise AssertionError("a listing ends with its folder")
+    raise AssertionError("the last item of a listing is its folder")
 
 
 # --- writing and comparing ----------------------------------------------------------------------
@@ -220,44 +238,52 @@ def _own_images(trained: TrainedModel) -> Generator[None, None, ImageFolder]:
 
 def _write_checked(
     kind: ModelFormat,
-    part: Path,
+    folder: Path,
     trained: TrainedModel,
-    about: dict[str, Any],
-    compared: _Compared,
+    description: dict[str, Any],
+    reference: _Reference,
 ) -> ModelFileChecked:
-    file = part / FILES[kind]
+    """Write a file, load it again and compare its outputs with the reference.
+
+    Raises:
+        Problem: the outputs differ.
+    """
+    file = folder / FILES[kind]
     write, load = {
         "safetensors": (_write_safetensors, _load_safetensors),
         "pth": (_write_pth, _load_pth),
-        "onnx": (onnx.write, lambda file, about: onnx.load(file)),
+        "onnx": (onnx.write, lambda file, description: onnx.load(file)),
     }[kind]
-    write(file, trained.model, compared.images, about)
-    file.chmod(part.stat().st_mode & 0o666)  # safetensors makes it for the owner alone
-    outputs = load(file, about)
+    write(file, trained.model, reference.images, description)
+    file.chmod(folder.stat().st_mode & 0o666)  # safetensors makes it readable only by the owner
+    model = load(file, description)
     differences = []
-    for images, expected in compared.parts:
-        said = outputs(images)
-        if said.shape != expected.shape:
-            raise Problem(f"{file.name} gives {list(said.shape)} outputs; nothing was written.")
-        differences.append((said - expected).abs().max())
-    difference = float(torch.stack(differences).max())  # nan if any is, unlike Python's own
-    if not difference <= TOLERANCE * max(1.0, compared.largest):
+    for images, expected in reference.batches:
+        outputs = model(images)
+        if outputs.shape != expected.shape:
+            raise Problem(
+                f"{file.name} gives outputs of shape {list(outputs.shape)} instead of "
+                f"{list(expected.shape)}; nothing was exported."
+            )
+        differences.append((outputs - expected).abs().max())
+    difference = float(torch.stack(differences).max())  # NaN if any is NaN, unlike Python's max
+    if not difference <= TOLERANCE * max(1.0, reference.largest):
         raise Problem(
-            f"{file.name} gives other outputs than the run's model (by up to {difference:.2g}, on "
-            f"{compared.what}); nothing was written."
+            f"The outputs of {file.name} differ from those of the run's model by up to "
+            f"{difference:.2g} (on {reference.description}); nothing was exported."
         )
     return ModelFileChecked(
         name=file.name,
         bytes=file.stat().st_size,
-        difference=difference,
-        largest=compared.largest,
-        images=len(compared.images),
-        what=compared.what,
+        max_difference=difference,
+        max_output=reference.largest,
+        images=len(reference.images),
+        compared_on=reference.description,
     )
 
 
 def _plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """Contiguous copies that share nothing; numbers with a point as float32."""
+    """Return contiguous copies of a model's tensors, with floating-point ones as float32."""
     return {
         name: (value.float() if value.is_floating_point() else value)
         .detach()
@@ -267,41 +293,45 @@ def _plain_state(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _write_safetensors(file: Path, model: nn.Module, _: Tensor, about: dict[str, Any]) -> None:
-    save_file(_plain_state(model), file, {"format": "pt", **metadata(about)})
+def _write_safetensors(
+    file: Path, model: nn.Module, _: Tensor, description: dict[str, Any]
+) -> None:
+    save_file(_plain_state(model), file, {"format": "pt", **file_metadata(description)})
 
 
-def _write_pth(file: Path, model: nn.Module, _: Tensor, about: dict[str, Any]) -> None:
-    whole = io.BytesIO()  # torch's own writer has errors of its own on a full disk
-    torch.save(_plain_state(model), whole)
-    file.write_bytes(whole.getbuffer())
+def _write_pth(file: Path, model: nn.Module, _: Tensor, description: dict[str, Any]) -> None:
+    buffer = io.BytesIO()  # writing it ourselves raises OSError on a full disk; torch.save does not
+    torch.save(_plain_state(model), buffer)
+    file.write_bytes(buffer.getbuffer())
 
 
-def _load_safetensors(file: Path, about: dict[str, Any]) -> Outputs:
-    return _plain_model(load_file(file), about)
+def _load_safetensors(file: Path, description: dict[str, Any]) -> ModelFunction:
+    return _load_into_torchvision(load_file(file), description)
 
 
-def _load_pth(file: Path, about: dict[str, Any]) -> Outputs:
-    return _plain_model(torch.load(file, weights_only=True), about)
+def _load_pth(file: Path, description: dict[str, Any]) -> ModelFunction:
+    return _load_into_torchvision(torch.load(file, weights_only=True), description)
 
 
-def _plain_model(state: dict[str, Tensor], about: dict[str, Any]) -> Outputs:
-    """A model of torchvision alone with these weights.
+def _load_into_torchvision(state: dict[str, Tensor], description: dict[str, Any]) -> ModelFunction:
+    """Load weights into a model that is built by torchvision, without tl-tui.
 
     Raises:
-        Problem: torchvision's model has other tensors, as with a head of its own kind.
+        Problem: torchvision's model has other tensors, for example because its head differs.
     """
-    with torch.random.fork_rng(devices=[]):  # a session may train in this process
+    with torch.random.fork_rng(devices=[]):  # a session may be training in this process
         model = torchvision.models.get_model(
-            about["arch"], num_classes=len(about["classes"]), **about["options"]
+            description["arch"],
+            num_classes=len(description["classes"]),
+            **description["options"],
         )
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise Problem(
-            f"torchvision's own {about['arch']} does not take these weights ({reason[:200]}); "
-            "nothing was written."
+            f"torchvision's {description['arch']} cannot load these weights ({reason[:200]}); "
+            "nothing was exported."
         ) from error
     model.eval()
 
@@ -312,19 +342,19 @@ def _plain_model(state: dict[str, Tensor], about: dict[str, Any]) -> Outputs:
     return outputs
 
 
-def _put_in_place(part: Path, folder: Path, texts: dict[str, str]) -> tuple[str, ...]:
-    """Onto the disk, and then under their names; returns these."""
+def _move_into_place(temporary: Path, folder: Path, texts: dict[str, str]) -> tuple[str, ...]:
+    """Write the texts, flush all files to disk and move them to the folder; return their names."""
     for name, text in texts.items():
-        (part / name).write_text(text, encoding="utf-8")
-    files = sorted(path.name for path in part.iterdir())
+        (temporary / name).write_text(text, encoding="utf-8")
+    files = sorted(path.name for path in temporary.iterdir())
     for name in files:
-        with open(part / name, "rb") as handle:
+        with open(temporary / name, "rb") as handle:
             os.fsync(handle.fileno())
     if not folder.exists():
-        os.rename(part, folder)
+        os.rename(temporary, folder)
         return tuple(files)
     for name in files:
-        os.replace(part / name, folder / name)
-    for name in {ABOUT, README, *FILES.values()} - set(files):
-        (folder / name).unlink(missing_ok=True)  # of another model than the ones beside it
+        os.replace(temporary / name, folder / name)
+    for name in {MODEL_JSON, README, *FILES.values()} - set(files):
+        (folder / name).unlink(missing_ok=True)  # left from an earlier export
     return tuple(files)

@@ -1,4 +1,4 @@
-"""A model as an ONNX file. Needs the extra `onnx`; nothing of it is imported before it is used."""
+"""Writing a model as an ONNX file and running it. Needs the extra `onnx`, imported when used."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.export.model.card import metadata
+from engine.export.model.card import file_metadata
 from tl_tui.common.errors import Problem
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-"""torch's exporter needs the first two, and the file is run by the third to check it."""
+"""The first two are needed by torch's exporter, the third to run the file and check it."""
 
 
 def missing() -> str:
-    """What is not installed and how to get it, in a sentence; empty if all is there."""
+    """Return a sentence that names the missing packages; empty if all are installed."""
     absent = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if not absent:
         return ""
@@ -27,19 +27,19 @@ def missing() -> str:
     return f"{' and '.join(absent)} {are} not installed; pip install 'tl-tui[onnx]'."
 
 
-def write(file: Path, model: nn.Module, images: Tensor, about: dict[str, Any]) -> None:
-    """Write a model whose batch is free, with its classes and preprocessing in the metadata.
+def write(file: Path, model: nn.Module, images: Tensor, description: dict[str, Any]) -> None:
+    """Write a model with a dynamic batch size; its metadata has the classes and preprocessing.
 
     Args:
-        file: The file.
-        model: In eval mode, on the host.
-        images: [N, 3, size, size]; N is at least 2, or the image is taken twice.
-        about: What `model.json` says.
+        file: The file to write.
+        model: The model in eval mode, on the CPU.
+        images: Example images, [N, 3, size, size].
+        description: The contents of `model.json`.
 
     Raises:
         Problem: torch's exporter cannot write this model.
     """
-    # A batch of one would be taken for a constant.
+    # With a batch of one, the exporter would treat the batch size as a constant.
     example = images[:2] if len(images) > 1 else images.repeat(2, 1, 1, 1)
     try:
         program = torch.onnx.export(
@@ -52,31 +52,34 @@ def write(file: Path, model: nn.Module, images: Tensor, about: dict[str, Any]) -
             verbose=False,
         )
     except (torch.onnx.OnnxExporterError, ImportError) as error:
-        traceback.print_exc()  # into the engine's log
+        traceback.print_exc()  # to the engine's log
         reason = next((line for line in str(error).splitlines() if line.strip()), "no reason")
         raise Problem(
-            f"torch's exporter cannot write {about['arch']} as ONNX ({reason.strip()[:200]}); "
-            "leave onnx out of --format."
+            f"torch's exporter cannot write {description['arch']} as ONNX "
+            f"({reason.strip()[:200]}); leave onnx out of --format."
         ) from error
     assert program is not None
-    program.model.metadata_props.update(metadata(about))
+    program.model.metadata_props.update(file_metadata(description))
     program.save(file, external_data=False)
 
 
 def load(file: Path) -> Callable[[Tensor], Tensor]:
-    """The file's own outputs, by onnxruntime on the CPU.
+    """Load a file with onnxruntime.
+
+    Returns:
+        A function from images [N, 3, size, size] to logits [N, classes], on the CPU.
 
     Raises:
-        Problem: onnxruntime does not load.
+        Problem: onnxruntime cannot be imported.
     """
     try:
         import onnxruntime
     except ImportError as error:
-        raise Problem(f"onnxruntime does not load ({error}); install it anew.") from error
+        raise Problem(f"onnxruntime cannot be imported ({error}); reinstall it.") from error
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
     def outputs(images: Tensor) -> Tensor:
-        (said,) = session.run(["logits"], {"images": images.numpy()})
-        return torch.from_numpy(said)
+        (logits,) = session.run(["logits"], {"images": images.numpy()})
+        return torch.from_numpy(logits)
 
     return outputs

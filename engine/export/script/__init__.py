@@ -1,6 +1,7 @@
-"""A run as one plain PyTorch training script, and the check that it trains the same.
+"""Export of a run as one training script in plain PyTorch, which repeats the steps of the run.
 
-`history` reads what the run did, step by step; `model_facts` adds what only torch knows of its
-model; `data_section` finds words for its images; `script` writes the text, of what it `needs`;
-`writing` does all this in the engine; `checking` runs the script.
+`settings_history` (in `tl_tui/runs`) reads the settings of each step from the journal.
+`model_facts` adds what only torch knows of the model, `data_section` the lines that list the
+images, and `script` makes the text, according to what the run `needs`. `writing` runs all of it as
+a job of the engine and writes the files.
 """

@@ -1,7 +1,7 @@
-"""The lines of a script that find its images, tried out before they are written.
+"""The lines of a script that list its images, tested before they are written.
 
-A few lines say where most folders' images are. Where they would find other images than the run
-had, or another order, the images are listed in a file beside the script.
+A few lines are enough for most folders. If they would list other images than the run had, or in a
+different order, a CSV file next to the script lists the images instead.
 """
 
 from __future__ import annotations
@@ -19,46 +19,47 @@ from engine.data.decoding import LONGEST
 from engine.data.image_folder import VALIDATION_NAMES
 from engine.data.samples import ImageFolder, Sample, printable
 from engine.export.script.facts import DataSection, ImageFacts
-from engine.export.script.literals import literal, path_lines, quoted
+from engine.export.script.literals import WIDTH, literal, path_lines, quoted
 
-MOST_NAMED = 12
-"""Classes that are named in the script; more are read from the folder."""
-NAMES_A_UNIT = 200
+MAX_NAMED_CLASSES = 12
+"""Up to this number, the classes are named in the script; otherwise the script lists the folder."""
+IMAGES_PER_UNIT = 200
+"""Image headers read per unit of work."""
 
 
 def data_section(
     folder: ImageFolder, root: str, labels: str | None, seed: int, listing_name: str
 ) -> DataSection:
-    """The shortest lines that list what the run had.
+    """Return the shortest lines that list the images of the run.
 
     Args:
-        folder: What the run had.
+        folder: The images of the run.
         root: The image folder.
         labels: The labels file, if the run had one.
-        seed: Of the run; where the folder has no validation images it decides which are.
-        listing_name: What to call the file beside the script, should it be needed.
+        seed: The seed of the run. It chooses the validation images if the folder has none.
+        listing_name: The name of the file that lists the images, if one is needed.
     """
     if labels is not None:
-        tries = [_by_labels(folder, root, labels)]
+        candidates = [_by_labels(folder, root, labels)]
     else:
-        tries = [
+        candidates = [
             _by_folders(folder, root, deep=deep, named=named)
             for deep in (False, True)
-            for named in (len(folder.classes) <= MOST_NAMED, False)
+            for named in (len(folder.classes) <= MAX_NAMED_CLASSES, False)
         ]
-    for section in tries:
-        if _finds(section, folder, seed):
+    for section in candidates:
+        if _lists_same_images(section, folder, seed):
             return section
     return _by_listing(folder, root, listing_name)
 
 
-def _finds(section: DataSection, folder: ImageFolder, seed: int) -> bool:
-    """Run the lines as the script will."""
+def _lists_same_images(section: DataSection, folder: ImageFolder, seed: int) -> bool:
+    """Execute the lines as the script will, and compare their images with those of the run."""
     names: dict[str, Any] = {"Path": Path, "SEED": seed}
     lines = [*sorted(section.imports), *section.settings, *section.code]
     try:
         exec(compile("\n".join(lines), "data section", "exec"), names)
-    except Exception:  # whatever a strange folder brings about: the listing does without
+    except Exception:  # an unusual folder can raise anything; the CSV file works for all
         return False
     same = [
         [(os.path.abspath(path), label) for path, label in names[part]]
@@ -68,56 +69,60 @@ def _finds(section: DataSection, folder: ImageFolder, seed: int) -> bool:
     return all(same) and list(names["CLASSES"]) == list(folder.classes)
 
 
-# --- the ways to find images --------------------------------------------------------------------
+# --- ways to list images ------------------------------------------------------------------------
 
 
 def _by_folders(folder: ImageFolder, root: str, *, deep: bool, named: bool) -> DataSection:
-    parts = os.listdir(root)
-    split = "train" in parts and folder.train[0].path.startswith(os.path.join(root, "train", ""))
-    beside = next((name for name in VALIDATION_NAMES if split and name in parts), None)
-    top = 'DATA / "train"' if split else "DATA"
-    within = f"({top})" if split else top
-    what = f"train/ and {beside}/, with a folder a class in each" if beside else "a folder a class"
-    settings = path_lines("DATA", root, what)
+    names = os.listdir(root)
+    split = "train" in names and folder.train[0].path.startswith(os.path.join(root, "train", ""))
+    val_name = next((name for name in VALIDATION_NAMES if split and name in names), None)
+    train_folder = 'DATA / "train"' if split else "DATA"
+    class_parent = f"({train_folder})" if split else train_folder
+    layout = "one folder per class"
+    if val_name:
+        layout = f"train/ and {val_name}/ with {layout}"
+    settings = path_lines("DATA", root, layout)
     if named:
         settings.append(f"CLASSES = {literal(list(folder.classes), 10)}")
     else:
-        settings.append(f"CLASSES = sorted(one.name for one in {within}.iterdir() if one.is_dir())")
+        settings.append(
+            f"CLASSES = sorted(path.name for path in {class_parent}.iterdir() if path.is_dir())"
+        )
     samples = (*folder.train, *folder.val)
-    endings = sorted({os.path.splitext(sample.path)[1].lower() for sample in samples})
-    settings.append(f"ENDINGS = {literal(set(endings), 10)}")
-    names = '.rglob("*")' if deep else ".iterdir()"
+    extensions = {os.path.splitext(sample.path)[1].lower() for sample in samples}
+    settings.append(f"EXTENSIONS = {literal(extensions, 13)}")
+    paths = '.rglob("*")' if deep else ".iterdir()"
     key = ", key=str" if deep else ""
     code = [
-        "def images_in(folder):",
-        '    """(path, label) of every image: class by class, in the order of their names."""',
+        "def list_images(folder):",
+        '    """Return (path, label) of every image, sorted by class and path."""',
         "    return [",
         "        (str(path), label)",
         "        for label, name in enumerate(CLASSES)",
-        f"        for path in sorted((folder / name){names}{key})",
-        "        if path.suffix.lower() in ENDINGS",
+        f"        for path in sorted((folder / name){paths}{key})",
+        "        if path.suffix.lower() in EXTENSIONS",
         "    ]",
         "",
         "",
     ]
-    if beside:
-        code.append(f'train, val = images_in({top}), images_in(DATA / "{beside}")')
+    if val_name:
+        code.append(f'train, val = list_images({train_folder}), list_images(DATA / "{val_name}")')
         return DataSection(settings, code)
-    code += [*_SPLIT, f"train, val = split(images_in({top}))"]
+    code += [*_SPLIT, f"train, val = split(list_images({train_folder}))"]
     return DataSection(settings, code, {"import random"})
 
 
 _SPLIT = (
     '''\
 def split(samples):
-    """A fifth of every class for validation; the seed decides which."""
+    """Split off a random fifth of every class for validation."""
     train, val = [], []
     for label in range(len(CLASSES)):
-        mine = [sample for sample in samples if sample[1] == label]
-        count = max(1, round(0.2 * len(mine))) if len(mine) > 1 else 0
-        chosen = set(random.Random(f"{SEED} {label}").sample(range(len(mine)), count))
-        train += [sample for place, sample in enumerate(mine) if place not in chosen]
-        val += [sample for place, sample in enumerate(mine) if place in chosen]
+        in_class = [sample for sample in samples if sample[1] == label]
+        count = max(1, round(0.2 * len(in_class))) if len(in_class) > 1 else 0
+        chosen = set(random.Random(f"{SEED} {label}").sample(range(len(in_class)), count))
+        train += [sample for index, sample in enumerate(in_class) if index not in chosen]
+        val += [sample for index, sample in enumerate(in_class) if index in chosen]
     return train, val
 
 '''.splitlines()
@@ -131,7 +136,7 @@ def _by_labels(folder: ImageFolder, root: str, labels: str) -> DataSection:
     split = "split" in header
     settings = [
         *path_lines("DATA", root),
-        *path_lines("LABELS", labels, f"its columns: {', '.join(header)}"),
+        *path_lines("LABELS", labels, f"columns: {', '.join(header)}"),
         f"CLASSES = {literal(list(folder.classes), 10)}",
     ]
     code = [
@@ -144,9 +149,10 @@ def _by_labels(folder: ImageFolder, root: str, labels: str) -> DataSection:
             f'train = [{sample} for row in rows if row["split"] != "val"]',
             f'val = [{sample} for row in rows if row["split"] == "val"]',
         ]
-        code = [part for line in code for part in _broken(line)]
+        code = [part for line in code for part in _wrap_comprehension(line)]
         return DataSection(settings, code, {"import csv"})
-    code += ["", "", *_SPLIT, *_broken(f"train, val = split([{sample} for row in rows])")]
+    listing = _wrap_comprehension(f"train, val = split([{sample} for row in rows])")
+    code += ["", "", *_SPLIT, *listing]
     return DataSection(settings, code, {"import csv", "import random"})
 
 
@@ -155,27 +161,27 @@ def _has_validation(labels: str) -> bool:
         return any(row.get("split") == "val" for row in csv.DictReader(file))
 
 
-def _broken(line: str) -> list[str]:
-    """A comprehension over several lines, if it is too long for one."""
-    if len(line) <= 100:
+def _wrap_comprehension(line: str) -> list[str]:
+    """Split a line with a list comprehension over the rows into several, if it is too long."""
+    if len(line) <= WIDTH:
         return [line]
-    begin, _, rest = line.partition("[(")
-    what, _, loop = rest.partition(" for row in ")
-    loop, end = loop.rstrip(")").removesuffix("]"), ")" if line.endswith(")") else ""
-    rows, condition, test = loop.partition(" if ")
+    before, _, rest = line.partition("[(")
+    item, _, loop = rest.partition(" for row in ")
+    loop, after = loop.rstrip(")").removesuffix("]"), ")" if line.endswith(")") else ""
+    rows, has_condition, condition = loop.partition(" if ")
     return [
-        f"{begin}[",
-        f"    ({what}",
+        f"{before}[",
+        f"    ({item}",
         f"    for row in {rows}",
-        *([f"    if {test}"] if condition else []),
-        f"]{end}",
+        *([f"    if {condition}"] if has_condition else []),
+        f"]{after}",
     ]
 
 
 def _by_listing(folder: ImageFolder, root: str, name: str) -> DataSection:
     settings = [
         *path_lines("DATA", root),
-        f"LISTING = Path(__file__).with_name({quoted(name)})  # its columns: path, label, split",
+        f"LISTING = Path(__file__).with_name({quoted(name)})  # columns: path, label, split",
         f"CLASSES = {literal(list(folder.classes), 10)}",
     ]
     code = [
@@ -187,37 +193,37 @@ def _by_listing(folder: ImageFolder, root: str, name: str) -> DataSection:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["path", "label", "split"])
-    for part, samples in (("train", folder.train), ("val", folder.val)):
-        table.writerows([os.path.abspath(path), label, part] for path, label in samples)
+    for split, samples in (("train", folder.train), ("val", folder.val)):
+        table.writerows([os.path.abspath(path), label, split] for path, label in samples)
     return DataSection(settings, code, {"import csv"}, listing=text.getvalue())
 
 
-# --- the images themselves ----------------------------------------------------------------------
+# --- image formats ------------------------------------------------------------------------------
 
 
 def image_facts(folder: ImageFolder) -> Iterator[ImageFacts | None]:
-    """What the images need, from their headers; yields None now and then, and at last the facts."""
+    """Read the headers of all images; yield None after each unit of work, at last the facts."""
     facts = ImageFacts()
     for number, sample in enumerate((*folder.train, *folder.val)):
-        if number % NAMES_A_UNIT == NAMES_A_UNIT - 1:
+        if number % IMAGES_PER_UNIT == IMAGES_PER_UNIT - 1:
             yield None
-        _look_at(sample, facts)
+        _read_header(sample, facts)
     yield facts
 
 
-def _look_at(sample: Sample, facts: ImageFacts) -> None:
+def _read_header(sample: Sample, facts: ImageFacts) -> None:
     try:
         with Image.open(sample.path) as image:
             width, height = image.size
             if max(width, height) > LONGEST * min(width, height):
-                facts.strips = True
+                facts.elongated = True
             if image.mode.startswith("I;16"):
-                facts.deep = True
-                plain = image.format != "TIFF" and not image.has_transparency_data
+                facts.sixteen_bit = True
+                supported = image.format != "TIFF" and not image.has_transparency_data
             else:
                 facts.transparent |= image.has_transparency_data
-                plain = image.mode not in ("I", "F", "La", "PA")
-            if not plain and not facts.unusual:
-                facts.unusual = f"{printable(sample.path)} ({image.format}, mode {image.mode})"
-    except Exception:  # the run met it too, and left it out
+                supported = image.mode not in ("I", "F", "La", "PA")
+            if not supported and not facts.unsupported:
+                facts.unsupported = f"{printable(sample.path)} ({image.format}, mode {image.mode})"
+    except Exception:  # unreadable: the run skipped it too
         return

@@ -1,4 +1,4 @@
-"""What a script is written from: plain values, so that the writing needs no torch."""
+"""The facts of a run from which its script is written, as plain values without torch."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from tl_tui.protocol.session import Cycle
 
 @dataclass(frozen=True)
 class Phase:
-    """Steps in a row that are taken with the same settings."""
+    """Consecutive steps with the same settings."""
 
     first: int
-    """Its first step; it lasts to the next one's."""
-    trains: dict[str, float]
-    """What trains, each module (or single parameter) at its base learning rate."""
+    """The first step; the phase ends where the next one begins."""
+    trainable: dict[str, float]
+    """The base learning rate of each trainable module or single parameter."""
     modes: dict[str, str]
-    """Modules whose mode, train or eval, is not what `trains` says."""
+    """The modules in train mode though they are frozen, or in eval mode though they train."""
     recipe: Recipe
     cycle: Cycle
 
     def same_as(self, other: Phase) -> bool:
-        """Nothing of what a step does differs."""
-        return self._compared() == other._compared()
+        """Return whether a step does the same in both phases."""
+        return self._effective_settings() == other._effective_settings()
 
-    def _compared(self) -> tuple[Any, ...]:
+    def _effective_settings(self) -> tuple[Any, ...]:
         recipe = self.recipe
         return (
-            self.trains,
+            self.trainable,
             self.modes,
             recipe.optimizer,
             recipe.momentum if recipe.optimizer == "sgd" else None,
@@ -44,75 +44,79 @@ class Phase:
 
 
 def has_schedule(recipe: Recipe) -> bool:
-    """The rates change from step to step."""
+    """Return whether the learning rates change from step to step."""
     return recipe.schedule != "constant" or recipe.warmup > 0
 
 
 @dataclass
 class ModelFacts:
-    """The model, its start, and what its steps did."""
+    """The model, its initial weights, and the phases of its training."""
 
     arch: str
     options: dict[str, Any]
-    """For torchvision's builder, besides the weights."""
+    """Arguments of torchvision's model builder, without the weights."""
     enum: str
-    """torchvision's class of the weights, such as `ResNet18_Weights`; empty if they are others."""
+    """The weights class of torchvision, such as `ResNet18_Weights`; empty for other weights."""
     entry: str
+    """The member of that class, such as `IMAGENET1K_V1`; empty for other weights."""
     head: str
     """Path of the new head, such as `fc` or `classifier.1`."""
     transform: dict[str, Any]
-    """Of `models.transform_words`."""
-    usual_transform: dict[str, Any]
-    """What the entry's own transform is without any options."""
-    draws: bool
-    """It has layers, such as dropout, that draw random numbers in train mode."""
-    keeps_statistics: bool
-    """It has BatchNorms."""
-    everything: tuple[str, ...]
-    """The names in `Phase.trains` that together are the whole model."""
+    """The transform of the run, as described by `torchvision_models.describe_transform`."""
+    default_transform: dict[str, Any]
+    """The transform of the weights without any options."""
+    is_random: bool
+    """Whether layers such as dropout draw random numbers in train mode."""
+    has_batchnorm: bool
+    """Whether layers keep running statistics."""
+    all_names: tuple[str, ...]
+    """The names that `Phase.trainable` has if the whole model is trained."""
     single_parameters: bool
-    """Some of the names in `Phase.trains` are not of modules, but of parameters."""
+    """Whether some names in `Phase.trainable` are parameters instead of modules."""
     phases: list[Phase]
-    returned: dict[int, list[str]] = field(default_factory=dict)
-    """After which step which modules' own tensors were put back to the start's."""
+    restored: dict[int, list[str]] = field(default_factory=dict)
+    """The modules that were restored to their initial values, by the step after which it was."""
 
 
 @dataclass
 class ImageFacts:
-    """What has to be done to the images of a run before the transform; most need nothing."""
+    """The image formats of a run that have to be converted before the transform."""
 
     transparent: bool = False
-    deep: bool = False
-    """Some have 16 bits."""
-    strips: bool = False
-    """Some are far longer than wide."""
-    unusual: str = ""
-    """One that a script cannot read as the run did, with what it is."""
+    """Whether some images have an alpha channel."""
+    sixteen_bit: bool = False
+    """Whether some images have 16 bits per pixel."""
+    elongated: bool = False
+    """Whether some images are far longer than wide."""
+    unsupported: str = ""
+    """An image, with its format, that a script cannot read as the run did; empty if none."""
 
 
 @dataclass
 class DataSection:
-    """What a script says of its images."""
+    """The lines of a script that list its images."""
 
     settings: list[str]
-    """Lines that name the data; they go on top."""
+    """The settings at the top of the script, such as the folder and the classes."""
     code: list[str]
-    """Lines that list it: they define `train` and `val`, lists of (path, label)."""
+    """The lines that define `train` and `val`, lists of (path, label)."""
     imports: set[str] = field(default_factory=set)
     listing: str = ""
-    """The file beside the script, if there has to be one."""
+    """The contents of a file that lists the images; empty if the script does not need one."""
 
 
 @dataclass
 class RunFacts:
-    """All of it."""
+    """All facts of a run."""
 
     script: str
-    """Name of the script's file."""
+    """File name of the script."""
     name: str
+    """Name of the run."""
     version: str
-    """Of tl-tui."""
+    """Version of tl-tui that trained the run."""
     date: str
+    """Date of the run."""
     device: str
     """cpu, cuda or mps."""
     memory_format: MemoryFormat
@@ -123,15 +127,16 @@ class RunFacts:
     train_images: int
     batches_per_epoch: int
     steps: int
-    starts: int
     random_weights: bool
     weights_file: str
-    """Name of the file with the starting weights, beside the script; empty if there is none."""
+    """Name of the file with the initial weights, next to the script; empty if there is none."""
     listing_file: str
-    """Name of the file that lists the images, beside the script, should it be needed."""
+    """Name of the file that lists the images, next to the script, if one is needed."""
     images: ImageFacts
     unreadable: list[str]
-    """Paths as the script has them."""
+    """Absolute paths of the images that could not be read."""
     model: ModelFacts
     calibration_batches: int
+    """Number of batches from which the BatchNorm statistics of random weights are estimated."""
     notes: list[str] = field(default_factory=list)
+    """Sentences for the docstring of the script."""

@@ -1,4 +1,4 @@
-"""The lines of a script that list its images, read them, and put them into batches."""
+"""The section of a script that lists the images, loads them and puts them into batches."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from engine.export.script.needs import Lines, Needs
 
 
 def image_lines(needs: Needs, data: DataSection) -> Lines:
-    """From the transform that belongs to the weights to the batches of an epoch."""
+    """Return the lines, from the transform of the weights to the batches of an epoch."""
     needs.imports |= {
         "import numpy as np",
         "from PIL import Image, ImageOps",
         "from concurrent.futures import ThreadPoolExecutor",
     }
-    blocks = [_transform(needs), data.code, snippets.SEED_OF.splitlines()]
+    blocks = [_transform(needs), data.code, snippets.MAKE_SEED.splitlines()]
     if needs.augmented:
         blocks += _augmentation(needs)
-    blocks += [_prepared(needs), ["threads = ThreadPoolExecutor()"], _load(needs)]
+    blocks += [_load_image(needs), ["pool = ThreadPoolExecutor()"], _load_batch(needs)]
     if not needs.recipe.balance or needs.calibrates:
-        blocks.append(_batches(needs, snippets.BATCHES))
+        blocks.append(_batches(needs, balanced=False))
     if needs.recipe.balance:
-        blocks.append(_batches(needs, snippets.BALANCED_BATCHES))
+        blocks.append(_batches(needs, balanced=True))
     lines = blocks[0]
     for block in blocks[1:]:
         lines = [*lines, "", "", *block]
@@ -30,35 +30,35 @@ def image_lines(needs: Needs, data: DataSection) -> Lines:
 
 
 def _transform(needs: Needs) -> Lines:
-    """The weights with their transform, or the same transform spelt out."""
-    model, words = needs.model, needs.model.transform
-    mode = f"transforms.InterpolationMode.{words['interpolation'].upper()}"
+    """Return the lines that take the transform from the weights, or build the same one."""
+    model, transform = needs.model, needs.model.transform
+    mode = f"transforms.InterpolationMode.{transform['interpolation'].upper()}"
     lines: Lines = []
     if not model.entry or needs.augmented:
         needs.imports.add("from torchvision import transforms")
     if model.entry:
-        usual = model.usual_transform
-        changed = {name: value for name, value in words.items() if usual[name] != value}
+        default = model.default_transform
+        changed = {name: value for name, value in transform.items() if default[name] != value}
         options = ", ".join(f"{name}={literal(value)}" for name, value in changed.items())
         lines += [
             f"weights = {model.enum}.{model.entry}",
             f"preprocess = weights.transforms({options})",
         ]
-    mean, std = literal(words["mean"]), literal(words["std"])
+    mean, std = literal(transform["mean"]), literal(transform["std"])
     if needs.augmented:
-        lines.append(f"SIZE = {words['crop_size']}")
+        lines.append(f"SIZE = {transform['crop_size']}")
         if any(phase.recipe.augmentation == "light" for phase in needs.phases):
-            lines.append(f"RESIZE = {words['resize_size']}")
+            lines.append(f"RESIZE = {transform['resize_size']}")
         lines += [f"INTERPOLATION = {mode}", f"MEAN, STD = {mean}, {std}"]
         mean, std = "MEAN", "STD"
     if not model.entry:
-        resize = "" if words["interpolation"] == "bilinear" else f", {mode}"
-        resize += "" if words["antialias"] else ", antialias=False"
+        resize = "" if transform["interpolation"] == "bilinear" else f", {mode}"
+        resize += "" if transform["antialias"] else ", antialias=False"
         lines += [
             "preprocess = transforms.Compose(",
             "    [",
-            f"        transforms.Resize({words['resize_size']}{resize}),",
-            f"        transforms.CenterCrop({words['crop_size']}),",
+            f"        transforms.Resize({transform['resize_size']}{resize}),",
+            f"        transforms.CenterCrop({transform['crop_size']}),",
             "        transforms.ToTensor(),",
             f"        transforms.Normalize({mean}, {std}),",
             "    ]",
@@ -70,79 +70,78 @@ def _transform(needs: Needs) -> Lines:
 def _augmentation(needs: Needs) -> list[Lines]:
     needs.imports.add("from torchvision.transforms.v2 import functional as v2")
     standard = any(phase.recipe.augmentation == "standard" for phase in needs.phases)
-    text = snippets.AUGMENTED
+    text = snippets.AUGMENT
     if not needs.model.transform["antialias"]:
         text = text.replace("antialias=True", "antialias=False")
     if standard:
         needs.imports.add("import math")
         text += snippets.COLOURS
-    text += snippets.AUGMENTED_END
+    text += snippets.AUGMENT_END
     box = snippets.STANDARD_BOX if standard else snippets.LIGHT_BOX
     return [box.splitlines(), text.splitlines()]
 
 
-def _prepared(needs: Needs) -> Lines:
+def _load_image(needs: Needs) -> Lines:
     images = needs.facts.images
     steps: Lines = []
-    if images.deep:
+    if images.sixteen_bit:
         steps += [
-            'if image.mode.startswith("I;16"):  # 16 bits, which Pillow itself would clip',
+            'if image.mode.startswith("I;16"):  # Pillow would clip 16-bit images',
             "    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))",
         ]
     if images.transparent:
         steps += [
-            "if image.has_transparency_data:  # shown on white",
+            "if image.has_transparency_data:  # on a white background",
             '    image = image.convert("RGBA")',
             '    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)',
         ]
-    if images.strips:
+    if images.elongated:
         steps += [
-            "most = 32 * min(image.size)  # of a strip the far ends are left out",
-            "left, top = (max(0, (side - most) // 2) for side in image.size)",
-            "right, bottom = min(image.width, left + most), min(image.height, top + most)",
+            "longest = 32 * min(image.size)  # the ends of a longer image are cropped",
+            "left, top = (max(0, (side - longest) // 2) for side in image.size)",
+            "right, bottom = min(image.width, left + longest), min(image.height, top + longest)",
             "image = image.crop((left, top, right, bottom))",
         ]
     if steps:
         steps = ["image = ImageOps.exif_transpose(image)", *steps, 'image = image.convert("RGB")']
     else:
         steps = ['image = ImageOps.exif_transpose(image).convert("RGB")']
-    signature, end, also = "path", "preprocess(image)", ""
+    signature, result, suffix = "path", "preprocess(image)", ""
     if needs.augmented:
-        signature, also = "path, key", "; augmented if there is a key"
-        end = "augmented(image, key) if key else preprocess(image)"
+        signature, suffix = "path, key", ", augmented if there is a key"
+        result = "augment(image, key) if key else preprocess(image)"
     return [
-        f"def prepared({signature}):",
-        f'    """An image as the model takes it, [3, height, width]{also}."""',
+        f"def load_image({signature}):",
+        f'    """Load an image as a normalized tensor [3, height, width]{suffix}."""',
         "    with Image.open(path) as image:",
         *(f"        {line}" for line in steps),
-        f"    return {end}",
+        f"    return {result}",
     ]
 
 
-def _load(needs: Needs) -> Lines:
+def _load_batch(needs: Needs) -> Lines:
     lines = [
-        f"def load(samples{', keys=None' if needs.augmented else ''}):",
-        '    """Images [N, 3, height, width] and labels [N] of pairs (path, label)."""',
+        f"def load_batch(samples{', keys=None' if needs.augmented else ''}):",
+        '    """Load images [N, 3, height, width] and labels [N] for pairs (path, label)."""',
     ]
     if needs.augmented:
         lines.append("    keys = keys or [None] * len(samples)")
     more = ", keys" if needs.augmented else ""
     return [
         *lines,
-        f"    images = threads.map(prepared, [path for path, _ in samples]{more})",
+        f"    images = pool.map(load_image, [path for path, _ in samples]{more})",
         "    labels = torch.tensor([label for _, label in samples])",
         "    return torch.stack(list(images)).to(DEVICE), labels.to(DEVICE)",
     ]
 
 
-def _batches(needs: Needs, text: str) -> Lines:
-    lines, facts = text.splitlines(), needs.facts
-    changes = ""
+def _batches(needs: Needs, *, balanced: bool) -> Lines:
+    lines = (snippets.BALANCED_BATCHES if balanced else snippets.BATCHES).splitlines()
+    facts, corrections = needs.facts, ""
     if facts.train_images % facts.batch_size == 1:
-        changes += snippets.LAST_OF_ONE
+        corrections += snippets.MERGE_LAST
     if facts.unreadable:
-        drawn = "one[0]" if text is snippets.BALANCED_BATCHES else "one"
-        changes += snippets.READABLE.replace("train[one]", f"train[{drawn}]")
-    if changes:
-        return [*lines[:-1], *changes.splitlines(), lines[-1]]
+        corrections += snippets.SKIP_UNREADABLE_BALANCED if balanced else snippets.SKIP_UNREADABLE
+    if corrections:
+        return [*lines[:-1], *corrections.splitlines(), lines[-1]]
     return [*lines[:-2], lines[-2].replace("batches =", "return")]

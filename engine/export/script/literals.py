@@ -1,4 +1,4 @@
-"""Python values as formatters lay them out, in lines of at most 100 columns."""
+"""Formatting of Python values as source code, in lines of at most 100 columns."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ WIDTH = 100
 
 
 def literal(value: Any, column: int = 0, indent: int = 0) -> str:
-    """A value as Python text: on one line if it fits, else an item a line.
+    """Return the source code of a value: on one line if it fits, otherwise one line per item.
 
     Args:
-        value: Numbers, texts, and lists, tuples, sets and dicts of them.
-        column: Where it begins.
-        indent: Of the line it begins on.
+        value: A number or string, or a list, tuple, set or dict of them.
+        column: The column in which the code begins.
+        indent: The indentation of the line on which the code begins.
     """
     text = _inline(value)
     if column + len(text) < WIDTH or not isinstance(value, (list, tuple, set, dict)):
@@ -26,7 +26,7 @@ def literal(value: Any, column: int = 0, indent: int = 0) -> str:
             for key, item in value.items()
         ]
     elif isinstance(value, tuple):
-        parts = [_words(item, inner) for item in value]
+        parts = [_wrapped(item, inner) for item in value]
     else:
         items = sorted(value) if isinstance(value, set) else value
         parts = [literal(item, inner, inner) for item in items]
@@ -34,13 +34,13 @@ def literal(value: Any, column: int = 0, indent: int = 0) -> str:
     return "\n".join([text[0], *lines, f"{' ' * indent}{text[-1]}"])
 
 
-def _words(value: Any, indent: int) -> str:
-    """A text that is too long for a line in several, cut between its words."""
+def _wrapped(value: Any, indent: int) -> str:
+    """Return the source code of a value; a string that is too long is split between words."""
     if not isinstance(value, str) or indent + len(value) + 3 <= WIDTH:
         return literal(value, indent, indent)
     lines = textwrap.wrap(value, WIDTH - indent - 3, break_long_words=False, break_on_hyphens=False)
-    spaced = [*(f"{line} " for line in lines[:-1]), lines[-1]]
-    return f"\n{' ' * indent}".join(map(quoted, spaced))
+    pieces = [*(f"{line} " for line in lines[:-1]), lines[-1]]
+    return f"\n{' ' * indent}".join(map(quoted, pieces))
 
 
 def _inline(value: Any) -> str:
@@ -58,20 +58,23 @@ def _inline(value: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text in double quotes, where it has none itself; bytes of other encodings as escapes."""
-    shown = repr(text) if text.isprintable() else ascii(text)
-    if shown[0] == "'" and '"' not in shown:
-        return f'"{shown[1:-1]}"'
-    return shown
+    """Return the source code of a string, in double quotes unless it contains some.
+
+    Characters that cannot be printed, such as undecodable bytes of a path, become escapes.
+    """
+    code = repr(text) if text.isprintable() else ascii(text)
+    if code[0] == "'" and '"' not in code:
+        return f'"{code[1:-1]}"'
+    return code
 
 
 def path_lines(name: str, path: object, comment: str = "") -> list[str]:
-    """A path as a setting, with what it is beside it if there is room, else above it."""
+    """Return the lines that set a path, with the comment behind it or, if too long, above it."""
     text = quoted(str(path))
     line = f"{name} = Path({text})"
-    beside = f"{line}  # {comment}" if comment else line
-    if len(beside) <= WIDTH:
-        return [beside]
+    with_comment = f"{line}  # {comment}" if comment else line
+    if len(with_comment) <= WIDTH:
+        return [with_comment]
     above = [f"# {comment[0].upper()}{comment[1:]}."] if comment else []
     if len(line) <= WIDTH:
         return [*above, line]

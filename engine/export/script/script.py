@@ -1,7 +1,7 @@
-"""The text of a script: settings, images, model, training. Imports no torch.
+"""The text of a script: its docstring, imports and the sections settings, images, model, training.
 
-Only what a run needs stands in it: no schedule where the rate is constant, no table of phases where
-there is one, no augmentation where there was none.
+A script contains only what its run needs: no schedule if the learning rate is constant, no table of
+phases if there is only one, and no augmentation if there was none.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from engine.export.script.facts import DataSection, RunFacts
 from engine.export.script.image_lines import image_lines
 from engine.export.script.literals import WIDTH, literal, quoted
 from engine.export.script.model_lines import model_lines
-from engine.export.script.needs import Lines, Needs, groups
+from engine.export.script.needs import Lines, Needs, group_by_rate
 from engine.export.script.training_lines import training_lines
 from tl_tui.settings.schedule import ONE_CYCLE_WARMUP
 
-_STANDARD = {"concurrent", "csv", "math", "operator", "os", "pathlib", "random"}
+_STANDARD_LIBRARY = {"concurrent", "csv", "math", "operator", "os", "pathlib", "random"}
 
 
 def script_text(facts: RunFacts, data: DataSection) -> str:
-    """The whole script."""
+    """Return the text of the script."""
     needs = Needs(facts)
     needs.imports |= data.imports | {"from pathlib import Path"}
     sections = {
@@ -33,27 +33,28 @@ def script_text(facts: RunFacts, data: DataSection) -> str:
     lines += ["", *_imports(needs.imports)]
     for title, section in sections.items():
         gap = [""] if title == "Settings" else ["", ""]
-        # Two empty lines before a definition, as formatters want it.
-        begins = ["", ""] if section[0].startswith(("def ", "@")) else [""]
-        lines += [*gap, f"# --- {title} ---", *begins, *section]
+        # Formatters want two empty lines before a definition.
+        below = ["", ""] if section[0].startswith(("def ", "@")) else [""]
+        lines += [*gap, f"# --- {title} ---", *below, *section]
     return "\n".join(lines) + "\n"
 
 
 def _docstring(needs: Needs, listing: str) -> Lines:
     facts = needs.facts
-    beside = " and ".join(name for name in (facts.weights_file, listing) if name)
-    what = "step by step, in plain PyTorch" if needs.multi else "in plain PyTorch"
+    files = " and ".join(name for name in (facts.weights_file, listing) if name)
+    how = "step by step, in plain PyTorch" if needs.multi_phase else "in plain PyTorch"
     paragraphs = [
-        f"This takes the {facts.steps:,} train steps of the run {facts.name} again: the same "
-        "images in the same order, the same start, the same layers frozen. Every step prints its "
-        "loss. It needs torch, torchvision and Pillow"
-        f"{f', and {beside} beside it' if beside else ''}. "
-        f"Written by tl-tui {facts.version} of a run of {facts.date}.",
+        f"This script repeats the {facts.steps:,} training steps of the run {facts.name}, with the "
+        "same images in the same order, the same initial weights and the same frozen layers. It "
+        "prints the loss of every step. It needs torch, torchvision and Pillow"
+        f"{f', and {files} in the same folder' if files else ''}. "
+        f"The run was trained with tl-tui {facts.version} on {facts.date}.",
         *facts.notes,
     ]
-    lines = [f'"""Transfer learning with {needs.model.arch}, {what}.']
+    lines = [f'"""Transfer learning with {needs.model.arch}, {how}.']
     for paragraph in paragraphs:
-        lines += ["", *textwrap.wrap(paragraph.replace("\\", "/").replace('"', "'"), WIDTH)]
+        plain = paragraph.replace("\\", "/").replace('"', "'")
+        lines += ["", *textwrap.wrap(plain, WIDTH, break_on_hyphens=False)]
     return [*lines, '"""']
 
 
@@ -61,60 +62,61 @@ def _imports(imports: set[str]) -> Lines:
     def order(line: str) -> tuple[bool, str]:
         return line.startswith("from"), line.split()[1].lower()
 
-    own = {line for line in imports if line.split()[1].split(".")[0] in _STANDARD}
-    return [*sorted(own, key=order), "", *sorted(imports - own, key=order)]
+    standard = {line for line in imports if line.split()[1].split(".")[0] in _STANDARD_LIBRARY}
+    return [*sorted(standard, key=order), "", *sorted(imports - standard, key=order)]
 
 
 def _settings(needs: Needs, data: DataSection) -> Lines:
     facts, recipe = needs.facts, needs.recipe
     lines = list(data.settings)
     if facts.unreadable:
-        lines.append("# Images that could not be read; they are left out.")
+        lines.append("# These images could not be read and are skipped.")
         lines.append(f"UNREADABLE = {literal(set(facts.unreadable), 13)}")
     if facts.weights_file:
         name = quoted(facts.weights_file)
-        lines.append(f"WEIGHTS = Path(__file__).with_name({name})  # what the run began from")
-    lines.append('BEST = Path("best.pth")  # the weights of the best validation go here')
+        lines.append(f"WEIGHTS = Path(__file__).with_name({name})  # the initial weights")
+    lines.append('BEST = Path("best.pth")  # the weights with the best validation accuracy')
     other = "cpu" if facts.device != "cpu" else "cuda"
     lines.append(f"DEVICE = {quoted(facts.device)}  # or {quoted(other)}")
     lines += [f"SEED = {facts.seed}", f"BATCH_SIZE = {facts.batch_size}"]
     lines.append(f"STEPS = {facts.steps}{_epochs(facts)}")
-    if not needs.named:
-        lines.append(f"LEARNING_RATE = {literal(next(iter(needs.phases[0].trains.values())))}")
+    if not needs.by_name:
+        lines.append(f"LEARNING_RATE = {literal(next(iter(needs.phases[0].trainable.values())))}")
     if "momentum" not in needs.columns and needs.uses("sgd"):
         lines.append(f"MOMENTUM = {literal(recipe.momentum)}")
     if "weight_decay" not in needs.columns:
         lines.append(f"WEIGHT_DECAY = {literal(recipe.weight_decay)}")
     if needs.scheduled:
-        if "cycle" not in needs.columns:
-            lines.append(f"HORIZON = {needs.phases[0].cycle.steps}  # steps of the schedule")
+        if "schedule" not in needs.columns:
+            steps = needs.phases[0].cycle.steps
+            lines.append(f"SCHEDULE_STEPS = {steps}  # length of the learning-rate schedule")
         if recipe.warmup or recipe.schedule == "one-cycle":
-            lines.append(
-                f"WARMUP = {literal(recipe.warmup or ONE_CYCLE_WARMUP)}  # of the schedule's steps"
-            )
+            warmup = literal(recipe.warmup or ONE_CYCLE_WARMUP)
+            lines.append(f"WARMUP = {warmup}  # as a fraction of the schedule")
     if facts.deterministic:
         lines.append("")
         if facts.device == "cuda":
             needs.imports.add("import os")
             lines.append('os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")')
         lines.append("torch.use_deterministic_algorithms(True)")
-    if needs.multi:
+    if needs.multi_phase:
         lines += ["", *_phase_table(needs)]
-    elif needs.named:
+    elif needs.by_name:
+        trainable = group_by_rate(needs.phases[0].trainable)
         lines += [
             "",
-            "# What trains, each group of parts at its learning rate; all else is frozen.",
+            "# The trainable modules, by learning rate. The rest is frozen.",
         ]
-        lines.append(f"TRAINS = {literal(groups(needs.phases[0].trains), 9)}")
-        if needs.modes:
+        lines.append(f"TRAINABLE = {literal(trainable, 12)}")
+        if needs.has_modes:
             lines.append(
-                "# What trains is in train mode, all else in eval mode, but for these modules."
+                "# Trainable modules are in train mode and frozen ones in eval mode, except for:"
             )
             lines.append(f"MODES = {literal(needs.phases[0].modes, 8)}")
-    if needs.returned:
-        lines += ["", "# After these steps these modules were put back to their first values."]
-        lines.append("PUT_BACK = {")
-        for after, names in needs.returned.items():
+    if needs.restored:
+        lines += ["", "# After these steps, these modules are restored to their initial values."]
+        lines.append("RESTORE = {")
+        for after, names in needs.restored.items():
             lines.append(f"    {after}: {literal(names, 8 + len(str(after)), 4)},")
         lines.append("}")
     return lines
@@ -123,20 +125,26 @@ def _settings(needs: Needs, data: DataSection) -> Lines:
 def _epochs(facts: RunFacts) -> str:
     epochs, rest = divmod(facts.steps, facts.batches_per_epoch)
     if rest:
-        return f"  # an epoch has {facts.batches_per_epoch}"
-    return f"  # {epochs} epoch{'' if epochs == 1 else 's'} of {facts.batches_per_epoch}"
+        return f"  # one epoch has {facts.batches_per_epoch}"
+    return f"  # {epochs} epoch{'' if epochs == 1 else 's'} of {facts.batches_per_epoch} steps"
 
 
 def _phase_table(needs: Needs) -> Lines:
-    about = "What the run did: from step 1 on this trains, each group of modules at its learning "
-    about += "rate, from the next step named on that; all else is frozen."
-    if "cycle" in needs.columns:
-        about += " cycle: after which step the schedule began, and over how many steps."
+    paragraphs = [
+        "The phases of the training, by the step with which each one begins.",
+        "trainable: the trainable modules, by learning rate; the rest is frozen.",
+    ]
+    if "schedule" in needs.columns:
+        paragraphs.append("schedule: the step after which the schedule begins, and its length.")
     if "modes" in needs.columns:
-        about += " modes: modules in another mode than train for what trains and eval for the rest."
+        paragraphs.append(
+            "modes: exceptions to the rule (train mode if trainable, otherwise eval mode)."
+        )
     if "augment" in needs.columns:
-        about += " augment: whether training images are augmented."
-    lines = [f"# {line}" for line in textwrap.wrap(about, WIDTH - 2)]
+        paragraphs.append("augment: whether training images are augmented.")
+    if "bf16" in needs.columns:
+        paragraphs.append("bf16: whether the forward pass uses bfloat16.")
+    lines = [f"# {paragraph}" for paragraph in paragraphs]
     lines.append("PHASES = {")
     for phase in needs.phases:
         values = {name: value(phase) for name, value in needs.columns.items()}

@@ -1,25 +1,26 @@
-"""The lines of a script that train: optimizer, phases, schedule, validation, loop."""
+"""The section of a script that trains: optimizer, phases, schedule, validation and loop."""
 
 from __future__ import annotations
 
 from engine.export.script import snippets
+from engine.export.script.literals import WIDTH
 from engine.export.script.needs import Lines, Needs, attribute
 
 _OPTIMIZERS = {"sgd": "torch.optim.SGD", "adamw": "torch.optim.AdamW"}
 
 
 def training_lines(needs: Needs) -> Lines:
-    """From the optimizer to the best weights on the disk."""
+    """Return the lines, from the optimizer to saving the best weights."""
     blocks: list[Lines] = []
-    if needs.named:
-        blocks.append(_parts(needs))
-    blocks.append(_begin_phase(needs) if needs.multi else _optimizer(needs))
-    if needs.named:
-        blocks.append(_train_mode(needs))
+    if needs.by_name:
+        blocks.append(_get_parts(needs))
+    blocks.append(_start_phase(needs) if needs.multi_phase else _optimizer(needs))
+    if needs.by_name:
+        blocks.append(_set_train_mode(needs))
     if needs.scheduled:
         blocks.append(_schedule(needs))
-    if needs.returned:
-        blocks.append(_put_back(needs))
+    if needs.restored:
+        blocks.append(_restore(needs))
     blocks += [_validate(needs), _loop(needs)]
     lines = blocks[0]
     for block in blocks[1:]:
@@ -30,103 +31,114 @@ def training_lines(needs: Needs) -> Lines:
 # --- optimizer and modes ------------------------------------------------------------------------
 
 
-def _parts(needs: Needs) -> Lines:
+def _get_parts(needs: Needs) -> Lines:
     if needs.model.single_parameters:
         needs.imports.add("from operator import attrgetter")
-        what, found = "Modules and single parameters of the model", "attrgetter(name)(model)"
+        what, part = "modules and parameters", "attrgetter(name)(model)"
     else:
-        what, found = "Modules of the model", "model.get_submodule(name)"
+        what, part = "modules", "model.get_submodule(name)"
     return [
-        "def parts(names):",
-        f'    """{what}, by their names."""',
-        f"    return [{found} for name in names.split()]",
+        "def get_parts(names):",
+        f'    """Return the {what} of the model with these names."""',
+        f"    return [{part} for name in names.split()]",
     ]
 
 
 def _optimizer(needs: Needs) -> Lines:
     kind = needs.recipe.optimizer
     if needs.head_only:
-        what = f"{attribute(needs.model.head)}.parameters()"
-        return _made(needs, f"{what}, lr=LEARNING_RATE", kind)
-    if needs.whole:
-        return _made(needs, "model.parameters(), lr=LEARNING_RATE", kind)
-    return [*_groups(needs, "TRAINS"), *_made(needs, "groups", kind)]
+        parameters = f"{attribute(needs.model.head)}.parameters()"
+        return _make_optimizer(needs, f"{parameters}, lr=LEARNING_RATE", kind)
+    if needs.full:
+        return _make_optimizer(needs, "model.parameters(), lr=LEARNING_RATE", kind)
+    return [*_groups(needs, "TRAINABLE"), *_make_optimizer(needs, "groups", kind)]
 
 
-def _made(needs: Needs, what: str, kind: str, indent: int = 0) -> Lines:
+def _make_optimizer(needs: Needs, first: str, kind: str, indent: int = 0) -> Lines:
+    """Return the call of an optimizer, whose first arguments are given as source code."""
+
     def value(name: str) -> str:
         return f'phase["{name}"]' if name in needs.columns else name.upper()
 
-    options = [what, f"weight_decay={value('weight_decay')}"]
+    arguments = [first, f"weight_decay={value('weight_decay')}"]
     if kind == "sgd":
-        options.insert(1, f"momentum={value('momentum')}")
-    before, inside = " " * indent, ", ".join(options)
-    line = f"{before}optimizer = {_OPTIMIZERS[kind]}({inside})"
-    if len(line) <= 100:
+        arguments.insert(1, f"momentum={value('momentum')}")
+    margin, inside = " " * indent, ", ".join(arguments)
+    line = f"{margin}optimizer = {_OPTIMIZERS[kind]}({inside})"
+    if len(line) <= WIDTH:
         return [line]
-    return [f"{before}optimizer = {_OPTIMIZERS[kind]}(", f"{before}    {inside}", f"{before})"]
+    return [f"{margin}optimizer = {_OPTIMIZERS[kind]}(", f"{margin}    {inside}", f"{margin})"]
 
 
-def _groups(needs: Needs, trains: str) -> Lines:
+def _groups(needs: Needs, trainable: str) -> Lines:
+    """Return the lines that unfreeze parameters and make their groups for the optimizer."""
     parameters = "part.parameters()"
     if needs.model.single_parameters:
         parameters = f"[part] if isinstance(part, nn.Parameter) else {parameters}"
     rate = '"lr": rate, "base_lr": rate' if needs.scheduled else '"lr": rate'
     return [
         "groups = []",
-        f"for names, rate in {trains}:",
+        f"for names, rate in {trainable}:",
         "    parameters = []",
-        "    for part in parts(names):",
+        "    for part in get_parts(names):",
         "        part.requires_grad_(True)",
         f"        parameters += {parameters}",
         f'    groups.append({{"params": parameters, {rate}}})',
     ]
 
 
-def _begin_phase(needs: Needs) -> Lines:
+def _start_phase(needs: Needs) -> Lines:
     lines = [
-        "def begin(phase, before):",
-        '    """Freeze all but what trains, and make an optimizer for that."""',
+        "def start_phase(phase, previous):",
+        '    """Freeze all except the trainable modules, and return an optimizer for these."""',
         "    model.requires_grad_(False)",
-        *(f"    {line}" for line in _groups(needs, 'phase["trains"]')),
+        *(f"    {line}" for line in _groups(needs, 'phase["trainable"]')),
     ]
-    if needs.may_rest:
-        lines += ["    if not groups:", "        return None  # nothing trains"]
+    if needs.has_frozen_phase:
+        lines += ["    if not groups:", "        return None  # everything is frozen"]
     if "optimizer" in needs.columns:
         lines += [
             '    if phase["optimizer"] == "adamw":',
-            *_made(needs, "groups", "adamw", 8),
+            *_make_optimizer(needs, "groups", "adamw", 8),
             "    else:",
-            *_made(needs, "groups", "sgd", 8),
-            "    if type(before) is type(optimizer):",
+            *_make_optimizer(needs, "groups", "sgd", 8),
+            "    if type(previous) is type(optimizer):",
         ]
     else:
-        lines += [*_made(needs, "groups", needs.recipe.optimizer, 4), "    if before is not None:"]
+        lines += [
+            *_make_optimizer(needs, "groups", needs.recipe.optimizer, 4),
+            "    if previous is not None:",
+        ]
     return [
         *lines,
-        "        # What trained already goes on with what its optimizer knew, such as momentum.",
+        "        # Parameters that were trained before keep their state, such as momentum.",
         "        for parameter in model.parameters():",
-        "            if parameter.requires_grad and parameter in before.state:",
-        "                optimizer.state[parameter] = before.state[parameter]",
+        "            if parameter.requires_grad and parameter in previous.state:",
+        "                optimizer.state[parameter] = previous.state[parameter]",
         "    return optimizer",
     ]
 
 
-def _train_mode(needs: Needs) -> Lines:
-    signature, trains = ("phase", 'phase["trains"]') if needs.multi else ("", "TRAINS")
+def _set_train_mode(needs: Needs) -> Lines:
+    signature, trainable = "", "TRAINABLE"
+    if needs.multi_phase:
+        signature, trainable = "phase", 'phase["trainable"]'
     lines = [
-        f"def train_mode({signature}):",
-        '    """Eval mode for all that is frozen: its BatchNorms must not follow the new data."""',
+        f"def set_train_mode({signature}):",
+        '    """Set trainable modules to train mode and frozen ones to eval mode.',
+        "",
+        "    In eval mode, BatchNorm keeps its running statistics.",
+        '    """',
         "    model.eval()",
-        f"    for names, _ in {trains}:",
-        "        for part in parts(names):",
+        f"    for names, _ in {trainable}:",
+        "        for part in get_parts(names):",
     ]
     if needs.model.single_parameters:
         lines += ["            if isinstance(part, nn.Module):", "                part.train()"]
     else:
         lines.append("            part.train()")
-    if needs.modes:
-        modes = 'phase.get("modes", {})' if needs.multi else "MODES"
+    if needs.has_modes:
+        modes = 'phase.get("modes", {})' if needs.multi_phase else "MODES"
         lines += [
             f"    for name, mode in {modes}.items():",
             '        model.get_submodule(name).train(mode == "train")',
@@ -134,11 +146,11 @@ def _train_mode(needs: Needs) -> Lines:
     return lines
 
 
-def _put_back(needs: Needs) -> Lines:
-    *lines, forget = snippets.PUT_BACK.splitlines()
-    if needs.may_rest:
-        return [*lines, "                if optimizer is not None:", f"    {forget}"]
-    return [*lines, forget]
+def _restore(needs: Needs) -> Lines:
+    *lines, drop_state = snippets.RESTORE.splitlines()
+    if needs.has_frozen_phase:
+        return [*lines, "                if optimizer is not None:", f"    {drop_state}"]
+    return [*lines, drop_state]
 
 
 def _schedule(needs: Needs) -> Lines:
@@ -155,12 +167,12 @@ def _schedule(needs: Needs) -> Lines:
 
 def _forward(needs: Needs) -> Lines:
     if not needs.bf16:
-        return ["answers = model(images)"]
+        return ["outputs = model(images)"]
     enabled = ', enabled=phase["bf16"]' if "bf16" in needs.columns else ""
     return [
         f"with torch.autocast(DEVICE, dtype=torch.bfloat16{enabled}):",
-        "    answers = model(images)",
-        "answers = answers.float()",
+        "    outputs = model(images)",
+        "outputs = outputs.float()",
     ]
 
 
@@ -169,7 +181,7 @@ def _validate(needs: Needs) -> Lines:
     lines = [
         "@torch.no_grad()",
         "def validate():",
-        '    """How many validation images are recognised, of how many, and the mean loss."""',
+        '    """Return the number of correct predictions, of images, and the mean loss."""',
         "    model.eval()",
         "    correct, loss = 0, 0.0",
     ]
@@ -179,39 +191,39 @@ def _validate(needs: Needs) -> Lines:
     return [
         *lines,
         f"    for first in range(0, len({source}), BATCH_SIZE):",
-        f"        images, labels = load({source}[first : first + BATCH_SIZE])",
+        f"        images, labels = load_batch({source}[first : first + BATCH_SIZE])",
         *(f"        {line}" for line in _forward(needs)),
-        "        correct += (answers.argmax(1) == labels).sum().item()",
-        '        loss += F.cross_entropy(answers, labels, reduction="sum").item()',
+        "        correct += (outputs.argmax(1) == labels).sum().item()",
+        '        loss += F.cross_entropy(outputs, labels, reduction="sum").item()',
         f"    return correct, len({source}), loss / len({source})",
     ]
 
 
 def _loop(needs: Needs) -> Lines:
     lines: Lines = []
-    if needs.model.draws:
-        lines.append("torch.manual_seed(SEED)  # for what dropout draws")
-    if needs.returned:
-        lines.append("first = {name: value.clone() for name, value in model.state_dict().items()}")
-    if needs.multi:
+    if needs.model.is_random:
+        lines.append("torch.manual_seed(SEED)  # for dropout")
+    if needs.restored:
+        lines.append(
+            "initial_state = {name: tensor.clone() for name, tensor in model.state_dict().items()}"
+        )
+    if needs.multi_phase:
         lines.append("optimizer = None")
     lines += ["step, epoch = 0, 0", "best = (-1, 0.0)", "while step < STEPS:"]
     if needs.head_only:
-        lines.append(
-            "    model.eval()  # all but the head is frozen: no BatchNorm follows the data"
-        )
-    elif needs.whole:
+        lines.append("    model.eval()  # only the head is trained: BatchNorm keeps its statistics")
+    elif needs.full:
         lines.append("    model.train()")
-    elif not needs.multi:
-        lines.append("    train_mode()")
-    order = "balanced_batches_of" if needs.recipe.balance else "batches_of"
+    elif not needs.multi_phase:
+        lines.append("    set_train_mode()")
+    make_batches = "make_balanced_batches" if needs.recipe.balance else "make_batches"
     return [
         *lines,
-        f"    for batch in {order}(epoch)[: STEPS - step]:",
+        f"    for batch in {make_batches}(epoch)[: STEPS - step]:",
         *(f"        {line}" for line in _step(needs)),
         "    epoch += 1",
         "    correct, count, loss = validate()",
-        '    print(f"epoch {epoch}: {correct} of {count} validation images right, '
+        '    print(f"epoch {epoch}: {correct} of {count} validation images correct, '
         'loss {loss:.4f}")',
         "    if (correct, -loss) > best:",
         "        best = (correct, -loss)",
@@ -221,41 +233,41 @@ def _loop(needs: Needs) -> Lines:
 
 def _step(needs: Needs) -> Lines:
     lines = ["step += 1"]
-    if needs.returned:
-        lines += ["if step - 1 in PUT_BACK:", "    put_back(PUT_BACK[step - 1])"]
-    if needs.multi:
+    if needs.restored:
+        lines += ["if step - 1 in RESTORE:", "    restore(RESTORE[step - 1])"]
+    if needs.multi_phase:
         lines += ["if step in PHASES:", "    phase = PHASES[step]"]
-        lines += ["    optimizer = begin(phase, optimizer)", "train_mode(phase)"]
+        lines += ["    optimizer = start_phase(phase, optimizer)", "set_train_mode(phase)"]
     pairs = needs.recipe.balance
     samples = f"[train[index] for {'index, _' if pairs else 'index'} in batch]"
     if needs.augmented:
         keys = "[(epoch + 1, index, 0) for index in batch]"
         if pairs:
-            keys = "[(epoch + 1, index, again) for index, again in batch]"
-        on = ' if phase["augment"] else None' if "augment" in needs.columns else ""
-        lines += [f"keys = {keys}{on}", f"images, labels = load({samples}, keys)"]
+            keys = "[(epoch + 1, index, repeat) for index, repeat in batch]"
+        condition = ' if phase["augment"] else None' if "augment" in needs.columns else ""
+        lines += [f"keys = {keys}{condition}", f"images, labels = load_batch({samples}, keys)"]
     else:
-        lines.append(f"images, labels = load({samples})")
+        lines.append(f"images, labels = load_batch({samples})")
     if needs.bf16:
-        lines += [*_forward(needs), "loss = F.cross_entropy(answers, labels)"]
+        lines += [*_forward(needs), "loss = F.cross_entropy(outputs, labels)"]
     else:
         lines.append("loss = F.cross_entropy(model(images), labels)")
     update = ["optimizer.zero_grad()", "loss.backward()"]
     if needs.scheduled:
         update += _rates(needs)
     update.append("optimizer.step()")
-    if needs.may_rest:
+    if needs.has_frozen_phase:
         update = ["if optimizer is not None:", *(f"    {line}" for line in update)]
     return [*lines, *update, 'print(f"step {step}: loss {loss.item()}", flush=True)']
 
 
 def _rates(needs: Needs) -> Lines:
-    base = 'group["base_lr"]' if needs.named else "LEARNING_RATE"
-    factor = "lr_factor(step - 1, HORIZON)"
+    base = 'group["base_lr"]' if needs.by_name else "LEARNING_RATE"
+    factor = "lr_factor(step - 1, SCHEDULE_STEPS)"
     lines: Lines = []
-    if "cycle" in needs.columns:
-        lines.append('after, steps = phase["cycle"]')
-        factor = "lr_factor(step - 1 - after, steps)"
+    if "schedule" in needs.columns:
+        lines.append('start, steps = phase["schedule"]')
+        factor = "lr_factor(step - 1 - start, steps)"
     return [
         *lines,
         "for group in optimizer.param_groups:",

@@ -1,4 +1,4 @@
-"""The errand that writes a script, and what has to lie beside it; every file whole or not there."""
+"""The job that exports a run as a script: checks the run, collects the facts, writes the files."""
 
 from __future__ import annotations
 
@@ -23,45 +23,51 @@ from tl_tui.runs.settings_history import History, read_history
 
 
 class ExportError(Problem):
-    """The run cannot be written as a script; the text says why and what to do."""
+    """The run cannot be exported as a script."""
 
 
 def export_script(command: ExportScript) -> Iterator[AnyEvent | None]:
-    """Write a run as a script; a unit at a time.
+    """Export a run as a script.
+
+    Args:
+        command: The run, the path of the script, and the image folder if it has moved.
+
+    Yields:
+        None after each unit of work, at last a `ScriptWritten`.
 
     Raises:
-        Problem: there is no such run, it cannot be written as a script, or the file is there.
+        Problem: there is no such run, it cannot be exported as a script, or the file exists.
     """
     path, target = find_run(command.run), Path(command.path)
-    about = read_config(path)
-    if about["format"] < FIRST_FORMAT:
+    saved_config = read_config(path)
+    if saved_config["format"] < FIRST_FORMAT:
         raise ExportError(
-            f"{path} was written by an earlier tl-tui (format {about['format']}), which did not "
-            "keep what a script needs."
+            f"{path} was written by an earlier tl-tui (format {saved_config['format']}), which did "
+            "not record what a script needs."
         )
     if is_written(path):
-        raise ExportError(f"{path} is open in an engine; export it when that has ended.")
+        raise ExportError(f"{path} is still open in an engine. Export it after the engine ended.")
     _check_target(target, force=command.force)
-    config = msgspec.convert(about["config"], RunConfig)
+    config = msgspec.convert(saved_config["config"], RunConfig)
     if command.data is not None:
         config = msgspec.structs.replace(config, data=os.path.abspath(command.data))
     yield None
-    yield from _write(path, about, config, target)
+    yield from _write(path, saved_config, config, target)
 
 
 def _check_target(target: Path, *, force: bool) -> None:
     if target.is_dir():
-        raise ExportError(f"-o {target}: it is a folder; name a file in it, such as train.py.")
+        raise ExportError(f"-o {target} is a folder; name a file in it, such as train.py.")
     if target.suffix != ".py":
-        raise ExportError(f"-o {target}: a script ends in .py; name it so.")
+        raise ExportError(f"-o {target}: the name of a script ends in .py.")
     if not target.parent.is_dir():
-        raise ExportError(f"-o {target}: there is no folder {target.parent}; make it first.")
+        raise ExportError(f"-o {target}: there is no folder {target.parent}; create it first.")
     if target.exists() and not force:
-        raise ExportError(f"-o {target}: it is there already; --force writes over it.")
+        raise ExportError(f"-o {target} exists already; use --force to overwrite it.")
 
 
 def _write(
-    path: Path, about: dict[str, Any], config: RunConfig, target: Path
+    path: Path, saved_config: dict[str, Any], config: RunConfig, target: Path
 ) -> Iterator[AnyEvent | None]:
     import torch
 
@@ -72,35 +78,35 @@ def _write(
     from engine.export.script.model_facts import backbone, model_facts, weights_of
     from engine.export.script.script import script_text
     from engine.model import torchvision_models
-    from engine.session.open import CALIBRATION_IMAGES
+    from engine.session.calibration_images import CALIBRATION_IMAGES
 
     root = config.data or (
         os.path.dirname(config.labels) if config.labels else str(demo_data.images_dir())
     )
     labels = Path(config.labels) if config.labels else None
-    for found in list_folder(Path(root), labels=labels, seed=config.seed):
-        if isinstance(found, ImageFolder):
-            folder = found
+    for item in list_folder(Path(root), labels=labels, seed=config.seed):
+        if isinstance(item, ImageFolder):
+            folder = item
         yield None
-    _check_images(folder, about, root)
-    looking = image_facts(folder)
-    while (images := next(looking)) is None:
+    _check_images(folder, saved_config, root)
+    reading = image_facts(folder)
+    while (images := next(reading)) is None:
         yield None
-    if images.unusual:
+    if images.unsupported:
         raise ExportError(
-            f"{images.unusual} is an image that takes more than a few lines to read as the run "
-            "did; a script cannot be written for this folder."
+            f"{images.unsupported}: a script cannot read images of this format as the run did. "
+            "Convert the image, or export the model with --model."
         )
-    batch_size = about["batch_size"]
+    batch_size = saved_config["batch_size"]
     decoder = Decoder(lambda image: torch.empty(0), threads=1)
     per_epoch = TrainBatches(folder.train, batch_size, config.seed, decoder).batches_per_epoch
     decoder.close()
-    history = read_history(path, about, per_epoch)
+    history = read_history(path, saved_config, per_epoch)
     start = history.start
     random = start.weights == "random"
     weights = weights_of(config)
     yield None
-    image_size = about["image_size"]
+    image_size = saved_config["image_size"]
     built = torchvision_models.build(
         config.arch,
         torchvision_models.Weights("random", "", None, None) if random else weights,
@@ -121,18 +127,17 @@ def _write(
     facts = RunFacts(
         script=target.name,
         name=path.resolve().name,
-        version=about.get("tl_tui", __version__),
+        version=saved_config.get("tl_tui", __version__),
         date=time.strftime("%d %B %Y", time.localtime((path / "config.json").stat().st_mtime)),
-        device=about["device"].split()[0].split(":")[0],
+        device=saved_config["device"].split()[0].split(":")[0],
         memory_format=config.memory_format,
-        deterministic=about["deterministic"],
+        deterministic=saved_config["deterministic"],
         seed=config.seed,
         classes=folder.classes,
         batch_size=batch_size,
         train_images=len(folder.train),
         batches_per_epoch=per_epoch,
         steps=start.steps,
-        starts=history.starts,
         random_weights=random,
         weights_file="" if random or from_entry else f"{target.stem}.weights.pth",
         listing_file=f"{target.stem}.images.csv",
@@ -140,92 +145,95 @@ def _write(
         unreadable=unreadable,
         model=model,
         calibration_batches=max(1, min(CALIBRATION_IMAGES, len(folder.train)) // batch_size),
-        notes=_notes(history, about, demo=config.data is None and labels is None),
+        notes=_notes(history, saved_config, demo=config.data is None and labels is None),
     )
     text = script_text(facts, data)
-    beside = []
+    other_files = []
     if facts.weights_file:
-        beside.append(target.with_name(facts.weights_file))
-        _put(beside[-1], lambda part: torch.save(backbone(built), part))
+        other_files.append(target.with_name(facts.weights_file))
+        _write_file(other_files[-1], lambda temporary: torch.save(backbone(built), temporary))
     if data.listing:
-        beside.append(target.with_name(facts.listing_file))
-        listed = data.listing.encode("utf-8", "surrogateescape")
-        _put(beside[-1], lambda part: part.write_bytes(listed))
-    _put(target, lambda part: part.write_text(text, encoding="utf-8"))
+        other_files.append(target.with_name(facts.listing_file))
+        listing = data.listing.encode("utf-8", "surrogateescape")
+        _write_file(other_files[-1], lambda temporary: temporary.write_bytes(listing))
+    _write_file(target, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     yield ScriptWritten(
         path=str(target),
         lines=text.count("\n"),
         steps=start.steps,
-        beside=tuple(map(str, beside)),
+        extra_files=tuple(map(str, other_files)),
         notes=tuple(facts.notes),
     )
 
 
 def _tail(path: str) -> str:
-    """What of a path stays when the folder is moved."""
+    """Return the last two parts of a path, which stay the same if the folder is moved."""
     return "/".join(path.rsplit("/", 2)[-2:])
 
 
-def _check_images(folder: Any, about: dict[str, Any], root: str) -> None:
+def _check_images(folder: Any, saved_config: dict[str, Any], root: str) -> None:
     from engine.session.context import describe_images
 
-    before, now = about.get("images"), describe_images(folder)
-    if list(folder.classes) != about["classes"]:
-        raise ExportError(f"{root} has other classes now than the run was trained on.")
+    before, now = saved_config.get("images"), describe_images(folder)
+    if list(folder.classes) != saved_config["classes"]:
+        raise ExportError(
+            f"The classes in {root} are not those of the run. Name the folder of the run with "
+            "--data."
+        )
     if before and before != now:
         raise ExportError(
-            f"The images in {root} are not those of the run ({before['train']:,} + "
-            f"{before['val']:,} then, {now['train']:,} + {now['val']:,} now, or other names), so a "
-            "script could not train the same; name the run's own folder with --data."
+            f"The images in {root} are not those of the run: it had {before['train']:,} for "
+            f"training and {before['val']:,} for validation, and now there are {now['train']:,} "
+            f"and {now['val']:,}, or their names differ. Name the folder of the run with --data."
         )
 
 
 def _check_phases(phases: list[Phase]) -> None:
-    """Refuse what would need more than one way of doing a thing in one script."""
+    """Raise if a setting changed during the run that a script can have only one value of."""
 
-    def kinds(value: Callable[[Recipe], Any]) -> int:
+    def count_values(value: Callable[[Recipe], Any]) -> int:
         return len({value(phase.recipe) for phase in phases})
 
     changed = ""
-    if kinds(lambda recipe: recipe.balance) > 1:
+    if count_values(lambda recipe: recipe.balance) > 1:
         changed = "whether classes are balanced"
     elif len({p.recipe.augmentation for p in phases} - {"none"}) > 1:
-        changed = "from one augmentation to another"
+        changed = "the augmentation"
     elif any(has_schedule(p.recipe) for p in phases) and (
-        kinds(lambda recipe: (recipe.schedule, recipe.warmup)) > 1
+        count_values(lambda recipe: (recipe.schedule, recipe.warmup)) > 1
     ):
         changed = "the schedule of the learning rates"
     if changed:
         raise ExportError(
-            f"This run changed {changed} on its way, which is not written as a script yet; "
-            "its model can be exported with --model."
+            f"This run changed {changed} during training, which a script does not support yet. "
+            "Export the model with --model instead."
         )
 
 
-def _notes(history: History, about: dict[str, Any], *, demo: bool) -> list[str]:
+def _notes(history: History, saved_config: dict[str, Any], *, demo: bool) -> list[str]:
     notes = []
     if demo:
-        notes.append("Its images are the demo images of tl-tui, where they were installed.")
+        notes.append("The images are the demo images that were installed with tl-tui.")
     if history.starts > 1:
         notes.append(
-            f"The run was started over; this is the last of its {history.starts} starts, and steps "
-            "are counted from there."
+            "The run was started over. This script repeats the last of its "
+            f"{history.starts} starts and counts the steps from there."
         )
-    if about["device"] != "cpu" and not about["deterministic"]:
+    if saved_config["device"] != "cpu" and not saved_config["deterministic"]:
         notes.append(
-            "It was trained on a GPU, where sums are not always taken in the same order: losses "
-            "agree to several digits at first, and drift apart from there."
+            "The run was trained on a GPU, which does not always add numbers in the same order. "
+            "The losses agree to several digits at first and then drift apart."
         )
     return notes
 
 
-def _put(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside its place, and then put it there."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _write_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a temporary file and rename it, so that the file is complete or does not exist."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        write(part)
-        os.replace(part, path)
+        write(temporary)
+        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch.save raises the latter
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or error
         raise ExportError(f"{path} cannot be written ({reason}).") from error

@@ -1,0 +1,1 @@
+"""Tests of what the screen and the engine share."""

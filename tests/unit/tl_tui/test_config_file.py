@@ -1,4 +1,4 @@
-"""Run files: what is written is read again, and what cannot be read is told in one sentence."""
+"""Configuration files: what is written is read again, and problems are reported in a sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tl_tui.protocol.config import (
@@ -30,7 +30,7 @@ from tl_tui.settings.config_file import (
 )
 
 texts = st.text(min_size=1).filter(lambda text: "/" not in text and "." not in text)
-"""What is no path."""
+"""Texts that are not paths."""
 paths = st.lists(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1).filter(
         lambda part: part not in (".", "..")
@@ -68,8 +68,8 @@ kinds: dict[str, st.SearchStrategy[Any]] = {
 configs = st.fixed_dictionaries({}, optional=kinds).map(lambda fields: RunConfig(**fields))
 
 
-def located(config: RunConfig) -> dict[str, Any]:
-    """A configuration with its paths made absolute, as plain fields that can be compared."""
+def absolute_fields(config: RunConfig) -> dict[str, Any]:
+    """Return the fields of a configuration with absolute paths."""
     fields = {field: getattr(config, field) for field in OPTIONS}
     for field in ("data", "labels", "run_dir", "weights"):
         value = fields[field]
@@ -78,17 +78,18 @@ def located(config: RunConfig) -> dict[str, Any]:
     return fields
 
 
-def test_every_choice_is_covered() -> None:
+def test_every_option_is_covered() -> None:
     assert set(kinds) == set(OPTIONS) == set(RunConfig.__struct_fields__) - {"describe_only"}
 
 
 @given(configs)
+@settings(deadline=None)
 @example(RunConfig(data="~/images", arch='quote " and \\ and \x7f', lr=float("nan")))
 def test_what_is_written_is_read_again(config: RunConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_config_file(config, Path(folder, "run.toml"))
         again = RunConfig(**read_config_file(Path(folder, "run.toml")))
-    assert repr(located(again)) == repr(located(config))  # repr, for NaN is no NaN
+    assert repr(absolute_fields(again)) == repr(absolute_fields(config))  # NaN != NaN
 
 
 def test_paths_are_relative_to_the_files_folder(
@@ -103,35 +104,37 @@ def test_paths_are_relative_to_the_files_folder(
     assert 'data = "flowers"' in text and 'weights = "mine.pth"' in text
     assert f'labels = "{tmp_path}/elsewhere.csv"' in text
     monkeypatch.chdir("/")
-    found = read_config_file(tmp_path / file)
-    assert found == {
+    fields = read_config_file(tmp_path / file)
+    assert fields == {
         "data": str(tmp_path / "job" / "flowers"),
         "labels": str(tmp_path / "elsewhere.csv"),
         "weights": str(tmp_path / "job" / "mine.pth"),
     }
 
 
-def test_a_home_folder_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_at_the_beginning_is_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     (tmp_path / "run.toml").write_text('data = "~/flowers"\nrun-dir = "../~/x"')
-    found = read_config_file(tmp_path / "run.toml")
-    assert found["data"] == "/home/me/flowers"
-    assert found["run_dir"] == f"{tmp_path}/../~/x"
+    fields = read_config_file(tmp_path / "run.toml")
+    assert fields["data"] == "/home/me/flowers"
+    assert fields["run_dir"] == f"{tmp_path}/../~/x"
 
 
-def test_weights_by_name_are_no_path(tmp_path: Path) -> None:
+def test_weights_given_by_name_are_not_a_path(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text('weights = "IMAGENET1K_V1"')
     assert read_config_file(tmp_path / "run.toml") == {"weights": "IMAGENET1K_V1"}
 
 
-def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
+def test_an_integer_is_accepted_as_a_float(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("lr = 1\n")
-    found = read_config_file(tmp_path / "run.toml")["lr"]
-    assert (found, type(found)) == (1.0, float)
+    rate = read_config_file(tmp_path / "run.toml")["lr"]
+    assert (rate, type(rate)) == (1.0, float)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("epoch = 3", "there is no key 'epoch'; did you mean epochs?"),
         ("batch_size = 3", "did you mean batch-size?"),
@@ -158,23 +161,23 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
     ],
     ids=lambda text: text[:20],
 )
-def test_what_is_wrong_is_one_sentence(text: str, told: str, tmp_path: Path) -> None:
+def test_a_problem_is_reported_in_one_sentence(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text(text)
     with pytest.raises(ConfigFileProblem) as refusal:
         read_config_file(file)
     sentence = str(refusal.value)
-    assert sentence.startswith(f"{file}: ") and told in sentence and "\n" not in sentence
+    assert sentence.startswith(f"{file}: ") and message in sentence and "\n" not in sentence
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes('data = "Blüte"'.encode("latin-1"))
-    for file, told in (
+    for file, message in (
         (tmp_path / "nowhere.toml", "No such file"),
         (tmp_path, "Is a directory"),
         (tmp_path / "latin.toml", "not UTF-8"),
     ):
-        with pytest.raises(ConfigFileProblem, match=told):
+        with pytest.raises(ConfigFileProblem, match=message):
             read_config_file(file)
 
 
@@ -185,4 +188,4 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
     write_config_file(RunConfig(seed=1), file)
     with pytest.raises(ConfigFileProblem, match="not UTF-8"):
         write_config_file(RunConfig(data=os.fsdecode(b"bl\xfcte")), file)
-    assert read_config_file(file) == {"seed": 1}  # what was there is still there
+    assert read_config_file(file) == {"seed": 1}  # the old file is kept

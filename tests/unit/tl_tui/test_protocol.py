@@ -1,4 +1,4 @@
-"""Messages survive the wire, NaN and infinities included, and nothing else is taken for one."""
+"""Messages survive encoding and decoding, and other bytes are refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVENTS = typing.get_args(AnyEvent)
 
 
 def values(kind: object) -> st.SearchStrategy:
-    """Any value of a type that the messages use."""
+    """Return a strategy for the values of a type that messages use."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is int:
         return st.integers(-(2**63), 2**63 - 1)
@@ -54,8 +54,8 @@ def body(message: AnyCommand | AnyEvent) -> bytes:
 @pytest.mark.parametrize("kind", COMMANDS, ids=lambda kind: kind.__name__)
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
-def test_commands_come_back(kind: type, data: st.DataObject) -> None:
-    """By `repr`, in which two NaN are equal."""
+def test_commands_survive(kind: type, data: st.DataObject) -> None:
+    """Compared by `repr`, because NaN is not equal to itself."""
     message = data.draw(values(kind))
     assert repr(decode_command(body(message))) == repr(message)
 
@@ -63,19 +63,19 @@ def test_commands_come_back(kind: type, data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
-def test_events_come_back(kind: type, data: st.DataObject) -> None:
+def test_events_survive(kind: type, data: st.DataObject) -> None:
     message = data.draw(values(kind))
     assert repr(decode_event(body(message))) == repr(message)
 
 
 def test_a_mask_of_a_large_model_stays_small() -> None:
-    """ResNet-152 has 311 owners; its mask is sent at every key."""
+    """ResNet-152 has 311 owners, and its mask is sent with every toggle."""
     assert len(encode(SetMask(id=1, trainable=tuple(range(311))))) < 1024
 
 
 @given(st.binary(max_size=200))
-def test_other_bytes_are_refused_as_such(junk: bytes) -> None:
-    """They raise a DecodeError, and nothing else, unless they happen to be a command."""
+def test_other_bytes_are_refused(junk: bytes) -> None:
+    """They raise only a DecodeError, unless they happen to be a command."""
     try:
         decode_command(junk)
     except msgspec.DecodeError:
@@ -83,17 +83,15 @@ def test_other_bytes_are_refused_as_such(junk: bytes) -> None:
     assert isinstance(decode_command(junk), COMMANDS)
 
 
-def test_an_event_is_no_command() -> None:
+def test_an_event_is_not_a_command() -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_command(body(Confirmed(id=1)))
 
 
 @given(st.lists(st.integers(0, 100), max_size=8), st.integers(1, 7), st.integers(0, 3))
 @settings(deadline=None)
-def test_frames_are_found_however_the_bytes_arrive(
-    ids: list[int], piece: int, missing: int
-) -> None:
-    """Cut anywhere; an end in mid-message is an end."""
+def test_frames_are_read_however_the_bytes_arrive(ids: list[int], piece: int, missing: int) -> None:
+    """In pieces of any size; an incomplete last message is the end of the stream."""
     stream = b"".join(encode(Hello(id=number)) for number in ids)
     cut = stream[: len(stream) - missing]
 
@@ -102,15 +100,15 @@ def test_frames_are_found_however_the_bytes_arrive(
         for start in range(0, len(cut), piece):
             reader.feed_data(cut[start : start + piece])
         reader.feed_eof()
-        found = []
+        received = []
         while (frame := await read_frame(reader)) is not None:
-            found.append(decode_command(frame).id)
-        return found
+            received.append(decode_command(frame).id)
+        return received
 
     assert asyncio.run(read()) == (ids[:-1] if missing and ids else ids)
 
 
-def test_a_length_beyond_the_limit_is_not_waited_for() -> None:
+def test_a_length_above_the_limit_is_refused_at_once() -> None:
     async def read() -> None:
         reader = asyncio.StreamReader()
         reader.feed_data((MAX_MESSAGE + 1).to_bytes(4, "big"))

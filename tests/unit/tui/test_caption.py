@@ -1,4 +1,4 @@
-"""The caption says what was measured, in two lines whatever the model."""
+"""The caption: what was measured and what comes next, in two lines for any model."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from tui.text.caption import caption, caption_of
 RESNET18, RESNET152 = resnet18_stack(), bottleneck_stack()
 
 
-def said(mask, wanted=None, *, stack: StackInfo = RESNET18, width: int = 78, **step) -> str:
-    """The caption after one step with a mask, and perhaps other wishes."""
+def caption_after(
+    mask, wanted=None, *, stack: StackInfo = RESNET18, width: int = 78, **step
+) -> str:
+    """Return the caption after one step with a mask, and perhaps another wanted mask."""
     state = RunState()
     state.apply(opened(stack, mask))
     state.apply(step_taken(stack, mask, **step))
@@ -39,7 +41,7 @@ def owners(*names: str) -> tuple[int, ...]:
     return owners_named(RESNET18, *names)
 
 
-def test_before_the_first_step_it_invites():
+def test_before_the_first_step_it_suggests_a_step():
     state = RunState()
     assert caption(state, 80) == []
     state.apply(opened(RESNET18))
@@ -80,7 +82,7 @@ def test_before_the_first_step_it_invites():
     ],
 )
 def test_what_a_step_did(names, sentence):
-    assert said(owners(*names), step=12) == sentence
+    assert caption_after(owners(*names), step=12) == sentence
     assert caption_of(RESNET18, step_taken(RESNET18, owners(*names), step=12)) == sentence
 
 
@@ -91,14 +93,14 @@ def test_it_follows_the_measured_reach_against_the_mask():
         "layer3.1": measured("passed", arrival_ms=2.0),
         "layer3.0": measured("updated", 0.1, 1e-4, arrival_ms=3.0),
     }
-    sentence = said(mask, rows=rows)
+    sentence = caption_after(mask, rows=rows)
     assert "taught fc and layer3.0" in sentence
     assert "through layer4 and layer3.1" in sentence
     assert "stopped below layer3.0" in sentence
 
 
-def test_all_frozen_leaves_nothing_to_train():
-    assert said(()) == (
+def test_with_everything_frozen_nothing_is_left_to_train():
+    assert caption_after(()) == (
         "Step 1 computed the loss and changed nothing: all layers are frozen, so no gradient flows "
         "and nothing is left to train."
     )
@@ -122,7 +124,7 @@ def test_all_frozen_leaves_nothing_to_train():
 )  # fmt: skip
 def test_what_the_next_step_will_do(before, after, end):
     wanted = owners(*after) if after else ()
-    assert said(owners(*before), wanted).endswith(end)
+    assert caption_after(owners(*before), wanted).endswith(end)
 
 
 def test_not_finite_names_the_first_layer_in_the_order_of_arrival():
@@ -130,33 +132,35 @@ def test_not_finite_names_the_first_layer_in_the_order_of_arrival():
         "layer3.0": measured("updated", math.nan, math.nan, 2.0, 12),
         "layer4.0": measured("updated", math.nan, math.nan, 1.0, 3),
     }
-    sentence = said(range(len(RESNET18.owners)), rows=broken, step=5)
+    sentence = caption_after(range(len(RESNET18.owners)), rows=broken, step=5)
     assert sentence.startswith(
         "Step 5 is not finite: the gradient turned nan first in layer4.0, then in one more layer."
     )
     assert sentence.endswith("0 starts over.")
     infinite = {"fc": measured("updated", math.inf, math.inf, 0.1, 1)}
-    assert "turned infinite first in fc" in said(owners("fc"), rows=infinite)
-    assert "the loss is nan" in said(owners("fc"), loss=math.nan)
+    assert "turned infinite first in fc" in caption_after(owners("fc"), rows=infinite)
+    assert "the loss is nan" in caption_after(owners("fc"), loss=math.nan)
     assert "0 starts over" not in caption_of(
         RESNET18, step_taken(RESNET18, owners("fc"), rows=infinite)
     )
 
 
-def test_findings_are_named():
+def test_problems_are_named():
     unreached = {"layer2.0": measured("unreached"), "layer2.1": measured("unreached")}
-    assert said(owners("fc", "layer2"), rows=unreached).startswith(
+    assert caption_after(owners("fc", "layer2"), rows=unreached).startswith(
         "layer2 is trainable but received no gradient: the graph is cut above"
     )
     vanished = {"conv1": measured("updated", 3e-12, 0.0, 4.0)}
-    assert said(range(len(RESNET18.owners)), rows=vanished).startswith(
+    assert caption_after(range(len(RESNET18.owners)), rows=vanished).startswith(
         "In conv1 the gradient has vanished (3e-12): nothing is learnt there."
     )
     at_rest = {"fc": measured("updated", 0.3, 0.0, 0.1)}
-    assert said(owners("fc"), rows=at_rest).startswith("fc received a gradient and did not move.")
+    assert caption_after(owners("fc"), rows=at_rest).startswith(
+        "fc received a gradient and did not move."
+    )
 
 
-def test_an_unmeasured_step_says_so():
+def test_a_step_that_was_not_measured():
     step = step_taken(RESNET18, owners("fc"), step=7)
     bare = type(step)(
         start=0, step=7, epoch=1, loss=0.4, correct=1, batch=2, seconds=0.1, mask=step.mask
@@ -166,14 +170,14 @@ def test_an_unmeasured_step_says_so():
 
 @settings(deadline=None)
 @given(data=st.data(), width=st.integers(40, 120))
-def test_two_lines_always_hold_it(data, width):
+def test_it_always_fits_into_two_lines(data, width):
     stack = data.draw(st.sampled_from([RESNET18, RESNET152]))
     masks = st.sets(st.integers(0, len(stack.owners) - 1))
-    sentence = said(data.draw(masks), data.draw(masks), stack=stack, width=width)
+    sentence = caption_after(data.draw(masks), data.draw(masks), stack=stack, width=width)
     assert sentence.startswith("Step 1")
 
 
 @settings(deadline=None)
 @given(mask=st.sets(st.integers(0, len(RESNET152.owners) - 1)))
-def test_at_eighty_columns_nothing_is_cut_off(mask):
-    assert "…" not in said(mask, (), stack=RESNET152, width=78)
+def test_at_80_columns_nothing_is_cut_off(mask):
+    assert "…" not in caption_after(mask, (), stack=RESNET152, width=78)

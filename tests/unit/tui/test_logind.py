@@ -1,4 +1,4 @@
-"""What logind would do to a detached engine, told from stand-ins for its two programs."""
+"""The advice about logind, which may end a detached engine. Scripts replace its programs."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ MANAGER = f"0::/user.slice/user-{os.getuid()}.slice/user@{os.getuid()}.service/a
 
 
 @pytest.mark.parametrize(
-    ("place", "kills", "lingers", "found"),
+    ("unit", "kills", "lingers", "advice"),
     [
         (SESSION, "b false", "no", ""),
         (SESSION, "b true", "no", "loginctl enable-linger, once, and systemd-run --user --scope"),
-        (SESSION, "b true", "yes", "too; systemd-run --user --scope tl-tui"),
+        (SESSION, "b true", "yes", "engine. systemd-run --user --scope tl-tui keeps"),
         (MANAGER, "b true", "yes", ""),
-        (MANAGER, "b false", "no", "loginctl enable-linger, once, keeps it going"),
+        (MANAGER, "b false", "no", "loginctl enable-linger, once, keeps it running"),
         ("0::/system.slice/docker-1.scope\n", "b true", "no", ""),
     ],
 )
-def test_each_place_has_its_advice(
-    place: str,
+def test_each_unit_has_its_advice(
+    unit: str,
     kills: str,
     lingers: str,
-    found: str,
+    advice: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cgroup = tmp_path / "cgroup"
-    cgroup.write_text(place)
-    for name, said in (("busctl", kills), ("loginctl", lingers)):
-        (tmp_path / name).write_text(f"#!/bin/sh\necho '{said}'\n")
+    cgroup.write_text(unit)
+    for name, output in (("busctl", kills), ("loginctl", lingers)):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{output}'\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     sentence = logout_sentence(tmp_path, cgroup)
-    assert found in sentence and bool(found) == bool(sentence)
+    assert advice in sentence and bool(advice) == bool(sentence)
     assert logout_sentence(tmp_path / "no systemd here", cgroup) == ""
 
 
-def test_programs_that_fail_are_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_these_programs_there_is_no_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cgroup = tmp_path / "cgroup"
     cgroup.write_text(SESSION)
     monkeypatch.setenv("PATH", str(tmp_path))

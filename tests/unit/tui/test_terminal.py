@@ -1,4 +1,4 @@
-"""What is found out about a terminal: by asking an emulated one, and by the environment."""
+"""Detecting a terminal, by querying an emulated one and from the environment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIMIT = 60
 
 
 class Emulated:
-    """A terminal of 80x24 with a program in it; answers what it is asked, if it is one to."""
+    """A terminal of 80x24 that runs a program and may respond to its queries."""
 
     def __init__(self, encoding: str, *, answers: bool, ambiguous_wide: bool = False) -> None:
         self.encoding = encoding
@@ -38,7 +38,7 @@ class Emulated:
         self.echoed = b""
 
     def run(self, **environment: str) -> dict:
-        """Run the program to its end and return what it found."""
+        """Run the program and return what it detected."""
         ours, theirs = pty.openpty()
         quiet = {"LC_ALL", "LC_CTYPE", "LANG", "TMUX", "STY", "NO_COLOR", "COLORTERM"}
         env = {name: value for name, value in os.environ.items() if name not in quiet}
@@ -82,20 +82,20 @@ def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def test_a_terminal_with_utf8_is_believed_whatever_the_locale() -> None:
+def test_a_terminal_that_reads_utf8_overrides_the_locale() -> None:
     """An unset LANG is normal in containers behind good terminals."""
     found = Emulated("utf-8", answers=True).run()
-    assert (found["unicode"], found["unicode_why"]) == (True, "the terminal was asked")
+    assert (found["unicode"], found["unicode_why"]) == (True, "the terminal reads UTF-8")
 
 
-def test_a_terminal_without_utf8_is_believed_whatever_the_locale() -> None:
+def test_a_terminal_that_does_not_read_utf8_overrides_the_locale() -> None:
     found = Emulated("latin-1", answers=True).run(LANG="en_US.UTF-8")
     assert found["unicode"] is False
     assert found["unicode_why"] == "the terminal does not read UTF-8"
 
 
-def test_a_terminal_that_draws_wide_gets_ascii() -> None:
-    """Where a block is two cells wide, no column would stand."""
+def test_a_terminal_with_wide_ambiguous_characters_gets_ascii() -> None:
+    """Columns would not be aligned if a block were two cells wide."""
     found = Emulated("utf-8", answers=True, ambiguous_wide=True).run(LANG="ja_JP.UTF-8")
     assert found["unicode"] is False
     assert "ambiguous width" in found["unicode_why"]
@@ -111,18 +111,18 @@ def test_a_terminal_that_draws_wide_gets_ascii() -> None:
     ],
     ids=str,
 )
-def test_a_silent_terminal_is_judged_by_the_original_locale(
+def test_without_a_response_the_original_locale_decides(
     environment: dict[str, str], unicode: bool
 ) -> None:
-    """Python sets LC_CTYPE itself where LANG is unset or C; that is not the user's word."""
+    """Python sets LC_CTYPE where LANG is unset or C; that is not the user's setting."""
     assert Emulated("utf-8", answers=False).run(**environment)["unicode"] is unicode
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_asking_leaves_no_trace(encoding: str) -> None:
+def test_the_query_leaves_no_trace(encoding: str) -> None:
     terminal = Emulated(encoding, answers=True)
     terminal.run()
-    assert terminal.line(0).startswith("{")  # the answer stands where the question stood
+    assert terminal.line(0).startswith("{")  # the output begins where the query was
     assert "[6n" not in "".join(terminal.screen.display)
     assert "R" not in terminal.line(0).split("{")[0]
 
@@ -147,10 +147,13 @@ def test_the_linux_console_gets_ascii() -> None:
     ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else "",
 )
 def test_colours(environment: dict[str, str], colours: str) -> None:
-    """In a process of its own: curses reads terminfo once."""
+    """Runs in a separate process because curses reads terminfo only once."""
     quiet = {"TERM", "COLORTERM", "NO_COLOR"}
     env = {name: value for name, value in os.environ.items() if name not in quiet}
-    program = "from tui.drawing.terminal import detect_terminal; f = detect_terminal(ask=False); print(f.colours, f.monochrome)"
+    program = (
+        "from tui.drawing.terminal import detect_terminal; f = detect_terminal(ask=False); "
+        "print(f.colours, f.monochrome)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
@@ -162,6 +165,6 @@ def test_colours(environment: dict[str, str], colours: str) -> None:
     assert done.stdout.split() == [colours, str(colours == "none")]
 
 
-def test_ascii_is_insisted_on() -> None:
+def test_ascii_can_be_forced() -> None:
     found = detect_terminal(ask=False, ascii_only=True)
     assert (found.unicode, found.unicode_why) == (False, "--ascii")

@@ -1,0 +1,1 @@
+"""The actions that keys and the command palette run, grouped by subject."""

@@ -1,13 +1,13 @@
-"""What every group of the app's actions stands on: state, engine, screen, and words to the user.
+"""The base class of the app's actions.
 
-The actions themselves are grouped by what they are about, each group a class on this one:
-`choice_actions` (what trains), `training_actions` (how it trains), `finding_actions` (what comes
-of it). `app.WorkbenchApp` puts them together and binds the keys.
+Each group of actions is a subclass: `mask.MaskActions` (which layers train),
+`training.TrainingActions` (steps, runs and learning rates) and `results.ResultActions` (full
+screens and files). `app.WorkbenchApp` combines them and binds the keys.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from textual.app import App
 
@@ -23,11 +23,11 @@ from tui.state.cursor import Target
 from tui.state.run_state import RunState
 
 FRAME = 1 / 30
-"""Seconds between two repaints for events, at least."""
+"""The least time between two repaints for events, in seconds."""
 
 
 class Terminal(Protocol):
-    """What the app has to know of the terminal."""
+    """The capabilities of the terminal that the app uses."""
 
     @property
     def monochrome(self) -> bool: ...
@@ -37,22 +37,32 @@ class Terminal(Protocol):
 
 
 class ActionBase(App[None]):
-    """The state, and the ways to the engine and to the user. It knows no keys.
+    """Base class of the actions: the state, the engine, the screen and the messages.
 
-    For a group of actions: `run_state` holds what is known, `engine_session.send` sends a command,
-    `notices.answer` shows a sentence at once and `notices.tell` queues one, `appearance` is for
-    screens that are pushed, `need_engine` and `need_stack` report what is missing, and `repaint`
-    shows a change in the same frame. `run_state` has an event before `event_received` is called.
+    Groups of actions use these members:
+
+    - `run_state`: everything known about the run. It is updated before events are handled.
+    - `engine_session.send`: sends a command to the engine.
+    - `messages.show_now`, `messages.enqueue`: show a message at once, or after those waiting.
+    - `appearance`: colours and characters, for screens that are pushed.
+    - `need_engine`, `need_stack`: report what is missing.
+    - `repaint`: shows a change in the same frame.
+
+    A group that waits for events lists their types in `EVENTS` and handles them in a method
+    `handle(event)`. Several groups may list the same type.
     """
+
+    EVENTS: ClassVar[tuple[type, ...]] = ()
+    """The event types that a group of actions handles, in its own method `handle(event)`."""
 
     terminal: Terminal
 
     def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
         """
         Args:
-            link: The engine; already being started, so that the first frame waits for nothing.
-            config: What to open.
-            unicode: The terminal has more characters than ASCII.
+            link: The engine, which is already starting, so that the first frame does not wait.
+            config: The session to open.
+            unicode: Whether the terminal can show characters other than ASCII.
         """
         super().__init__()
         self.link, self.config = link, config
@@ -60,45 +70,57 @@ class ActionBase(App[None]):
         self.engine_session = EngineSession(link, config, self.run_state, self.event_received)
         self.glyphs: Glyphs = UNICODE if unicode else ASCII
         self.main = MainScreen()
-        self.notices = MessageQueue(self, self.main.say)
+        self.messages = MessageQueue(self, self.main.say)
         self._paint = Throttle(self, FRAME, self._show)
 
     @property
     def appearance(self) -> tuple[Palette, Glyphs]:
-        """Colours and characters, for screens that are pushed."""
+        """Colours and characters for screens that are pushed."""
         return PALETTES.get(self.theme, PALETTES["terminal"]), self.glyphs
 
     def need_stack(self) -> Target | None:
-        """The cursor's target; without a stack yet, says so."""
+        """Return the row or module under the cursor; show a message if there is no stack yet."""
         target = self.main.target(self.run_state)
         if target is None:
-            self.notices.answer("There is no model yet; it is still being loaded.")
+            self.messages.show_now("The model is still loading.")
         return target
 
     def need_engine(self) -> bool:
-        """Whether the engine can be asked for something now; if not, says why."""
+        """Return whether the engine is ready; if it is not, show a message that says why."""
         if self.run_state.phase == "ready":
             return True
-        gone = self.run_state.phase == "dead"
-        self.notices.answer(
-            "The engine is gone; R starts it again."
-            if gone
+        self.messages.show_now(
+            "The engine has stopped; press R to restart it."
+            if self.run_state.phase == "dead"
             else self.run_state.cut or "The engine is not ready yet."
         )
         return False
 
     def repaint(self, *, now: bool = True) -> None:
-        """Show the state: at once for what a key changed, else at the pace of the screen."""
+        """Draw the state.
+
+        Args:
+            now: Whether to draw at once, as after a key press; otherwise at most once per frame.
+        """
         if now:
             self._paint.now()
         else:
             self._paint.soon()
 
-    def event_received(self, event: AnyEvent | None) -> None:
-        """An event came, and `run_state` has it; None when the engine is gone.
+    def repaint_mask(self) -> None:
+        """Draw a change of the wanted mask at once; nothing else may have changed."""
+        self.main.show_mask(self.run_state)
 
-        A group of actions that waits for an event extends this and calls the base class.
+    def event_received(self, event: AnyEvent | None) -> None:
+        """Pass an event to each group of actions that lists its type in `EVENTS`.
+
+        Args:
+            event: The event, from which `run_state` was already updated; None when the engine has
+                stopped.
         """
+        for group in type(self).__mro__:
+            if isinstance(event, group.__dict__.get("EVENTS", ())):
+                group.__dict__["handle"](self, event)
         self.repaint(now=False)
 
     def _show(self) -> None:

@@ -1,12 +1,13 @@
-"""What comes of training: results, images, the recipe, range test, folds, and layers put back."""
+"""Actions that open full screens and dialogs: results, images, recipe, cross-validation, runs."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
 from tl_tui.common.errors import Problem
+from tl_tui.protocol.checks import CrossValidationEnded, LrRangeTested
 from tl_tui.protocol.commands import (
     CrossValidate,
     Evaluate,
@@ -19,17 +20,13 @@ from tl_tui.protocol.commands import (
     TestLrRange,
 )
 from tl_tui.protocol.config import Recipe, RunConfig
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CrossValidationEnded,
-    LayerRestored,
-    LrRangeTested,
-    Validated,
-)
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, ResultsShown
+from tl_tui.protocol.session import LayerRestored
+from tl_tui.protocol.training import Validated
 from tl_tui.runs.run_reader import Run
 from tl_tui.settings import config_file
-from tui.app.config_from_state import caveat, current_config, rates_given_up
+from tui.app.config_from_state import current_config, discarded_rates_text, omitted_settings_text
 from tui.app.overlays import Overlays
 from tui.screens.choice_dialog import Choice, ChoiceDialog
 from tui.screens.cross_validation import CrossValidationScreen, ended_sentence
@@ -43,51 +40,53 @@ from tui.screens.text_input import TextInput
 from tui.state.cursor import target_owners
 from tui.text.layer_names import names_of
 
-RUN_FILE = "tl-tui.toml"
-FOLDS, MOST_FOLDS = 5, 100
-
-
-class _Terminal(Protocol):
-    @property
-    def monochrome(self) -> bool: ...
-
-    @property
-    def unicode(self) -> bool: ...
+DEFAULT_CONFIG_FILE = "tl-tui.toml"
+DEFAULT_FOLDS, MAX_FOLDS = 5, 100
+CANCEL = Choice(("escape", "n"), "cancel", "")
 
 
 class ResultActions(Overlays):
-    """Actions on what was found out; see `Workbench` for what they may use."""
+    """Actions that open full screens and dialogs."""
 
-    terminal: _Terminal
+    EVENTS: ClassVar[tuple[type, ...]] = (
+        Validated,
+        ResultsShown,
+        ImagesShown,
+        LrRangeTested,
+        CrossValidationEnded,
+        LayerRestored,
+    )
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    def handle(self, event: AnyEvent) -> None:
         match event:
-            case Validated(yardstick=False) if isinstance(self.covering, ResultsScreen):
-                if not {ShowResults, Evaluate} & set(self.asked.values()):
-                    self.ask(ShowResults)
+            case Validated(yardstick=False) if isinstance(self.overlay, ResultsScreen):
+                if not {ShowResults, Evaluate} & set(self.requests.values()):
+                    self.request(ShowResults)
             case ResultsShown():
-                self.answered(ShowResults, Evaluate)
+                self.request_answered(ShowResults, Evaluate)
             case ImagesShown():
-                self.answered(ShowImages)
+                self.request_answered(ShowImages)
             case LrRangeTested(done=True):
-                self.answered(TestLrRange)
+                self.request_answered(TestLrRange)
             case CrossValidationEnded():
-                self.answered(CrossValidate)
-                if not isinstance(self.covering, CrossValidationScreen):
-                    self.notices.tell(ended_sentence(event))
+                self.request_answered(CrossValidate)
+                if not isinstance(self.overlay, CrossValidationScreen):
+                    self.messages.enqueue(ended_sentence(event))
             case LayerRestored(owners=owners, undone=undone) if self.run_state.stack:
                 names = names_of(self.run_state.stack, owners, 3)
-                words = "as before" if undone else "as this start began. u takes it back"
-                has = "have their weights" if names.plural else "has its weights"
-                self.notices.answer(f"{names.text} {has} {words}.")
-        super().event_received(event)
+                have = "have" if names.plural else "has"
+                self.messages.show_now(
+                    f"The restore of {names.text} is undone."
+                    if undone
+                    else f"{names.text} {have} the weights of the beginning of this start. "
+                    "Press u to undo."
+                )
 
     # --- results and images ---------------------------------------------------------------------
 
     def action_results(self) -> None:
-        there = self.run_state.results.results is not None
-        if there or self.need_engine():
-            self.cover(
+        if self.run_state.results.results is not None or self.need_engine():
+            self.open_overlay(
                 ResultsScreen(
                     self.run_state,
                     self.appearance,
@@ -95,105 +94,107 @@ class ResultActions(Overlays):
                     pictures=partial(self._show_images, "wrong"),
                 )
             )
-            self.ask(ShowResults)
+            self.request(ShowResults)
 
     def _evaluate(self) -> bool:
-        if ready := self.need_engine():
-            self.ask(Evaluate)
-        return ready
+        """Request an evaluation; return False, with a message, if the engine is not ready."""
+        if not self.need_engine():
+            return False
+        self.request(Evaluate)
+        return True
 
     def action_images(self) -> None:
         self._show_images("batch")
 
     def _show_images(self, what: What) -> None:
         if self.need_engine():
-            self.cover(
+            self.open_overlay(
                 ImagesScreen(
                     self.run_state,
                     self.appearance,
-                    ask=lambda what, side, most: self.ask(
-                        ShowImages, what=what, side=side, most=most
+                    ask=lambda what, side, most: self.request(
+                        ShowImages, selection=what, size=side, limit=most
                     ),
-                    pictures=self._no_pictures(),
+                    no_pictures=self._why_no_pictures(),
                     what=what,
                 )
             )
 
-    def _no_pictures(self) -> str:
-        """Why this terminal can show no pictures; empty if it can."""
+    def _why_no_pictures(self) -> str:
+        """Return why this terminal cannot show pictures; empty if it can."""
         if self.glyphs.plain:
-            return "No pictures: this terminal has ASCII only."
+            return "No pictures: this terminal shows ASCII only."
         if self.terminal.monochrome:
             return "No pictures: this terminal has no colours."
         if self.console.color_system == "standard":
-            return "No pictures: this terminal has 16 colours."
+            return "No pictures: this terminal has only 16 colours."
         return ""
 
     # --- the recipe -----------------------------------------------------------------------------
 
     def action_recipe(self) -> None:
         if self.need_engine():
-            self.cover(RecipeScreen(self.run_state, self.appearance, take=self._set_recipe))
+            self.open_overlay(RecipeScreen(self.run_state, self.appearance, apply=self._set_recipe))
 
     def _set_recipe(self, recipe: Recipe) -> None:
-        lost = rates_given_up(self.run_state, recipe)
+        discarded = discarded_rates_text(self.run_state, recipe)
         self.engine_session.send(SetRecipe, recipe=recipe)
-        said = "It trains with this recipe from the next step on."
+        message = "The recipe applies from the next step on."
         training = self.run_state.training
         if training.plan and training.recipe and recipe.epochs != training.recipe.epochs:
-            said += f" The plan {training.plan.name} keeps its own epochs."
-        self.notices.answer(f"{said} {lost}".rstrip())
+            message += f" The plan {training.plan.name} keeps its own epochs."
+        self.messages.show_now(f"{message} {discarded}".rstrip())
 
     def action_range_test(self) -> None:
         if self.need_engine():
-            self.cover(
+            self.open_overlay(
                 LrRangeTestScreen(
                     self.run_state,
                     self.appearance,
-                    start=partial(self.ask, TestLrRange),
+                    start=partial(self.request, TestLrRange),
                     stop=self._stop_side_work,
-                    take=self._set_recipe,
+                    apply=self._set_recipe,
                 )
             )
 
     def _stop_side_work(self) -> None:
         if self.run_state.phase == "ready":
             self.engine_session.send(Pause)
-            self.run_state.busy = None  # if it is not done, it says so within a second
+            self.run_state.busy = None  # a heartbeat sets it again if the engine is still busy
 
-    # --- folds ----------------------------------------------------------------------------------
+    # --- cross-validation -----------------------------------------------------------------------
 
     def action_folds(self) -> None:
-        findings = self.run_state.results
-        if findings.folds or findings.fold:
+        results = self.run_state.results
+        if results.folds or results.fold:
             self._show_folds(None)
         elif self.need_engine():
-            self._ask_folds()
+            self._ask_number_of_folds()
 
-    def _ask_folds(self) -> None:
+    def _ask_number_of_folds(self) -> None:
         sentence = (
-            "Cross-validation: every image is validated once, by a model trained on the other "
-            "splits from the session's start. How many splits?"
+            "Cross-validation validates every image once, with a model that was trained on the "
+            "other splits from the session's initial weights. How many splits?"
         )
-        value = str(self.engine_session.config.folds or FOLDS)
+        value = str(self.engine_session.config.folds or DEFAULT_FOLDS)
         self.push_screen(
-            TextInput("splits", sentence, value, wrong_with_folds, self.appearance),
+            TextInput("splits", sentence, value, folds_error, self.appearance),
             self._cross_validate,
         )
 
     def _cross_validate(self, answer: str | None) -> None:
         if answer is not None and self.need_engine():
             self._show_folds(int(answer))
-            self.ask(CrossValidate, folds=int(answer))
+            self.request(CrossValidate, folds=int(answer))
 
     def _show_folds(self, folds: int | None) -> None:
-        self.cover(
+        self.open_overlay(
             CrossValidationScreen(
                 self.run_state,
                 self.appearance,
                 folds=folds,
                 stop=self._stop_side_work,
-                again=self._ask_folds,
+                again=self._ask_number_of_folds,
             )
         )
 
@@ -201,9 +202,9 @@ class ResultActions(Overlays):
 
     def action_new_start(self) -> None:
         if self.need_engine():
-            self.push_screen(NewStartDialog(self.run_state, self.appearance), self._start_anew)
+            self.push_screen(NewStartDialog(self.run_state, self.appearance), self._begin_new_start)
 
-    def _start_anew(self, weights: str | None) -> None:
+    def _begin_new_start(self, weights: str | None) -> None:
         if weights and self.need_engine():
             self.engine_session.start_over(weights, beside=True)
 
@@ -215,9 +216,9 @@ class ResultActions(Overlays):
         names = names_of(stack, owners, 3)
         question = ChoiceDialog(
             f"Return {names.text} to its first weights?",
-            f"{names.text}: weights and buffers as this start began; everything else stays as it "
-            "is. u takes it back until the next step.",
-            [Choice(("y",), "return it", "yes"), Choice(("escape", "n"), "leave it", "")],
+            f"The weights and buffers of {names.text} become those of the beginning of this start; "
+            "nothing else changes. u undoes this until the next step.",
+            [Choice(("y",), "return to the first weights", "yes"), CANCEL],
             self.appearance,
             cursor=1,
         )
@@ -231,29 +232,32 @@ class ResultActions(Overlays):
 
     def action_runs(self) -> None:
         if self.link.host:
-            where = f"The runs are on {self.link.host}"
-            self.notices.answer(f"{where}; tl-tui runs there lists them.")
+            self.messages.show_now(
+                f"The runs are on {self.link.host}. Run tl-tui runs there to list them."
+            )
             return
-        own = self.run_state.session.run_dir if self.run_state.session else ""
-        self.cover(RunsScreen(self.run_state, self.appearance, own=own, go_on=self._go_on))
+        current = self.run_state.session.run_dir if self.run_state.session else ""
+        self.open_overlay(
+            RunsScreen(self.run_state, self.appearance, current=current, resume=self._resume_run)
+        )
 
-    def _go_on(self, run: Run) -> None:
-        gone = self.run_state.phase == "dead"
+    def _resume_run(self, run: Run) -> None:
+        engine_stopped = self.run_state.phase == "dead"
         self.engine_session.change_to(ResumeRun(id=0, run=str(run.path)))
-        self.notices.answer(f"{run.name} is being opened; the run before is saved.")
+        self.messages.show_now(f"Opening {run.name}; the current run is saved first.")
         self.repaint()
-        if gone:
+        if engine_stopped:
             self.run_worker(self.engine_session.follow(restart=True), exit_on_error=True)
         else:
             self.run_worker(self.link.close(), exit_on_error=True)
 
-    # --- the choices as a file ------------------------------------------------------------------
+    # --- saving the configuration ---------------------------------------------------------------
 
     def action_save_choices(self) -> None:
         if self.need_stack():
-            sentence = "The choices as they are now, for tl-tui train --config. Which file?"
+            sentence = "Save the current configuration for tl-tui train --config. Which file?"
             self.push_screen(
-                TextInput("file", sentence, RUN_FILE, wrong_with_file, self.appearance),
+                TextInput("file", sentence, DEFAULT_CONFIG_FILE, file_error, self.appearance),
                 self._save_choices,
             )
 
@@ -263,42 +267,44 @@ class ResultActions(Overlays):
         path = Path(name).expanduser()
         config = current_config(self.engine_session.config, self.run_state)
         if not path.exists():
-            self._write(config, path)
+            self._write_config(config, path)
             return
         question = ChoiceDialog(
-            "Write over it?",
-            f"{path} is there already.",
-            [Choice(("y",), "write over it", "yes"), Choice(("escape", "n"), "leave it", "")],
+            "Overwrite the file?",
+            f"{path} already exists.",
+            [Choice(("y",), "overwrite it", "yes"), CANCEL],
             self.appearance,
             cursor=1,
         )
-        self.push_screen(question, lambda answer: self._write(config, path) if answer else None)
+        self.push_screen(
+            question, lambda answer: self._write_config(config, path) if answer else None
+        )
 
-    def _write(self, config: RunConfig, path: Path) -> None:
+    def _write_config(self, config: RunConfig, path: Path) -> None:
         try:
             config_file.write_config_file(config, path)
         except Problem as problem:
-            self.notices.answer(str(problem))
+            self.messages.show_now(str(problem))
         else:
-            but = caveat(self.run_state)
-            said = f"Saved: tl-tui train --config {path} trains like this."
-            self.notices.answer(f"{said} {but}".rstrip())
+            omitted = omitted_settings_text(self.run_state)
+            message = f"Saved. tl-tui train --config {path} trains with this configuration."
+            self.messages.show_now(f"{message} {omitted}".rstrip())
 
 
-def wrong_with_folds(answer: str) -> str:
-    """What is wrong with a number of splits; empty if nothing is."""
-    if answer.isascii() and answer.isdigit() and 2 <= int(answer[:9]) <= MOST_FOLDS:
+def folds_error(answer: str) -> str:
+    """Return what is wrong with a number of splits; empty if it is valid."""
+    if answer.isascii() and answer.isdigit() and 2 <= int(answer[:9]) <= MAX_FOLDS:
         return ""
-    return f"It must be a whole number from 2 to {MOST_FOLDS}."
+    return f"Enter a whole number from 2 to {MAX_FOLDS}."
 
 
-def wrong_with_file(answer: str) -> str:
-    """What is wrong with a file's name; empty if nothing is."""
+def file_error(answer: str) -> str:
+    """Return what is wrong with a file name; empty if it is valid."""
     if not answer:
-        return f"It needs a name, such as {RUN_FILE}."
+        return f"Enter a file name, such as {DEFAULT_CONFIG_FILE}."
     path = Path(answer).expanduser()
     if path.is_dir():
-        return f"{answer} is a folder; name a file in it."
+        return f"{answer} is a folder. Enter the name of a file in it."
     if not path.parent.is_dir():
-        return f"There is no folder {path.parent}."
+        return f"The folder {path.parent} does not exist."
     return ""

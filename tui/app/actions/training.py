@@ -1,44 +1,49 @@
-"""How it trains: steps and runs, rates and the schedule, starting over, and what is proved."""
+"""Actions that train: steps, runs, starting over, the audit, learning rates and the schedule."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import msgspec
 
 from tl_tui.protocol.commands import BeginCycle
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved, StartedOver, TrainEnded
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import StartedOver
+from tl_tui.protocol.training import CheckpointSaved, TrainEnded
 from tui.app.actions.base import ActionBase
 from tui.app.config_from_state import current_config
 from tui.state.cursor import Target, target_name
 from tui.state.layer_status import target_rows
 from tui.state.rate_ladder import next_rate
 from tui.text.format import format_rate
-from tui.text.progress import ended_sentence, epoch_words, schedule_words
+from tui.text.progress import ended_sentence, epoch_text, schedule_position
 
 
 class TrainingActions(ActionBase):
-    """Actions that train."""
+    """Actions that train the model or change how it trains."""
 
-    def event_received(self, event: AnyEvent | None) -> None:
+    EVENTS: ClassVar[tuple[type, ...]] = (StartedOver, TrainEnded, CheckpointSaved)
+
+    def handle(self, event: AnyEvent) -> None:
         match event:
             case StartedOver() if not self.engine_session.start_beside:
-                self.notices.answer(
-                    "Started over: weights, optimizer and batches are as at the start. u takes it "
-                    "back until the next step."
+                self.messages.show_now(
+                    "Started over: weights, optimizer and batches are as at the start. Press u to "
+                    "undo, until the next step."
                 )
             case StartedOver():
-                self.notices.answer(
-                    "A new start: the one before stays as a curve and as a checkpoint; u takes it "
-                    "back until the next step."
+                self.messages.show_now(
+                    "A new start has begun; the previous one is kept as a curve and a checkpoint. "
+                    "Press u to undo, until the next step."
                 )
             case TrainEnded():
-                self.notices.answer(ended_sentence(self.run_state, event))
+                self.messages.show_now(ended_sentence(self.run_state, event))
             case CheckpointSaved(failure=failure) if failure:
-                self.notices.insist(
+                self.messages.pin(
                     failure
                     if event.name == "journal"
                     else f"The checkpoint {event.name} could not be saved: {failure}"
                 )
-        super().event_received(event)
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -46,9 +51,11 @@ class TrainingActions(ActionBase):
         if self.run_state.phase == "dead":
             self.need_engine()
         elif self.engine_session.running:
-            self.notices.answer("It is training; r pauses it, then t takes one step at a time.")
+            self.messages.show_now(
+                "Training is running; press r to pause it, then t for single steps."
+            )
         elif not self.engine_session.step():
-            self.notices.answer("The step is noted: it runs as soon as the engine is ready.")
+            self.messages.show_now("The step will run as soon as the engine is ready.")
         self.repaint(now=False)
 
     def action_run(self) -> None:
@@ -58,69 +65,81 @@ class TrainingActions(ActionBase):
         if not self.need_engine():
             return
         if self.engine_session.running:
-            again = not self.engine_session.pause()
-            self.notices.answer(
-                "It pauses as soon as what is running is done."
-                if again
-                else f"Pausing after this step, {epoch_words(self.run_state)}."
+            first_request = self.engine_session.pause()
+            self.messages.show_now(
+                f"Pausing after this step, {epoch_text(self.run_state)}."
+                if first_request
+                else "Already pausing; the current step or validation has to finish first."
             )
         else:
-            self.notices.done()
+            self.messages.clear()
             self.engine_session.train()
         self.repaint()
 
     def _run_when_ready(self) -> None:
         if self.engine_session.train_waits:
             self.engine_session.train_waits = False
-            self.notices.answer("It does not run when the engine is ready; r notes it again.")
+            self.messages.show_now("Cancelled: training will not start when the engine is ready.")
         else:
             self.engine_session.train()
-            self.notices.answer("Training is noted: it begins as soon as the engine is ready.")
+            self.messages.show_now(
+                "Training will start as soon as the engine is ready; press r again to cancel."
+            )
 
     def action_start_over(self) -> None:
         if not self.need_engine():
             return
         if self.engine_session.running:
-            self.notices.answer("It is training; r pauses it, then 0 starts over.")
+            self.messages.show_now(
+                "Training is running; press r to pause it, then 0 to start over."
+            )
         elif not self.run_state.step:
-            self.notices.answer("This is the start already.")
+            self.messages.show_now("No step has been taken, so there is nothing to start over.")
         else:
             self.engine_session.start_over()
 
     def action_accept(self) -> None:
-        """Take what was proposed in place of a step that ran out of memory."""
+        """Apply the batch size or mask that was proposed after a step ran out of memory."""
         proposed = self.run_state.proposed()
         if proposed is None:
-            self.notices.answer("Nothing is proposed that could be accepted.")
+            self.messages.show_now("There is no proposal to accept.")
             return
-        self.notices.understood()
+        self.messages.dismiss()
         self.run_state.not_applied = None
         if isinstance(proposed, int):
-            chosen = current_config(self.engine_session.config, self.run_state)
-            self.engine_session.change_to(msgspec.structs.replace(chosen, batch_size=proposed))
-            self.notices.answer(f"It is opened again with batches of {proposed}.")
+            config = current_config(self.engine_session.config, self.run_state)
+            self.engine_session.change_to(msgspec.structs.replace(config, batch_size=proposed))
+            self.messages.show_now(f"Reopening the session with a batch size of {proposed}.")
             self.run_worker(self.link.close(), exit_on_error=True)
         elif self.run_state.change_mask(frozenset(proposed), "the mask that should fit"):
             self.engine_session.mask(self.run_state.strategy_of(frozenset(proposed)))
-            self.notices.answer("The mask that should fit; t or r goes on, u takes it back.")
+            self.messages.show_now(
+                "The proposed mask should fit in memory. Press t or r to continue, u to undo."
+            )
         self.repaint()
 
     def action_audit(self) -> None:
         if self.need_engine():
             self.engine_session.audit()
-            self.notices.answer("Auditing: a step on a copy, every frozen tensor compared.")
+            self.messages.show_now(
+                "Auditing: a step on a copy of the model, then a comparison of every frozen tensor."
+            )
 
     # --- rates and the schedule -----------------------------------------------------------------
 
     def action_rate(self, steps: int) -> None:
-        """Take the base rates of the cursor's rows so many steps of 1, 2, 5 up or down."""
+        """Move the base learning rates of the cursor's rows along the series 1, 2, 5, 10.
+
+        Args:
+            steps: The number of steps up; negative for down.
+        """
         if (target := self.need_stack()) and self.need_engine():
             training = self.run_state.training
-            wanted = {
+            rates = {
                 row: next_rate(training.rates[row], steps, training.recipe_rate(row))
                 for row in self._rows_of(target)
             }
-            self._set_rates(target, wanted)
+            self._set_rates(target, rates)
 
     def action_hold_still(self) -> None:
         if (target := self.need_stack()) and self.need_engine():
@@ -135,25 +154,27 @@ class TrainingActions(ActionBase):
         assert self.run_state.stack is not None
         return target_rows(self.run_state.stack, target)
 
-    def _set_rates(self, target: Target, wanted: dict[int, float]) -> None:
+    def _set_rates(self, target: Target, rates: dict[int, float]) -> None:
+        """Send base learning rates, by row, and say what they are."""
         state, stack = self.run_state, self.run_state.stack
         assert stack is not None
-        for rate in sorted(set(wanted.values())):
-            self.engine_session.rate([row for row, its in wanted.items() if its == rate], rate)
+        for rate in sorted(set(rates.values())):
+            self.engine_session.rate([row for row in rates if rates[row] == rate], rate)
         if target.kind == "owner":
             target = Target("row", stack.owners[target.index].row)
-        low, high = min(wanted.values()), max(wanted.values())
-        span = format_rate(low) if low == high else f"{format_rate(low)} to {format_rate(high)}"
-        said = f"{target_name(stack, target)} learns at {span}"
-        if not high:
-            said = f"{target_name(stack, target)} is held still: it gets its gradient and stays"
-        elif where := schedule_words(state):
-            said += f" {where}" if where.startswith("×") else f", {where}"
-        owners = [owner for row in wanted for owner in state.row_owners(row)]
+        name = target_name(stack, target)
+        low, high = min(rates.values()), max(rates.values())
+        if high:
+            span = format_rate(low) if low == high else f"{format_rate(low)} to {format_rate(high)}"
+            schedule = schedule_position(state).text
+            sentence = f"{name} learns at {span}" + (f" ({schedule})" if schedule else "")
+        else:
+            sentence = f"{name} is held still: it receives its gradient but does not change"
+        owners = [owner for row in rates for owner in state.row_owners(row)]
         if not any(owner in state.wanted for owner in owners):
-            said += ", once it is thawed"
+            sentence += ", once it is thawed"
         self.main.show_rates()
-        self.notices.answer(f"{said}.")
+        self.messages.show_now(f"{sentence}.")
         self.repaint()
 
     def action_begin_cycle(self) -> None:
@@ -162,4 +183,4 @@ class TrainingActions(ActionBase):
             self.engine_session.send(BeginCycle)
             schedule = recipe.schedule if recipe else ""
             rate = "; the rates stay constant" if schedule == "constant" else ""
-            self.notices.answer(f"A new cycle of the schedule begins with the next step{rate}.")
+            self.messages.show_now(f"A new cycle of the schedule begins with the next step{rate}.")

@@ -1,1 +1,1 @@
-"""The commands of `tl-tui`, one file a command; imported only when used."""
+"""The commands of `tl-tui`, one module per command, each imported only when it is used."""

@@ -1,4 +1,4 @@
-"""`tl-tui attach [RUN]`: come back to a run that goes on."""
+"""`tl-tui attach [RUN]`: open the screen of a run in progress."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     "attach",
     cls=SectionedCommand,
     examples=(
-        ("the run that goes on, or a list of them", "tl-tui attach"),
+        ("the run in progress, or a list if there are several", "tl-tui attach"),
         ("a run by the beginning of its name", "tl-tui attach 20261125-0815"),
-        ("a run on a server, its screen here", "tl-tui attach --host gpu1 20261125-0815"),
+        ("a run on a server, with the screen here", "tl-tui attach --host gpu1 20261125-0815"),
     ),
 )
 @click.argument("run", required=False)
@@ -39,58 +39,51 @@ def command(
     no_animation: bool,
     theme: str | None,
 ) -> int:
-    """Come back to a run whose engine goes on without its screen: same stack, history and curves,
-    and the keys steer it. If another screen has it open, this one watches, until W takes over."""
+    """Open the screen of a run that continued without one: with its layers, history and curves, and
+    with keys that control it. If another screen controls the run, this one only watches until you
+    press W.
+
+    RUN is the run's directory, its name, or the beginning of its name.
+    """
     from tl_tui.connect.discovery import AttachedEngine, check_version
     from tl_tui.connect.local_link import LocalLink
-    from tui.cli.commands.open import check_terminal, show
-    from tui.cli.pick_run import OnAnotherHost, config_of, one_engine
+    from tui.cli.commands.open import detect_screen, show
+    from tui.cli.pick_run import OnAnotherHost, choose_engine, config_of
 
     if not (os.isatty(0) and os.isatty(1)):
         raise Problem(
-            "tl-tui attach needs a terminal, and this is a pipe or a file; tl-tui show prints a "
-            "run, tl-tui stop ends one."
+            "tl-tui attach needs a terminal, but standard input or output is a pipe or a file. "
+            "tl-tui show prints a run, and tl-tui stop ends one."
         )
+    animation = not no_animation
     if host is not None:
         from tl_tui.connect.remote_host import connect
 
-        terminal = check_terminal(ascii_only, theme)
-        line = connect(host, remote_command, "--run", run or "")
-        return show(
-            line,
-            RunConfig(),
-            terminal=terminal,
-            animation=not no_animation,
-            theme=theme,
-            attached=True,
-        )
+        screen = detect_screen(ascii_only=ascii_only, animation=animation, theme=theme)
+        link = connect(host, remote_command, "--run", run or "")
+        return show(link, RunConfig(), screen, attached=True)
     try:
-        found = one_engine(run, ascii_only=ascii_only, theme=theme)
-    except OnAnotherHost as there:
-        return _join(there)
-    if found is None:
+        engine = choose_engine(run, ascii_only=ascii_only, theme=theme)
+    except OnAnotherHost as elsewhere:
+        return _attach_in_job(elsewhere)
+    if engine is None:
         return exit_codes.DONE
-    check_version(found.greeted, f"The engine of {found.name}")
-    return show(
-        LocalLink(AttachedEngine(found)),
-        config_of(found),
-        terminal=check_terminal(ascii_only, theme),
-        animation=not no_animation,
-        theme=theme,
-        attached=True,
-    )
+    check_version(engine.greeted, f"The engine of {engine.name}")
+    screen = detect_screen(ascii_only=ascii_only, animation=animation, theme=theme)
+    return show(LocalLink(AttachedEngine(engine)), config_of(engine), screen, attached=True)
 
 
-def _join(there: OnAnotherHost) -> int:
-    """Offer to run what reaches a run in a SLURM job of another host.
+def _attach_in_job(elsewhere: OnAnotherHost) -> int:
+    """Offer to execute the command that attaches to a run in a SLURM job on another host.
 
     Raises:
-        Problem: it is in no job, or that is over.
+        Problem: The run belongs to no job, or its job has ended.
     """
-    if not there.where.job or there.job_over:
-        raise there
-    command = there.command("attach")
-    print(f"{there.run.name} goes on in SLURM job {there.where.job} on {there.where.host}.")
+    host = elsewhere.host
+    if not host.job or elsewhere.job_over:
+        raise elsewhere
+    command = elsewhere.command("attach")
+    print(f"{elsewhere.run.name} is running in SLURM job {host.job} on {host.host}.")
     if not click.confirm(f"Run {shlex.join(command)}", default=True):
         return exit_codes.DONE
     try:

@@ -1,4 +1,4 @@
-"""`tl-tui completion`: the script that makes a shell complete tl-tui's commands and options."""
+"""`tl-tui completion`: print the script with which a shell completes commands and options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.cli.click_sections import SectionedCommand
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print the completion script of a shell."""
+    """Print the completion script for a shell."""
     from click.shell_completion import get_completion_class
 
     from tui.cli.main import command_line

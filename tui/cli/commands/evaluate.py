@@ -1,4 +1,4 @@
-"""`tl-tui evaluate`: a run's model held against labelled images."""
+"""`tl-tui evaluate`: evaluate a run on labelled images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tl_tui.protocol.inference import (
 )
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
-from tui.cli.options.inference import RUN, as_text, inference_options
+from tui.cli.options.inference import RUN, checked_text, inference_options
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "evaluate",
     cls=SectionedCommand,
     examples=(
-        ("images that the run has never seen", "tl-tui evaluate 20260801 --data flowers/test"),
+        ("images that the run was not trained on", "tl-tui evaluate 20260801 --data flowers/test"),
         ("the accuracy alone", "tl-tui evaluate RUN --data new/ --json | jq .accuracy"),
     ),
 )
@@ -38,19 +38,21 @@ if TYPE_CHECKING:
     cls=Option,
     section="Images",
     metavar="DIR",
-    callback=as_text,
-    help="Image folder: DIR/CLASS/, named as the run's classes, or these in DIR/val/ or DIR/test/.",
+    callback=checked_text,
+    help="Image folder: DIR/CLASS/ with the run's class names, or the same in DIR/val/ or "
+    "DIR/test/.",
 )
 @click.option(
     "--labels",
     cls=Option,
     section="Images",
     metavar="FILE.csv",
-    callback=as_text,
-    help="Classes from a file instead of folders; only its rows of split val, if it has any.",
+    callback=checked_text,
+    help="CSV file with the columns path and label instead of class folders; only its rows with "
+    "split val are used, if it has any.",
 )
 @click.option(
-    "--json", "as_json", cls=Option, section="Output", is_flag=True, help="One JSON object."
+    "--json", "as_json", cls=Option, section="Output", is_flag=True, help="Print one JSON object."
 )
 @inference_options
 def command(
@@ -62,17 +64,18 @@ def command(
     device: str,
     batch_size: int,
 ) -> int:
-    """Hold the model of a run (its name, or the beginning of it) against labelled images:
-    accuracy, by class, which class is taken for which, and the most wrong images.
+    """Evaluate the model of a run on labelled images: the accuracy, also per class, the confusion
+    matrix, and the images with the most confident wrong predictions.
 
-    Files that cannot be read are named on standard error; the exit code is then 1."""
+    RUN is the run's directory, its name, or the beginning of its name. Unreadable files are listed
+    on standard error and make the exit code 1."""
     from tui.cli import headless
     from tui.cli.output.evaluation import print_json, print_report
     from tui.cli.output.progress_bar import InferenceProgressBar
 
     if data is None and labels is None:
-        raise Problem("--data is missing: name a folder that holds a folder a class.")
-    asked = EvaluateData(
+        raise Problem("--data is missing: name a folder that contains one folder per class.")
+    request = EvaluateData(
         id=1,
         run=run,
         data=data,
@@ -88,15 +91,15 @@ def command(
         unreadable: list[UnreadableFile] = []
         done = 0
         with InferenceProgressBar() as bar:
-            async for event in headless.errand(connection, events, asked):
+            async for event in headless.run_job(connection, events, request):
                 match event:
                     case InferenceBegan():
                         began = event
-                        bar.began(event.images)
+                        bar.set_total(event.images)
                     case InferenceProgressed():
-                        bar.left_out(event.unreadable)
+                        bar.report_unreadable(event.unreadable)
                         unreadable += event.unreadable
-                        bar.advanced(event.done - done)
+                        bar.advance(event.done - done)
                         done = event.done
                     case DataEvaluated():
                         result = event

@@ -1,4 +1,4 @@
-"""`tl-tui export`: what a run came to, for those who have no tl-tui."""
+"""`tl-tui export`: write a run as a script or its model, for use without tl-tui."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.commands.export_model import export_model
 from tui.cli.commands.export_script import export_script
-from tui.cli.options.inference import CHECKPOINT, RUN, as_text
+from tui.cli.options.inference import CHECKPOINT, RUN, checked_text
 from tui.cli.options.types import Names
 
 
@@ -17,10 +17,10 @@ from tui.cli.options.types import Names
     "export",
     cls=SectionedCommand,
     examples=(
-        ("the run as one plain PyTorch script", "tl-tui export 20260801 -o train.py"),
-        ("and see that it trains the same", "tl-tui export RUN -o train.py --check"),
+        ("the run as a single plain PyTorch script", "tl-tui export 20260801 -o train.py"),
+        ("and check that it trains identically", "tl-tui export RUN -o train.py --check"),
         ("the weights, ready for plain torchvision", "tl-tui export RUN --model flowers/"),
-        ("for onnxruntime alone", "tl-tui export RUN --model flowers/ --format onnx"),
+        ("for onnxruntime only", "tl-tui export RUN --model flowers/ --format onnx"),
     ),
 )
 @RUN
@@ -31,23 +31,23 @@ from tui.cli.options.types import Names
     cls=Option,
     section="Script",
     metavar="FILE",
-    callback=as_text,
-    help="The training script to be written.",
+    callback=checked_text,
+    help="Training script to write.",
 )
 @click.option(
     "--check",
     cls=Option,
     section="Script",
     is_flag=True,
-    help="Run it, and compare its losses with the journal's.",
+    help="Run the script and compare its losses with the journal's.",
 )
 @click.option(
     "--data",
     cls=Option,
     section="Script",
     metavar="DIR",
-    callback=as_text,
-    help="The image folder, if it has moved since.",
+    callback=checked_text,
+    help="Image folder for the script, if it has moved since the run.",
 )
 @click.option(
     "--model",
@@ -55,8 +55,8 @@ from tui.cli.options.types import Names
     cls=Option,
     section="Model",
     metavar="DIR",
-    callback=as_text,
-    help="Folder for the model, with its classes and preprocessing beside it.",
+    callback=checked_text,
+    help="Folder for the model, its classes and its preprocessing.",
 )
 @click.option(
     "--format",
@@ -65,10 +65,11 @@ from tui.cli.options.types import Names
     section="Model",
     metavar="NAMES",
     type=Names(),
-    help="Of safetensors, pth, onnx, with commas; all by default, onnx where its extra is there.",
+    help="File formats, separated by commas: safetensors, pth, onnx. By default all of them, onnx "
+    "only if its extra is installed.",
 )
 @CHECKPOINT
-@click.option("--force", cls=Option, is_flag=True, help="Write over what is there.")
+@click.option("--force", cls=Option, is_flag=True, help="Overwrite existing files.")
 def command(
     run: str,
     script: str | None,
@@ -79,15 +80,18 @@ def command(
     checkpoint: str,
     force: bool,
 ) -> int:
-    """Write a run (its name, or the beginning of it) as a plain PyTorch training script, its model
-    for other programs, or both; neither needs tl-tui. Each file of a model is loaded again and
-    compared on real images before it is called done."""
+    """Write a run as a plain PyTorch training script, write its model for other programs, or both;
+    neither needs tl-tui. Each model file is loaded again and compared with the run's model on real
+    images.
+
+    RUN is the run's directory, its name, or the beginning of its name."""
     if script is None and model is None:
-        raise Problem("export: name what to write, -o train.py or --model FOLDER.")
+        raise Problem("Name what to export: -o train.py for a script or --model DIR for the model.")
     if script is None and (check or data is not None):
-        raise Problem(f"--{'check' if check else 'data'}: it is about the script; add -o FILE.")
+        option = "--check" if check else "--data"
+        raise Problem(f"{option} applies only to the script; add -o FILE.")
     if model is None and formats is not None:
-        raise Problem("--format: it is about the model; add --model FOLDER.")
+        raise Problem("--format applies only to the model; add --model DIR.")
     if script is not None:
         code = export_script(run, script, check=check, data=data, force=force)
         if code != exit_codes.DONE or model is None:

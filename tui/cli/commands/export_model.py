@@ -1,9 +1,9 @@
-"""`tl-tui export RUN --model DIR`: a run's model for other programs."""
+"""`tl-tui export RUN --model DIR`: write a run's model for other programs."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ExportModel
@@ -15,7 +15,7 @@ from tui.cli import exit_codes
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
 
-FORMATS: tuple[ModelFormat, ...] = ("safetensors", "pth", "onnx")
+FORMATS: tuple[ModelFormat, ...] = get_args(ModelFormat)
 
 
 def export_model(
@@ -26,58 +26,59 @@ def export_model(
     force: bool = False,
     checkpoint: str = "best",
 ) -> int:
-    """Write the model of a run, and print of each file how it compared.
+    """Write the model of a run, and print how the outputs of each file compare with the model's.
 
     Args:
-        run: The run's directory, its name, or the beginning of that.
-        folder: Where the files go.
-        formats: Which; all that can be written if None.
-        force: The folder may hold files already.
-        checkpoint: Which weights.
+        run: The run's directory, its name, or the beginning of its name.
+        folder: The folder for the files.
+        formats: The formats; None writes all that are available.
+        force: Whether the folder may already contain files.
+        checkpoint: The name of the checkpoint with the weights.
 
     Returns:
         The exit code.
 
     Raises:
-        Problem: it cannot be written, or a file gave other outputs than the model.
+        Problem: The model cannot be written, or a file gives other outputs than the model.
     """
     from tui.cli import headless
-    from tui.cli.output.train.sentences import printable
+    from tui.cli.output.names import printable
 
-    asked = ExportModel(
+    request = ExportModel(
         id=1,
         run=run,
         folder=folder,
-        formats=None if formats is None else _known(formats),
+        formats=None if formats is None else _checked_formats(formats),
         force=force,
         checkpoint=checkpoint,
     )
 
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
-        async for event in headless.errand(connection, events, asked):
+        async for event in headless.run_job(connection, events, request):
             match event:
                 case ModelFileChecked():
-                    print(printable(checked_words(event)), flush=True)
+                    print(printable(checked_sentence(event)), flush=True)
                 case ModelExported():
-                    for line in exported_words(event):
+                    for line in exported_lines(event):
                         print(printable(line), flush=True)
         return exit_codes.DONE
 
     return headless.run(task)
 
 
-def checked_words(file: ModelFileChecked) -> str:
-    """Such as `model.pth, 44.8 MB: loaded again, the same outputs on 16 validation images of
-    flowers (largest difference 0 of 3.21).`"""
-    same = "the same outputs" if file.difference == 0 else "the outputs but for rounding"
+def checked_sentence(file: ModelFileChecked) -> str:
+    """Return how a model file compares, such as `model.pth, 44.8 MB: loaded again, it gives the
+    same outputs on 16 validation images of flowers (largest difference 0 of 3.21).`"""
+    same = "the same outputs" if file.max_difference == 0 else "the same outputs up to rounding"
     return (
-        f"{file.name}, {file.bytes / 1e6:.1f} MB: loaded again, {same} on {file.what} "
-        f"(largest difference {file.difference:.2g} of {file.largest:.3g})."
+        f"{file.name}, {file.bytes / 1e6:.1f} MB: loaded again, it gives {same} on "
+        f"{file.compared_on} (largest difference {file.max_difference:.2g} of "
+        f"{file.max_output:.3g})."
     )
 
 
-def exported_words(event: ModelExported) -> list[str]:
-    """Where the model is, and what was left out."""
+def exported_lines(event: ModelExported) -> list[str]:
+    """Return the notes on an export, and a line with its files and folder."""
     files = ", ".join(event.files)
     return [
         *event.notes,
@@ -85,10 +86,17 @@ def exported_words(event: ModelExported) -> list[str]:
     ]
 
 
-def _known(formats: tuple[str, ...]) -> tuple[ModelFormat, ...]:
+def _checked_formats(formats: tuple[str, ...]) -> tuple[ModelFormat, ...]:
+    """Return the formats in the order of `FORMATS`.
+
+    Raises:
+        Problem: There is no format, or one of them is unknown.
+    """
     for name in formats:
         if name not in FORMATS:
-            raise Problem(f"--format {name}: choose from {', '.join(FORMATS)}, with commas.")
+            raise Problem(
+                f"--format {name}: choose from {', '.join(FORMATS)}, separated by commas."
+            )
     if not formats:
-        raise Problem(f"--format: it names nothing; choose from {', '.join(FORMATS)}.")
-    return tuple(known for known in FORMATS if known in formats)
+        raise Problem(f"--format is empty; choose from {', '.join(FORMATS)}.")
+    return tuple(name for name in FORMATS if name in formats)

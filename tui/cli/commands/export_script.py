@@ -1,4 +1,4 @@
-"""A run as a plain training script, and the check of it."""
+"""`tl-tui export RUN -o FILE`: write a run as a plain training script and check it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ def export_script(run: str, script: str, *, check: bool, data: str | None, force
     """Write a run as a script.
 
     Args:
-        run: Its directory, its name, or the beginning of that.
-        script: The file.
-        check: Run it too, and compare its losses with the journal's.
-        data: The image folder, if it has moved since.
-        force: Write over what is there.
+        run: The run's directory, its name, or the beginning of its name.
+        script: The script's path.
+        check: Whether to run the script and compare its losses with the journal's.
+        data: The image folder, if it has moved since the run.
+        force: Whether to overwrite an existing file.
+
+    Returns:
+        The exit code.
 
     Raises:
-        Problem: it cannot be written.
+        Problem: The script cannot be written.
     """
     from tui.cli import headless
 
-    errand = ExportScript(
+    request = ExportScript(
         id=1,
         run=_absolute(run),
         path=os.path.abspath(script),
@@ -42,33 +45,33 @@ def export_script(run: str, script: str, *, check: bool, data: str | None, force
     )
 
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
-        async for event in headless.errand(connection, events, errand):
+        async for event in headless.run_job(connection, events, request):
             if isinstance(event, ScriptWritten):
-                _tell(script, event)
+                _print_written(script, event)
         return exit_codes.DONE
 
     code = headless.run(task)
     if code != exit_codes.DONE or not check:
         return code
-    return _check(errand.run, Path(script))
+    return _check(request.run, Path(script))
 
 
 def _absolute(run: str) -> str:
-    """A run that is named by its path, for an engine that may stand in another folder."""
+    """Return a run's path as absolute, since the engine's working directory may differ."""
     return os.path.abspath(run) if os.path.isdir(run) else run
 
 
-def _tell(script: str, written: ScriptWritten) -> None:
+def _print_written(script: str, written: ScriptWritten) -> None:
     print(f"{script}: {written.lines} lines, {written.steps:,} steps.")
-    for path in written.beside:
-        print(f"It needs {os.path.basename(path)} beside it.")
+    for path in written.extra_files:
+        print(f"The script needs {os.path.basename(path)} in the same folder.")
     for note in written.notes:
         print(note)
     sys.stdout.flush()
 
 
 def _check(run: str, script: Path) -> int:
-    """Run the script; the engine is gone by now, and its memory free."""
+    """Run the script after the engine has ended and freed its memory; return the exit code."""
     from tui.cli import script_check
 
     clear = "\r\x1b[K" if sys.stderr.isatty() else ""
@@ -83,19 +86,19 @@ def _check(run: str, script: Path) -> int:
         print(f"{clear}tl-tui: {problem}", file=sys.stderr)
         return exit_codes.FAILED
     print(clear, end="", file=sys.stderr, flush=True)
-    print(in_words(comparison))
+    print(comparison_sentence(comparison))
     return exit_codes.DONE if comparison.agrees else exit_codes.FAILED
 
 
-def in_words(comparison: Comparison) -> str:
-    """What came of a check."""
+def comparison_sentence(comparison: Comparison) -> str:
+    """Return how the losses of a script compare with the journal's."""
     steps = f"{comparison.steps:,} losses"
     if comparison.agrees and comparison.equal == comparison.steps:
-        return f"Checked: all {steps} are the journal's, to the bit."
-    said = (
-        f"{comparison.equal:,} of {steps} are the journal's to the bit; the largest difference is "
-        f"{comparison.largest:.2g} of the loss, at step {comparison.at_step:,}."
+        return f"Checked: all {steps} are bit-identical to the journal's."
+    difference = (
+        f"{comparison.equal:,} of {steps} are bit-identical to the journal's; the largest relative "
+        f"difference is {comparison.largest:.2g}, at step {comparison.at_step:,}."
     )
-    return (
-        f"Checked: {said}" if comparison.agrees else f"The script does not train the same: {said}"
-    )
+    if comparison.agrees:
+        return f"Checked: {difference}"
+    return f"The script does not train like the run: {difference}"

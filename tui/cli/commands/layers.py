@@ -1,4 +1,4 @@
-"""`tl-tui layers`: the layer stack, without training."""
+"""`tl-tui layers`: print the layer stack without training."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.layers import RowInfo
 from tl_tui.protocol.session import SessionOpened
+from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
-from tui.cli.options import run_options
+from tui.cli.options.run_options import run_options
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -23,17 +24,18 @@ if TYPE_CHECKING:
     "layers",
     cls=SectionedCommand,
     examples=(
-        ("what does feature extraction leave to train?", "tl-tui layers"),
+        ("which layers does feature extraction train?", "tl-tui layers"),
         ("only layer2 and the head", "tl-tui layers --trainable layer2,fc"),
-        ("for a program", "tl-tui layers --arch resnet50 --weights none --json"),
+        ("as JSON for other programs", "tl-tui layers --arch resnet50 --weights none --json"),
     ),
 )
 @run_options
 @click.option(
-    "--json", "as_json", cls=Option, section="Output", is_flag=True, help="One JSON object."
+    "--json", "as_json", cls=Option, section="Output", is_flag=True, help="Print one JSON object."
 )
 def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
-    """Print the layer stack, input first: each layer's parameters, what trains, its role."""
+    """Print the layer stack from the input on: the parameters of each layer, whether it trains,
+    and its role."""
     from tui.cli import headless
 
     config = msgspec.structs.replace(config, describe_only=True)
@@ -43,21 +45,21 @@ def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
         if as_json:
             from tl_tui.common import json_codec
 
-            print(json_codec.dumps(described(session)), flush=True)
+            print(json_codec.dumps(stack_as_json(session)), flush=True)
         else:
             _print_table(session)
-        return 0
+        return exit_codes.DONE
 
     return headless.run(task)
 
 
-def described(session: SessionOpened) -> dict[str, Any]:
-    """The stack as `layers --json` writes it."""
+def stack_as_json(session: SessionOpened) -> dict[str, Any]:
+    """Return the stack as the object that `layers --json` prints."""
     layers = [_layer(session, row) for row in session.stack.rows]
     return {
         "arch": session.arch,
         "weights": session.weights,
-        "weights_why": session.weights_why,
+        "weights_why": session.weights_reason,
         "data": session.data,
         "classes": session.classes,
         "strategy": session.strategy,
@@ -69,7 +71,7 @@ def described(session: SessionOpened) -> dict[str, Any]:
 
 def _layer(session: SessionOpened, row: RowInfo) -> dict[str, Any]:
     owners = range(row.first_owner, row.end_owner)
-    trainable = [owner for owner in owners if owner in session.wanted]
+    trainable = [owner for owner in owners if owner in session.trainable]
     partial = 0 < len(trainable) < len(owners)
     return {
         "name": row.name,
@@ -88,18 +90,18 @@ def _print_table(session: SessionOpened) -> None:
 
     from tui.cli.printing import console
 
-    whole = described(session)
+    stack = stack_as_json(session)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
-    total, trains = whole["params"], whole["trainable_params"]
-    table.add_column("layer", f"{len(whole['layers'])} layers")
+    total, trains = stack["params"], stack["trainable_params"]
+    table.add_column("layer", f"{len(stack['layers'])} layers")
     table.add_column("kind")
     table.add_column("params", f"{total:,}", justify="right")
     table.add_column("state", f"{trains / total:.1%} trains")
     table.add_column("trainable", f"{trains:,}", justify="right")
     table.add_column("role")
-    words = {True: ("train", "green"), False: ("frozen", "bright_blue"), "partial": ("part", "")}
-    for layer in whole["layers"]:
-        state, colour = words[layer["trainable"]]
+    states = {True: ("train", "green"), False: ("frozen", "bright_blue"), "partial": ("part", "")}
+    for layer in stack["layers"]:
+        state, colour = states[layer["trainable"]]
         table.add_row(
             Text(layer["name"], style=colour),
             layer["kind"],
@@ -109,6 +111,6 @@ def _print_table(session: SessionOpened) -> None:
             layer["role"],
         )
     out = console()
-    strategy = session.strategy or "by hand"
+    strategy = session.strategy or "set by hand"
     out.print(f"{session.arch}, {session.weights} weights, strategy {strategy}; input first")
     out.print(table)

@@ -1,4 +1,4 @@
-"""`tl-tui`: the workbench on the screen."""
+"""`tl-tui` without a command: the workbench on the screen."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from tl_tui.common.errors import Problem
-from tl_tui.connect import slurm
-from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import RunConfig
 from tui.cli.click_sections import SectionedCommand
-from tui.cli.options import run_options
 from tui.cli.options.host import host_options
+from tui.cli.options.run_options import run_options
 from tui.cli.options.screen import screen_options
 
 if TYPE_CHECKING:
     from tl_tui.connect.engine_link import EngineLink
-    from tui.drawing.terminal import TerminalInfo
+    from tl_tui.protocol.commands import ResumeRun
+    from tui.app.screen_options import ScreenOptions
 
 
 @click.command("open", cls=SectionedCommand, hidden=True)
@@ -35,24 +34,17 @@ def command(
     theme: str | None,
 ) -> int:
     """Open the workbench."""
+    animation = not no_animation
     if host is not None:
-        need_terminal()
+        require_terminal()
         from tl_tui.connect.remote_host import connect
 
-        terminal = check_terminal(ascii_only, theme)
-        return show(
-            connect(host, remote_command),
-            config,
-            terminal=terminal,
-            animation=not no_animation,
-            theme=theme,
-        )
-    return on_the_screen(
-        config, None, ascii_only=ascii_only, animation=not no_animation, theme=theme
-    )
+        screen = detect_screen(ascii_only=ascii_only, animation=animation, theme=theme)
+        return show(connect(host, remote_command), config, screen)
+    return open_locally(config, None, ascii_only=ascii_only, animation=animation, theme=theme)
 
 
-def on_the_screen(
+def open_locally(
     config: RunConfig,
     resumes: ResumeRun | None,
     *,
@@ -60,87 +52,79 @@ def on_the_screen(
     animation: bool = True,
     theme: str | None = None,
 ) -> int:
-    """Show the workbench until the user leaves.
+    """Start an engine on this machine and show the workbench until the user leaves.
 
     Args:
-        config: What the session is, or was, opened with.
-        resumes: The run that goes on; None begins one.
-        ascii_only: Draw with ASCII alone.
-        animation: Replay backward passes.
-        theme: A palette's name; None is the one of last time.
+        config: The configuration with which the session is opened, or was.
+        resumes: The run to resume; None starts a new run.
+        ascii_only: Whether to draw with ASCII characters only.
+        animation: Whether to animate backward passes.
+        theme: The name of the palette; None is the last one used.
 
     Returns:
         The exit code.
     """
-    need_terminal()
+    require_terminal()
     from tl_tui.connect.client import EngineProcess
 
-    # The engine first: it loads torch while the screen is being loaded and drawn.
+    # The engine starts first: it loads torch while the screen is loaded and drawn.
     process = EngineProcess.start(outlives=True)
     try:
-        terminal = check_terminal(ascii_only, theme)
+        screen = detect_screen(ascii_only=ascii_only, animation=animation, theme=theme)
         from tl_tui.connect.local_link import LocalLink
     except BaseException:
         process.kill()
         raise
-    return show(
-        LocalLink(process),
-        config,
-        resumes=resumes,
-        terminal=terminal,
-        animation=animation,
-        theme=theme,
-    )
+    return show(LocalLink(process), config, screen, resumes=resumes)
 
 
-def need_terminal() -> None:
-    """Refuse where there is none.
+def require_terminal() -> None:
+    """Refuse to open the screen without a terminal.
 
     Raises:
-        Problem: standard input or output is a pipe or a file.
+        Problem: Standard input or output is a pipe or a file.
     """
     if not (os.isatty(0) and os.isatty(1)):
+        from tl_tui.connect import slurm
+
         raise Problem(
-            "The screen needs a terminal, and this is a pipe or a file; "
-            "use tl-tui train or tl-tui layers, with --json for programs."
-            + slurm.no_terminal_words()
+            "The screen needs a terminal, but standard input or output is a pipe or a file. "
+            "Use tl-tui train or tl-tui layers, with --json for programs."
+            + slurm.no_terminal_sentence()
         )
 
 
-def check_terminal(ascii_only: bool, theme: str | None) -> TerminalInfo:
-    """What the terminal can.
+def detect_screen(*, ascii_only: bool, animation: bool, theme: str | None) -> ScreenOptions:
+    """Find out what the terminal can show, and combine it with the user's options.
 
     Raises:
-        Problem: there is no such theme.
+        Problem: There is no such theme.
     """
+    from tui.app.screen_options import ScreenOptions
     from tui.drawing.terminal import detect_terminal
     from tui.drawing.theme import PALETTES
 
     if theme is not None and theme not in PALETTES:
         raise Problem(f"--theme {theme}: choose one of {', '.join(PALETTES)}.")
-    return detect_terminal(ascii_only=ascii_only)
+    return ScreenOptions(detect_terminal(ascii_only=ascii_only), animation, theme)
 
 
 def show(
     link: EngineLink,
     config: RunConfig,
+    screen: ScreenOptions,
     *,
-    terminal: TerminalInfo,
     resumes: ResumeRun | None = None,
-    animation: bool = True,
-    theme: str | None = None,
     attached: bool = False,
 ) -> int:
-    """Show the workbench on an engine, and end that one unless it was left to itself.
+    """Show the workbench, and end the engine afterwards unless it was left running.
 
     Args:
-        link: The way to it.
-        config: What the session is, or was, opened with.
-        terminal: What the terminal can.
-        resumes: The run that goes on; None begins one.
-        animation: Replay backward passes.
-        theme: A palette's name; None is the one of last time.
-        attached: The engine has its session already.
+        link: The connection to the engine.
+        config: The configuration with which the session is opened, or was.
+        screen: How to draw the screen.
+        resumes: The run to resume; None starts a new run.
+        attached: Whether the engine has opened the session already.
 
     Returns:
         The exit code.
@@ -148,14 +132,6 @@ def show(
     try:
         from tui.app.app import run_app
 
-        return run_app(
-            link,
-            config,
-            resumes=resumes,
-            terminal=terminal,
-            animation=animation,
-            theme=theme,
-            attached=attached,
-        )
+        return run_app(link, config, screen, resumes=resumes, attached=attached)
     finally:
         link.leave()

@@ -1,4 +1,4 @@
-"""`tl-tui predict`: what a run's model takes images for."""
+"""`tl-tui predict`: classify images with a trained run."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tl_tui.protocol.inference import ImagesPredicted, InferenceBegan
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.inference import RUN, inference_options
-from tui.cli.options.types import whole_number
+from tui.cli.options.types import WholeNumber
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
-    from tui.cli.output.predictions import Lines
+    from tui.cli.output.predictions import PredictionLines
 
 
 @click.command(
     "predict",
     cls=SectionedCommand,
     examples=(
-        ("one image", "tl-tui predict 20260801 snack.jpg"),
+        ("a single image", "tl-tui predict 20260801 snack.jpg"),
         ("which of these should be labelled next?", "tl-tui predict RUN new/ --uncertain-first"),
         ("for a spreadsheet", "tl-tui predict RUN new/ --csv > new.csv"),
-        ("for a program", "tl-tui predict RUN new/ --json | jq -r .class"),
+        ("as JSON for other programs", "tl-tui predict RUN new/ --json | jq -r .class"),
     ),
 )
 @RUN
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     cls=Option,
     section="Output",
     is_flag=True,
-    help="One JSON object a line: path, class, probability, and the probability of every class.",
+    help="Print one JSON object per line with the path, class, its probability, and the "
+    "probabilities of all classes.",
 )
 @click.option(
     "--csv",
@@ -48,22 +49,23 @@ if TYPE_CHECKING:
     cls=Option,
     section="Output",
     is_flag=True,
-    help="The same as CSV, with a header.",
+    help="Print the same as CSV with a header.",
 )
 @click.option(
     "--top",
     cls=Option,
     section="Output",
     metavar="K",
-    type=whole_number(1),
-    help="Only the K most probable classes: 3 in words by default, all in JSON and CSV.",
+    type=WholeNumber(1),
+    help="Print only the K most probable classes; by default 3 as text, all in JSON and CSV.",
 )
 @click.option(
     "--uncertain-first",
     cls=Option,
     section="Output",
     is_flag=True,
-    help="In the order in which to label them: the one whose class is least probable first.",
+    help="Sort by the probability of the predicted class, the lowest first: the order in which to "
+    "label the images.",
 )
 @inference_options
 def command(
@@ -77,17 +79,17 @@ def command(
     device: str,
     batch_size: int,
 ) -> int:
-    """Say what the model of a run (its name, or the beginning of it) takes images for. Folders are
-    looked through with all that is in them.
+    """Classify images with the model of a run. Folders are searched recursively.
 
-    Files that cannot be read are named on standard error; the exit code is then 1."""
+    RUN is the run's directory, its name, or the beginning of its name. Unreadable files are listed
+    on standard error and make the exit code 1."""
     from tui.cli import headless
-    from tui.cli.output.predictions import CsvRows, JsonObjects, LeastCertainFirst, Words
+    from tui.cli.output.predictions import CsvLines, JsonLines, LeastCertainFirst, TextLines
     from tui.cli.output.progress_bar import InferenceProgressBar
 
     if as_json and as_csv:
-        raise Problem("--json and --csv: choose one of them.")
-    asked = Predict(
+        raise Problem("--json and --csv exclude each other; choose one of them.")
+    request = Predict(
         id=1,
         run=run,
         paths=tuple(os.fsencode(image) for image in images),
@@ -95,33 +97,36 @@ def command(
         device=device,
         batch_size=batch_size,
     )
-    form = JsonObjects if as_json else CsvRows if as_csv else Words
-    waiting = LeastCertainFirst() if uncertain_first else None
+    line_format = JsonLines if as_json else CsvLines if as_csv else TextLines
+    unsorted = LeastCertainFirst() if uncertain_first else None
 
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
-        lines: Lines | None = None
-        with InferenceProgressBar(wanted=len(images) > 1 or os.path.isdir(images[0])) as bar:
-            async for event in headless.errand(connection, events, asked):
+        lines: PredictionLines | None = None
+        with InferenceProgressBar(enabled=len(images) > 1 or os.path.isdir(images[0])) as bar:
+            async for event in headless.run_job(connection, events, request):
                 match event:
                     case InferenceBegan():
-                        bar.began(event.images)
+                        bar.set_total(event.images)
                         for note in event.notes:
-                            bar.err(note)
-                        lines = form(event.classes, top)
-                        for line in lines.head():
-                            bar.out(line)
+                            bar.print_error(note)
+                        lines = line_format(event.classes, top)
+                        for line in lines.header():
+                            bar.print_line(line)
                     case ImagesPredicted() if lines is not None:
-                        bar.left_out(event.unreadable)
-                        if waiting is not None:
-                            for one in event.images:
-                                waiting.add(one.path, one.probabilities)
+                        bar.report_unreadable(event.unreadable)
+                        if unsorted is not None:
+                            for image in event.images:
+                                unsorted.add(image.path, image.probabilities)
                         elif event.images:
-                            rows = [lines.line(one.path, one.probabilities) for one in event.images]
-                            bar.out("\n".join(rows))
-                        bar.advanced(len(event.images) + len(event.unreadable))
-            if waiting is not None and lines is not None:
-                for path, probabilities in waiting.rows():
-                    bar.out(lines.line(path, probabilities))
+                            rows = [
+                                lines.line(image.path, image.probabilities)
+                                for image in event.images
+                            ]
+                            bar.print_line("\n".join(rows))
+                        bar.advance(len(event.images) + len(event.unreadable))
+            if unsorted is not None and lines is not None:
+                for path, probabilities in unsorted.rows():
+                    bar.print_line(lines.line(path, probabilities))
             return exit_codes.FAILED if bar.unreadable else exit_codes.DONE
 
     return headless.run(task)

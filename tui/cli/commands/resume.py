@@ -1,4 +1,4 @@
-"""`tl-tui resume RUN`: go on from a run's last checkpoint."""
+"""`tl-tui resume RUN`: continue a run from a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import click
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ResumeRun
-from tl_tui.protocol.config import RunConfig
 from tui.cli.click_sections import Option, SectionedCommand
-from tui.cli.options.types import Names, whole_number
+from tui.cli.options.types import Names, WholeNumber
 
 
 @click.command(
     "resume",
     cls=SectionedCommand,
     examples=(
-        ("go on to the end that was asked for", "tl-tui resume 20261125-0815"),
-        ("ten epochs more than its twenty", "tl-tui resume 20261125-0815 --epochs 30"),
+        ("continue to the planned end", "tl-tui resume 20261125-0815"),
+        ("ten epochs more than the planned twenty", "tl-tui resume 20261125-0815 --epochs 30"),
         (
-            "thaw a stage and go on, on the screen",
+            "unfreeze a stage and continue on the screen",
             "tl-tui resume RUN --strategy last-stage --screen",
         ),
     ),
@@ -30,55 +29,73 @@ from tui.cli.options.types import Names, whole_number
 @click.option(
     "--epochs",
     cls=Option,
-    section="How long",
-    type=whole_number(1),
+    section="Training length",
+    type=WholeNumber(1),
     metavar="N",
-    help="Epochs of the run in all, and so the schedule's horizon.",
+    help="Total number of epochs of the run, including those already done; the learning rate "
+    "schedule spans all of them.",
 )
 @click.option(
     "--steps",
     cls=Option,
-    section="How long",
-    type=whole_number(1),
+    section="Training length",
+    type=WholeNumber(1),
     metavar="N",
-    help="Steps of the run in all; the schedule stays as it is.",
+    help="Total number of steps of the run, including those already done; does not change the "
+    "learning rate schedule.",
 )
 @click.option(
     "--checkpoint",
     cls=Option,
-    section="From where",
+    section="Starting point",
     default="last",
     metavar="NAME",
-    help="last (the default), best, or start-N.",
+    help="Checkpoint to continue from: last (default), best, or start-N.",
 )
-@click.option("--strategy", cls=Option, section="From where", metavar="STRATEGY", help="Another.")
+@click.option(
+    "--strategy",
+    cls=Option,
+    section="Starting point",
+    metavar="STRATEGY",
+    help="Train the layers of another strategy from here on.",
+)
 @click.option(
     "--trainable",
     cls=Option,
-    section="From where",
+    section="Starting point",
     type=Names(),
     metavar="NAMES",
-    help="Other layers that train, comma-separated.",
+    help="Train other layers from here on: names separated by commas.",
 )
 @click.option(
     "--data",
     cls=Option,
-    section="Where",
+    section="Data and device",
     type=click.Path(),
     metavar="DIR",
-    help="Where its images are now, if they were moved.",
+    help="Image folder, if it has moved since.",
 )
 @click.option(
     "--labels",
     cls=Option,
-    section="Where",
+    section="Data and device",
     type=click.Path(),
     metavar="FILE.csv",
-    help="Where its labels file is now.",
+    help="Labels file, if it has moved since.",
 )
-@click.option("--device", cls=Option, section="Where", metavar="DEVICE", help="Another device.")
 @click.option(
-    "--screen", cls=Option, section="Output", is_flag=True, help="On the screen, without training."
+    "--device",
+    cls=Option,
+    section="Data and device",
+    metavar="DEVICE",
+    help="Device to use instead of the run's.",
+)
+@click.option(
+    "--screen",
+    cls=Option,
+    section="Output",
+    is_flag=True,
+    help="Open the run on the screen; training waits for r.",
 )
 @click.option(
     "--json",
@@ -86,38 +103,36 @@ from tui.cli.options.types import Names, whole_number
     cls=Option,
     section="Output",
     is_flag=True,
-    help="One JSON object a line, as tl-tui train writes them.",
+    help="Print one JSON object per line, as tl-tui train does.",
 )
 def command(
     run: str, epochs: int | None, steps: int | None, screen: bool, as_json: bool, **rest: Any
 ) -> int:
-    """Go on with a run, bit for bit as if it had never stopped.
+    """Continue a run from a checkpoint. On the CPU, or with --deterministic, the results are
+    bit-identical to those of an uninterrupted run.
 
-    RUN is its directory, its name, or the beginning of that. --epochs and --steps are totals for
-    the run. What is asked for besides (other layers, another device) says what of the optimizer's
-    state was kept and what was dropped.
+    RUN is the run's directory, its name, or the beginning of its name. After a change of layers or
+    device, tl-tui reports which optimizer state was kept and which was dropped.
     """
     if epochs is not None and steps is not None:
-        raise Problem("--epochs and --steps: both say where the run ends; leave one of them out.")
+        raise Problem("--epochs and --steps: both set where the run ends; leave one of them out.")
     if rest["strategy"] is not None and rest["trainable"] is not None:
-        raise Problem("--strategy and --trainable: both say what trains; leave one of them out.")
+        raise Problem(
+            "--strategy and --trainable: both set which layers train; leave one of them out."
+        )
     from tl_tui.runs.run_reader import config_to_resume
 
     for name in ("data", "labels"):
         if rest[name] is not None:
             rest[name] = os.path.abspath(rest[name])
-    asked = ResumeRun(id=1, run=run, epochs=epochs, probe_every=1 if as_json else None, **rest)
-    config = config_to_resume(asked)  # what is wrong is told before torch is loaded
+    request = ResumeRun(id=1, run=run, epochs=epochs, probe_every=1 if as_json else None, **rest)
+    config = config_to_resume(request)  # Reports mistakes before the engine loads torch.
     if screen:
         if as_json or steps is not None:
-            raise Problem("--screen: it trains when you press r; leave --json and --steps out.")
-        return _on_the_screen(config, asked)
+            raise Problem("--screen excludes --json and --steps; on the screen, r starts training.")
+        from tui.cli.commands.open import open_locally
+
+        return open_locally(config, request)
     from tui.cli.commands.train import train_headless
 
-    return train_headless(config, asked, steps=steps, as_json=as_json)
-
-
-def _on_the_screen(config: RunConfig, asked: ResumeRun) -> int:
-    from tui.cli.commands.open import on_the_screen
-
-    return on_the_screen(config, asked)
+    return train_headless(config, request, steps=steps, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`tl-tui runs`: every run there is, newest first."""
+"""`tl-tui runs`: list all runs, the newest first."""
 
 from __future__ import annotations
 
@@ -15,43 +15,49 @@ from tui.cli.click_sections import Option, SectionedCommand
     "runs",
     cls=SectionedCommand,
     examples=(
-        ("the runs of this machine", "tl-tui runs"),
-        ("which of them is the best?", "tl-tui runs --json | jq -s 'max_by(.best.accuracy)'"),
+        ("the runs on this machine", "tl-tui runs"),
+        ("which one has the best accuracy?", "tl-tui runs --json | jq -s 'max_by(.best.accuracy)'"),
     ),
 )
 @click.argument("folder", required=False, metavar="[FOLDER]")
 @click.option(
-    "--json", "as_json", cls=Option, section="Output", is_flag=True, help="One JSON object a run."
+    "--json",
+    "as_json",
+    cls=Option,
+    section="Output",
+    is_flag=True,
+    help="Print one JSON object per run.",
 )
 def command(folder: str | None, as_json: bool) -> int:
-    """List runs: state, model, data, steps, best accuracy, size.
+    """List runs with their state, model, data, steps, best accuracy and size.
 
-    FOLDER holds run directories; where they go by default if none is given. A run's name, or the
-    beginning of it, is enough for tl-tui show, resume, export, predict and evaluate.
+    FOLDER contains the run directories; by default it is the folder where tl-tui saves them. The
+    other commands accept a run's name or the beginning of it.
     """
     from tl_tui.common import json_codec
     from tl_tui.common.errors import Problem
+    from tl_tui.runs.journal_reader import RunProblem
     from tl_tui.runs.journal_writer import runs_directory
-    from tl_tui.runs.run_reader import Run, RunProblem, list_runs
+    from tl_tui.runs.run_reader import Run, list_runs
     from tui.text.runs import run_as_json
 
-    place = Path(folder) if folder is not None else runs_directory()
-    if folder is not None and not place.is_dir():
+    directory = Path(folder) if folder is not None else runs_directory()
+    if folder is not None and not directory.is_dir():
         raise Problem(f"{folder}: there is no such folder.")
     runs: list[Run] = []
     damaged = False
-    for found in list_runs(place):
-        if isinstance(found, RunProblem):
-            print(f"tl-tui: {found}", file=sys.stderr)
+    for run in list_runs(directory):
+        if isinstance(run, RunProblem):
+            print(f"tl-tui: {run}", file=sys.stderr)
             damaged = True
         elif as_json:
-            print(json_codec.dumps(run_as_json(found)), flush=True)
+            print(json_codec.dumps(run_as_json(run)), flush=True)
         else:
-            runs.append(found)
+            runs.append(run)
     if not as_json and runs:
         _print_table(runs)
     elif not as_json and not damaged:
-        print(f"There are no runs in {place} yet; a first step, or tl-tui train, begins one.")
+        print(f"There are no runs in {directory} yet; tl-tui train starts one.")
     return exit_codes.FAILED if damaged else exit_codes.DONE
 
 
@@ -60,9 +66,10 @@ def _print_table(runs: list) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tui.cli.output.train.sentences import printable
+    from tui.cli.output.names import printable
     from tui.cli.printing import console
-    from tui.text.runs import best_words, data_of, size_words, when_words
+    from tui.text.format import format_bytes
+    from tui.text.runs import best_text, data_of, date_text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")
@@ -80,8 +87,8 @@ def _print_table(runs: list) -> None:
             str(run.config.get("arch")),
             Text(printable(Path(data_of(run)).name)),
             f"{run.steps:,}",
-            best_words(run),
-            size_words(run.bytes),
-            when_words(run.changed),
+            best_text(run),
+            format_bytes(run.bytes),
+            date_text(run.changed),
         )
     console().print(table)

@@ -1,9 +1,10 @@
-"""`tl-tui show RUN`: one run."""
+"""`tl-tui show RUN`: print what is known about a run."""
 
 from __future__ import annotations
 
 import click
 
+from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 
 
@@ -15,25 +16,25 @@ from tui.cli.click_sections import Option, SectionedCommand
     cls=Option,
     section="Output",
     is_flag=True,
-    help="One JSON object, with the losses and validations of every start.",
+    help="Print one JSON object, which also has the losses and validations of every start.",
 )
 def command(run: str, as_json: bool) -> int:
-    """Print one run: what it trained on what, its starts, its best result, its checkpoints.
+    """Print a run: its model, data, starts, best result and checkpoints.
 
-    RUN is its directory, its name, or the beginning of that; tl-tui runs lists them.
+    RUN is the run's directory, its name, or the beginning of its name; tl-tui runs lists all runs.
     """
     from tl_tui.common import json_codec
     from tl_tui.runs.run_reader import find_run, read_run
-    from tui.cli.output.train.sentences import printable
+    from tui.cli.output.names import printable
     from tui.text.runs import run_as_json, run_page
 
-    found = read_run(find_run(run))
+    shown = read_run(find_run(run))
     if as_json:
         starts = [
             {
-                "start": one.start,
-                "weights": one.weights,
-                "losses": one.losses,
+                "start": start.start,
+                "weights": start.weights,
+                "losses": start.losses,
                 "validations": [
                     {
                         "step": line.step,
@@ -42,15 +43,15 @@ def command(run: str, as_json: bool) -> int:
                         "total": line.total,
                         "loss": line.loss,
                     }
-                    for line in one.validations
+                    for line in start.validations
                 ],
             }
-            for one in found.starts
+            for start in shown.starts
         ]
-        print(json_codec.dumps({**run_as_json(found), "history": starts}), flush=True)
-        return 0
-    lines = run_page(found)
-    width = max(len(what) for what, _ in lines)
-    for what, value in lines:
-        print(f"{what:<{width}}  {printable(value)}")
-    return 0
+        print(json_codec.dumps({**run_as_json(shown), "history": starts}), flush=True)
+        return exit_codes.DONE
+    lines = run_page(shown)
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        print(f"{name:<{width}}  {printable(value)}")
+    return exit_codes.DONE

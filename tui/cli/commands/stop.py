@@ -1,8 +1,7 @@
-"""`tl-tui stop RUN`: end a run that goes on."""
+"""`tl-tui stop RUN`: end a run in progress."""
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 from typing import TYPE_CHECKING
 
@@ -22,47 +21,52 @@ if TYPE_CHECKING:
     cls=SectionedCommand,
     examples=(
         ("end a run and save its weights", "tl-tui stop 20261125-0815"),
-        ("one on a server", "tl-tui stop --host gpu1 20261125-0815"),
+        ("end a run on a server", "tl-tui stop --host gpu1 20261125-0815"),
     ),
 )
 @click.argument("run")
 @host_options
 def command(run: str, host: str | None, remote_command: str | None) -> int:
-    """End a run after the step that is being taken, from a script: its weights are saved, and
-    tl-tui resume goes on from there.
+    """End a run in progress after its current step and save its weights; tl-tui resume continues
+    it.
 
-    RUN is its directory, its name, or the beginning of that; `tl-tui runs` lists them.
+    RUN is the run's directory, its name, or the beginning of its name; tl-tui runs lists all runs.
     """
+    import asyncio
+
     from tl_tui.connect.client import EngineGone
     from tl_tui.connect.discovery import AttachedEngine, check_version
     from tui.cli.pick_run import OnAnotherHost, engine_of
 
     if host is not None:
-        from tl_tui.connect.remote_host import run_there
+        from tl_tui.connect.remote_host import run_remotely
 
-        return run_there(host, remote_command, "stop", run)
+        return run_remotely(host, remote_command, "stop", run)
     try:
-        found = engine_of(run)
-    except OnAnotherHost as there:
-        if there.where.job and not there.job_over:
-            where = f"{there.run.name} goes on in SLURM job {there.where.job}"
-            raise Problem(f"{where}: {shlex.join(there.command('stop'))}") from there
+        engine = engine_of(run)
+    except OnAnotherHost as elsewhere:
+        if elsewhere.host.job and not elsewhere.job_over:
+            raise Problem(
+                f"{elsewhere.run.name} is running in SLURM job {elsewhere.host.job}: "
+                f"{shlex.join(elsewhere.command('stop'))}"
+            ) from elsewhere
         raise
-    check_version(found.greeted, f"The engine of {found.name}")
+    check_version(engine.greeted, f"The engine of {engine.name}")
     try:
-        failures = asyncio.run(_end(AttachedEngine(found)))
+        failures = asyncio.run(_end(AttachedEngine(engine)))
     except EngineGone as error:
-        raise Problem(f"{found.name} did not hear of it: {error}") from error
+        raise Problem(f"{engine.name} could not be stopped: {error}") from error
     if failures:
-        raise Problem(f"{found.name} has ended; {failures[-1]}")
-    print(f"{found.name} has ended; tl-tui resume {found.name} goes on.")
+        raise Problem(f"{engine.name} has ended; {failures[-1]}")
+    print(f"{engine.name} has ended; tl-tui resume {engine.name} continues it.")
     return exit_codes.DONE
 
 
 async def _end(engine: AttachedEngine) -> list[str]:
-    """Ask for the end and wait for it; what could not be saved on the way."""
+    """Ask an engine to end, wait for it, and return what could not be saved."""
     from tl_tui.protocol.commands import Shutdown
-    from tl_tui.protocol.events import CheckpointSaved, EngineFailed
+    from tl_tui.protocol.events import EngineFailed
+    from tl_tui.protocol.training import CheckpointSaved
 
     failures: list[str] = []
     connection = await engine.connect()

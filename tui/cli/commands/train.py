@@ -9,13 +9,15 @@ import click
 import msgspec
 
 from tl_tui.common.errors import Problem
+from tl_tui.protocol.checks import CrossValidationEnded
 from tl_tui.protocol.commands import CrossValidate, ResumeRun, Train
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import AnyEvent, CheckpointSaved, CrossValidationEnded, TrainEnded
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.training import CheckpointSaved, TrainEnded
+from tl_tui.settings.plan import end_of_cycle_and_plan
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
-from tui.cli.options import run_options
+from tui.cli.options.run_options import run_options
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -25,22 +27,22 @@ if TYPE_CHECKING:
     "train",
     cls=SectionedCommand,
     examples=(
-        ("the head alone, ten epochs, on your own images", "tl-tui train flowers/"),
+        ("ten epochs of the head on your own images", "tl-tui train flowers/"),
         (
-            "first the head, then everything, along a cosine",
+            "first the head, then all layers, with a cosine schedule",
             "tl-tui train flowers/ --plan lp-ft --epochs 20 --lr-schedule cosine",
         ),
         (
-            "how good is the last stage? on five splits of all images",
+            "cross-validate the last stage on five splits of all images",
             "tl-tui train flowers/ --strategy last-stage --folds 5",
         ),
         (
-            "a job of a batch queue, at another rate than its file says",
+            "a batch job with another learning rate than its file has",
             "tl-tui train --config job.toml --lr 0.003 --json > job.jsonl",
         ),
         ("the losses of 50 steps", "tl-tui train --steps 50 --json | jq .loss"),
         (
-            "frozen layers in the middle: the gradient passes through them",
+            "frozen layers between trainable ones: the gradient passes through them",
             "tl-tui train --steps 5 --trainable layer2,fc",
         ),
     ),
@@ -52,13 +54,13 @@ if TYPE_CHECKING:
     cls=Option,
     section="Output",
     is_flag=True,
-    help="One JSON object a line and nothing else; nan and inf are strings.",
+    help="Print one JSON object per line and nothing else; nan and inf are strings.",
 )
 def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
-    """Train without a screen, validate after every epoch, keep the best and the last weights.
+    """Train without a screen, validate after every epoch, and save the best and the last weights.
 
-    Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end it after a checkpoint; exit code 130, or 75. With
-    --folds nothing is kept but the figures.
+    Ctrl-C (exit code 130) and SIGTERM, SIGHUP and SIGUSR1 (exit code 75) end the run after saving a
+    checkpoint. With --folds only the results are saved, no weights.
     """
     if as_json and probe_every is None:
         config = msgspec.structs.replace(config, probe_every=1)
@@ -71,10 +73,10 @@ def train_headless(
     """Train without a screen.
 
     Args:
-        config: What the session is, or was, opened with.
-        resumes: The run that goes on; None begins one.
-        steps: Where it ends; None is the end of schedule or plan.
-        as_json: Report in JSON lines.
+        config: The configuration with which the session is opened, or was.
+        resumes: The run to resume; None starts a new run.
+        steps: The total number of steps; None trains to the end of the schedule or plan.
+        as_json: Whether to report in JSON lines.
 
     Returns:
         The exit code.
@@ -88,17 +90,17 @@ def train_headless(
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
         session = await headless.open_session(connection, events, resumes or config)
         if session.device_warning and config.device == "auto":
-            raise Problem(session.device_warning)  # never on the CPU silently where a GPU is
+            raise Problem(session.device_warning)  # There is a GPU that torch cannot use.
         if steps is not None and session.step >= steps:
             raise Problem(
-                f"--steps {steps}: the run has taken {session.step} steps already; the number is "
-                "of the whole run."
+                f"--steps {steps}: the run has taken {session.step} steps already; the option sets "
+                "the total of the run."
             )
-        if resumes is not None and steps is None and not _asks_more(resumes):
-            if session.step >= end_of(session):
+        if resumes is not None and steps is None and not _changes_layers(resumes):
+            if session.step >= end_of_cycle_and_plan(session.cycle, session.plan):
                 raise Problem(
-                    f"The run has come to its end, step {session.step}; say how far it is to go, "
-                    "--epochs or --steps, both of the whole run."
+                    f"The run has come to its end, step {session.step}; set a higher total with "
+                    "--epochs or --steps."
                 )
         report.opened(session)
         if folds:
@@ -110,7 +112,7 @@ def train_headless(
         async for event in events:
             report.event_received(event)
             match event:
-                # Paused means that it was asked to end: the engine's end comes next.
+                # A reason of "paused" follows a signal; the engine ends next.
                 case CrossValidationEnded(reason="done") if folds:
                     return exit_codes.DONE
                 case CheckpointSaved(name="last", failure=failure):
@@ -126,16 +128,9 @@ def train_headless(
         code = headless.run(task)
         return code
     finally:
-        report.left(code)
+        report.close(code)
 
 
-def end_of(session: SessionOpened) -> int:
-    """The step at which schedule or plan of a session come to their end."""
-    phases = session.plan.phases if session.plan else ()
-    ends = [phase.after_step + phase.steps for phase in phases]
-    return max([session.cycle.after_step + session.cycle.steps, *ends])
-
-
-def _asks_more(resumes: ResumeRun) -> bool:
-    """Other layers were asked for: a new cycle begins with them."""
+def _changes_layers(resumes: ResumeRun) -> bool:
+    """Return whether a resumed run trains other layers, which starts a new schedule cycle."""
     return resumes.strategy is not None or resumes.trainable is not None

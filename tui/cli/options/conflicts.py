@@ -1,4 +1,4 @@
-"""Options that cannot go together, and the command line's word before a run file's."""
+"""Merging the command line with a configuration file, and the options that exclude each other."""
 
 from __future__ import annotations
 
@@ -6,52 +6,52 @@ from typing import Any
 
 from tl_tui.common.errors import Problem
 
-_RIVALS = (
-    ("plan", "strategy", "a plan is strategies over time; leave one of them out."),
-    ("plan", "trainable", "a plan says itself what trains when; leave one of them out."),
+_EXCLUSIVE = (
+    ("plan", "strategy", "a plan is a sequence of strategies; leave one of them out."),
+    ("plan", "trainable", "a plan decides which layers train; leave one of them out."),
     ("folds", "plan", "every fold trains with one strategy from the start; leave one of them out."),
-    ("epochs", "steps", "both say where the run ends; leave one of them out."),
+    ("epochs", "steps", "both set where the run ends; leave one of them out."),
 )
-_NEEDED = (
-    ("plan_epochs", "plan", "it is the length of a plan's phases; add --plan."),
-    ("labels", "data", "its paths are within an image folder; name that with --data."),
+_REQUIRED = (
+    ("plan_epochs", "plan", "it sets the length of a plan's phases; add --plan."),
+    ("labels", "data", "its paths are relative to an image folder; name that with --data."),
 )
 
 
-def merge_options(asked: dict[str, Any], filed: dict[str, Any], file: str | None) -> dict[str, Any]:
-    """The choices of the command line, and of a run file where the command line is silent.
+def merge_options(given: dict[str, Any], filed: dict[str, Any], file: str | None) -> dict[str, Any]:
+    """Return the user's choices from the command line and a configuration file.
 
-    An option on the command line also takes the place of what it cannot go together with in the
-    file: `--strategy full` of a file's plan.
+    The command line takes precedence. An option on it also removes the choices of the file that it
+    excludes: `--strategy full` removes the file's plan.
 
     Args:
-        asked: Fields of `RunConfig` that the command line has.
-        filed: Those that the file has.
+        given: The fields of `RunConfig` set on the command line.
+        filed: The fields set in the file.
         file: The file's name.
 
     Raises:
-        Problem: two choices cannot go together, or one needs another.
+        Problem: Two choices exclude each other, or one requires another that is missing.
     """
-    left = {field: value for field, value in filed.items() if field not in asked}
-    for one, other, why in _RIVALS:
-        for mine, rival in ((one, other), (other, one)):
-            if mine in asked:
-                left.pop(rival, None)
-        for where, choices in (("", asked), (f"{file}: ", left)):
-            if one in choices and other in choices:
-                raise Problem(f"{where}--{one} and --{other}: {why}")
-    if (asked | left).get("optimizer") == "adamw":
-        if "optimizer" in asked:
-            left.pop("momentum", None)
-        if "momentum" in asked or "momentum" in left:
-            where = "" if "momentum" in asked else f"{file}: "
-            raise Problem(f"{where}--momentum is of sgd; leave it out with --optimizer adamw.")
-    for field, needed, why in _NEEDED:
-        if needed in asked or needed in left:
+    kept = {field: value for field, value in filed.items() if field not in given}
+    for first, second, why in _EXCLUSIVE:
+        for field, excluded in ((first, second), (second, first)):
+            if field in given:
+                kept.pop(excluded, None)
+        for where, choices in (("", given), (f"{file}: ", kept)):
+            if first in choices and second in choices:
+                raise Problem(f"{where}--{first} and --{second}: {why}")
+    if (given | kept).get("optimizer") == "adamw":
+        if "optimizer" in given:
+            kept.pop("momentum", None)
+        if "momentum" in given or "momentum" in kept:
+            where = "" if "momentum" in given else f"{file}: "
+            raise Problem(f"{where}--momentum applies only to sgd; leave it out with adamw.")
+    for field, required, why in _REQUIRED:
+        if required in given or required in kept:
             continue
-        if needed in filed:
-            left.pop(field, None)  # what it belonged to has given way
-        where = "" if field in asked else f"{file}: "
-        if field in asked or field in left:
+        if required in filed:
+            kept.pop(field, None)  # The option that it belongs to was excluded above.
+        where = "" if field in given else f"{file}: "
+        if field in given or field in kept:
             raise Problem(f"{where}--{field.replace('_', '-')}: {why}")
-    return left | asked
+    return kept | given

@@ -1,4 +1,4 @@
-"""Options of the commands whose engine may be on another machine."""
+"""Options of the commands whose engine may run on another machine."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ HOST = click.option(
     cls=Option,
     section=SECTION,
     metavar="HOST",
-    help="The engine, the images and the runs are there, reached by your own ssh; the screen is "
-    "here. Paths are those of that machine.",
+    help="Machine, as ssh knows it, that has the images and runs the engine; the screen stays "
+    "here. All paths belong to that machine.",
 )
 REMOTE_COMMAND = click.option(
     "--remote-command",
     cls=Option,
     section=SECTION,
     metavar="COMMAND",
-    help="What runs tl-tui there, if it is not found or is reached through srun; remembered for "
-    "this host.",
+    help="Command that starts tl-tui on the host, if tl-tui is not on its PATH or needs srun; "
+    "remembered per host.",
 )
 
 
 def host_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the machine of its engine."""
+    """Add the options for an engine on another machine to a command."""
     return HOST(REMOTE_COMMAND(function))

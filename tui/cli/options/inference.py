@@ -1,4 +1,4 @@
-"""Options of the commands that ask a run's model about images."""
+"""Options of the commands that apply the model of a finished run."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from typing import Any
 import click
 
 from tui.cli.click_sections import Option
-from tui.cli.options import check_name
-from tui.cli.options.types import whole_number
+from tui.cli.options.types import WholeNumber, check_utf8
 
 SECTION = "Model"
 
 
-def as_text(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Refuse a value that is no text, for it goes to the engine as one."""
+def checked_text(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a value unchanged if it is UTF-8, as the engine's messages require; else refuse it."""
     if value is not None:
         option = parameter.opts[0] if isinstance(parameter, click.Option) else ""
-        check_name(f"{option} {value}".strip())
+        check_utf8(f"{option} {value}".strip())
     return value
 
 
-RUN = click.argument("run", metavar="RUN", callback=as_text)
-"""A run's directory, its name, or the beginning of that."""
+RUN = click.argument("run", metavar="RUN", callback=checked_text)
+"""A run: its directory, its name, or the beginning of its name."""
 CHECKPOINT = click.option(
     "--checkpoint",
     cls=Option,
     section=SECTION,
     metavar="NAME",
     default="best",
-    callback=as_text,
-    help="best (the default; the last one if there is none), last, or start-N.",
+    callback=checked_text,
+    help="Weights to use: best (default; last if there is no best one), last, or start-N.",
 )
 DEVICE = click.option(
     "--device",
@@ -39,22 +38,22 @@ DEVICE = click.option(
     section=SECTION,
     metavar="DEVICE",
     default="auto",
-    callback=as_text,
-    help="auto (the default), cpu, cuda, cuda:N or mps.",
+    callback=checked_text,
+    help="Device to use: auto (default), cpu, cuda, cuda:N or mps.",
 )
 BATCH_SIZE = click.option(
     "--batch-size",
     cls=Option,
     section=SECTION,
     metavar="N",
-    type=whole_number(1),
+    type=WholeNumber(1),
     default=32,
-    help="Images at a time; 32 by default. It changes answers by rounding alone.",
+    help="Images per batch; 32 by default. It changes results only by rounding.",
 )
 
 
 def inference_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the checkpoint, the device and the batch size."""
+    """Add the checkpoint, device and batch size options to a command."""
     for option in (BATCH_SIZE, DEVICE, CHECKPOINT):
         function = option(function)
     return function

@@ -17,27 +17,28 @@ OPTIONS = (
         cls=Option,
         section=SECTION,
         is_flag=True,
-        help="Draw with ASCII alone.",
+        help="Draw with ASCII characters only.",
     ),
     click.option(
         "--no-animation",
         cls=Option,
         section=SECTION,
         is_flag=True,
-        help="Show the gradient's trail at once instead of its way.",
+        help="Show the gradient's whole path at once instead of animating it.",
     ),
     click.option(
         "--theme",
         cls=Option,
         section=SECTION,
         metavar="NAME",
-        help="terminal (its own 16 colours), light, high-contrast or red-green-safe; remembered.",
+        help="Colours: terminal (its own 16 colours), light, high-contrast or red-green-safe; "
+        "remembered for the next start.",
     ),
 )
 
 
 def screen_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command what says how the screen is drawn."""
+    """Add the options for drawing the screen to a command."""
     for option in reversed(OPTIONS):
         function = option(function)
     return function

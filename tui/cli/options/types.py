@@ -1,4 +1,4 @@
-"""The types that options take beyond click's own."""
+"""Option types that click does not have."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from tl_tui.common.errors import Problem
+
 LARGEST = 2**63 - 1
-"""The largest whole number that passes to the engine, and that torch takes as a seed."""
+"""The largest integer that fits the engine's messages and is a valid seed for torch."""
 
 
 class WholeNumber(click.ParamType):
-    """A whole number from the least one on."""
+    """An integer with a minimum."""
 
     name = "whole number"
 
@@ -25,12 +27,12 @@ class WholeNumber(click.ParamType):
         except ValueError:
             number = self.least - 1
         if not self.least <= number <= LARGEST:
-            self.fail(f"{text!r}: it must be a whole number from {self.least} on.", param, ctx)
+            self.fail(f"{text!r}: it must be a whole number of at least {self.least}.", param, ctx)
         return number
 
 
 class Number(click.ParamType):
-    """A number; its range is checked where all choices are."""
+    """A floating-point number; its range is checked together with the rest of the recipe."""
 
     name = "number"
 
@@ -48,13 +50,8 @@ class Number(click.ParamType):
 NUMBER = Number()
 
 
-def whole_number(least: int) -> WholeNumber:
-    """The type of an option that takes a whole number."""
-    return WholeNumber(least)
-
-
 class Names(click.ParamType):
-    """Names with commas between, as a tuple."""
+    """Comma-separated names, converted to a tuple."""
 
     name = "names"
 
@@ -63,3 +60,16 @@ class Names(click.ParamType):
     ) -> tuple[str, ...]:
         parts = value.split(",") if isinstance(value, str) else value
         return tuple(part.strip() for part in parts if part.strip())
+
+
+def check_utf8(text: str) -> None:
+    """Refuse text that cannot be encoded as UTF-8, which the engine's messages require.
+
+    Raises:
+        Problem: The text contains bytes that are not UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        shown = text.encode("ascii", "backslashreplace").decode()
+        raise Problem(f"{shown}: this name is not UTF-8; rename it or link to it.") from error

@@ -1,0 +1,1 @@
+"""What the commands print: reports, tables, JSON lines and progress bars."""

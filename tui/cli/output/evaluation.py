@@ -1,4 +1,4 @@
-"""A model held against labelled images: in words and tables, or as one JSON object."""
+"""The result of an evaluation as text and tables, or as one JSON object."""
 
 from __future__ import annotations
 
@@ -9,30 +9,39 @@ from typing import Any
 from tl_tui.common import json_codec
 from tl_tui.common.metrics import accuracy_words, balanced_accuracy, interval, share_words
 from tl_tui.protocol.inference import DataEvaluated, InferenceBegan, UnreadableFile
-from tui.cli.output.train.sentences import class_table, printable, short
+from tui.cli.output.names import printable, short_name
+from tui.cli.output.train.sentences import class_table
 
-MATRIX = 12
-"""More classes than these are no matrix any more; their most frequent mistakes are listed."""
-WIDE = 1000
-"""Cells that no matrix needs; a pipe has them, and a terminal may not."""
+MATRIX_CLASSES = 12
+"""The largest number of classes in a confusion matrix; with more, the most frequent mistakes are
+listed instead."""
+UNLIMITED_CELLS = 1000
+"""A width in terminal cells that exceeds any confusion matrix."""
 MISTAKES = 10
-WRONG = 10
-"""Most wrong images that are named."""
+"""The number of mistakes listed."""
+WRONG_IMAGES = 10
+"""The number of wrong images listed."""
 
 
 def print_json(
     began: InferenceBegan, result: DataEvaluated, unreadable: Sequence[UnreadableFile]
 ) -> None:
-    """One strict JSON object; shares are from 0 to 1."""
+    """Print an evaluation as one strict JSON object; shares are from 0 to 1.
+
+    Args:
+        began: The run and the images.
+        result: The result.
+        unreadable: The images that could not be read.
+    """
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     names = began.classes
-    majority = _majority(result)
+    majority = _majority_class(result)
     counts = list(zip(names, result.per_class, strict=True))
-    whole: dict[str, Any] = {
+    report: dict[str, Any] = {
         "run": began.run,
         "checkpoint": began.checkpoint,
         "step": began.step,
-        "images": began.where,
+        "images": began.source,
         "notes": began.notes,
         "loss": result.loss,
         "accuracy": result.correct / result.total,
@@ -43,11 +52,11 @@ def print_json(
         "chance": 1 / len(names),
         "majority": result.per_class[majority][1] / result.total,
         "majority_class": names[majority],
-        "per_class": {n: right / total if total else None for n, (right, total) in counts},
+        "per_class": {n: correct / total if total else None for n, (correct, total) in counts},
         "per_class_counts": {n: {"correct": c, "total": t} for n, (c, t) in counts},
         "confusion": [
-            {"class": names[label], "said": names[said], "images": count}
-            for label, said, count in result.confusion
+            {"class": names[label], "said": names[predicted], "images": count}
+            for label, predicted, count in result.confusion
         ],
         "most_wrong": [
             {
@@ -61,25 +70,31 @@ def print_json(
         ],
         "unreadable": [{"path": file.path, "reason": file.reason} for file in unreadable],
     }
-    print(json_codec.dumps(whole), flush=True)
+    print(json_codec.dumps(report), flush=True)
 
 
 def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) -> None:
-    """Accuracy, classes, mistakes, most wrong images."""
+    """Print an evaluation as text: the accuracy, also per class, the mistakes and the wrong images.
+
+    Args:
+        began: The run and the images.
+        result: The result.
+        unreadable: The number of images that could not be read.
+    """
     from tui.cli.printing import console
 
     out = console()
 
-    def say(lines: list[str]) -> None:
+    def print_lines(lines: list[str]) -> None:
         for line in lines:
             out.print(printable(line), markup=False, soft_wrap=True)
 
-    majority = _majority(result)
-    name = short(began.classes[majority])
+    majority = _majority_class(result)
+    name = short_name(began.classes[majority])
     share = share_words(result.per_class[majority][1] / result.total)
-    say(
+    print_lines(
         [
-            f"{began.arch}, {began.checkpoint}, step {began.step}; {began.where}; {began.device}",
+            f"{began.arch}, {began.checkpoint}, step {began.step}; {began.source}; {began.device}",
             *began.notes,
             f"Accuracy: {accuracy_words(result.correct, result.total)}; balanced "
             f"{share_words(balanced_accuracy(result.per_class))}; chance "
@@ -88,75 +103,85 @@ def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) 
         ]
     )
     if unreadable:
-        say([f"{unreadable} image{' is' if unreadable == 1 else 's are'} left out."])
-    say(["", *class_table(began.classes, result.per_class, "")])
+        print_lines([f"{unreadable} image{' was' if unreadable == 1 else 's were'} skipped."])
+    print_lines(["", *class_table(began.classes, result.per_class, "")])
     if result.correct == result.total:
-        say(["", "No image is taken for another class."])
+        print_lines(["", "All images are classified correctly."])
         return
-    shown = _shown(result)
-    table = _matrix(began.classes, shown, result) if len(shown) <= MATRIX else None
-    wide = (
-        0 if table is None else out.measure(table, options=out.options.update(width=WIDE)).maximum
+    shown = _classes_in(result)
+    table = (
+        _confusion_matrix(began.classes, shown, result) if len(shown) <= MATRIX_CLASSES else None
     )
-    if not out.is_terminal:
-        out.width = max(out.width, wide)
-    if table is not None and wide <= out.width:
+    width = 0
+    if table is not None:
+        width = out.measure(table, options=out.options.update(width=UNLIMITED_CELLS)).maximum
+    if not out.is_terminal:  # A pipe has room for any width.
+        out.width = max(out.width, width)
+    if table is not None and width <= out.width:
         out.print()
         out.print(table)
     else:
-        say(["", *_mistakes(began.classes, result)])
-    say(["", *_most_wrong(began.classes, result)])
+        print_lines(["", *_mistakes(began.classes, result)])
+    print_lines(["", *_most_wrong(began.classes, result)])
 
 
-def _majority(result: DataEvaluated) -> int:
-    """The class with the most images."""
+def _majority_class(result: DataEvaluated) -> int:
+    """Return the index of the class with the most images."""
     return max(range(len(result.per_class)), key=lambda index: result.per_class[index][1])
 
 
-def _shown(result: DataEvaluated) -> list[int]:
-    """The classes that have images here, or are said of some."""
-    there = {index for index, (_, total) in enumerate(result.per_class) if total}
-    return sorted(there | {said for _, said, _ in result.confusion})
+def _classes_in(result: DataEvaluated) -> list[int]:
+    """Return the indices of the classes that have images or were predicted."""
+    labels = {index for index, (_, total) in enumerate(result.per_class) if total}
+    return sorted(labels | {predicted for _, predicted, _ in result.confusion})
 
 
-def _matrix(classes: Sequence[str], shown: Sequence[int], result: DataEvaluated) -> Any:
+def _confusion_matrix(classes: Sequence[str], shown: Sequence[int], result: DataEvaluated) -> Any:
+    """Return a rich table with one row per class and one column per predicted class."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    counts = {(label, said): count for label, said, count in result.confusion}
+    counts = {(label, predicted): count for label, predicted, count in result.confusion}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("is, and said to be", no_wrap=True)
+    table.add_column("actual / predicted", no_wrap=True)
     for number in range(1, len(shown) + 1):
         table.add_column(str(number), justify="right", no_wrap=True)
-    table.add_column("right", justify="right", no_wrap=True)
+    table.add_column("correct", justify="right", no_wrap=True)
     for number, label in enumerate(shown, start=1):
-        right, total = result.per_class[label]
+        correct, total = result.per_class[label]
         cells = [
-            Text(str(counts[label, said]), style="bold" if said == label else "")
-            if (label, said) in counts
+            Text(str(counts[label, predicted]), style="bold" if predicted == label else "")
+            if (label, predicted) in counts
             else Text(".", style="dim")
-            for said in shown
+            for predicted in shown
         ]
-        share = share_words(right / total) if total else "-"
-        table.add_row(Text(f"{number:>2} {short(classes[label])}"), *cells, share)
+        share = share_words(correct / total) if total else "-"
+        table.add_row(Text(f"{number:>2} {short_name(classes[label])}"), *cells, share)
     return table
 
 
 def _mistakes(classes: Sequence[str], result: DataEvaluated) -> Iterator[str]:
-    pairs = [(n, label, said) for label, said, n in result.confusion if label != said]
+    """Yield the lines that list the most frequent mistakes."""
+    pairs = [
+        (count, label, predicted)
+        for label, predicted, count in result.confusion
+        if label != predicted
+    ]
     pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
     yield f"The {min(MISTAKES, len(pairs))} most frequent mistakes of {len(pairs)}:"
-    for count, label, said in pairs[:MISTAKES]:
+    for count, label, predicted in pairs[:MISTAKES]:
         total = result.per_class[label][1]
-        yield f"  {count} of {total}  {short(classes[label])} taken for {short(classes[said])}"
+        actual, wrong = short_name(classes[label]), short_name(classes[predicted])
+        yield f"  {count} of {total}  {actual} classified as {wrong}"
 
 
 def _most_wrong(classes: Sequence[str], result: DataEvaluated) -> Iterator[str]:
+    """Yield the lines that list the wrong images with the most confident predictions."""
     wrong = result.total - result.correct
-    shown = result.most_wrong[:WRONG]
-    which = "All" if len(shown) == wrong else f"{len(shown)} of {wrong}"
-    yield f"{which} wrong images, the surest first:"
-    for one in shown:
-        said, label = short(classes[one.predicted]), short(classes[one.label])
-        yield f"  {share_words(one.probability):>4} {said}, is {label}  {one.path}"
+    shown = result.most_wrong[:WRONG_IMAGES]
+    title = "All" if len(shown) == wrong else f"{len(shown)} of {wrong}"
+    yield f"{title} wrong predictions, the most confident first:"
+    for image in shown:
+        predicted, label = short_name(classes[image.predicted]), short_name(classes[image.label])
+        yield f"  {share_words(image.probability):>4} {predicted}, actually {label}  {image.path}"

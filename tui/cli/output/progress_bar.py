@@ -1,7 +1,4 @@
-"""How far a model is with its images: a bar on standard error, where that is a terminal.
-
-Lines go to standard output, or above the bar where both are the terminal.
-"""
+"""A progress bar for images on standard error, if standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -9,23 +6,27 @@ import sys
 from collections.abc import Iterable
 
 from tl_tui.protocol.inference import UnreadableFile
-from tui.cli.output.train.sentences import printable
+from tui.cli.output.names import printable
 
 
 class InferenceProgressBar:
-    """Begun at once; a context, so that the bar goes however it ends."""
+    """A progress bar and the lines printed next to it; as a context, it removes the bar at the end.
 
-    def __init__(self, wanted: bool = True) -> None:
+    Lines for standard output appear above the bar if both are on the terminal.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
         """
         Args:
-            wanted: Draw a bar, if standard error is a terminal.
+            enabled: Whether to draw a bar if standard error is a terminal.
         """
-        for stream in (sys.stdout, sys.stderr):  # a name may hold what this encoding lacks
+        for stream in (sys.stdout, sys.stderr):  # A name may not be encodable.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         self.unreadable = 0
-        self._above = sys.stdout.isatty()
+        """The number of unreadable images so far."""
+        self._shares_terminal = sys.stdout.isatty()
         self._progress = None
-        if wanted and sys.stderr.isatty():
+        if enabled and sys.stderr.isatty():
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
             from rich.progress import TimeRemainingColumn as Remaining
 
@@ -53,31 +54,33 @@ class InferenceProgressBar:
         if self._progress is not None:
             self._progress.stop()
 
-    def began(self, images: int) -> None:
+    def set_total(self, images: int) -> None:
+        """Set the number of all images."""
         if self._progress is not None:
             self._progress.update(self._task, total=images, description="images")
 
-    def advanced(self, images: int) -> None:
+    def advance(self, images: int) -> None:
+        """Advance the bar by a number of images."""
         if self._progress is not None:
             self._progress.advance(self._task, images)
 
-    def out(self, text: str) -> None:
-        """Lines for standard output, without the last line's end."""
-        if self._progress is not None and self._above:
+    def print_line(self, text: str) -> None:
+        """Print lines on standard output; the text has no final newline."""
+        if self._progress is not None and self._shares_terminal:
             self._progress.console.out(text, highlight=False)
         else:
             print(text, flush=True)
 
-    def err(self, sentence: str) -> None:
-        """A line on standard error, above the bar."""
+    def print_error(self, sentence: str) -> None:
+        """Print a line on standard error, above the bar."""
         line = printable(sentence)
         if self._progress is not None:
             self._progress.console.out(line, highlight=False)
         else:
             print(line, file=sys.stderr, flush=True)
 
-    def left_out(self, files: Iterable[UnreadableFile]) -> None:
-        """Name what could not be read."""
+    def report_unreadable(self, files: Iterable[UnreadableFile]) -> None:
+        """Count unreadable images and print a line on standard error for each."""
         for file in files:
             self.unreadable += 1
-            self.err(f"Left out {file.path}: {file.reason}")
+            self.print_error(f"Skipped {file.path}: {file.reason}")

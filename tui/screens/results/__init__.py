@@ -1,1 +1,1 @@
-"""The sections of the results screen: one a file, each from an evaluation to lines."""
+"""The results screen and its sections, one per file."""

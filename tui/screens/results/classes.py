@@ -1,4 +1,4 @@
-"""The accuracy of every class, with its interval; the worst first on request."""
+"""The accuracy of every class, with its interval."""
 
 from __future__ import annotations
 
@@ -11,52 +11,56 @@ from tui.screens.full_screen import Body
 from tui.screens.results.interval_line import interval_line
 from tui.screens.results.section import Section
 
-NONE = "no validation images"
+NO_IMAGES = "no validation images"
 
 
 class Classes(Section):
+    """The classes in their order or with the lowest accuracy first."""
+
     title = "classes"
 
     def __init__(self) -> None:
-        self.worst_first = True
+        self.lowest_first = True
 
     @property
     def keys(self) -> tuple[tuple[str, str], ...]:
-        return (("s", "in order" if self.worst_first else "worst first"),)
+        return (("s", "in order" if self.lowest_first else "lowest first"),)
 
     def pressed(self, key: str) -> bool:
         if key == "s":
-            self.worst_first = not self.worst_first
+            self.lowest_first = not self.lowest_first
         return key == "s"
 
     def prepare(self) -> None:
         count = len(self.results.per_class)
-        self._worst = sorted(range(count), key=self._rank)
+        self._by_accuracy = sorted(range(count), key=self._rank)
         self._longest = max((cell_len(self.name(index)) for index in range(count)), default=4)
-        words = (accuracy_words(*one) for one in self.results.per_class)
-        self._words = max((len(text) for text in words), default=0) + 1
+        texts = (accuracy_words(*counts) for counts in self.results.per_class)
+        self._accuracy_width = max((len(text) for text in texts), default=0) + 1
 
     def _rank(self, index: int) -> tuple[float, int]:
-        """The worst first; classes without images last."""
-        right, total = self.results.per_class[index]
-        return (right / total if total else 2.0, -total)
+        """Return the sort key: the lowest accuracy first, classes without images last."""
+        correct, total = self.results.per_class[index]
+        return (correct / total if total else 2.0, -total)
 
     def body(self, width: int, height: int) -> Body:
         count = len(self.results.per_class)
-        order = self._worst if self.worst_first else range(count)
-        words = max(self._words, len(NONE) + 1 if (0, 0) in self.results.per_class else 0)
-        name = max(4, min(self._longest, (width - 4) // 3, width - 4 - words))
-        bar = width - 4 - name - 2 - words
-        how = "the worst first" if self.worst_first else "in order"
-        pinned = [line((f"  {count:,} classes, {how}", "strong"))]
+        order = self._by_accuracy if self.lowest_first else range(count)
+        accuracy = self._accuracy_width
+        if (0, 0) in self.results.per_class:
+            accuracy = max(accuracy, len(NO_IMAGES) + 1)
+        name = max(4, min(self._longest, (width - 4) // 3, width - 4 - accuracy))
+        bar = width - 4 - name - 2 - accuracy
+        order_text = "lowest accuracy first" if self.lowest_first else "in order"
+        pinned = [line((f"  {count:,} classes, {order_text}", "strong"))]
 
         def at(number: int) -> Line:
             index = order[number]
-            right, total = self.results.per_class[index]
-            text = accuracy_words(right, total) if total else NONE
-            lead = line(f"  {padded(self.name(index), name)}  ", padded(text, words))
+            correct, total = self.results.per_class[index]
+            text = accuracy_words(correct, total) if total else NO_IMAGES
+            start = line(f"  {padded(self.name(index), name)}  ", padded(text, accuracy))
             if bar < 12:
-                return lead
-            return (*lead, *interval_line(right, total, bar, self.glyphs))
+                return start
+            return (*start, *interval_line(correct, total, bar, self.glyphs))
 
         return Body(pinned, count, at)

@@ -1,4 +1,4 @@
-"""Which class is taken for which: a matrix while it fits, and the pairs by how often."""
+"""The confusion matrix, if it fits, and the list of confused classes."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from tui.drawing.sanitize import padded
 from tui.screens.full_screen import Body
 from tui.screens.results.section import Section
 
-NAME = 16
-"""Cells that the longest class name may take beside the matrix."""
-MOST_CLASSES = 200
-"""More are not looked at: no screen has the columns."""
+MAX_NAME_WIDTH = 16
+"""The widest class name next to the matrix, in cells."""
+MAX_CLASSES = 200
+"""The most classes for which a matrix is tried; no screen has room for more columns."""
 
 
 class Confusion(Section):
+    """The confusion matrix above the pairs of confused classes, the most frequent first."""
+
     title = "confusion"
 
     def prepare(self) -> None:
-        self._counts = {(label, said): images for label, said, images in self.results.confusion}
-        wrong = [(n, label, said) for (label, said), n in self._counts.items() if label != said]
+        self._counts = {(label, predicted): n for label, predicted, n in self.results.confusion}
+        wrong = [(n, label, pred) for (label, pred), n in self._counts.items() if label != pred]
         self._pairs = sorted(wrong, key=lambda pair: (-pair[0], pair[1], pair[2]))
-        """(images, class, predicted) of every mistake, the most frequent first."""
+        """Images, label and predicted class of every confusion, the most frequent first."""
         confused = {label for _, label, _ in self._pairs}
         self._longest = max((cell_len(self.name(label)) for label in confused), default=1)
-        """Cells of the longest name of a class that is taken for another."""
+        """The width of the longest name of a confused class, in cells."""
 
     def body(self, width: int, height: int) -> Body:
         matrix = self._matrix(width)
         pinned = matrix[:2] if 0 < len(matrix) <= height else []
         fixed = matrix[len(pinned) :]
-        lead = [(), *self._pairs_heading(bool(matrix))] if matrix else self._pairs_heading(False)
-        fixed += lead
+        fixed += [(), *self._pairs_heading(True)] if matrix else self._pairs_heading(False)
         if not matrix:
             pinned, fixed = fixed, []
 
@@ -45,25 +46,25 @@ class Confusion(Section):
     # --- the matrix -----------------------------------------------------------------------------
 
     def _matrix(self, width: int) -> list[Line]:
-        """Two lines of heading and one a class; none if it is too wide to be read."""
+        """Return two lines of heading and one line per class; none if the matrix is too wide."""
         classes = len(self.results.per_class)
         digits = max((len(f"{n}") for n in self._counts.values()), default=1)
         number = len(str(classes))
-        if classes > MOST_CLASSES:
+        if classes > MAX_CLASSES:
             return []
         longest = max((cell_len(self.name(index)) for index in range(classes)), default=1)
-        label = min(NAME if width < 100 else 2 * NAME, max(longest, 4)) + number + 3
+        widest = MAX_NAME_WIDTH if width < 100 else 2 * MAX_NAME_WIDTH
+        label = min(widest, max(longest, 4)) + number + 3
         cell = max(digits, number) + 2
         if label + classes * cell + 12 > width:
             return []
-        named = self._column_names(classes, (width - label - 12) // max(1, classes), cell)
-        if named:
-            cell = max(cell, max(cell_len(n) for n in named) + 2)
-        heads = named or [str(i + 1) for i in range(classes)]
-        blank = " " * label
-        right = padded("said", classes * cell, right=True)
-        top = line((blank + right, "dim"), (padded("right", 10, right=True), "dim"))
-        second: list[Piece] = [(padded(f"  {'is':<{number}}", label), "dim")]
+        names = self._column_names(classes, (width - label - 12) // max(1, classes), cell)
+        if names:
+            cell = max(cell, max(cell_len(name) for name in names) + 2)
+        heads = names or [str(i + 1) for i in range(classes)]
+        predicted = padded("predicted", label + classes * cell, right=True)
+        top = line((predicted, "dim"), (padded("accuracy", 10, right=True), "dim"))
+        second: list[Piece] = [(padded("  label", label), "dim")]
         second += [(padded(head, cell, right=True), "dim") for head in heads]
         lines: list[Line] = [top, tuple(second)]
         for row in range(classes):
@@ -71,13 +72,13 @@ class Confusion(Section):
         return lines
 
     def _column_names(self, classes: int, room: int, cell: int) -> list[str]:
-        """The classes' names over the columns, if they have room; else they are numbered."""
+        """Return the class names as column headings, if they fit; otherwise an empty list."""
         names = [self.name(index) for index in range(classes)] if classes <= 12 else []
         fits = names and all(cell_len(name) <= room - 2 for name in names)
         return names if fits and room > cell else []
 
     def _row(self, row: int, label: int, number: int, cell: int) -> Line:
-        right, total = self.results.per_class[row]
+        correct, total = self.results.per_class[row]
         name = padded(self.name(row), label - number - 3)
         pieces: list[Piece] = [(f"  {row + 1:>{number}} ", "dim"), (name, "text")]
         for column in range(len(self.results.per_class)):
@@ -85,31 +86,35 @@ class Confusion(Section):
             text = padded(str(count) if count else "·", cell, right=True)
             style = "strong" if row == column else "text"
             pieces.append((text, style if count else "dim"))
-        share = share_words(right / total) if total else "–"
-        return (*pieces, (padded(share, 10, right=True), "text"))
+        accuracy = share_words(correct / total) if total else "–"
+        return (*pieces, (padded(accuracy, 10, right=True), "text"))
 
     # --- the pairs ------------------------------------------------------------------------------
 
     def _pairs_heading(self, matrix: bool) -> list[Line]:
         classes = len(self.results.per_class)
         if not self._pairs:
-            return [line("  No image is taken for another class.")]
-        head = line(("  Mistakes, the most frequent first", "strong"))
+            return [line("  Every image is classified correctly.")]
+        heading = line(("  Confused classes, the most frequent first", "strong"))
         if matrix:
-            return [head]
-        return [line((f"  {classes:,} classes: too many for a matrix here.", "dim")), (), head]
+            return [heading]
+        return [
+            line((f"  {classes:,} classes: too many for a matrix on this screen.", "dim")),
+            (),
+            heading,
+        ]
 
     def _pair(self, number: int, width: int) -> Line:
-        images, label, said = self._pairs[number]
+        images, label, predicted = self._pairs[number]
         total = self.results.per_class[label][1]
         share = share_words(images / total) if total else ""
         if width < 60:
-            lead: list[Piece] = [(padded(f"{images:,}/{total:,}", 9, right=True), "text")]
+            pieces: list[Piece] = [(padded(f"{images:,}/{total:,}", 9, right=True), "text")]
             between = " as "
         else:
-            lead = [(padded(f"{images:,} of {total:,}", 15, right=True), "text")]
-            lead.append((f" {share:>4}", "dim"))
-            between = " taken for "
-        room = max(6, (width - line_width(lead) - len(between) - 2) // 2)
+            pieces = [(padded(f"{images:,} of {total:,}", 15, right=True), "text")]
+            pieces.append((f" {share:>4}", "dim"))
+            between = " classified as "
+        room = max(6, (width - line_width(pieces) - len(between) - 2) // 2)
         name = padded(self.name(label), min(room, self._longest))
-        return line(*lead, f"  {name}", (between, "dim"), self.name(said))
+        return line(*pieces, f"  {name}", (between, "dim"), self.name(predicted))

@@ -1,4 +1,4 @@
-"""A share with its 95 % interval, drawn on the line from 0 to 1."""
+"""A proportion with its 95 % confidence interval, drawn on an axis from 0 to 1."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ def interval_line(
     glyphs: Glyphs,
     marks: Sequence[tuple[str, float]] = (),
 ) -> Line:
-    """Such as `┈┈┈┈┈┈c┈┈┈━━●━┈` for chance at .5 and 71 of 80.
+    """Return a line such as `┈┈┈┈┈┈c┈┈┈━━●━┈`, for chance at .5 and 71 of 80 correct.
 
     Args:
-        correct: Of the share.
-        total: Of the share; with 0 only the marks are drawn.
-        width: Cells.
-        glyphs: Characters.
-        marks: A character and a share, 0 to 1, of each thing to compare with.
+        correct: The number of correct images.
+        total: The number of images; with 0, only the marks are drawn.
+        width: The width of the line, in cells.
+        glyphs: The characters of the terminal.
+        marks: Values to compare with: a character and a position from 0 to 1 for each.
     """
     cells: list[Piece] = [("┈", "dim")] * width
 
-    def cell(share: float) -> int:
-        return min(width - 1, max(0, int(share * width)))
+    def cell(value: float) -> int:
+        return min(width - 1, max(0, int(value * width)))
 
     if total:
         low, high = interval(correct, total)
-        for place in range(cell(low), cell(high) + 1):
-            cells[place] = (glyphs.bar, "text")
-    for mark, share in marks:
-        cells[cell(share)] = (mark, "strong")
+        for index in range(cell(low), cell(high) + 1):
+            cells[index] = (glyphs.bar, "text")
+    for mark, value in marks:
+        cells[cell(value)] = (mark, "strong")
     if total:
         cells[cell(correct / total)] = (glyphs.updated, "strong")
     pieces: list[Piece] = []

@@ -1,4 +1,4 @@
-"""What the training came to: accuracy with its interval, confusion, classes, most wrong, curves."""
+"""The results screen: accuracy with its interval, and tabs for the details."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tui.state.run_state import RunState
 
 
 class ResultsScreen(FullScreen):
-    """The last evaluation of all validation images; newer ones replace it while it is open."""
+    """The screen of the last evaluation of all validation images; newer ones replace it."""
 
-    name_shown = "results"
+    title_text = "results"
 
     def __init__(
         self,
@@ -34,21 +34,24 @@ class ResultsScreen(FullScreen):
     ) -> None:
         """
         Args:
-            state: What is known.
+            state: The state of the run.
             appearance: Colours and characters.
-            evaluate: Has the engine evaluate now; False if it cannot, which it has said.
+            evaluate: Requests an evaluation; returns False, after a message, if the engine is not
+                ready.
             pictures: Shows the most wrong images.
         """
         self.sections: list[Section] = [Summary(), Confusion(), Classes(), MostWrong(), Curves()]
         self.section = 0
-        self._taken: ResultsShown | None = None
+        self._shown: ResultsShown | None = None
+        """The results that the sections show."""
         self._offsets = [0] * len(self.sections)
+        """The scroll position of each section."""
         self._evaluate, self._pictures = evaluate, pictures
         super().__init__(state, appearance)
 
-    # --- what it says ---------------------------------------------------------------------------
+    # --- drawing --------------------------------------------------------------------------------
 
-    def aside(self, state: RunState) -> str:
+    def summary_text(self, state: RunState) -> str:
         results = state.results.results
         if results is None:
             return ""
@@ -65,8 +68,8 @@ class ResultsScreen(FullScreen):
             chance = 1 / max(1, len(state.session.classes))
             majority = max(total for _, total in results.per_class) / results.total
             marks = [("m", majority), ("c", chance)]
-            both = "c chance and majority" if majority == chance else "c chance, m majority"
-            legend: Line = ((f"  {both:<21}", "dim"),) if width >= 70 else ()
+            text = "c chance and majority" if majority == chance else "c chance, m majority"
+            legend: Line = ((f"  {text:<21}", "dim"),) if width >= 70 else ()
             bar = width - 3 - line_width(legend)
             drawn = interval_line(results.correct, results.total, bar, self.glyphs, marks)
             lines.append((("  ", "text"), *drawn, *legend))
@@ -75,11 +78,11 @@ class ResultsScreen(FullScreen):
     def _tabs(self, width: int) -> Line:
         pieces: list[Piece] = [(" ", "text")]
         for number, section in enumerate(self.sections):
-            on = number == self.section
-            if width < 60 and not on:
+            selected = number == self.section
+            if width < 60 and not selected:
                 continue
             pieces.append(
-                (f"[{section.title}]", "chosen") if on else (f" {section.title} ", "text")
+                (f"[{section.title}]", "chosen") if selected else (f" {section.title} ", "text")
             )
             pieces.append((" ", "text"))
         hint = f"{self.section + 1} of {len(self.sections)}, Tab " if width < 60 else "Tab "
@@ -91,8 +94,8 @@ class ResultsScreen(FullScreen):
             (accuracy_words(results.correct, results.total), "strong"),
         ]
         balanced = f"   balanced {share_words(balanced_accuracy(results.per_class))}"
-        stale = stale_words(results, state)
-        right: list[Piece] = [(f"{stale} ", "alarm" if width >= 60 else "strong")] if stale else []
+        age = age_text(results, state)
+        right: list[Piece] = [(f"{age} ", "alarm" if width >= 60 else "strong")] if age else []
         if line_width([*left, (balanced, "text"), *right]) + 1 <= width:
             left.append((balanced, "text"))
         return justified(left, right, width)
@@ -103,13 +106,13 @@ class ResultsScreen(FullScreen):
             text = (
                 "Evaluating all validation images. This may take a while."
                 if state.phase == "ready"
-                else "There are no results yet, and no engine to evaluate with."
+                else "There are no results, because the engine stopped before the first evaluation."
             )
             return body([line(f"  {part}") for part in wrapped(text, width - 4, 3)])
-        if results is not self._taken:
-            self._taken = results
+        if results is not self._shown:
+            self._shown = results
             for section in self.sections:
-                section.take(results, state, self.glyphs)
+                section.set_results(results, state, self.glyphs)
         return self.sections[self.section].body(width, height)
 
     def keys(self) -> list[tuple[str, str]]:
@@ -119,15 +122,15 @@ class ResultsScreen(FullScreen):
     # --- keys -----------------------------------------------------------------------------------
 
     def pressed(self, key: str) -> bool:
-        turn = {"tab": 1, "right": 1, "l": 1, "shift+tab": -1, "left": -1, "h": -1}
-        if key in turn:
-            self._show_section((self.section + turn[key]) % len(self.sections))
+        moves = {"tab": 1, "right": 1, "l": 1, "shift+tab": -1, "left": -1, "h": -1}
+        if key in moves:
+            self._show_section((self.section + moves[key]) % len(self.sections))
         elif key in ("E", "enter"):
             if self._evaluate():
-                self.say("Evaluating all validation images with the weights as they are now.")
+                self.say("Evaluating all validation images with the current weights.")
         elif key == "v":
             self._pictures()
-        elif self._taken is not None and self.sections[self.section].pressed(key):
+        elif self._shown is not None and self.sections[self.section].pressed(key):
             self.redraw()
         else:
             return False
@@ -140,11 +143,11 @@ class ResultsScreen(FullScreen):
         self.redraw()
 
 
-def stale_words(results: ResultsShown, state: RunState) -> str:
-    """How far the weights have gone on since; empty if they have not."""
+def age_text(results: ResultsShown, state: RunState) -> str:
+    """Say how many steps were taken since the evaluation; empty if it is current."""
     if results.start != state.curves[-1].start:
-        return "of another start"
+        return "from another start"
     steps = state.step - results.step
     if steps > 0:
         return f"{steps:,} step{'' if steps == 1 else 's'} ago"
-    return "weights changed since" if results.stale else ""
+    return "weights have changed" if results.stale else ""

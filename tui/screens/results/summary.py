@@ -1,4 +1,4 @@
-"""What the accuracy is worth: chance, the majority class, and earlier results beside it."""
+"""The accuracy compared with chance, the majority class and earlier results."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from tui.screens.full_screen import Body, body
 from tui.screens.results.curves import Curves
 from tui.screens.results.section import Section
 
-LABEL = 11
-"""Cells of the first column."""
-ROOM_FOR_CURVES = 15
-"""Lines that are left over, from which on the curves stand here too."""
+LABEL_WIDTH = 11
+"""The width of the first column, in cells."""
+MIN_CURVE_LINES = 15
+"""The fewest free lines in which the curves are shown as well."""
 
 
 class Summary(Section):
+    """Balanced accuracy, chance, majority, loss, best accuracy, and comparisons."""
+
     title = "summary"
 
     def __init__(self) -> None:
@@ -25,14 +27,14 @@ class Summary(Section):
     def body(self, width: int, height: int) -> Body:
         lines: list[Line] = []
         for label, text in self._facts():
-            for number, part in enumerate(wrapped(text, width - LABEL - 4, 3)):
-                lead = padded(label if number == 0 else "", LABEL)
-                lines.append(line((f"  {lead} ", "dim"), part))
+            for number, part in enumerate(wrapped(text, width - LABEL_WIDTH - 4, 3)):
+                first = padded(label if number == 0 else "", LABEL_WIDTH)
+                lines.append(line((f"  {first} ", "dim"), part))
         lines += [(), *self._comparisons(width)]
-        rest = height - len(lines) - 1
-        if rest >= ROOM_FOR_CURVES:
-            self._curves.take(self.results, self.state, self.glyphs)
-            lines += [(), *self._curves.lines(width, rest)]
+        room = height - len(lines) - 1
+        if room >= MIN_CURVE_LINES:
+            self._curves.set_results(self.results, self.state, self.glyphs)
+            lines += [(), *self._curves.lines(width, room)]
         return body(lines)
 
     def _facts(self) -> list[tuple[str, str]]:
@@ -43,24 +45,24 @@ class Summary(Section):
         facts = [
             (
                 "balanced",
-                f"{mean}, the mean of {with_images:,} "
-                f"{'class' if with_images == 1 else 'classes, each counted alike'}",
+                f"{mean}, the mean over {with_images:,} "
+                f"{'class' if with_images == 1 else 'classes with equal weight'}",
             ),
             (
                 "chance",
-                f"{_small(1 / max(1, len(session.classes)))}, guessing among "
-                f"{len(session.classes):,} classes alike",
+                f"{_share(1 / max(1, len(session.classes)))}, random guessing among "
+                f"{len(session.classes):,} classes",
             ),
         ]
         if results.total:
             totals = [total for _, total in results.per_class]
-            right = max(totals, default=0)
-            majority = self.name(totals.index(right) if totals else session.majority_class)
+            largest = max(totals, default=0)
+            majority = self.name(totals.index(largest) if totals else session.majority_class)
             facts.append(
                 (
                     "majority",
-                    f"{_small(right / results.total)} ({right:,} of {results.total:,}), "
-                    f"always saying {majority}",
+                    f"{_share(largest / results.total)} ({largest:,} of {results.total:,}), "
+                    f"always predicting {majority}",
                 )
             )
         facts.append(("loss", f"{results.loss:.3g}, the mean over the validation images"))
@@ -80,27 +82,29 @@ class Summary(Section):
 
     def _comparisons(self, width: int) -> list[Line]:
         if not self.results.comparisons:
-            text = "Later results on the same images are compared with this one, image by image."
+            text = (
+                "Later results on the same images will be compared with this one, image by image."
+            )
             return [line((f"  {part}", "dim")) for part in wrapped(text, width - 4, 3)]
-        lines: list[Line] = [line(("  Beside earlier results on the same images", "strong"))]
-        for one in self.results.comparisons:
-            lines += self._comparison(one, width)
+        lines: list[Line] = [line(("  Compared with earlier results on the same images", "strong"))]
+        for comparison in self.results.comparisons:
+            lines += self._comparison(comparison, width)
         text = (
-            "Counted: images that only this one has right, against those that only the other "
-            "has. p: how often chance alone parts two equally good results so far (McNemar)."
+            "Counts: images that only this result has right, against those that only the other has "
+            "right. p: the probability of a difference this large by chance (McNemar's test)."
         )
         lines += [(), *[line((f"  {part}", "dim")) for part in wrapped(text, width - 4, 4)]]
         return lines
 
-    def _comparison(self, one: Comparison, width: int) -> list[Line]:
-        words = comparison_words(one.only_this, one.only_other)
-        other = self.glyphs.text(one.other)
-        accuracy = accuracy_words(one.other_correct, one.other_total)
+    def _comparison(self, comparison: Comparison, width: int) -> list[Line]:
+        text = comparison_words(comparison.only_this, comparison.only_other)
+        other = self.glyphs.text(comparison.other)
+        accuracy = accuracy_words(comparison.other_correct, comparison.other_total)
         if width >= 100:
-            return [line(f"  {padded(other, 22)} ", (f"{padded(accuracy, 34)} ", "dim"), words)]
-        return [line(f"  {other}", (f"  {accuracy}", "dim")), line(f"    {words}")]
+            return [line(f"  {padded(other, 22)} ", (f"{padded(accuracy, 34)} ", "dim"), text)]
+        return [line(f"  {other}", (f"  {accuracy}", "dim")), line(f"    {text}")]
 
 
-def _small(share: float) -> str:
-    """A share of which two digits may be nothing, such as `.001` for one of a thousand classes."""
+def _share(share: float) -> str:
+    """Return a share with as many digits as it needs, such as `.001` for one of 1,000 classes."""
     return share_words(share) if share >= 0.01 or not share else f"{share:.1g}".lstrip("0")

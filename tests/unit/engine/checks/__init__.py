@@ -1,0 +1,1 @@
+"""Tests of the audit, the step cost and thumbnails."""

@@ -1,4 +1,4 @@
-"""The audit finds each way in which a frozen layer can move, and names its cause."""
+"""The audit finds every way in which a frozen tensor can change, and names the cause."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from engine.checks.audit import Audit
 from engine.model import freezing
 from engine.training.trainer import Trainer
 from tests.support.plain_training import make_trainer, small_resnet
-from tl_tui.protocol.events import AuditFinding
+from tl_tui.protocol.checks import AuditFinding
 
 STATISTICS = ["running_mean", "running_var", "num_batches_tracked"]
 
 
 class Audited:
-    """A trainer with feature extraction, watched from its beginning."""
+    """A trainer with feature extraction, audited from its beginning."""
 
     def __init__(self, model: nn.Module | None = None) -> None:
         self.trainer: Trainer = make_trainer(model or small_resnet())
@@ -27,7 +27,7 @@ class Audited:
     def step(self, strategy: str | None = None) -> None:
         if strategy:
             self.mask = freezing.strategies(self.trainer.stack)[strategy]
-        self.audit.about_to_step(self.mask, self.modes)
+        self.audit.before_step(self.mask, self.modes)
         self.trainer.step(self.mask, self.modes, measured=False)
 
     def findings(self) -> dict[str, str]:
@@ -49,7 +49,7 @@ class Audited:
         return self.trainer.model.get_submodule(name)
 
 
-def test_nothing_moves_whatever_was_toggled() -> None:
+def test_no_frozen_tensor_changes_whatever_the_mask() -> None:
     audited = Audited()
     assert audited.findings() == {}
     assert audited.audit.run(audited.mask, {})[0] > 20
@@ -58,25 +58,25 @@ def test_nothing_moves_whatever_was_toggled() -> None:
         assert audited.findings() == {}
 
 
-def test_a_batchnorm_that_would_drift_in_the_next_step() -> None:
+def test_a_batchnorm_that_would_drift_in_the_next_step_is_found() -> None:
     audited = Audited()
     audited.modes = {audited.owner("layer2.0.bn1"): "train"}
-    found = audited.findings()
-    assert list(found) == [f"layer2.0.bn1.{name}" for name in STATISTICS]
-    assert all("train mode" in cause for cause in found.values())
+    findings = audited.findings()
+    assert list(findings) == [f"layer2.0.bn1.{name}" for name in STATISTICS]
+    assert all("train mode" in cause for cause in findings.values())
 
 
-def test_a_batchnorm_that_has_drifted_since_it_was_frozen() -> None:
+def test_a_batchnorm_that_has_drifted_since_it_was_frozen_is_found() -> None:
     audited = Audited()
     audited.modes = {audited.owner("layer1.0.bn2"): "train"}
     audited.step()
     audited.modes = {}
-    found = audited.findings()
-    assert list(found) == [f"layer1.0.bn2.{name}" for name in STATISTICS]
-    assert all("as you switched it" in cause for cause in found.values())
+    findings = audited.findings()
+    assert list(findings) == [f"layer1.0.bn2.{name}" for name in STATISTICS]
+    assert all("as you switched it" in cause for cause in findings.values())
 
 
-def test_it_is_forgotten_when_the_layer_is_thawed_and_frozen_again() -> None:
+def test_a_finding_is_dropped_when_the_layer_was_thawed_and_frozen_again() -> None:
     audited = Audited()
     audited.modes = {audited.owner("layer4.0.bn2"): "train"}
     audited.step()
@@ -86,26 +86,26 @@ def test_it_is_forgotten_when_the_layer_is_thawed_and_frozen_again() -> None:
     assert audited.findings() == {}
 
 
-def test_a_write_between_two_steps() -> None:
+def test_a_write_between_two_steps_is_found() -> None:
     audited = Audited()
     audited.step()
     with torch.no_grad():
         audited.module("layer3.0.conv1").weight[0, 0, 0, 0] += 1e-6  # type: ignore[operator, index]
-    found = audited.findings()
-    assert list(found) == ["layer3.0.conv1.weight"]
-    assert "between steps" in found["layer3.0.conv1.weight"]
+    findings = audited.findings()
+    assert list(findings) == ["layer3.0.conv1.weight"]
+    assert "between steps" in findings["layer3.0.conv1.weight"]
 
 
-def test_a_layer_that_was_returned_on_purpose_is_no_finding() -> None:
+def test_a_restored_layer_is_no_finding() -> None:
     audited = Audited()
     audited.step()
     with torch.no_grad():
         audited.module("layer3.0.conv1").weight.mul_(2)  # type: ignore[operator, union-attr]
-    audited.audit.returned({audited.owner("layer3.0.conv1")})
+    audited.audit.accept_changes({audited.owner("layer3.0.conv1")})
     assert audited.findings() == {}
 
 
-def test_a_layer_that_writes_to_itself() -> None:
+def test_a_layer_that_writes_to_its_own_weight_is_found() -> None:
     class Counting(nn.Conv2d):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
@@ -114,12 +114,12 @@ def test_a_layer_that_writes_to_itself() -> None:
 
     model = small_resnet()
     model.conv1 = Counting(3, 64, 7, 2, 3, bias=False)
-    found = Audited(model).findings()
-    assert list(found) == ["conv1.weight"]
-    assert "other than the optimizer" in found["conv1.weight"]
+    findings = Audited(model).findings()
+    assert list(findings) == ["conv1.weight"]
+    assert "other than the optimizer" in findings["conv1.weight"]
 
 
-def test_a_buffer_that_counts() -> None:
+def test_a_buffer_that_its_module_writes_to_is_found() -> None:
     class Counted(nn.Conv2d):
         def __init__(self, *args: object, **named: object) -> None:
             super().__init__(*args, **named)  # type: ignore[arg-type]
@@ -131,12 +131,12 @@ def test_a_buffer_that_counts() -> None:
 
     model = small_resnet()
     model.conv1 = Counted(3, 64, 7, 2, 3, bias=False)
-    found = Audited(model).findings()
-    assert found == {"conv1.calls": "the module itself writes to this buffer in its forward pass"}
+    findings = Audited(model).findings()
+    assert findings == {"conv1.calls": "the module writes to this buffer in its forward pass"}
 
 
 @pytest.mark.parametrize("name", ["layer2.0.conv1", "bn1"])
-def test_a_hook_that_thaws_behind_the_masks_back(name: str) -> None:
+def test_a_parameter_thawed_by_a_hook_is_found(name: str) -> None:
     audited = Audited()
     module = audited.module(name)
 
@@ -144,6 +144,6 @@ def test_a_hook_that_thaws_behind_the_masks_back(name: str) -> None:
         module.weight.requires_grad_(True)  # type: ignore[union-attr, operator]
 
     module.register_forward_pre_hook(thaw)
-    found = audited.findings()
-    assert list(found) == [f"{name}.weight"]
-    assert "outside the mask" in found[f"{name}.weight"]
+    findings = audited.findings()
+    assert list(findings) == [f"{name}.weight"]
+    assert "outside the mask" in findings[f"{name}.weight"]

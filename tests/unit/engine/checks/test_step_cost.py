@@ -1,5 +1,5 @@
-"""The price: what autograd keeps is found exactly, more trainable never costs less, and measuring
-leaves the run alone."""
+"""Step costs: predicted memory equals real memory, larger masks never cost less, and measuring does
+not affect the run. Also the memory that is free."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from engine.hardware.memory_limit import Memory, memory, memory_refusal
 from engine.model import freezing
 from engine.model.layer_stack import Stack
 from tl_tui.estimates.cost_model import predict_step_cost, saved_bytes
-from tl_tui.protocol.events import SavedTensors, StepCostMeasured
+from tl_tui.protocol.checks import SavedTensors, StepCostMeasured
 
 SIZE, BATCH = 64, 4
 CPU = torch.device("cpu")
 
 
 def measured(stack: Stack) -> StepCostMeasured:
-    *_, price = measure_step_cost(
+    *_, cost = measure_step_cost(
         stack,
         CPU,
         batch_shape=(BATCH, 3, SIZE, SIZE),
@@ -33,12 +33,12 @@ def measured(stack: Stack) -> StepCostMeasured:
         optimizer="sgd",
         precision="fp32",
     )
-    assert price is not None
-    return price
+    assert cost is not None
+    return cost
 
 
-def really_saved(stack: Stack, mask: frozenset[int]) -> int:
-    """Bytes that autograd keeps in a real forward pass, each storage once."""
+def real_saved_bytes(stack: Stack, mask: frozenset[int]) -> int:
+    """Return the bytes that autograd saves in a real forward pass, each storage once."""
     freezing.set_requires_grad(stack, mask)
     freezing.set_modes(stack, mask, {})
     images = torch.randn(BATCH, 3, SIZE, SIZE)
@@ -54,7 +54,7 @@ def really_saved(stack: Stack, mask: frozenset[int]) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss = F.cross_entropy(stack.model(images), torch.zeros(BATCH, dtype=torch.int64))
-    loss.backward()  # lets go of what was saved
+    loss.backward()  # frees the saved tensors
     stack.model.zero_grad()
     return sum(seen.values())
 
@@ -66,9 +66,9 @@ def build(arch: str) -> Stack:
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v3_small"])
-def test_saved_tensors_are_those_of_the_real_forward_pass(arch: str) -> None:
+def test_predicted_saved_bytes_equal_those_of_a_real_forward_pass(arch: str) -> None:
     stack = build(arch)
-    price = measured(stack)
+    cost = measured(stack)
     parents = [owner.parents for owner in stack.owners]
     named = freezing.strategies(stack)
     masks = {
@@ -77,19 +77,19 @@ def test_saved_tensors_are_those_of_the_real_forward_pass(arch: str) -> None:
         "every seventh": frozenset(range(3, len(parents), 7)),
     }
     for name, mask in masks.items():
-        real = really_saved(stack, mask)
-        assert saved_bytes(price, parents, mask) == pytest.approx(real, rel=0.02), name
-    assert price.gradient_bytes == tuple(
+        real = real_saved_bytes(stack, mask)
+        assert saved_bytes(cost, parents, mask) == pytest.approx(real, rel=0.02), name
+    assert cost.gradient_bytes == tuple(
         sum(p.nbytes for p in owner.parameters) for owner in stack.owners
     )
-    assert price.state_bytes == price.gradient_bytes  # one momentum a weight
-    full = predict_step_cost(price, parents, named["full"])
-    assert full.step_ms > predict_step_cost(price, parents, named["feature-extraction"]).step_ms
-    assert full.peak_bytes > saved_bytes(price, parents, named["full"])
+    assert cost.state_bytes == cost.gradient_bytes  # one momentum a weight
+    full = predict_step_cost(cost, parents, named["full"])
+    assert full.step_ms > predict_step_cost(cost, parents, named["feature-extraction"]).step_ms
+    assert full.peak_bytes > saved_bytes(cost, parents, named["full"])
 
 
 class Branches(nn.Module):
-    """Two branches from one tensor, one with dropout; small, with a random draw in each step."""
+    """Two branches from one tensor, one of them with dropout, which draws random numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,11 +118,11 @@ def test_measuring_changes_neither_model_nor_random_state() -> None:
         stack, CPU, batch_shape=(2, 3, SIZE, SIZE), classes=2, optimizer="adamw", precision="fp32"
     )
     for _ in range(4):
-        drawn.append(torch.rand(1))  # a step of the run, in between
+        drawn.append(torch.rand(1))  # as a step of the run between two units would
         next(units)
     assert torch.equal(torch.cat(drawn), expected)
     after = torch.get_rng_state()
-    price = [*units][-1]
+    cost = [*units][-1]
     assert torch.equal(torch.get_rng_state(), after)
     assert all(torch.equal(t, before[name]) for name, t in stack.model.state_dict().items())
     assert [module.training for module in stack.model.modules()] == modes
@@ -130,16 +130,16 @@ def test_measuring_changes_neither_model_nor_random_state() -> None:
         i in mask for i, o in enumerate(stack.owners) for _ in o.parameters
     ]
     assert all(parameter.grad is None for parameter in stack.model.parameters())
-    assert price is not None  # AdamW: two moments and a step count a parameter
-    assert price.state_bytes == tuple(
+    assert cost is not None  # AdamW: two moments and a step count a parameter
+    assert cost.state_bytes == tuple(
         2 * size + 4 * len(owner.parameters)
-        for size, owner in zip(price.gradient_bytes, stack.owners, strict=True)
+        for size, owner in zip(cost.gradient_bytes, stack.owners, strict=True)
     )
 
 
 @st.composite
-def prices(draw: st.DrawFn) -> tuple[StepCostMeasured, list[list[int]], set[int], set[int]]:
-    """A price over a graph, and two masks, the first within the second."""
+def costs(draw: st.DrawFn) -> tuple[StepCostMeasured, list[list[int]], set[int], set[int]]:
+    """Draw a cost over a graph of owners, and two masks, the first a subset of the second."""
     count = draw(st.integers(1, 10))
     owners = st.integers(0, count - 1)
     parents = [sorted(draw(st.sets(st.integers(0, o - 1)))) if o else [] for o in range(count)]
@@ -155,36 +155,36 @@ def prices(draw: st.DrawFn) -> tuple[StepCostMeasured, list[list[int]], set[int]
         st.lists(owners, max_size=2).map(tuple),
         st.lists(owners, max_size=2).map(tuple),
     )
-    price = StepCostMeasured(
+    cost = StepCostMeasured(
         batch=1,
         forward_ms=per_owner(times),
-        pass_ms=per_owner(times),
-        learn_ms=per_owner(times),
+        input_grad_ms=per_owner(times),
+        weight_grad_ms=per_owner(times),
         fixed_ms=draw(times),
         saved=tuple(draw(st.lists(tensors, max_size=12))),
         gradient_bytes=per_owner(sizes),
         state_bytes=per_owner(sizes),
         forward_bytes=per_owner(sizes),
-        beside_bytes=per_owner(sizes),
+        forward_extra_bytes=per_owner(sizes),
         backward_bytes=per_owner(sizes),
-        kept_share=draw(st.floats(0, 2)),
-        gradient_share=draw(st.floats(0, 2)),
+        saved_overhead=draw(st.floats(0, 2)),
+        gradient_overhead=draw(st.floats(0, 2)),
         fixed_bytes=draw(sizes),
     )
     wide = draw(st.sets(owners))
     narrow = draw(st.sets(st.sampled_from(sorted(wide)))) if wide else set()
-    return price, parents, narrow, wide
+    return cost, parents, narrow, wide
 
 
-@given(prices())
-def test_training_more_never_costs_less(
+@given(costs())
+def test_a_larger_mask_never_costs_less(
     case: tuple[StepCostMeasured, list[list[int]], set[int], set[int]],
 ) -> None:
-    price, parents, narrow, wide = case
-    less, more = predict_step_cost(price, parents, narrow), predict_step_cost(price, parents, wide)
+    cost, parents, narrow, wide = case
+    less, more = predict_step_cost(cost, parents, narrow), predict_step_cost(cost, parents, wide)
     assert less.step_ms <= more.step_ms * (1 + 1e-9)
     assert less.peak_bytes <= more.peak_bytes + 1  # a share is rounded
-    assert saved_bytes(price, parents, narrow) <= saved_bytes(price, parents, wide)
+    assert saved_bytes(cost, parents, narrow) <= saved_bytes(cost, parents, wide)
 
 
 # --- what is free ---------------------------------------------------------------------------------
@@ -193,9 +193,12 @@ GIB = 1 << 30
 
 
 def made_up(root: Path, *, second: bool, groups: dict[str, tuple[str, int, int]]) -> Path:
-    """A tree of control groups: by path, (limit, used, cached), and the /proc of a process in it.
+    """Write a tree of control groups and the /proc of a process in the deepest one.
 
-    The process is in the deepest of the groups.
+    Args:
+        root: The folder to write to.
+        second: Whether the tree is of version 2.
+        groups: (limit, used, cached) in bytes of each group, by its path.
     """
     top, proc = root / "groups", root / "proc"
     (proc / "self").mkdir(parents=True)
@@ -224,7 +227,7 @@ def made_up(root: Path, *, second: bool, groups: dict[str, tuple[str, int, int]]
 
 
 @pytest.mark.parametrize("second", [True, False])
-def test_the_narrowest_of_nested_groups_binds(tmp_path: Path, second: bool) -> None:
+def test_the_narrowest_of_nested_control_groups_is_the_bound(tmp_path: Path, second: bool) -> None:
     endless = "max" if second else "9223372036854771712"
     proc = made_up(
         tmp_path,
@@ -239,20 +242,20 @@ def test_the_narrowest_of_nested_groups_binds(tmp_path: Path, second: bool) -> N
 
 
 @pytest.mark.parametrize("second", [True, False])
-def test_without_a_limit_the_machine_binds(tmp_path: Path, second: bool) -> None:
+def test_without_a_limit_the_machine_is_the_bound(tmp_path: Path, second: bool) -> None:
     endless = "max" if second else "9223372036854771712"
     proc = made_up(tmp_path, second=second, groups={"/": (endless, GIB, 0)})
     assert memory(proc) == Memory(64 * GIB, 32 * GIB, "this machine")
 
 
-def test_a_group_that_is_not_mounted_here_is_the_top_of_what_is(tmp_path: Path) -> None:
-    """In a container /proc may name the group as the host sees it."""
+def test_an_unknown_control_group_falls_back_to_the_root_of_the_mount(tmp_path: Path) -> None:
+    """In a container, /proc may name the group by its path on the host."""
     proc = made_up(tmp_path, second=True, groups={"/": (str(2 * GIB), GIB, 0)})
     proc.joinpath("self", "cgroup").write_text("0::/host/slice/container\n")
     assert memory(proc) == Memory(2 * GIB, GIB, "the control group")
 
 
-def test_a_step_that_does_not_fit_is_refused_in_one_sentence() -> None:
+def test_a_step_that_does_not_fit_into_memory_is_refused() -> None:
     bound = Memory(2 * GIB, GIB, "the control group")
     assert memory_refusal(GIB, bound) == ""
     sentence = memory_refusal(3 * GIB, bound)

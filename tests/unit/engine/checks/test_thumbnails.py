@@ -1,4 +1,4 @@
-"""Small pictures: what the model gets, made visible again."""
+"""Thumbnails show the images as the model gets them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pixels_of(width: int, height: int, pixels: bytes) -> np.ndarray:
     return np.frombuffer(pixels, dtype=np.uint8).reshape(height, width, 3)
 
 
-def test_at_full_size_it_is_the_crop_that_the_model_gets() -> None:
+def test_a_full_size_thumbnail_equals_the_crop_that_the_model_gets() -> None:
     image = photograph()
     shown = pixels_of(*thumbnail_of(PRESET(image), PRESET, 32))
     crop = F.center_crop(F.resize(image, [40]), [32])
@@ -32,7 +32,7 @@ def test_at_full_size_it_is_the_crop_that_the_model_gets() -> None:
 
 
 @pytest.mark.parametrize("side", [1, 5, 16])
-def test_a_smaller_one_has_the_colours_of_its_places(side: int) -> None:
+def test_a_smaller_thumbnail_has_the_colours_of_the_downscaled_crop(side: int) -> None:
     image = photograph()
     shown = pixels_of(*thumbnail_of(PRESET(image), PRESET, side)).astype(int)
     crop = F.center_crop(F.resize(image, [40]), [32]).resize((side, side), Image.Resampling.BOX)
@@ -43,12 +43,14 @@ def test_a_smaller_one_has_the_colours_of_its_places(side: int) -> None:
 @pytest.mark.parametrize(
     ("shape", "size"), [((3, 20, 40), (10, 5)), ((3, 40, 20), (5, 10)), ((3, 1, 90), (10, 1))]
 )
-def test_the_longer_edge_has_the_side(shape: tuple[int, ...], size: tuple[int, int]) -> None:
+def test_the_longer_edge_has_the_requested_length(
+    shape: tuple[int, ...], size: tuple[int, int]
+) -> None:
     width, height, pixels = thumbnail_of(torch.zeros(shape), PRESET, 10)
     assert (width, height) == size and len(pixels) == 3 * width * height
 
 
-def test_the_weights_own_normalisation_is_undone() -> None:
+def test_the_normalisation_of_the_preset_is_undone() -> None:
     preset = ImageClassification(crop_size=8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     levels = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1).expand(3, 8, 8)
     assert set(pixels_of(*thumbnail_of(levels, preset, 4)).reshape(-1, 3).tolist()[0]) == {
@@ -56,6 +58,6 @@ def test_the_weights_own_normalisation_is_undone() -> None:
     }  # fmt: skip
 
 
-def test_what_is_out_of_range_does_not_wrap_around() -> None:
+def test_values_out_of_range_are_clamped() -> None:
     wild = torch.tensor([99.0, -99.0, 0.0]).view(3, 1, 1).expand(3, 8, 8)
     assert tuple(pixels_of(*thumbnail_of(wild, PRESET, 2))[0, 0][:2]) == (255, 0)

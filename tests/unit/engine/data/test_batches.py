@@ -1,4 +1,4 @@
-"""Batches: in an order the seed decides, without what cannot be read, whoever decodes them."""
+"""Batches have a seeded order, leave out unreadable images and reuse decoded ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def instant(image: Image.Image) -> torch.Tensor:
 
 
 @given(count=st.integers(2, 40), size=st.integers(2, 12), seed=st.integers(0, 5))
-def test_an_epoch_takes_every_image_once_and_no_batch_is_of_one(
+def test_an_epoch_has_every_image_once_and_no_batch_of_one_image(
     count: int, size: int, seed: int
 ) -> None:
     samples = tuple(Sample(str(number), 0) for number in range(count))
@@ -34,7 +34,7 @@ def test_an_epoch_takes_every_image_once_and_no_batch_is_of_one(
     assert all(len(batch) > 1 for batch in epoch)
 
 
-def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+def test_the_order_depends_only_on_seed_and_epoch() -> None:
     samples = tuple(Sample(str(number), 0) for number in range(20))
 
     def order(seed: int, positions: range) -> list[str]:
@@ -43,11 +43,11 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
 
     first, second = order(0, range(4)), order(0, range(4, 8))
     assert first != second and sorted(first) == sorted(second)
-    assert order(0, range(4, 8)) == second, "whatever was asked before"
+    assert order(0, range(4, 8)) == second, "the order depends on earlier calls"
     assert order(1, range(4)) != first
 
 
-def test_the_cursor_can_be_put_back(tmp_path: Path) -> None:
+def test_restoring_the_cursor_repeats_the_same_batches(tmp_path: Path) -> None:
     folder = open_folder(draw_images(tmp_path, size=8))
 
     def transform(image: Image.Image) -> torch.Tensor:
@@ -63,7 +63,7 @@ def test_the_cursor_can_be_put_back(tmp_path: Path) -> None:
     decoder.close()
 
 
-# --- what cannot be read ------------------------------------------------------------------------
+# --- unreadable images --------------------------------------------------------------------------
 
 
 def levels(image: Image.Image) -> torch.Tensor:
@@ -74,24 +74,24 @@ def batches_of(samples: tuple[Sample, ...], size: int = 4, threads: int = 2) -> 
     return TrainBatches(samples, size, 0, Decoder(levels, threads))
 
 
-def test_samples_stand_beside_their_images(tmp_path: Path) -> None:
+def test_samples_labels_and_images_are_in_the_same_order(tmp_path: Path) -> None:
     folder = open_folder(draw_images(tmp_path, size=8))
     for sample in folder.train[::3]:
         Path(sample.path).write_bytes(b"no image")
     batches = batches_of(folder.train, 8)
-    asked, seen = 0, []
+    count, unreadable = 0, []
     for _ in range(batches.batches_per_epoch):
         batch = batches.take()
-        asked += len(batch.samples) + len(batch.skipped)
+        count += len(batch.samples) + len(batch.skipped)
         assert batch.labels.tolist() == [sample.label for sample in batch.samples]
         for sample, image in zip(batch.samples, batch.images, strict=True):
             assert torch.equal(image, levels(read_rgb(sample.path)))
-        seen += [sample.path for sample, _ in batch.skipped]
-    assert asked == len(folder.train)
-    assert sorted(seen) == sorted(sample.path for sample in folder.train[::3])
+        unreadable += [sample.path for sample, _ in batch.skipped]
+    assert count == len(folder.train)
+    assert sorted(unreadable) == sorted(sample.path for sample in folder.train[::3])
 
 
-def test_if_nothing_can_be_read_a_sentence_says_so(tmp_path: Path) -> None:
+def test_an_error_is_raised_if_no_image_can_be_read(tmp_path: Path) -> None:
     folder = open_folder(draw_images(tmp_path, size=8))
     for sample in folder.train:
         Path(sample.path).unlink()
@@ -101,7 +101,7 @@ def test_if_nothing_can_be_read_a_sentence_says_so(tmp_path: Path) -> None:
     assert "there is no such file" in str(caught.value)
 
 
-def test_a_batch_larger_than_the_data_is_all_of_it(tmp_path: Path) -> None:
+def test_a_batch_size_above_the_number_of_images_gives_one_batch(tmp_path: Path) -> None:
     folder = open_folder(draw_images(tmp_path, train=3, size=8))
     batches = batches_of(folder.train, 100)
     assert batches.batches_per_epoch == 1
@@ -109,17 +109,17 @@ def test_a_batch_larger_than_the_data_is_all_of_it(tmp_path: Path) -> None:
     assert batches.position == 2 and batches.take().epoch == 3
 
 
-def test_peeking_shows_what_is_taken_next(tmp_path: Path) -> None:
+def test_peek_returns_the_next_batch(tmp_path: Path) -> None:
     folder = open_folder(draw_images(tmp_path, size=8))
     batches = batches_of(folder.train)
-    shown, position = batches.peek(), batches.position
+    peeked, position = batches.peek(), batches.position
     taken = batches.take()
-    assert position == 0 and shown.samples == taken.samples
-    assert torch.equal(shown.images, taken.images)
+    assert position == 0 and peeked.samples == taken.samples
+    assert torch.equal(peeked.images, taken.images)
 
 
-def test_a_strip_is_not_blown_up(tmp_path: Path) -> None:
-    """A resize of its shorter side alone would take 20 GB."""
+def test_an_elongated_image_does_not_exhaust_memory(tmp_path: Path) -> None:
+    """Resizing the shorter side of the whole strip would take 20 GB."""
     Image.new("RGB", (1, 60_000), "red").save(tmp_path / "strip.png")
     decoder = Decoder(ImageClassification(crop_size=224), threads=1)
     samples = (Sample(str(tmp_path / "strip.png"), 0),)
@@ -129,7 +129,7 @@ def test_a_strip_is_not_blown_up(tmp_path: Path) -> None:
 
 
 @given(count=st.integers(1, 30), size=st.integers(1, 9))
-def test_validation_takes_every_image_in_its_order(count: int, size: int) -> None:
+def test_validation_batches_have_every_image_in_order(count: int, size: int) -> None:
     decoder = Decoder(instant, threads=1)
     samples = tuple(Sample(f"nowhere/{number}", 0) for number in range(count))
     parts = list(decoder.batches(samples, size))
@@ -140,7 +140,7 @@ def test_validation_takes_every_image_in_its_order(count: int, size: int) -> Non
     decoder.close()
 
 
-def test_a_new_choice_that_changes_nothing_decodes_nothing_again(tmp_path: Path) -> None:
+def test_configuring_the_same_settings_keeps_batches_decoded_ahead(tmp_path: Path) -> None:
     folder = open_folder(draw_images(tmp_path, size=8))
     read: list[int] = []
 
@@ -158,12 +158,12 @@ def test_a_new_choice_that_changes_nothing_decodes_nothing_again(tmp_path: Path)
     assert len(read) == 8
 
 
-def test_augmentation_takes_a_preset(tmp_path: Path) -> None:
+def test_augmentation_requires_a_preset(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="preset"):
         batches_of((Sample("a", 0), Sample("b", 1))).configure(augmentation="light", balance=False)
 
 
-def test_decoded_images_are_kept_and_a_replaced_file_is_not(tmp_path: Path) -> None:
+def test_decoded_images_are_reused_unless_the_file_changed(tmp_path: Path) -> None:
     preset = ImageClassification(crop_size=24, resize_size=32)
     random = np.random.default_rng(0)
     samples = []
@@ -171,7 +171,7 @@ def test_decoded_images_are_kept_and_a_replaced_file_is_not(tmp_path: Path) -> N
         path = tmp_path / f"{number}.png"
         Image.fromarray(random.integers(0, 256, (40, 50, 3), np.uint8)).save(path)
         samples.append(Sample(str(path), 0))
-    keeping = Decoder(preset, threads=2, keep=4 * 3 * 24 * 24)  # four of six
+    keeping = Decoder(preset, threads=2, keep=4 * 3 * 24 * 24)  # room for four of six images
     plain = Decoder(preset, threads=2)
     for _ in range(3):
         (one,) = keeping.batches(samples, 6)
@@ -190,7 +190,7 @@ def test_decoded_images_are_kept_and_a_replaced_file_is_not(tmp_path: Path) -> N
     plain.close()
 
 
-def test_augmentation_takes_decoded_images_too(tmp_path: Path) -> None:
+def test_augmentation_reuses_decoded_images(tmp_path: Path) -> None:
     preset = ImageClassification(crop_size=24, resize_size=32)
     path = tmp_path / "one.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save(path)

@@ -1,4 +1,4 @@
-"""Image folders as people have them: layouts, odd names, links, lies, and very many files."""
+"""Image folders are listed in every layout, with unusual names, symbolic links and many files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.data.samples import DataProblem, ImageFolder, printable
 from tests.support.driven_session import DrivenSession, draw_images, draw_tiny_images
 from tl_tui.common.json_codec import dumps
 from tl_tui.protocol.commands import Train
-from tl_tui.protocol.events import ImageSkipped, StepTaken, TrainEnded, Validated
+from tl_tui.protocol.training import ImageSkipped, StepTaken, TrainEnded, Validated
 
 
 def two_classes(root: Path, count: int = 4) -> Path:
@@ -23,7 +23,7 @@ def two_classes(root: Path, count: int = 4) -> Path:
     )
 
 
-def test_listing_reports_on_its_way_and_does_not_depend_on_the_order_of_names(
+def test_listing_yields_counts_and_its_result_is_reproducible(
     tmp_path: Path,
 ) -> None:
     for name in ("cat", "dog"):
@@ -35,25 +35,25 @@ def test_listing_reports_on_its_way_and_does_not_depend_on_the_order_of_names(
     assert isinstance(folder, ImageFolder)
     assert len(folder.train) == 2400 and len(folder.val) == 600
     assert folder == open_folder(tmp_path)
-    assert folder != open_folder(tmp_path, seed=1), "the split is the seed's"
+    assert folder != open_folder(tmp_path, seed=1), "the split does not depend on the seed"
 
 
-def test_train_and_val_are_found(tmp_path: Path) -> None:
+def test_train_and_val_folders_are_listed(tmp_path: Path) -> None:
     folder = open_folder(draw_images(tmp_path / "set", train=4, val=3))
     assert folder.classes == ("dark", "light") and folder.name == "set"
     assert (len(folder.train), len(folder.val)) == (8, 6)
 
 
-def test_class_folders_alone_are_split_stratified_and_seeded(tmp_path: Path) -> None:
+def test_class_folders_without_val_get_a_stratified_seeded_split(tmp_path: Path) -> None:
     root = draw_images(tmp_path, train=10, val=1) / "train"
-    one, same, other = open_folder(root), open_folder(root), open_folder(root, seed=1)
-    assert one == same and one.val != other.val
-    assert [sum(s.label == label for s in one.val) for label in (0, 1)] == [2, 2]
-    assert not {s.path for s in one.train} & {s.path for s in one.val}
+    first, again, other = open_folder(root), open_folder(root), open_folder(root, seed=1)
+    assert first == again and first.val != other.val
+    assert [sum(s.label == label for s in first.val) for label in (0, 1)] == [2, 2]
+    assert not {s.path for s in first.train} & {s.path for s in first.val}
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (lambda root: None, "no such folder"),
         (lambda root: root.write_text("x"), "is a file"),
@@ -61,13 +61,13 @@ def test_class_folders_alone_are_split_stratified_and_seeded(tmp_path: Path) -> 
         (lambda root: (root / "cat").mkdir(parents=True), "hold no images"),
     ],
 )
-def test_a_folder_that_cannot_be_used(make, words: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_an_unusable_folder_is_refused(make, message: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     make(tmp_path / "set")
-    with pytest.raises(DataProblem, match=words):
+    with pytest.raises(DataProblem, match=message):
         open_folder(tmp_path / "set")
 
 
-def test_one_class_is_not_enough(tmp_path: Path) -> None:
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
     root = draw_images(tmp_path)
     for file in (root / "train" / "light").iterdir():
         file.unlink()
@@ -75,7 +75,7 @@ def test_one_class_is_not_enough(tmp_path: Path) -> None:
         open_folder(root)
 
 
-def test_a_class_of_val_that_train_does_not_have(tmp_path: Path) -> None:
+def test_a_class_in_val_but_not_in_train_is_refused(tmp_path: Path) -> None:
     root = draw_images(tmp_path)
     (root / "val" / "grey").mkdir()
     with pytest.raises(DataProblem, match="grey"):
@@ -83,9 +83,7 @@ def test_a_class_of_val_that_train_does_not_have(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
-def test_the_validation_folder_has_three_names_and_test_is_left_alone(
-    name: str, tmp_path: Path
-) -> None:
+def test_validation_folders_have_three_names_and_test_is_ignored(name: str, tmp_path: Path) -> None:
     two_classes(tmp_path / "train")
     two_classes(tmp_path / name, 2)
     two_classes(tmp_path / "test", 3)
@@ -93,13 +91,13 @@ def test_the_validation_folder_has_three_names_and_test_is_left_alone(
     assert (len(folder.train), len(folder.val)) == (8, 4)
 
 
-def test_train_alone_is_split(tmp_path: Path) -> None:
+def test_train_without_val_is_split(tmp_path: Path) -> None:
     two_classes(tmp_path / "train", 10)
     folder = open_folder(tmp_path)
     assert (len(folder.train), len(folder.val)) == (16, 4)
 
 
-def test_a_class_with_one_image_keeps_it_for_training(tmp_path: Path) -> None:
+def test_the_only_image_of_a_class_is_used_for_training(tmp_path: Path) -> None:
     two_classes(tmp_path)
     draw_tiny_images(tmp_path, "bird/only.png")
     folder = open_folder(tmp_path)
@@ -107,7 +105,7 @@ def test_a_class_with_one_image_keeps_it_for_training(tmp_path: Path) -> None:
     assert not [s for s in folder.val if s.label == 0]
 
 
-def test_a_link_that_leads_back_ends(tmp_path: Path) -> None:
+def test_a_circle_of_symbolic_links_ends(tmp_path: Path) -> None:
     two_classes(tmp_path)
     (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat", target_is_directory=True)
     (tmp_path / "cat" / "gone.png").symlink_to(tmp_path / "nowhere.png")
@@ -118,8 +116,8 @@ def test_a_link_that_leads_back_ends(tmp_path: Path) -> None:
     assert names == sorted(["0.png", "1.png", "2.png", "3.png"] * 2 + ["extra.png", "gone.png"])
 
 
-def test_of_two_links_to_a_folder_always_the_same_one_counts(tmp_path: Path) -> None:
-    """Whichever the file system tells first: no image is there twice."""
+def test_the_same_one_of_two_links_to_a_folder_is_always_followed(tmp_path: Path) -> None:
+    """No image is listed twice, in whichever order the file system lists the links."""
     paths = []
     for order in (("a", "b"), ("b", "a")):
         root = two_classes(tmp_path / order[0])
@@ -127,12 +125,12 @@ def test_of_two_links_to_a_folder_always_the_same_one_counts(tmp_path: Path) -> 
         for name in order:
             (root / "dog" / name).symlink_to(more, target_is_directory=True)
         folder = open_folder(root)
-        found = [s.path for s in folder.train + folder.val if s.path.endswith("extra.png")]
-        paths += [Path(path).relative_to(root) for path in found]
+        extra = [s.path for s in folder.train + folder.val if s.path.endswith("extra.png")]
+        paths += [Path(path).relative_to(root) for path in extra]
     assert paths == [Path("dog/a/extra.png")] * 2
 
 
-def test_links_to_themselves_and_folders_with_an_images_name(tmp_path: Path) -> None:
+def test_self_links_are_ignored_and_folders_named_like_images_are_listed(tmp_path: Path) -> None:
     two_classes(tmp_path)
     (tmp_path / "cat" / "round").symlink_to(tmp_path / "cat" / "round")
     (tmp_path / "itself").symlink_to(tmp_path / "itself")
@@ -143,7 +141,7 @@ def test_links_to_themselves_and_folders_with_an_images_name(tmp_path: Path) -> 
     assert sorted(names) == ["0.png", "1.png", "2.png", "3.png", "inside.png"]
 
 
-def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+def test_a_class_may_be_named_train(tmp_path: Path) -> None:
     draw_tiny_images(
         tmp_path, *(f"{name}/{n}.png" for name in ("plane", "train") for n in range(5))
     )
@@ -151,7 +149,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     assert folder.classes == ("plane", "train") and len(folder.train) == 8
 
 
-def test_what_is_no_image_is_left_alone_and_still_reports(tmp_path: Path) -> None:
+def test_other_and_hidden_files_are_ignored_but_still_yield_counts(tmp_path: Path) -> None:
     two_classes(tmp_path)
     draw_tiny_images(
         tmp_path, ".hidden/1.png", "cat/.hidden/1.png", "cat/.1.png", "__pycache__/1.png"
@@ -164,7 +162,7 @@ def test_what_is_no_image_is_left_alone_and_still_reports(tmp_path: Path) -> Non
     assert len(counts) == 3 and counts[-1] == len(folder.train) + len(folder.val) == 8
 
 
-def test_a_folder_that_goes_away_while_it_is_listed(tmp_path: Path) -> None:
+def test_a_folder_removed_during_listing_is_ignored(tmp_path: Path) -> None:
     for number in range(1100):
         (
             draw_tiny_images(tmp_path, "cat/0.png", "dog/0.png", "dog/1.png")
@@ -184,7 +182,7 @@ def test_a_folder_that_goes_away_while_it_is_listed(tmp_path: Path) -> None:
 ODD = ["Würstchen", "犬", "[red]hot[b] dog", "tab\there", "new\nline", "a" * 120, "-rf", "nan"]
 
 
-def test_odd_names_train_and_are_told(tmp_path: Path) -> None:
+def test_classes_with_unusual_names_can_be_trained(tmp_path: Path) -> None:
     draw_images(tmp_path / "plain", train=4, val=2)
     root = tmp_path / "odd"
     for number, name in enumerate(ODD):
@@ -204,10 +202,10 @@ def test_odd_names_train_and_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
-def test_a_name_that_is_not_utf8_is_printable_and_its_image_is_read(tmp_path: Path) -> None:
+def test_an_image_whose_name_is_not_utf8_is_read_and_reported(tmp_path: Path) -> None:
     two_classes(tmp_path, 6)
-    strange = os.fsencode(tmp_path / "cat") + b"/\xff\xfe.png"
-    os.rename(os.fsencode(tmp_path / "cat" / "0.png"), strange)
+    renamed = os.fsencode(tmp_path / "cat") + b"/\xff\xfe.png"
+    os.rename(os.fsencode(tmp_path / "cat" / "0.png"), renamed)
     broken = os.fsencode(tmp_path / "dog") + b"/\xe9.png"
     with open(broken, "wb") as file:
         file.write(b"no image")
@@ -215,19 +213,19 @@ def test_a_name_that_is_not_utf8_is_printable_and_its_image_is_read(tmp_path: Pa
         data=str(tmp_path), weights="none", image_size=32, batch_size=4, run_dir=str(tmp_path / "r")
     )
     driven.do(Train, steps=driven.opened.batches_per_epoch)
-    told = [event.path for event in driven.all(ImageSkipped)]
-    assert told == [f"{tmp_path}/dog/\\xe9.png"]
-    assert "\\\\xe9" in dumps({"path": told[0]})
+    skipped = [event.path for event in driven.all(ImageSkipped)]
+    assert skipped == [f"{tmp_path}/dog/\\xe9.png"]
+    assert "\\\\xe9" in dumps({"path": skipped[0]})
 
 
 @given(st.binary(max_size=30))
-def test_printable_can_always_be_encoded(name: bytes) -> None:
-    shown = printable(os.fsdecode(name))
-    shown.encode("utf-8")
-    assert dumps(shown)
+def test_printable_names_can_always_be_encoded(name: bytes) -> None:
+    text = printable(os.fsdecode(name))
+    text.encode("utf-8")
+    assert dumps(text)
 
 
-# --- what cannot be read ------------------------------------------------------------------------
+# --- unreadable images --------------------------------------------------------------------------
 
 
 def session(folder: Path, tmp_path: Path, **config: object) -> DrivenSession:
@@ -235,20 +233,20 @@ def session(folder: Path, tmp_path: Path, **config: object) -> DrivenSession:
     return DrivenSession(data=str(folder), run_dir=str(tmp_path / "run"), **(common | config))  # type: ignore[arg-type]
 
 
-def test_files_that_vanish_are_skipped(tmp_path: Path) -> None:
+def test_images_deleted_during_training_are_skipped(tmp_path: Path) -> None:
     folder = draw_images(tmp_path / "images")
     driven = session(folder, tmp_path)
-    gone = sorted((folder / "train" / "dark").iterdir())[:5]
-    for path in gone:
+    deleted = sorted((folder / "train" / "dark").iterdir())[:5]
+    for path in deleted:
         path.unlink()
     driven.do(Train, steps=2 * driven.opened.batches_per_epoch)
-    told = {event.path for event in driven.all(ImageSkipped)}
-    # Those of the first batch were decoded ahead, while they were still there.
-    assert told <= {str(path) for path in gone} and len(told) >= 1
+    skipped = {event.path for event in driven.all(ImageSkipped)}
+    # Images of the first batch may have been decoded ahead, before they were deleted.
+    assert skipped <= {str(path) for path in deleted} and len(skipped) >= 1
     assert driven.last(TrainEnded).reason == "done"
 
 
-def test_a_batch_of_which_one_image_is_left_is_passed_over(tmp_path: Path) -> None:
+def test_a_batch_with_a_single_readable_image_is_skipped(tmp_path: Path) -> None:
     folder = draw_images(tmp_path / "images", train=4, val=2)
     everything = sorted((folder / "train").rglob("*.png"))
     for path in everything[:3] + everything[4:7]:
@@ -258,7 +256,7 @@ def test_a_batch_of_which_one_image_is_left_is_passed_over(tmp_path: Path) -> No
     assert {step.batch for step in driven.all(StepTaken)} == {2}
 
 
-def test_a_class_of_which_nothing_can_be_read(tmp_path: Path) -> None:
+def test_a_class_without_readable_images_is_reported(tmp_path: Path) -> None:
     folder = draw_images(tmp_path / "images")
     for path in (folder / "val" / "dark").iterdir():
         path.write_bytes(b"\x89PNG\r\n")

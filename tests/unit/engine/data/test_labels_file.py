@@ -1,4 +1,4 @@
-"""Labels files: a CSV that names every image and its class, and all the ways in which it lies."""
+"""Labels files are read, and errors in them are reported with the line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lines(*rows: str) -> str:
     return "\n".join(("path,label", *rows)) + "\n"
 
 
-def test_a_labels_file_is_split(pictures: Path) -> None:
+def test_a_labels_file_without_splits_is_split(pictures: Path) -> None:
     text = lines(*(f"{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(10)), "deep/er.png,cat")
     folder = labelled(pictures, text, "utf-8-sig")
     assert folder.classes == ("cat", "dog")
@@ -37,7 +37,7 @@ def test_a_labels_file_is_split(pictures: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_labels_file_may_say_what_is_for_validation(pictures: Path) -> None:
+def test_a_labels_file_may_name_the_split_of_each_image(pictures: Path) -> None:
     text = "Split, Label ,path\n" + "".join(
         f"{'val' if n > 7 else 'train'},{n % 2},{n}.png\n" for n in range(10)
     )
@@ -47,35 +47,35 @@ def test_a_labels_file_may_say_what_is_for_validation(pictures: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "must name the columns path and label; path is missing"),
-        ("path label\n0.png cat\n", "path is missing (it reads path label)"),
+        ("path label\n0.png cat\n", "path is missing (the line has path label)"),
         ("path;label\n0.png;cat\n1.png\n", "line 3: the label is missing"),
         ("path\n0.png\n", "label is missing"),
         (lines("0.png,cat", "11.png,dog"), "line 3: there is no image 11.png"),
         (lines("0.png,cat", "1.png,"), "line 3: the label is missing"),
         (lines("0.png,cat", ",dog"), "line 3: the path is missing"),
-        (lines("0.png,cat", "1.png,dog", "0.png,dog"), "line 4: 0.png is there already (line 2)"),
+        (lines("0.png,cat", "1.png,dog", "0.png,dog"), "line 4: 0.png is already on line 2"),
         (lines("0.png,cat", "1.png,cat"), "only one class (cat)"),
         (lines(), "no images"),
         (lines("0.png,cat", "1.png,dog"), "too few images to keep any for validation"),
         ("path,label,split\n0.png,cat,test\n", "line 2: the split is test"),
     ],
 )
-def test_a_labels_file_that_lies_is_refused_with_its_line(
-    pictures: Path, text: str, words: str
+def test_an_incorrect_labels_file_is_refused_with_the_line(
+    pictures: Path, text: str, message: str
 ) -> None:
     with pytest.raises(Problem) as caught:
         labelled(pictures, text)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("divided", [";", "\t"])
-def test_a_labels_file_of_a_spreadsheet(divided: str, pictures: Path) -> None:
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_cells_may_be_separated_by_semicolons_or_tabs(delimiter: str, pictures: Path) -> None:
     text = lines(*(f'"{n}.png",{"a, b" if n % 2 else "c"}' for n in range(10)))
-    text = text.replace(",c", f"{divided}c").replace(",a", f"{divided}a")
-    folder = labelled(pictures, text.replace("path,label", f"path{divided}label"))
+    text = text.replace(",c", f"{delimiter}c").replace(",a", f"{delimiter}a")
+    folder = labelled(pictures, text.replace("path,label", f"path{delimiter}label"))
     assert folder.classes == ("a, b", "c") and len(folder.train) == 8
 
 
@@ -88,27 +88,27 @@ def test_paths_may_be_relative_to_the_labels_file_or_absolute(pictures: Path) ->
     }
 
 
-def test_an_image_that_is_named_twice_in_other_words(pictures: Path) -> None:
-    with pytest.raises(Problem, match="is there already"):
+def test_two_paths_of_the_same_image_are_refused(pictures: Path) -> None:
+    with pytest.raises(Problem, match="is already on line 2"):
         labelled(pictures, lines("0.png,cat", "deep/../0.png,dog"))
 
 
 @pytest.mark.parametrize("content", [b"path,label\n\xff\xfe,cat\n", b"\x00\x01\x02"])
-def test_a_labels_file_that_is_no_text(pictures: Path, content: bytes) -> None:
+def test_a_labels_file_that_is_not_text_is_refused(pictures: Path, content: bytes) -> None:
     (pictures / "labels.csv").write_bytes(content)
     with pytest.raises(Problem, match="labels.csv"):
         open_folder(pictures / "images", labels=pictures / "labels.csv")
 
 
-def test_a_labels_file_that_is_not_there_or_a_folder(pictures: Path) -> None:
+def test_a_missing_labels_file_or_a_folder_is_refused(pictures: Path) -> None:
     with pytest.raises(Problem, match="there is no such file"):
         open_folder(pictures / "images", labels=pictures / "labels.csv")
     (pictures / "labels.csv").mkdir()
-    with pytest.raises(Problem, match="it is no file"):
+    with pytest.raises(Problem, match="it is not a file"):
         open_folder(pictures / "images", labels=pictures / "labels.csv")
 
 
-def test_without_a_folder_its_own_is_taken(pictures: Path) -> None:
+def test_without_data_paths_are_relative_to_the_labels_file(pictures: Path) -> None:
     rows = lines(*(f"images/{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(10)))
     (pictures / "labels.csv").write_text(rows)
     driven = DrivenSession(

@@ -1,4 +1,4 @@
-"""What is trained on and what is validated: splits, folds and the yardstick."""
+"""Splits, folds and the yardstick are stratified, seeded and complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COUNTS = st.lists(st.integers(2, 30), min_size=2, max_size=6)
 COUNTS_FROM_ONE = st.lists(st.integers(1, 60), min_size=1, max_size=6)
 
 
-def folder_of(counts: list[int]) -> ImageFolder:
+def make_folder(counts: list[int]) -> ImageFolder:
     samples = tuple(
         Sample(f"{label}/{number:03}", label)
         for label, count in enumerate(counts)
@@ -30,8 +30,8 @@ def folder_of(counts: list[int]) -> ImageFolder:
 
 
 @given(COUNTS, st.integers(2, 6), st.integers(0, 99))
-def test_folds_validate_every_image_once_in_proportion(counts, count, seed) -> None:
-    folder = folder_of(counts)
+def test_folds_are_stratified_and_validate_every_image_once(counts, count, seed) -> None:
+    folder = make_folder(counts)
     if count > min(counts):
         with pytest.raises(Problem, match="use at most"):
             split_folds(folder, count, seed)
@@ -42,8 +42,8 @@ def test_folds_validate_every_image_once_in_proportion(counts, count, seed) -> N
     for part in parts:
         assert sorted(part.train + part.val) == everything
         for label, images in enumerate(counts):
-            mine = sum(sample.label == label for sample in part.val)
-            assert images // count <= mine <= images // count + 1
+            in_fold = sum(sample.label == label for sample in part.val)
+            assert images // count <= in_fold <= images // count + 1
     assert parts == split_folds(folder, count, seed)
 
 
@@ -64,7 +64,7 @@ def test_the_yardstick_has_at_most_64_images_of_the_validation_set(counts, seed)
         assert len(chosen) == 64
 
 
-def test_the_yardstick_is_fixed_and_in_proportion(tmp_path: Path) -> None:
+def test_the_yardstick_is_fixed_and_stratified(tmp_path: Path) -> None:
     folder = open_folder(draw_images(tmp_path, train=2, val=60, size=8))
     yardstick = yardstick_of(folder, seed=3)
     assert len(yardstick) == 64 and yardstick == yardstick_of(folder, seed=3)
@@ -72,21 +72,21 @@ def test_the_yardstick_is_fixed_and_in_proportion(tmp_path: Path) -> None:
 
 
 @given(COUNTS_FROM_ONE, st.integers(0, 99))
-def test_a_split_keeps_a_fifth_of_every_class_for_validation(counts, seed) -> None:
+def test_a_fifth_of_every_class_is_used_for_validation(counts, seed) -> None:
     samples = [Sample(f"{label}/{n:03}", label) for label, c in enumerate(counts) for n in range(c)]
     train, val = stratified(samples, seed)
     assert sorted(train + val) == samples
     assert (train, val) == stratified(samples, seed)
-    kept = Counter(sample.label for sample in val)
+    per_class = Counter(sample.label for sample in val)
     for label, count in enumerate(counts):
-        assert kept[label] == (0 if count == 1 else max(1, round(count / 5)))
+        assert per_class[label] == (0 if count == 1 else max(1, round(count / 5)))
 
 
-def test_the_split_is_the_seeds() -> None:
+def test_the_split_depends_on_the_seed() -> None:
     samples = [Sample(f"{number:03}", number % 2) for number in range(100)]
     assert stratified(samples, 0)[1] != stratified(samples, 1)[1]
 
 
 def test_folds_of_a_class_with_one_image_are_refused() -> None:
     with pytest.raises(Problem, match="the class 1 has one image"):
-        split_folds(folder_of([5, 1, 5]), 2, 0)
+        split_folds(make_folder([5, 1, 5]), 2, 0)

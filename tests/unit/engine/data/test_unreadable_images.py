@@ -1,4 +1,4 @@
-"""Files that are no images, lie, are damaged or dangerous: each is refused with a reason."""
+"""Missing, damaged, dangerous and other unreadable files are refused with a reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.data.decoding import UnreadableImage, image_endings, read_rgb, witho
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all", None])
-def test_what_cannot_be_read_says_so(content: bytes | None, tmp_path: Path) -> None:
+def test_an_unreadable_file_raises_an_error(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "broken.jpg"
     if content is None:  # truncated
         Image.effect_noise((64, 64), 50).save(path)
@@ -30,7 +30,7 @@ def test_what_cannot_be_read_says_so(content: bytes | None, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.98])
 @pytest.mark.parametrize("ending", ["jpg", "png", "gif", "webp", "tif"])
-def test_half_an_image_is_no_image(share: float, ending: str, tmp_path: Path) -> None:
+def test_a_truncated_image_raises_an_error(share: float, ending: str, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     noise = Image.fromarray(random.integers(0, 255, (64, 64, 3), dtype=np.uint8))
     noise.save(tmp_path / f"whole.{ending}")
@@ -40,7 +40,7 @@ def test_half_an_image_is_no_image(share: float, ending: str, tmp_path: Path) ->
         read_rgb(tmp_path / f"part.{ending}")
 
 
-def test_a_folder_with_an_images_name(tmp_path: Path) -> None:
+def test_a_folder_named_like_an_image_raises_an_error(tmp_path: Path) -> None:
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(UnreadableImage):
         read_rgb(tmp_path / "folder.jpg")
@@ -52,28 +52,28 @@ def reason_for(path: Path) -> str:
     return str(caught.value)
 
 
-def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_named_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert reason_for(tmp_path / "pipe.jpg") == "it is no file"
+    assert reason_for(tmp_path / "pipe.jpg") == "it is not a regular file"
 
 
-def test_reasons_are_in_words(tmp_path: Path) -> None:
+def test_the_error_states_the_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("a lie")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "link.jpg")
     assert reason_for(tmp_path / "empty.jpg") == "it is empty"
-    assert reason_for(tmp_path / "text.jpg") == "it is no image that Pillow can read"
+    assert reason_for(tmp_path / "text.jpg") == "it is not an image that Pillow can read"
     assert reason_for(tmp_path / "gone.jpg") == "there is no such file"
     assert "link" in reason_for(tmp_path / "link.jpg")
 
 
-def test_a_decompression_bomb_is_left_alone(tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     Image.new("1", (16384, 16384)).save(tmp_path / "bomb.png")
     assert (tmp_path / "bomb.png").stat().st_size < 100_000
-    assert reason_for(tmp_path / "bomb.png") == "it is larger than Pillow agrees to open"
+    assert reason_for(tmp_path / "bomb.png") == "it has more pixels than Pillow allows"
 
 
-def test_postscript_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postscript_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "drawing.eps")
     (tmp_path / "drawing.eps").rename(tmp_path / "photo.jpg")
 
@@ -82,23 +82,24 @@ def test_postscript_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(subprocess, "check_call", started)
     monkeypatch.setattr(subprocess, "Popen", started)
-    assert reason_for(tmp_path / "photo.jpg") == "it is no image that Pillow can read"
+    assert reason_for(tmp_path / "photo.jpg") == "it is not an image that Pillow can read"
     assert ".eps" not in image_endings() and {".jpg", ".png", ".tif"} <= image_endings()
 
 
-@pytest.mark.parametrize(("size", "meant"), [((1, 900), (1, 32)), ((900, 3), (96, 3))])
-def test_of_a_strip_the_middle_is_kept(size, meant) -> None:
+@pytest.mark.parametrize(("size", "expected"), [((1, 900), (1, 32)), ((900, 3), (96, 3))])
+def test_an_elongated_image_is_cropped_to_its_middle(size, expected) -> None:
     strip = Image.new("L", size)
     strip.putpixel((size[0] // 2, size[1] // 2), 255)
-    kept = without_outliers(strip)
-    assert kept.size == meant and kept.getpixel((meant[0] // 2, meant[1] // 2)) == 255
-    assert without_outliers(kept) is kept
+    cropped = without_outliers(strip)
+    assert cropped.size == expected
+    assert cropped.getpixel((expected[0] // 2, expected[1] // 2)) == 255
+    assert without_outliers(cropped) is cropped
 
 
 @given(st.binary(max_size=200), st.integers(0, 3), st.integers(0, 2**32))
 @settings(deadline=None, max_examples=60)
-def test_a_damaged_image_is_read_or_refused_and_never_more(garbage, kind, seed) -> None:
-    """Bytes of a whole image are overwritten at random."""
+def test_a_damaged_image_is_either_read_or_refused(garbage, kind, seed) -> None:
+    """Random bytes overwrite part of an intact image."""
     buffer = io.BytesIO()
     Image.effect_noise((16, 16), 60).convert("RGB").save(
         buffer, ("JPEG", "PNG", "GIF", "TIFF")[kind]

@@ -1,4 +1,4 @@
-"""Frozen means frozen, toggling costs nothing, and the audit can tell when it is not so."""
+"""Frozen layers do not change, and names and strategies select the right layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.engine.training.test_trainer_and_probe import OWNERS
 @settings(max_examples=15, deadline=None)
 @given(masks=st.lists(st.frozensets(st.integers(0, OWNERS - 1)), min_size=2, max_size=4))
 def test_frozen_layers_stay_bit_identical(masks: list[frozenset[int]]) -> None:
-    """Over any masks in turn, with momentum and weight decay on."""
+    """Any sequence of masks, with momentum and weight decay, leaves frozen layers unchanged."""
     trainer = make_trainer(small_resnet(), lr_head=0.1, lr_pretrained=0.1)
     for mask in masks:
         frozen = freezing.frozen_tensors(trainer.stack, mask)
@@ -25,8 +25,8 @@ def test_frozen_layers_stay_bit_identical(masks: list[frozenset[int]]) -> None:
         assert freezing.changed_tensors(before, after) == []
 
 
-def test_what_is_trained_does_change() -> None:
-    """The comparison above would see a change: it sees that of the trainable ones."""
+def test_trainable_layers_change() -> None:
+    """The comparison of the test above detects changes."""
     trainer = make_trainer(small_resnet(), lr_head=0.1, lr_pretrained=0.1)
     everything = frozenset(range(len(trainer.stack.owners)))
     before = {name: t.clone() for name, t in trainer.model.state_dict().items()}
@@ -35,7 +35,7 @@ def test_what_is_trained_does_change() -> None:
     assert set(changed) == set(before)
 
 
-def test_a_frozen_batchnorm_is_in_eval_mode_whatever_train_was_called() -> None:
+def test_a_frozen_batchnorm_stays_in_eval_mode_after_train_is_called() -> None:
     trainer = make_trainer(small_resnet())
     mask = freezing.strategies(trainer.stack)["last-stage"]
     trainer.model.train()
@@ -52,7 +52,7 @@ def test_a_frozen_batchnorm_is_in_eval_mode_whatever_train_was_called() -> None:
     }
 
 
-def test_momentum_of_a_frozen_layer_is_dropped_and_made_anew() -> None:
+def test_freezing_drops_momentum_and_unfreezing_starts_from_zero() -> None:
     trainer = make_trainer(small_resnet())
     strategies = freezing.strategies(trainer.stack)
     weight = trainer.model.layer4[0].conv1.weight  # type: ignore[union-attr, index]
@@ -64,7 +64,7 @@ def test_momentum_of_a_frozen_layer_is_dropped_and_made_anew() -> None:
     assert trainer.optimizer.torch.state[weight]["momentum_buffer"].norm() == 0
 
 
-def test_names_mean_layers_stages_and_modules() -> None:
+def test_names_select_layers_stages_and_modules() -> None:
     stack = make_trainer(small_resnet()).stack
     names = [owner.name for owner in stack.owners]
 
@@ -79,7 +79,7 @@ def test_names_mean_layers_stages_and_modules() -> None:
         freezing.select(stack, ["layr4"])
 
 
-def test_strategies_are_the_lessons() -> None:
+def test_strategies_train_the_expected_stages() -> None:
     stack = make_trainer(small_resnet()).stack
     names = [owner.name for owner in stack.owners]
     tops = {

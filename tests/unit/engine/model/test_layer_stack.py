@@ -1,4 +1,4 @@
-"""The stack is found from the model itself, and prefix then suffix is the model at every cut."""
+"""The layer stack is found for many models, and each model can be run from every cut."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def build(arch: str) -> tuple[nn.Module, torch.Tensor]:
     "arch",
     [pytest.param(arch, marks=[pytest.mark.thorough] if arch in SLOW else []) for arch in ROWS],
 )
-def test_prefix_then_suffix_is_the_model_at_every_cut(arch: str) -> None:
-    """In eval mode, and from one state of the random generator in train mode."""
+def test_running_to_a_cut_and_from_it_equals_the_model(arch: str) -> None:
+    """This holds in eval mode and, with the same random state, in train mode."""
     model, images = build(arch)
     stack = Stack(model, images[:1])
     assert len(stack.rows) == ROWS[arch]
@@ -47,9 +47,9 @@ def test_prefix_then_suffix_is_the_model_at_every_cut(arch: str) -> None:
         whole = model(images)
         for cut in stack.cuts:
             activation = stack.run_to(cut, images)
-            kept = activation.clone()
+            before = activation.clone()
             assert torch.equal(stack.run_from(cut, activation), whole), cut.name
-            assert torch.equal(activation, kept), f"{cut.name}: the activation was changed"
+            assert torch.equal(activation, before), f"{cut.name}: the activation was changed"
     model.train()
     start = copy.deepcopy(model.state_dict())
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_every_resnet_row_below_the_head_is_a_cut() -> None:
     assert [row.head for row in info.rows] == [False] * 9 + [True]
 
 
-def test_resnet18_is_described_as_the_lesson_does() -> None:
+def test_the_description_of_resnet18_names_rows_roles_and_sizes() -> None:
     model, images = build("resnet18")
     info = Stack(model, images[:1]).describe()
     assert [row.name for row in info.rows] == [
@@ -108,7 +108,7 @@ def test_every_parameter_has_one_owner(arch: str) -> None:
     assert in_rows == list(range(len(stack.owners)))
 
 
-def test_parents_are_the_edges_of_the_residual_graph() -> None:
+def test_parents_follow_the_residual_connections() -> None:
     model, images = build("resnet18")
     owners = Stack(model, images[:1]).owners
     names = [owner.name for owner in owners]
@@ -120,7 +120,7 @@ def test_parents_are_the_edges_of_the_residual_graph() -> None:
 
 
 def test_a_model_that_cannot_be_traced_still_has_rows() -> None:
-    class Stubborn(nn.Module):
+    class Untraceable(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.late = nn.Linear(4, 2)
@@ -128,17 +128,17 @@ def test_a_model_that_cannot_be_traced_still_has_rows() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.early(x)
-            if x.sum() > 1e9:  # data-dependent control flow: fx gives up
+            if x.sum() > 1e9:  # data-dependent control flow, which fx cannot trace
                 x = x * 0
             return self.late(x.mean((2, 3)))
 
-    stack = Stack(Stubborn(), torch.zeros(1, 3, 8, 8))
+    stack = Stack(Untraceable(), torch.zeros(1, 3, 8, 8))
     assert not stack.traced and stack.cuts == []
-    assert [row.name for row in stack.rows] == ["early", "late"]  # execution, not registration
+    assert [row.name for row in stack.rows] == ["early", "late"]  # in order of execution
     assert [owner.parents for owner in stack.owners] == [(), (0,)]
 
 
-def test_looking_changes_nothing() -> None:
+def test_finding_the_stack_does_not_change_the_model() -> None:
     model, images = build("resnet18")
     before = copy.deepcopy(model.state_dict())
     modes = [module.training for module in model.modules()]

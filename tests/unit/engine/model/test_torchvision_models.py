@@ -1,4 +1,4 @@
-"""The recipe: pretrained weights, a new head; and weights files as they come."""
+"""Models are built from pretrained weights with a new head, from weights files of any form."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def state() -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty weights cache, and no internet."""
+    """Return an empty weights cache; there is no internet."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def unreachable(*_: object, **__: object) -> None:
@@ -42,7 +42,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for the demo backbone: untrained, in its form."""
+    """Use untrained weights in the format of the demo backbone in place of it."""
     torch.save({"student": distil.Student().state_dict(), "done": 0}, tmp_path / "checkpoint.pt")
     file = tmp_path / "demo.safetensors"
     export.export(tmp_path / "checkpoint.pt", file, image_size=96)
@@ -52,18 +52,23 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def not_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the demo backbone."""
     monkeypatch.setattr(demo_data, "weights_file", lambda: tmp_path / "gone.safetensors")
 
 
-def chosen(asked: str, *, demo: bool = False, arch: str = "resnet18") -> torchvision_models.Weights:
-    return torchvision_models.choose_weights(arch, asked, embedded_demo=demo)
+def chosen(
+    requested: str, *, demo: bool = False, arch: str = "resnet18"
+) -> torchvision_models.Weights:
+    return torchvision_models.choose_weights(arch, requested, embedded_demo=demo)
 
 
 def built(weights: torchvision_models.Weights, seed: int = 0) -> torchvision_models.BuiltModel:
     return torchvision_models.build("resnet18", weights, num_classes=2, image_size=None, seed=seed)
 
 
-def test_the_lessons_recipe(state: dict, tmp_path: Path) -> None:
+def test_pretrained_weights_are_loaded_and_only_the_head_is_new(
+    state: dict, tmp_path: Path
+) -> None:
     torch.save(state, tmp_path / "w.pth")
     result = built(chosen(str(tmp_path / "w.pth")))
     assert result.head is result.model.fc and result.head_name == "fc"
@@ -74,7 +79,7 @@ def test_the_lessons_recipe(state: dict, tmp_path: Path) -> None:
             assert torch.equal(tensor, state[name]), name
 
 
-def test_the_head_depends_on_the_seed_and_on_nothing_else(state: dict, tmp_path: Path) -> None:
+def test_the_head_depends_only_on_the_seed(state: dict, tmp_path: Path) -> None:
     torch.save(state, tmp_path / "w.pth")
     pretrained, random = built(chosen(str(tmp_path / "w.pth"))), built(chosen("none"))
     assert torch.equal(pretrained.head.weight, random.head.weight)
@@ -84,7 +89,9 @@ def test_the_head_depends_on_the_seed_and_on_nothing_else(state: dict, tmp_path:
 
 
 @pytest.mark.parametrize("form", ["half", "safetensors", "wrapped", "parallel", "no head"])
-def test_files_as_they_come(form: str, state: dict, tmp_path: Path) -> None:
+def test_weights_files_in_common_forms_can_be_loaded(
+    form: str, state: dict, tmp_path: Path
+) -> None:
     path = tmp_path / ("w.safetensors" if form == "safetensors" else "w.pth")
     if form == "safetensors":
         save_file(state, path)
@@ -106,7 +113,9 @@ def test_files_as_they_come(form: str, state: dict, tmp_path: Path) -> None:
     "arch", ["resnet18", "regnet_y_400mf", "mobilenet_v3_small", "densenet121", "googlenet"]
 )
 @pytest.mark.parametrize("lacking", ["nothing", "counters", "a layer"])
-def test_the_model_is_that_of_the_file_to_the_bit(arch: str, lacking: str, tmp_path: Path) -> None:
+def test_a_model_equals_its_weights_file_bit_for_bit(
+    arch: str, lacking: str, tmp_path: Path
+) -> None:
     options = {"init_weights": True} if arch == "googlenet" else {}
     torch.manual_seed(7)
     reference = torchvision.models.get_model(arch, weights=None, **options)
@@ -128,13 +137,13 @@ def test_the_model_is_that_of_the_file_to_the_bit(arch: str, lacking: str, tmp_p
     assert all(torch.equal(own[name], given[name]) for name in own if name in given)
     rest = [own[name] for name in own if name not in given]
     assert all(torch.isfinite(tensor).all() for tensor in rest)
-    if lacking == "a layer":  # it is drawn, not left as memory happened to be
+    if lacking == "a layer":  # it is initialised, not left with the content of the memory
         again = torchvision_models.build(arch, weights, num_classes=3, image_size=None, seed=0)
         assert all(torch.equal(t, again.model.state_dict()[n]) for n, t in own.items())
         assert any(tensor.float().std() > 0 for tensor in rest)
 
 
-def test_files_that_are_no_weights(state: dict, tmp_path: Path) -> None:
+def test_files_without_weights_are_refused_in_one_line(state: dict, tmp_path: Path) -> None:
     whole = tmp_path / "whole.pth"
     torch.save(state, whole)
     truncated = tmp_path / "truncated.pth"
@@ -154,22 +163,22 @@ def test_files_that_are_no_weights(state: dict, tmp_path: Path) -> None:
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_weights_of_another_arch(tmp_path: Path) -> None:
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "mobile.pth"
     torch.save(torchvision.models.mobilenet_v3_small().state_dict(), path)
     with pytest.raises(Problem, match="not the weights of resnet18"):
         chosen(str(path))
 
 
-def test_a_deeper_networks_weights_are_not_taken_in_part(tmp_path: Path) -> None:
-    """All of resnet18's names and shapes are in a resnet34."""
+def test_the_weights_of_a_deeper_network_are_refused(tmp_path: Path) -> None:
+    """A resnet34 contains every name and shape of a resnet18."""
     path = tmp_path / "deeper.pth"
     torch.save(torchvision.models.resnet34().state_dict(), path)
     with pytest.raises(Problem, match="resnet18 has no layer1.2"):
         chosen(str(path))
 
 
-def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path) -> None:
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self):  # type: ignore[no-untyped-def]
             return (Path.write_text, (tmp_path / "ran", "it ran"))
@@ -180,7 +189,9 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_without_internet_the_demo_falls_back_and_says_why(hub: Path, shipped: Path) -> None:
+def test_without_internet_the_demo_falls_back_and_gives_the_reason(
+    hub: Path, shipped: Path
+) -> None:
     weights = chosen("auto", demo=True)
     assert weights.pretrained and weights.label == "demo backbone"
     assert "resnet18-f37072fd.pth" in weights.why
@@ -189,14 +200,16 @@ def test_without_internet_the_demo_falls_back_and_says_why(hub: Path, shipped: P
     assert "resnet34-b627a593.pth" in weights.why
 
 
-@pytest.mark.parametrize("asked", ["auto", "default", "IMAGENET1K_V1"])
-def test_without_internet_own_data_is_asked_about(asked: str, hub: Path, shipped: Path) -> None:
+@pytest.mark.parametrize("requested", ["auto", "default", "IMAGENET1K_V1"])
+def test_without_internet_training_on_own_data_needs_a_choice_of_weights(
+    requested: str, hub: Path, shipped: Path
+) -> None:
     with pytest.raises(torchvision_models.WeightsMissing) as caught:
-        chosen(asked)
+        chosen(requested)
     assert "resnet18-f37072fd.pth" in str(caught.value) and str(hub) in str(caught.value)
     assert caught.value.choices == ("demo", "none")
     with pytest.raises(torchvision_models.WeightsMissing) as caught:
-        chosen(asked, arch="resnet50")
+        chosen(requested, arch="resnet50")
     assert caught.value.choices == ("none",) and "demo" not in str(caught.value)
 
 
@@ -212,7 +225,7 @@ def test_the_demo_backbone_is_copied_into_the_model(shipped: Path) -> None:
     assert torch.equal(model.fc.weight, built(chosen("none")).head.weight)
 
 
-def test_the_demo_backbone_has_its_own_picture_size_and_normalisation(shipped: Path) -> None:
+def test_the_demo_backbone_has_its_own_image_size_and_normalisation(shipped: Path) -> None:
     with safe_open(shipped, framework="pt") as file:
         facts = file.metadata()
     make, size = torchvision_models.transform_for(chosen("demo"), None)
@@ -222,13 +235,13 @@ def test_the_demo_backbone_has_its_own_picture_size_and_normalisation(shipped: P
     assert size == 96 and torchvision_models.transform_for(chosen("demo"), 64)[1] == 64
 
 
-def test_the_demo_backbone_is_for_one_arch_only() -> None:
+def test_the_demo_backbone_is_refused_for_other_architectures() -> None:
     with pytest.raises(Problem, match="is a resnet18 and cannot be used for resnet50"):
         chosen("demo", arch="resnet50")
 
 
-def test_a_version_that_ships_no_demo_backbone(hub: Path, not_shipped: None) -> None:
-    with pytest.raises(Problem, match="no demo weights are shipped"):
+def test_an_installation_without_shipped_weights_offers_random_ones(hub: Path, not_shipped: None) -> None:
+    with pytest.raises(Problem, match="has no demo weights"):
         chosen("demo")
     weights = chosen("auto", demo=True)
     assert weights.label == "random" and "resnet18-f37072fd.pth" in weights.why
@@ -237,7 +250,7 @@ def test_a_version_that_ships_no_demo_backbone(hub: Path, not_shipped: None) -> 
     assert caught.value.choices == ("none",) and "demo" not in str(caught.value)
 
 
-def test_the_cache_is_used_and_its_hash_checked(
+def test_cached_weights_are_used_if_their_hash_is_correct(
     hub: Path, state: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = hub / "resnet18-f37072fd.pth"
@@ -265,32 +278,32 @@ def test_the_transform_belongs_to_the_weights() -> None:
     assert make().mean == v1.transforms().mean
 
 
-def test_calibration_makes_random_weights_sane() -> None:
+def test_calibration_keeps_activations_of_random_weights_small() -> None:
     torch.manual_seed(0)
     model = torchvision.models.resnet50(num_classes=2)
     images = torch.randn(16, 3, 64, 64)
     state = {name: p.clone() for name, p in model.named_parameters()}
     model.eval()
     with torch.no_grad():
-        wild = model(images).abs().max()
+        uncalibrated = model(images).abs().max()
     assert calibrate(model, [images[:8], images[8:]]) == 16
     assert not any(module.training for module in model.modules())
     assert all(torch.equal(state[name], p) for name, p in model.named_parameters())
     assert all(m.momentum == 0.1 for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d))
     with torch.no_grad():
-        assert model(images).abs().max() < 4 < wild
+        assert model(images).abs().max() < 4 < uncalibrated
 
 
 @pytest.mark.parametrize(
-    ("driver", "built", "words"),
+    ("driver", "built", "phrases"),
     [
         ("535.104.05", "13.0", ["535.104.05", "driver 580", "cu126"]),
         ("580.65", None, ["without CUDA"]),
         ("580.65", "13.0", ["CUDA_VISIBLE_DEVICES", "V100"]),
     ],
 )
-def test_a_gpu_that_torch_cannot_use_is_never_silently_left(
-    driver: str, built: str | None, words: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_warning_explains_why_torch_cannot_use_a_gpu(
+    driver: str, built: str | None, phrases: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from engine.hardware import devices
 
@@ -299,7 +312,7 @@ def test_a_gpu_that_torch_cannot_use_is_never_silently_left(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     chosen_device = devices.choose_device("auto")
     assert chosen_device.device.type == "cpu"
-    for word in [*words, "--device cpu"]:
-        assert word in chosen_device.warning
+    for phrase in [*phrases, "--device cpu"]:
+        assert phrase in chosen_device.warning
     with pytest.raises(Problem):
         devices.choose_device("cuda")

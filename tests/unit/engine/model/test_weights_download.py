@@ -1,4 +1,4 @@
-"""Weights files, from a server of our own: downloaded whole or not at all, checked by hash."""
+"""Weights files are downloaded completely or not at all, and their hash is checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from engine.model import weights_download
 from engine.model.weights_download import WeightsFile
 
-CONTENT = b"weights, for all that a hash knows" * 1000
+CONTENT = b"the content of a weights file" * 1000
 PREFIX = hashlib.sha256(CONTENT).hexdigest()[:8]
 NAME = f"resnet18-{PREFIX}.pth"
 
@@ -33,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder that stands in for torchvision's server, with the file that is asked for."""
+    """Serve a folder with the requested file in place of torchvision's server; return it."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     folder = tmp_path / "served"
     folder.mkdir()
@@ -49,16 +49,16 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     thread.join()
 
 
-def test_it_comes_whole_and_then_is_there(
+def test_a_file_is_downloaded_once(
     served: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert weights_download.main(["resnet18"]) == 0
     assert (cache / NAME).read_bytes() == CONTENT
     (served / NAME).unlink()
     assert weights_download.main(["resnet18"]) == 0
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "is there already, and whole" in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "already exists, and its hash is correct" in output.err
 
 
 def test_a_damaged_file_is_replaced(
@@ -68,29 +68,29 @@ def test_a_damaged_file_is_replaced(
     (cache / NAME).write_bytes(CONTENT[:100])
     assert weights_download.main(["resnet18"]) == 0
     assert (cache / NAME).read_bytes() == CONTENT
-    said = capsys.readouterr().err
-    assert "is damaged" in said and "is replaced, and whole" in said
+    output = capsys.readouterr().err
+    assert "is damaged" in output and "was replaced, and its hash is correct" in output
 
 
-def test_what_comes_damaged_is_not_kept(
+def test_a_download_with_a_wrong_hash_is_not_kept(
     served: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (served / NAME).write_bytes(CONTENT + b"!")
     assert weights_download.main(["resnet18"]) == 2
     assert list(cache.iterdir()) == []
-    assert "another hash than its name says" in capsys.readouterr().err
+    assert "does not match its name" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["not on the server", "no server"])
-def test_what_cannot_be_had_is_told(
-    there: bool,
+@pytest.mark.parametrize("no_server", [False, True], ids=["not on the server", "no server"])
+def test_a_failed_download_says_what_to_do(
+    no_server: bool,
     served: Path,
     cache: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (served / NAME).unlink()
-    if there:
+    if no_server:
         nowhere = WeightsFile(NAME, f"http://127.0.0.1:9/{NAME}", PREFIX)
         monkeypatch.setattr(weights_download, "weights_file", lambda *_: nowhere)
     assert weights_download.main(["resnet18"]) == 2
@@ -100,8 +100,8 @@ def test_what_cannot_be_had_is_told(
     assert list(cache.iterdir()) == []
 
 
-def test_a_server_that_says_nothing_is_given_up(cache: Path, served: Path) -> None:
-    """The limit is on the wall clock, whatever the sockets wait for."""
+def test_a_download_from_a_silent_server_times_out(cache: Path, served: Path) -> None:
+    """The time limit holds whatever the timeout of the socket."""
     import socket
 
     with socket.socket() as silent:
@@ -113,18 +113,20 @@ def test_a_server_that_says_nothing_is_given_up(cache: Path, served: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "hint"),
     [
         (["resnet81"], "did you mean resnet18"),
         (["resnet50", "IMAGENET1K_V7"], "choose IMAGENET1K_V1 or IMAGENET1K_V2"),
     ],
 )
-def test_unknown_names(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_names_are_refused_with_a_hint(
+    arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert weights_download.main(arguments) == 2
-    assert told in capsys.readouterr().err
+    assert hint in capsys.readouterr().err
 
 
-def test_torchvisions_names_carry_their_hash() -> None:
+def test_the_hash_prefix_is_taken_from_the_file_name() -> None:
     assert weights_download.weights_file("resnet50").hash_prefix == "11ad3fa6"
     assert (
         weights_download.weights_file("resnet50", "IMAGENET1K_V1").name == "resnet50-0676ba61.pth"

@@ -1,0 +1,1 @@
+"""Tests of sessions driven in the test process."""

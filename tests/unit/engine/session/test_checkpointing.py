@@ -1,4 +1,4 @@
-"""Which weights a run keeps, and that the best and the left ones are not lost."""
+"""Checkpoints: the last, the best and the old start's weights are not lost."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from tl_tui.protocol.commands import (
     Train,
     UndoRestoreLayer,
 )
-from tl_tui.protocol.events import CheckpointSaved, LayerRestored, Validated
 from tl_tui.protocol.results import ResultsShown
+from tl_tui.protocol.session import LayerRestored
+from tl_tui.protocol.training import CheckpointSaved, Validated
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +43,13 @@ def saved(driven: DrivenSession, name: str) -> list[CheckpointSaved]:
     return [event for event in driven.all(CheckpointSaved) if event.name == name]
 
 
-def whole(driven: DrivenSession) -> list[Validated]:
+def full_validations(driven: DrivenSession) -> list[Validated]:
     return [event for event in driven.all(Validated) if not event.yardstick]
 
 
-def test_an_evaluation_by_hand_shows_its_results_and_keeps_the_best(driven: DrivenSession) -> None:
+def test_a_requested_evaluation_emits_results_and_saves_the_best_weights(
+    driven: DrivenSession,
+) -> None:
     driven.do(Evaluate)
     assert driven.last(ResultsShown).step == 0
     assert not driven.all(CheckpointSaved), "nothing was trained"
@@ -54,13 +57,13 @@ def test_an_evaluation_by_hand_shows_its_results_and_keeps_the_best(driven: Driv
     driven.do(Evaluate)
     assert driven.last(ResultsShown).step == 1 and not driven.last(ResultsShown).stale
     kept = [event.step for event in saved(driven, "best")]
-    assert kept == [event.step for event in whole(driven)[1:] if event.best]
+    assert kept == [event.step for event in full_validations(driven)[1:] if event.best]
 
 
-def test_the_best_weights_are_kept_whatever_look_found_them(driven: DrivenSession) -> None:
+def test_showing_results_saves_the_weights_if_they_are_the_best(driven: DrivenSession) -> None:
     driven.do(Step)
     driven.do(ShowResults)
-    assert whole(driven)[-1].best
+    assert full_validations(driven)[-1].best
     assert [event.step for event in saved(driven, "best")] == [1]
 
 
@@ -72,18 +75,18 @@ def test_a_result_is_not_compared_with_itself(driven: DrivenSession) -> None:
     row = driven.opened.stack.rows[-1]
     driven.do(RestoreLayer, owners=tuple(range(row.first_owner, row.end_owner)))
     driven.do(Evaluate)
-    assert len(driven.last(ResultsShown).comparisons) == 1, "other weights at the same step"
+    assert len(driven.last(ResultsShown).comparisons) == 1, "different weights at the same step"
     driven.do(UndoRestoreLayer)
     assert driven.last(LayerRestored).undone
     assert driven.last(LayerRestored).owners == tuple(range(row.first_owner, row.end_owner))
 
 
-def test_best_weights_that_could_not_be_written_are_written_later(
+def test_best_weights_that_could_not_be_written_are_written_with_the_next_save(
     driven: DrivenSession, tmp_path: Path
 ) -> None:
     driven.do(Step)
-    driven.do(Evaluate)  # the first one is the best so far, and the run has its folder
-    best = whole(driven)[-1]
+    driven.do(Evaluate)  # the first validation is the best so far; the run directory exists
+    best = full_validations(driven)[-1]
     assert best.best
     folder = tmp_path / "run" / "checkpoints"
     for file in folder.iterdir():
@@ -93,7 +96,7 @@ def test_best_weights_that_could_not_be_written_are_written_later(
     while not (driven.last(Validated).best and driven.last(Validated).step > 1):
         driven.do(Step)
         driven.do(Evaluate)
-        assert driven.last(Validated).step < 40, "it learns nothing"
+        assert driven.last(Validated).step < 40, "it does not learn"
     best = driven.last(Validated)
     assert saved(driven, "last")[-1].failure and not saved(driven, "best")[-1].step == best.step
     trained = {n: t.clone() for n, t in driven.session.run.trainer.model.state_dict().items()}  # type: ignore[union-attr]
@@ -107,8 +110,10 @@ def test_best_weights_that_could_not_be_written_are_written_later(
     assert checkpoint.read(folder / "last.safetensors").about["step"] == best.step + 1
 
 
-def test_a_new_start_keeps_the_weights_it_leaves(driven: DrivenSession, tmp_path: Path) -> None:
-    """Also from a session that began with the same random weights."""
+def test_starting_over_saves_the_old_weights_if_requested(
+    driven: DrivenSession, tmp_path: Path
+) -> None:
+    """They are the weights before the start over, not those that the session began with."""
     driven.do(Train, steps=2)
     driven.do(StartOver, weights="same", keep=True)
     driven.do(Train, steps=1)
@@ -118,10 +123,10 @@ def test_a_new_start_keeps_the_weights_it_leaves(driven: DrivenSession, tmp_path
     assert not (tmp_path / "run" / "checkpoints" / "start-1.safetensors").exists()
 
 
-def test_short_epochs_share_a_checkpoint_and_lose_no_best_weights(
+def test_short_epochs_are_not_all_saved_but_the_best_weights_are(
     folder: Path, tmp_path: Path
 ) -> None:
-    """Within the interval only memory has the best weights; the end writes them."""
+    """Within the interval, the best weights are only in memory until training ends."""
     driven = DrivenSession(
         data=str(folder),
         weights="none",
@@ -132,7 +137,7 @@ def test_short_epochs_share_a_checkpoint_and_lose_no_best_weights(
     )
     driven.do(Train, steps=15)  # five epochs
     assert [event.step for event in saved(driven, "last")] == [3, 15]
-    best = [event.step for event in whole(driven) if event.best][-1]
+    best = [event.step for event in full_validations(driven) if event.best][-1]
     assert saved(driven, "best")[-1].step == best
-    found = checkpoint.read(tmp_path / "run" / "checkpoints" / "best.safetensors")
-    assert found.about["step"] == best
+    read = checkpoint.read(tmp_path / "run" / "checkpoints" / "best.safetensors")
+    assert read.about["step"] == best

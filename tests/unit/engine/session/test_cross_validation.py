@@ -1,4 +1,4 @@
-"""Cross-validation: every image once, features cached without a difference, nothing left behind."""
+"""Cross-validation: folds, feature caching, and restoring the session afterwards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from engine.model import freezing
 from tests.support.driven_session import DrivenSession, draw_images
+from tl_tui.protocol.checks import CrossValidationEnded, FoldProgressed, FoldValidated
 from tl_tui.protocol.commands import (
     CrossValidate,
     Pause,
@@ -18,13 +19,8 @@ from tl_tui.protocol.commands import (
     Train,
 )
 from tl_tui.protocol.commands import TestLrRange as RangeTest
-from tl_tui.protocol.events import (
-    CrossValidationEnded,
-    FoldProgressed,
-    FoldValidated,
-    Refused,
-    StepTaken,
-)
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.training import StepTaken
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +41,7 @@ def options(folder: Path, tmp_path: Path) -> dict:
     }
 
 
-def test_every_image_is_validated_once_and_nothing_is_left_behind(
+def test_each_image_is_validated_once_and_later_training_is_unaffected(
     options: dict, tmp_path: Path
 ) -> None:
     driven = DrivenSession(**options)
@@ -63,7 +59,7 @@ def test_every_image_is_validated_once_and_nothing_is_left_behind(
     assert [s.loss for s in driven.all(StepTaken)] == [s.loss for s in plain.all(StepTaken)]
 
 
-def test_nothing_is_cached_where_the_prefix_would_not_always_give_the_same(options: dict) -> None:
+def test_features_are_not_cached_below_a_trainable_or_training_mode_layer(options: dict) -> None:
     driven = DrivenSession(**options)
     owners = driven.opened.stack.owners
     stem = next(i for i, owner in enumerate(owners) if owner.name == "bn1")
@@ -76,7 +72,9 @@ def test_nothing_is_cached_where_the_prefix_would_not_always_give_the_same(optio
     assert [fold.cached for fold in driven.all(FoldValidated)[2:]] == ["", ""]
 
 
-def test_a_pause_ends_it_and_nothing_else_does(options: dict, tmp_path: Path) -> None:
+def test_only_a_pause_ends_a_cross_validation_and_it_restores_the_model(
+    options: dict, tmp_path: Path
+) -> None:
     plain = DrivenSession(**options | {"run_dir": str(tmp_path / "plain")})
     plain.do(Step)
     driven = DrivenSession(**options | {"run_dir": str(tmp_path / "folds")})
@@ -97,7 +95,7 @@ def test_a_pause_ends_it_and_nothing_else_does(options: dict, tmp_path: Path) ->
     assert driven.last(StepTaken).loss == plain.last(StepTaken).loss
 
 
-def test_too_many_folds_are_refused_in_a_sentence(options: dict) -> None:
+def test_too_few_and_too_many_folds_are_refused(options: dict) -> None:
     driven = DrivenSession(**options)
     for count, words in ((1, "least is 2"), (99, "at most 18 folds")):
         driven.do(CrossValidate, folds=count)

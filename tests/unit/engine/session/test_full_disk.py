@@ -1,4 +1,4 @@
-"""Disks that are full: a run directory on them, and a checkpoint that finds no room."""
+"""Full disks: for the run directory, and for a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import pytest
 from engine.training import checkpoint
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import Train
-from tl_tui.protocol.events import CheckpointSaved, Refused, StepTaken, TrainEnded
+from tl_tui.protocol.events import Refused
+from tl_tui.protocol.training import CheckpointSaved, StepTaken, TrainEnded
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 MB of its own: a checkpoint of ResNet-18 with a head that trains fits once."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+    """A file system of 64 MB, on which one checkpoint of ResNet-18 fits but not two."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def session(tmp_path: Path, run: Path) -> DrivenSession:
@@ -38,7 +39,7 @@ def session(tmp_path: Path, run: Path) -> DrivenSession:
     )
 
 
-def test_a_checkpoint_without_room_leaves_the_one_before_whole(disk: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_that_does_not_fit_keeps_the_previous_one(disk: Path, tmp_path: Path) -> None:
     driven = session(tmp_path, disk / "run")
     driven.do(Train, steps=2)
     first = [event for event in driven.all(CheckpointSaved) if event.name == "last"]
@@ -52,7 +53,7 @@ def test_a_checkpoint_without_room_leaves_the_one_before_whole(disk: Path, tmp_p
     assert not list((disk / "run" / "checkpoints").glob("*.part"))
 
 
-def test_a_full_disk_is_told_before_anything_is_trained(disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_before_the_first_step(disk: Path, tmp_path: Path) -> None:
     with open(disk / "filler", "wb", buffering=0) as filler, pytest.raises(OSError):
         while True:
             filler.write(bytes(4096))

@@ -1,7 +1,7 @@
-"""Plans, schedules and optimizers of a whole session, step by step beside plain PyTorch.
+"""Plans, schedules and optimizers of a session, compared step by step with plain PyTorch.
 
-The other side is written as a careful person would write it by hand: requires_grad, eval mode for
-frozen BatchNorms, PyTorch's own optimizer and scheduler, one loop.
+The reference is a plain training loop: `requires_grad`, eval mode for frozen BatchNorms, PyTorch's
+own optimizer and scheduler.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from torch import nn
 from engine.data.decoding import read_rgb
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import SetMask, Train
-from tl_tui.protocol.events import MaskPlanned, PlanChanged, StepTaken
+from tl_tui.protocol.session import MaskPlanned, PlanChanged
+from tl_tui.protocol.training import StepTaken
 from tl_tui.settings.schedule import COSINE_FLOOR
 
 thorough = pytest.mark.thorough
 
 EPOCH = 3
-"""Steps: 24 images in batches of 8."""
+"""Steps per epoch: 24 images in batches of 8."""
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,8 @@ def session(folder: Path, tmp_path: Path, **config: object) -> DrivenSession:
     return DrivenSession(run_dir=str(tmp_path / "run"), **(common | config))  # type: ignore[arg-type]
 
 
-class ByHand:
-    """The same start, trained by a loop of its own."""
+class PlainTraining:
+    """A copy of a session's model, trained by a plain loop."""
 
     def __init__(self, driven: DrivenSession) -> None:
         run = driven.session.run
@@ -56,8 +57,8 @@ class ByHand:
             for owner in row.owners
         }
 
-    def trains(self, *tops: str) -> None:
-        """Exactly these top-level modules train; frozen BatchNorms are in eval mode."""
+    def set_trainable(self, *tops: str) -> None:
+        """Make exactly these top-level modules trainable; frozen BatchNorms are in eval mode."""
         self.model.train()
         for name, module in self.model.named_modules():
             on = name.split(".")[0] in tops
@@ -97,15 +98,15 @@ def cosine_over(steps: int) -> Callable[[int], float]:
 
 
 def carry_over(kept: dict, optimizer: torch.optim.Optimizer) -> None:
-    """Momentum of what trained before and still trains."""
+    """Copy the optimizer state of parameters that were trained before and still are."""
     for group in optimizer.param_groups:
         if group["params"][0] in kept:
             optimizer.state[group["params"][0]] = kept[group["params"][0]]
 
 
-def assert_same_weights(by_hand: ByHand) -> None:
-    theirs = by_hand.model.state_dict()
-    for name, tensor in by_hand.trainer.model.state_dict().items():
+def assert_same_weights(twin: PlainTraining) -> None:
+    theirs = twin.model.state_dict()
+    for name, tensor in twin.trainer.model.state_dict().items():
         torch.testing.assert_close(tensor, theirs[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
@@ -116,18 +117,18 @@ def losses(driven: DrivenSession) -> list[float]:
 ALL = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
 
 
-def test_lp_ft_with_cosine_is_two_loops_by_hand(folder: Path, tmp_path: Path) -> None:
+def test_lp_ft_with_cosine_equals_two_plain_loops(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path, plan="lp-ft", epochs=4, lr_schedule="cosine")
-    twin = ByHand(driven)
+    twin = PlainTraining(driven)
     driven.do(Train)
     expected: list[float] = []
     kept: dict = {}
     steps = 2 * EPOCH
     for tops in (("fc",), ALL):
-        twin.trains(*tops)
+        twin.set_trainable(*tops)
         optimizer = sgd(twin.groups())
         factors = torch.optim.lr_scheduler.LambdaLR(optimizer, cosine_over(steps))
-        carry_over(kept, optimizer)  # what the head has learnt with goes on into phase two
+        carry_over(kept, optimizer)  # the head keeps its momentum in phase two
         for _ in range(steps):
             expected.append(twin.step(optimizer, len(expected)))
             factors.step()
@@ -136,15 +137,15 @@ def test_lp_ft_with_cosine_is_two_loops_by_hand(folder: Path, tmp_path: Path) ->
     assert_same_weights(twin)
 
 
-def test_gradual_unfreezing_is_one_loop_a_stage(folder: Path, tmp_path: Path) -> None:
+def test_gradual_unfreezing_equals_one_plain_loop_per_stage(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path, plan="gradual", epochs=7)
-    twin = ByHand(driven)
+    twin = PlainTraining(driven)
     driven.do(Train)
     expected: list[float] = []
     kept: dict = {}
     stages = [("fc",), ("layer4",), ("layer3",), ("layer2",), ("layer1",), ("conv1", "bn1")]
     for number in range(len(stages)):
-        twin.trains(*(top for stage in stages[: number + 1] for top in stage))
+        twin.set_trainable(*(top for stage in stages[: number + 1] for top in stage))
         optimizer = sgd(twin.groups())
         carry_over(kept, optimizer)
         for _ in range(EPOCH * (2 if number == len(stages) - 1 else 1)):
@@ -152,19 +153,19 @@ def test_gradual_unfreezing_is_one_loop_a_stage(folder: Path, tmp_path: Path) ->
         kept = dict(optimizer.state)
     assert losses(driven) == pytest.approx(expected, rel=1e-4)
     assert_same_weights(twin)
-    planned = [event.why for event in driven.all(MaskPlanned)]
+    planned = [event.reason for event in driven.all(MaskPlanned)]
     assert planned == [
         f"plan gradual: {n}" for n in ("layer4", "layer3", "layer2", "layer1", "conv1")
     ]
 
 
-def test_a_plan_is_left_by_hand_and_its_mask_stays(folder: Path, tmp_path: Path) -> None:
+def test_setting_a_mask_leaves_the_plan_and_the_mask_stays(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path, plan="gradual", epochs=6)
-    head = driven.opened.wanted
+    head = driven.opened.trainable
     driven.do(Train, steps=2)
     driven.do(SetMask, trainable=(*head, 0))
     assert driven.last(PlanChanged).plan is None
-    assert driven.last(PlanChanged).why == "interrupted by hand"
+    assert driven.last(PlanChanged).reason == "interrupted by hand"
     driven.do(Train, steps=2 * EPOCH)
     assert {step.mask for step in driven.all(StepTaken)[2:]} == {tuple(sorted((*head, 0)))}
 
@@ -180,13 +181,13 @@ def test_a_plan_is_left_by_hand_and_its_mask_stays(folder: Path, tmp_path: Path)
         ),
     ],
 )
-def test_optimizers_are_pytorchs(
+def test_optimizers_equal_those_of_pytorch(
     folder: Path, tmp_path: Path, config: dict, make: Callable[[list], torch.optim.Optimizer]
 ) -> None:
     driven = session(folder, tmp_path, strategy="last-stage", **config)
-    twin = ByHand(driven)
+    twin = PlainTraining(driven)
     driven.do(Train, steps=5)
-    twin.trains("layer4", "fc")
+    twin.set_trainable("layer4", "fc")
     optimizer = make(twin.groups())
     expected = [twin.step(optimizer, position) for position in range(5)]
     assert losses(driven) == pytest.approx(expected, rel=1e-4)
@@ -196,7 +197,9 @@ def test_optimizers_are_pytorchs(
 @pytest.mark.parametrize(
     "arch", ["resnet18", "mobilenet_v3_small", pytest.param("vit_b_16", marks=thorough)]
 )
-def test_rates_by_depth_on_three_architectures(folder: Path, tmp_path: Path, arch: str) -> None:
+def test_rates_decay_with_depth_and_strategies_are_nested(
+    folder: Path, tmp_path: Path, arch: str
+) -> None:
     size = 224 if arch.startswith("vit") else 32
     driven = session(
         folder, tmp_path, arch=arch, image_size=size, lr=0.1, lr_pretrained=0.01, lr_decay=0.5
@@ -214,12 +217,14 @@ def test_rates_by_depth_on_three_architectures(folder: Path, tmp_path: Path, arc
     norms = {i for i, o in enumerate(stack.owners) if "Norm" in o.kind}
     assert set(strategies["bn-only"]) == heads | norms and norms
     ordered = ["feature-extraction", "last-stage", "last-two-stages", "full"]
-    for one, following in itertools.pairwise(ordered):
-        assert set(strategies[one]) <= set(strategies[following])
+    for smaller, larger in itertools.pairwise(ordered):
+        assert set(strategies[smaller]) <= set(strategies[larger])
 
 
-def test_the_lessons_own_case(folder: Path, tmp_path: Path) -> None:
-    """layer4 and the head trainable: the gradient runs fc, layer4, and stops at layer3."""
+def test_with_the_last_stage_trainable_the_gradient_stops_below_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    """With layer4 and fc trainable, the gradient arrives at fc and layer4, and not at layer3."""
     driven = session(folder, tmp_path, strategy="last-stage", probe_every=1)
     driven.do(Train, steps=1)
     step = driven.last(StepTaken)

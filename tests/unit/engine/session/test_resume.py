@@ -24,7 +24,8 @@ from tl_tui.protocol.commands import (
     Step,
     Train,
 )
-from tl_tui.protocol.events import CheckpointSaved, HistorySent, OpenFailed, StepTaken, Validated
+from tl_tui.protocol.session import HistorySent, OpenFailed
+from tl_tui.protocol.training import CheckpointSaved, StepTaken, Validated
 from tl_tui.runs.run_reader import read_run
 
 EPOCH = 3

@@ -1,4 +1,4 @@
-"""A session from its opening to its journal, in the test's own process."""
+"""Sessions from opening to journal, driven in the test process."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.common import json_codec
+from tl_tui.protocol.checks import Audited, WeightDriftMeasured
 from tl_tui.protocol.commands import (
     Audit,
     SetMask,
@@ -20,21 +21,15 @@ from tl_tui.protocol.commands import (
     Train,
     UndoStartOver,
 )
-from tl_tui.protocol.events import (
-    Audited,
+from tl_tui.protocol.events import Confirmed, Refused
+from tl_tui.protocol.session import LoadingProgressed, NormModeChanged, OpenFailed, StartedOver
+from tl_tui.protocol.training import (
     CheckpointSaved,
-    Confirmed,
     ImageSkipped,
-    LoadingProgressed,
-    NormModeChanged,
-    OpenFailed,
-    Refused,
-    StartedOver,
     StepNotApplied,
     StepTaken,
     TrainEnded,
     Validated,
-    WeightDriftMeasured,
 )
 
 thorough = pytest.mark.thorough
@@ -57,7 +52,7 @@ def losses(driven: DrivenSession) -> list[float]:
     return [step.loss for step in driven.all(StepTaken)]
 
 
-def test_opening_ticks_its_stages_and_tells_everything(options: dict) -> None:
+def test_opening_reports_its_stages_and_describes_the_session(options: dict) -> None:
     driven = DrivenSession(**options)
     done = [stage.stage for stage in driven.all(LoadingProgressed) if stage.done]
     assert done == ["torch", "data", "weights", "calibration", "warm-up"]
@@ -70,7 +65,7 @@ def test_opening_ticks_its_stages_and_tells_everything(options: dict) -> None:
     assert not Path(opened.run_dir).exists(), "nothing is written before the first step"
 
 
-def test_a_step_is_measured_and_then_the_yardstick_is_taken(options: dict) -> None:
+def test_a_step_is_measured_and_followed_by_the_yardstick(options: dict) -> None:
     driven = DrivenSession(**options)
     events = driven.do(Step)
     assert [type(event) for event in events] == [
@@ -85,7 +80,7 @@ def test_a_step_is_measured_and_then_the_yardstick_is_taken(options: dict) -> No
     assert validated.yardstick and validated.total == 12 and validated.step == 1
 
 
-def test_a_held_key_queues_no_second_step(options: dict) -> None:
+def test_a_second_step_is_refused_while_one_is_waiting(options: dict) -> None:
     driven = DrivenSession(**options)
     driven.send(Step)
     driven.send(Step)
@@ -95,7 +90,7 @@ def test_a_held_key_queues_no_second_step(options: dict) -> None:
     assert len(driven.all(StepTaken)) == 1
 
 
-def test_same_seed_same_losses_bit_for_bit(options: dict) -> None:
+def test_the_same_seed_gives_bit_identical_losses(options: dict) -> None:
     one, other = (
         DrivenSession(**options),
         DrivenSession(**options | {"run_dir": options["run_dir"] + "2"}),
@@ -108,7 +103,7 @@ def test_same_seed_same_losses_bit_for_bit(options: dict) -> None:
     assert losses(another) != losses(one)
 
 
-def test_single_steps_and_training_draw_from_one_cursor(options: dict) -> None:
+def test_single_steps_and_training_use_the_same_sequence_of_batches(options: dict) -> None:
     one, other = (
         DrivenSession(**options),
         DrivenSession(**options | {"run_dir": options["run_dir"] + "2"}),
@@ -120,14 +115,14 @@ def test_single_steps_and_training_draw_from_one_cursor(options: dict) -> None:
     assert losses(one) == losses(other)
 
 
-def test_toggling_there_and_back_changes_nothing(options: dict) -> None:
+def test_changing_the_mask_and_back_between_steps_changes_nothing(options: dict) -> None:
     one, other = (
         DrivenSession(**options),
         DrivenSession(**options | {"run_dir": options["run_dir"] + "2"}),
     )
     for driven in (one, other):
         driven.do(Step)
-    everything = one.opened.wanted
+    everything = one.opened.trainable
     for name in ("feature-extraction", "last-stage", "full"):
         one.do(SetMask, trainable=one.opened.strategies[name])
     one.do(SetMask, trainable=())
@@ -150,8 +145,8 @@ def test_the_mask_is_applied_at_the_next_step(options: dict) -> None:
     assert [row.reach for row in step.rows] == ["unreached"] * 9 + ["updated"]
 
 
-def test_a_toggle_right_behind_a_step_is_for_the_next_one(options: dict) -> None:
-    """The step may not have begun when the toggle comes."""
+def test_a_mask_set_after_a_step_was_requested_applies_to_the_step_after_it(options: dict) -> None:
+    """The requested step may not have begun when the mask is set."""
     driven = DrivenSession(**options)
     driven.send(Step)
     driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
@@ -160,7 +155,7 @@ def test_a_toggle_right_behind_a_step_is_for_the_next_one(options: dict) -> None
     assert driven.last(StepTaken).mask == driven.opened.strategies["feature-extraction"]
 
 
-def test_all_frozen_is_a_mask_one_can_step_with(options: dict) -> None:
+def test_a_step_with_everything_frozen_has_a_loss_and_updates_nothing(options: dict) -> None:
     driven = DrivenSession(**options)
     driven.do(SetMask, trainable=())
     driven.do(Step)
@@ -168,27 +163,27 @@ def test_all_frozen_is_a_mask_one_can_step_with(options: dict) -> None:
     assert math.isfinite(step.loss) and {row.reach for row in step.rows} == {"unreached"}
 
 
-def test_starting_over_repeats_bit_for_bit_and_can_be_undone(options: dict) -> None:
+def test_starting_over_repeats_the_losses_bit_for_bit_and_can_be_undone(options: dict) -> None:
     driven = DrivenSession(**options)
     driven.do(Train, steps=3)
     driven.do(StartOver)
     assert driven.last(StartedOver).from_step == 3
     driven.do(UndoStartOver)
     driven.do(Train, steps=5)
-    straight = DrivenSession(**options | {"run_dir": options["run_dir"] + "2"})
-    straight.do(Train, steps=5)
-    assert losses(driven) == losses(straight), "undone, it goes on as if nothing had been"
+    whole = DrivenSession(**options | {"run_dir": options["run_dir"] + "2"})
+    whole.do(Train, steps=5)
+    assert losses(driven) == losses(whole), "after the undo, training continues as before"
     driven.do(StartOver)
-    first = len(driven.all(StepTaken))
+    before = len(driven.all(StepTaken))
     driven.do(Train, steps=5)
-    again = driven.all(StepTaken)[first:]
-    assert [step.loss for step in again] == losses(straight)
+    again = driven.all(StepTaken)[before:]
+    assert [step.loss for step in again] == losses(whole)
     assert [step.step for step in again] == [1, 2, 3, 4, 5]
     driven.do(UndoStartOver)
     assert isinstance(driven.events[-1], Refused), "after a step it is too late"
 
 
-def test_start_over_puts_weights_buffers_and_optimizer_back(options: dict) -> None:
+def test_starting_over_restores_weights_buffers_and_optimizer(options: dict) -> None:
     driven = DrivenSession(**options)
     trainer = driven.session.run.trainer  # type: ignore[union-attr]
     start = {name: t.clone() for name, t in trainer.model.state_dict().items()}
@@ -199,7 +194,7 @@ def test_start_over_puts_weights_buffers_and_optimizer_back(options: dict) -> No
     assert not trainer.optimizer.state()
 
 
-def test_training_ends_with_the_whole_validation_set(options: dict) -> None:
+def test_training_ends_with_a_full_validation_and_a_checkpoint(options: dict) -> None:
     driven = DrivenSession(**options)
     events = driven.do(Train, steps=3)
     assert [type(event) for event in events[-5:]] == [
@@ -214,13 +209,13 @@ def test_training_ends_with_the_whole_validation_set(options: dict) -> None:
     assert not validated.yardstick and validated.total == 12
 
 
-def test_cadence_of_the_measurements_depends_on_nothing_else(options: dict) -> None:
+def test_every_nth_step_and_the_last_one_are_measured(options: dict) -> None:
     driven = DrivenSession(**options | {"probe_every": 3})
     driven.do(Train, steps=7)
     assert [step.step for step in driven.all(StepTaken) if step.rows] == [1, 4, 7]
 
 
-def test_a_batchnorm_switched_by_hand_drifts_and_the_audit_says_so(options: dict) -> None:
+def test_the_audit_finds_a_batchnorm_switched_to_train_mode(options: dict) -> None:
     driven = DrivenSession(**options)
     driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
     driven.do(Audit)
@@ -235,13 +230,13 @@ def test_a_batchnorm_switched_by_hand_drifts_and_the_audit_says_so(options: dict
     assert isinstance(driven.events[-1], Refused)
 
 
-def test_the_journal_is_strict_json_with_nan_in_it(options: dict) -> None:
+def test_the_journal_is_strict_json_even_with_nan_losses(options: dict) -> None:
     driven = DrivenSession(**options | {"lr": 1e18, "probe_every": 1})
     driven.do(Train, steps=3)
     driven.session.close()
     assert all(math.isfinite(loss) for loss in losses(driven))
-    told = driven.last(StepNotApplied)
-    assert told.loss is not None and not math.isfinite(told.loss)
+    refused = driven.last(StepNotApplied)
+    assert refused.loss is not None and not math.isfinite(refused.loss)
     assert driven.last(TrainEnded).reason == "failed"
 
     def refuse(name: str) -> float:
@@ -250,9 +245,9 @@ def test_the_journal_is_strict_json_with_nan_in_it(options: dict) -> None:
     text = (Path(options["run_dir"]) / "journal.jsonl").read_text()
     lines = [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
     steps = [line for line in lines if line["event"] == "step"]
-    assert [step["step"] for step in steps] == list(range(1, told.step))
-    refused = next(line for line in lines if line["event"] == "step_not_applied")
-    assert refused["loss"] in ("nan", "inf")
+    assert [step["step"] for step in steps] == list(range(1, refused.step))
+    refused_line = next(line for line in lines if line["event"] == "step_not_applied")
+    assert refused_line["loss"] in ("nan", "inf")
     back = json_codec.loads(next(line for line in text.splitlines() if "step_not_applied" in line))
     assert isinstance(back["loss"], float)
     config = json.loads((Path(options["run_dir"]) / "config.json").read_text())
@@ -260,7 +255,7 @@ def test_the_journal_is_strict_json_with_nan_in_it(options: dict) -> None:
     assert [line["event"] for line in lines[:4]] == ["train", "command", "mask", "step"]
 
 
-def test_an_image_that_cannot_be_read_is_skipped_and_named(options: dict) -> None:
+def test_an_unreadable_training_image_is_skipped_and_named(options: dict) -> None:
     broken = Path(options["data"]) / "train" / "dark" / "000.png"
     broken.write_bytes(broken.read_bytes()[:50])
     driven = DrivenSession(**options)
@@ -271,7 +266,7 @@ def test_an_image_that_cannot_be_read_is_skipped_and_named(options: dict) -> Non
     assert "image_skipped" in (Path(options["run_dir"]) / "journal.jsonl").read_text()
 
 
-def test_an_unreadable_validation_image_is_told_too(options: dict) -> None:
+def test_an_unreadable_validation_image_is_skipped_and_named(options: dict) -> None:
     broken = Path(options["data"]) / "val" / "light" / "000.png"
     broken.write_bytes(b"")
     driven = DrivenSession(**options)
@@ -280,7 +275,7 @@ def test_an_unreadable_validation_image_is_told_too(options: dict) -> None:
     assert driven.last(Validated).total == 11
 
 
-def test_pretrained_rates_are_a_tenth(options: dict, tmp_path: Path) -> None:
+def test_pretrained_layers_get_a_tenth_of_the_rate(options: dict, tmp_path: Path) -> None:
     import torchvision
 
     torch.manual_seed(5)
@@ -297,19 +292,19 @@ def test_pretrained_rates_are_a_tenth(options: dict, tmp_path: Path) -> None:
 def test_the_demo_learns_from_the_demo_backbone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a newcomer without internet sees: thirty presses, the head alone."""
+    """The first run of a new user without internet access: the head alone, 30 steps."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):  # refused: no internet
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):  # refuses connections
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     driven = DrivenSession(device="cpu", run_dir=str(tmp_path / "run"))
     opened = driven.opened
     assert opened.weights == "demo backbone" and opened.pretrained
-    assert "resnet18-f37072fd.pth" in opened.weights_why
+    assert "resnet18-f37072fd.pth" in opened.weights_reason
     assert opened.strategy == "feature-extraction"
     assert any("no substitute for ImageNet weights" in note for note in opened.notes)
     driven.do(Train, steps=30)
-    found = losses(driven)
-    assert sum(found[-5:]) < sum(found[:5])
+    values = losses(driven)
+    assert sum(values[-5:]) < sum(values[:5])
 
 
 @pytest.mark.parametrize(
@@ -330,9 +325,11 @@ def test_the_demo_learns_from_the_demo_backbone(
         ({"arch": "vit_b_16", "image_size": 64, "batch_size": 2}, None),
     ],
 )
-def test_bad_input_is_one_sentence(options: dict, change: dict, words: list[str] | None) -> None:
+def test_invalid_configurations_are_refused_with_the_option_and_the_fix(
+    options: dict, change: dict, words: list[str] | None
+) -> None:
     driven = DrivenSession(**options | change)
-    if words is None:  # a ViT from random weights is built for the size that was asked for
+    if words is None:  # a ViT with random weights is built for the requested size
         assert driven.opened.image_size == 64
         return
     failed = driven.last(OpenFailed)
@@ -341,19 +338,19 @@ def test_bad_input_is_one_sentence(options: dict, change: dict, words: list[str]
     assert "\n" not in failed.sentence and "Traceback" not in failed.sentence
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
-def test_cuda_without_cuda(options: dict) -> None:
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_requesting_cuda_without_a_gpu_names_the_option_for_the_cpu(options: dict) -> None:
     failed = DrivenSession(**options | {"device": "cuda"}).last(OpenFailed)
     assert "--device cpu" in failed.sentence
 
 
-def test_a_file_in_the_run_directorys_place(options: dict, tmp_path: Path) -> None:
+def test_a_run_directory_below_a_file_is_refused(options: dict, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     failed = DrivenSession(**options | {"run_dir": str(tmp_path / "file" / "run")}).last(OpenFailed)
     assert "is a file" in failed.sentence and "--run-dir" in failed.sentence
 
 
-def test_it_can_be_opened_again_after_a_refusal(options: dict) -> None:
+def test_a_session_can_be_opened_after_a_refused_configuration(options: dict) -> None:
     from tl_tui.protocol.commands import Open
     from tl_tui.protocol.config import RunConfig
 
@@ -364,9 +361,14 @@ def test_it_can_be_opened_again_after_a_refusal(options: dict) -> None:
 
 @pytest.mark.parametrize(
     "strategy",
-    ["full", *(pytest.param(one, marks=thorough) for one in ("feature-extraction", "last-stage"))],
+    [
+        "full",
+        *(pytest.param(name, marks=thorough) for name in ("feature-extraction", "last-stage")),
+    ],
 )
-def test_resnet152_from_random_weights_starts_at_a_sane_loss(options: dict, strategy: str) -> None:
+def test_resnet152_with_random_weights_starts_at_a_plausible_loss(
+    options: dict, strategy: str
+) -> None:
     driven = DrivenSession(
         **options | {"arch": "resnet152", "strategy": strategy, "image_size": 64}
     )

@@ -1,4 +1,4 @@
-"""What is wanted of the coming steps: plans that go on, rates that stay."""
+"""Settings of the next steps: phases of plans, resumed plans, rates set by hand."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ import pytest
 
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import Pause, SetMask, SetRate, SetRecipe, Step, Train
-from tl_tui.protocol.events import (
-    CycleBegan,
-    MaskPlanned,
-    PlanChanged,
-    RecipeChanged,
-    StepTaken,
-    Validated,
-)
+from tl_tui.protocol.session import CycleBegan, MaskPlanned, PlanChanged, RecipeChanged
+from tl_tui.protocol.training import StepTaken, Validated
 
 EPOCH = 3
-"""Steps: 24 images in batches of 8."""
+"""Steps per epoch: 24 images in batches of 8."""
 
 
 @pytest.fixture(scope="module")
@@ -42,36 +36,36 @@ def losses(driven: DrivenSession) -> list[float]:
     return [step.loss for step in driven.all(StepTaken)]
 
 
-def test_a_phase_begins_after_the_epoch_before_it_was_validated(options: dict) -> None:
+def test_a_phase_begins_after_the_validation_of_the_previous_epoch(options: dict) -> None:
     driven = DrivenSession(**options, plan="gradual", epochs=7)
     driven.do(Train, steps=2 * EPOCH)
-    told = [
+    order = [
         "phase" if isinstance(event, MaskPlanned) else "validation"
         for event in driven.events
         if isinstance(event, MaskPlanned) or (isinstance(event, Validated) and not event.yardstick)
     ]
-    assert told == ["validation", "phase", "validation", "phase"]
-    assert [event.why for event in driven.all(MaskPlanned)] == [
+    assert order == ["validation", "phase", "validation", "phase"]
+    assert [event.reason for event in driven.all(MaskPlanned)] == [
         "plan gradual: layer4",
         "plan gradual: layer3",
     ]
 
 
-def test_a_pause_before_that_validation_does_not_lose_the_phase(
+def test_a_pause_before_the_validation_does_not_lose_the_next_phase(
     options: dict, tmp_path: Path
 ) -> None:
     whole = DrivenSession(**options, plan="gradual", epochs=7)
     whole.do(Train, steps=2 * EPOCH)
-    for number, further in enumerate((Train, Step)):
+    for number, command in enumerate((Train, Step)):
         paused = DrivenSession(
             **options | {"run_dir": str(tmp_path / f"{number}")}, plan="gradual", epochs=7
         )
         paused.send(Train)
         while len(paused.all(StepTaken)) < EPOCH:
             paused.session.work()
-        if further is Train:
+        if command is Train:
             paused.do(Pause)
-            assert [event.why for event in paused.all(MaskPlanned)] == ["plan gradual: layer4"]
+            assert [event.reason for event in paused.all(MaskPlanned)] == ["plan gradual: layer4"]
             paused.do(Train, steps=2 * EPOCH)
         else:
             paused.send(Step)
@@ -81,7 +75,7 @@ def test_a_pause_before_that_validation_does_not_lose_the_phase(
         assert [s.mask for s in paused.all(StepTaken)] == [s.mask for s in whole.all(StepTaken)]
 
 
-def test_a_plan_goes_on_if_an_interruption_is_taken_back_before_a_step(
+def test_a_plan_resumes_if_its_interruption_is_undone_before_a_step(
     options: dict, tmp_path: Path
 ) -> None:
     plain = DrivenSession(**options, plan="gradual", epochs=7, lr_schedule="cosine")
@@ -93,7 +87,7 @@ def test_a_plan_goes_on_if_an_interruption_is_taken_back_before_a_step(
         lr_schedule="cosine",
     )
     driven.do(Train, steps=1)
-    head, full = driven.opened.wanted, driven.opened.strategies["full"]
+    head, full = driven.opened.trainable, driven.opened.strategies["full"]
     driven.do(SetMask, trainable=full)
     assert driven.last(PlanChanged).plan is None
     driven.do(SetMask, trainable=head)
@@ -107,7 +101,7 @@ def test_a_plan_goes_on_if_an_interruption_is_taken_back_before_a_step(
     assert driven.last(PlanChanged).plan is None, "a step was taken without it"
 
 
-def test_rates_by_hand_stay_if_the_recipes_rates_do(options: dict) -> None:
+def test_rates_set_by_hand_stay_until_the_recipes_rates_change(options: dict) -> None:
     driven = DrivenSession(**options)
     recipe = driven.opened.recipe
     driven.do(SetRate, rows=(0,), rate=0.5)

@@ -1,4 +1,4 @@
-"""TensorBoard files: what was written is what a reader finds."""
+"""TensorBoard files: a reader finds the values that were written."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from tensorboardX.record_writer import masked_crc32c
 
 from engine.session.tensorboard import TensorBoard, TensorBoardMissing, require
 from tests.support.stack_messages import measured, opened, step_taken
-from tl_tui.protocol.events import RecipeChanged, Validated
+from tl_tui.protocol.session import RecipeChanged
+from tl_tui.protocol.training import Validated
 
 SESSION = opened()
 
 
 def scalars(folder: Path) -> dict[str, dict[int, float]]:
-    """What the event files in a folder hold, by tag and step; the frames are TFRecord's."""
-    found: dict[str, dict[int, float]] = {}
+    """Read the scalars in a folder's event files (TFRecord frames), by tag and step."""
+    values: dict[str, dict[int, float]] = {}
     for file in sorted(folder.iterdir()):
-        assert ".tfevents." in file.name  # what TensorBoard looks for
+        assert ".tfevents." in file.name  # TensorBoard searches for this
         data = file.read_bytes()
         while data:
             (length,) = struct.unpack("<Q", data[:8])
@@ -32,9 +33,9 @@ def scalars(folder: Path) -> dict[str, dict[int, float]]:
             assert struct.unpack("<I", data[12 + length : 16 + length]) == (masked_crc32c(body),)
             event = Event.FromString(body)
             for value in event.summary.value:
-                found.setdefault(value.tag, {})[event.step] = value.simple_value
+                values.setdefault(value.tag, {})[event.step] = value.simple_value
             data = data[16 + length :]
-    return found
+    return values
 
 
 def validated(step: int, *, yardstick: bool = False, start: int = 0) -> Validated:
@@ -49,89 +50,91 @@ def validated(step: int, *, yardstick: bool = False, start: int = 0) -> Validate
     )
 
 
-def test_steps_and_validations(tmp_path: Path) -> None:
+def test_steps_and_validations_are_written_as_scalars(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     one = step_taken(SESSION.stack, SESSION.wanted, step=1, lr_factor=0.5, loss=0.75)
-    board.step(one)
+    board.write_step(one)
     doubled = tuple(2 * rate for rate in SESSION.rates)
-    board.heard(RecipeChanged(recipe=SESSION.recipe, rates=doubled))
-    board.heard(step_taken(SESSION.stack, SESSION.wanted, step=2))
-    board.heard(validated(2))
-    board.heard(validated(2, yardstick=True))
+    board.write_event(RecipeChanged(recipe=SESSION.recipe, rates=doubled))
+    board.write_event(step_taken(SESSION.stack, SESSION.wanted, step=2))
+    board.write_event(validated(2))
+    board.write_event(validated(2, yardstick=True))
     board.close()
-    found = scalars(tmp_path / "tensorboard" / "start-0")
-    assert found["loss/train"][1] == 0.75
-    assert found["accuracy/train"][1] == pytest.approx(27 / 32)
-    assert found["lr/factor"] == {1: 0.5, 2: 1.0}
-    assert found["lr/fc"] == pytest.approx({1: 0.005, 2: 0.02})
-    assert found["lr/conv1"] == pytest.approx({1: 0.0005, 2: 0.002})
-    assert found["grad_norm/fc"][1] == pytest.approx(one.rows[-1].grad_norm)
-    assert "grad_norm/conv1" not in found  # it received none
-    assert found["weight_norm/conv1"][1] == 10.0
-    assert found["update_ratio/fc"][1] == pytest.approx(5e-5)
-    assert found["loss/validation"] == {2: 0.25}
-    assert found["accuracy/validation"] == found["accuracy/validation_balanced"] == {2: 0.875}
-    assert found["accuracy/yardstick"] == {2: 0.875}
+    values = scalars(tmp_path / "tensorboard" / "start-0")
+    assert values["loss/train"][1] == 0.75
+    assert values["accuracy/train"][1] == pytest.approx(27 / 32)
+    assert values["lr/factor"] == {1: 0.5, 2: 1.0}
+    assert values["lr/fc"] == pytest.approx({1: 0.005, 2: 0.02})
+    assert values["lr/conv1"] == pytest.approx({1: 0.0005, 2: 0.002})
+    assert values["grad_norm/fc"][1] == pytest.approx(one.rows[-1].grad_norm)
+    assert "grad_norm/conv1" not in values  # it received no gradient
+    assert values["weight_norm/conv1"][1] == 10.0
+    assert values["update_ratio/fc"][1] == pytest.approx(5e-5)
+    assert values["loss/validation"] == {2: 0.25}
+    assert values["accuracy/validation"] == values["accuracy/validation_balanced"] == {2: 0.875}
+    assert values["accuracy/yardstick"] == {2: 0.875}
 
 
-def test_unmeasured_steps_have_scalars_alone(tmp_path: Path) -> None:
+def test_unmeasured_steps_have_no_values_per_layer(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     step = step_taken(SESSION.stack, SESSION.wanted, step=3)
-    board.step(msgspec.structs.replace(step, rows=(), owners=()))
+    board.write_step(msgspec.structs.replace(step, rows=(), owners=()))
     board.close()
-    found = scalars(tmp_path / "tensorboard" / "start-0")
-    assert set(found) == {"loss/train", "accuracy/train", "lr/factor"}
+    values = scalars(tmp_path / "tensorboard" / "start-0")
+    assert set(values) == {"loss/train", "accuracy/train", "lr/factor"}
 
 
-def test_not_finite_stays_so(tmp_path: Path) -> None:
+def test_nan_and_infinity_are_written_unchanged(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     broken = measured("updated", math.inf, math.nan)
-    board.step(step_taken(SESSION.stack, SESSION.wanted, loss=math.nan, rows={"fc": broken}))
+    board.write_step(step_taken(SESSION.stack, SESSION.wanted, loss=math.nan, rows={"fc": broken}))
     board.close()
-    found = scalars(tmp_path / "tensorboard" / "start-0")
-    assert math.isnan(found["loss/train"][1])
-    assert found["grad_norm/fc"][1] == math.inf
-    assert math.isnan(found["update_ratio/fc"][1])
+    values = scalars(tmp_path / "tensorboard" / "start-0")
+    assert math.isnan(values["loss/train"][1])
+    assert values["grad_norm/fc"][1] == math.inf
+    assert math.isnan(values["update_ratio/fc"][1])
 
 
-def test_every_start_has_its_own_curves(tmp_path: Path) -> None:
+def test_each_start_has_its_own_folder(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    for start, loss in ((0, 0.9), (1, 0.8), (0, 0.7)):  # the second start was taken back
+    for start, loss in ((0, 0.9), (1, 0.8), (0, 0.7)):  # the second start was undone
         step = 2 if loss == 0.7 else 1
-        board.step(step_taken(SESSION.stack, SESSION.wanted, start=start, step=step, loss=loss))
+        board.write_step(
+            step_taken(SESSION.stack, SESSION.wanted, start=start, step=step, loss=loss)
+        )
     board.close()
     folder = tmp_path / "tensorboard"
     assert scalars(folder / "start-0")["loss/train"] == pytest.approx({1: 0.9, 2: 0.7})
     assert scalars(folder / "start-1")["loss/train"] == pytest.approx({1: 0.8})
 
 
-def test_a_validation_is_on_the_disk_at_once(tmp_path: Path) -> None:
+def test_a_validation_is_flushed_at_once(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    board.validated(validated(7))
+    board.write_validation(validated(7))
     assert scalars(tmp_path / "tensorboard" / "start-0")["loss/validation"] == {7: 0.25}
     board.close()
 
 
-def test_a_folder_that_cannot_be_written_ends_the_files_and_not_the_run(
+def test_an_unwritable_folder_ends_writing_without_raising(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "tensorboard").write_text("a file in its place")
+    (tmp_path / "tensorboard").write_text("a file where the folder should be")
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    board.step(step_taken(SESSION.stack, SESSION.wanted))
-    board.step(step_taken(SESSION.stack, SESSION.wanted))
-    board.validated(validated(1))
+    board.write_step(step_taken(SESSION.stack, SESSION.wanted))
+    board.write_step(step_taken(SESSION.stack, SESSION.wanted))
+    board.write_validation(validated(1))
     board.close()
     assert "cannot be written" in board.failure
-    assert capsys.readouterr().out.count("TensorBoard files end here") == 1
+    assert capsys.readouterr().out.count("No more TensorBoard files are written") == 1
 
 
-def test_without_the_package_it_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)  # as if it were not there
+def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)  # as if it were not installed
     with pytest.raises(TensorBoardMissing, match="pip install tensorboardX, or leave"):
         require()
 
 
-def test_a_package_that_does_not_load_is_told_before_training(
+def test_a_package_that_fails_to_import_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboardX"]:

@@ -1,9 +1,7 @@
-"""The feature cache: cached equals uncached, whatever is toggled, trained or put back between."""
+"""Training with the feature cache equals training without, whatever is toggled or restored."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from torchvision.transforms._presets import ImageClassification
 from engine.data.batches import Decoder, TrainBatches
 from engine.data.samples import Sample
 from engine.model.layer_stack import Stack
-from engine.training.feature_cache import FeatureCache, cut_of
+from engine.training.feature_cache import FeatureCache
 from engine.training.trainer import Trainer
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import (
@@ -32,7 +30,7 @@ from tl_tui.protocol.commands import (
     UndoStartOver,
 )
 from tl_tui.protocol.config import Recipe
-from tl_tui.protocol.events import FeatureCacheReported, StepTaken, Validated
+from tl_tui.protocol.training import FeatureCacheReported, StepTaken, Validated
 
 thorough = pytest.mark.thorough
 
@@ -41,7 +39,7 @@ RECIPE = Recipe(lr_head=0.05, lr_pretrained=0.02, weight_decay=1e-4, optimizer="
 
 
 class Small(nn.Module):
-    """A residual net with BatchNorm and dropout, quick enough to be trained thousands of times."""
+    """A residual network with BatchNorm and dropout, fast enough for thousands of steps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,25 +88,10 @@ def trainer(samples: tuple[Sample, ...], decoder: Decoder, **cache: Any) -> Trai
     return Trainer(stack, TrainBatches(samples, 4, 0, decoder), CPU, RECIPE, features)
 
 
-def open_below(folder: Path) -> list[Path]:
-    """Files of this process that were below a folder and have no name any more."""
-    found = []
-    for link in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            if os.readlink(link).startswith(f"{folder}/"):
-                found.append(link)
-    return found
-
-
-def cut_off(file: Path) -> None:
-    with file.open("r+b") as opened:
-        opened.truncate(0)
-
-
 OWNERS = 9
 NORMS = (1, 3, 5, 7)
 masks = st.one_of(
-    # Mostly what leaves a prefix: only there the cache has anything to get wrong.
+    # Mostly masks with a frozen prefix, because only these use the cache.
     st.sampled_from([8, 8, 8, 6, 6, 4, 2, 0]).map(lambda lowest: frozenset(range(lowest, OWNERS))),
     st.frozensets(st.integers(0, OWNERS - 1)),
 )
@@ -124,37 +107,37 @@ actions = st.lists(
     ),
     max_size=8,
 )
-rooms = st.sampled_from([1 << 30, 4000, 0])
-"""All in memory; a part of it in a file; nothing but the file."""
+memory_limits = st.sampled_from([1 << 30, 4000, 0])
+"""Limits for which activations are kept in memory, in memory and a file, or only in a file."""
 
 
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(sequence=actions, room=rooms)
-def test_cached_is_uncached(
+@given(sequence=actions, memory_limit=memory_limits)
+def test_cached_training_equals_uncached_training(
     samples: tuple[Sample, ...],
     decoder: Decoder,
     tmp_path: Path,
     sequence: list[tuple],
-    room: int,
+    memory_limit: int,
 ) -> None:
-    """Losses, weights and answers of any sequence of masks, steps, resets and evaluations.
+    """Any sequence of masks, steps, resets and evaluations gives the same losses and weights.
 
-    Every sequence begins and ends with an epoch of the head alone, so that whatever it did to the
-    layers below, something was kept before and is asked for after.
+    Every sequence starts and ends with an epoch that trains only the head. The cache is therefore
+    filled before the sequence and used after it.
     """
     epoch_of_the_head = ("train", frozenset({OWNERS - 1}), 4)
     sequence = [epoch_of_the_head, *sequence, epoch_of_the_head, ("evaluate", 0, 0)]
     plain = trainer(samples, decoder)
-    cached = trainer(samples, decoder, memory=lambda: room, folder=tmp_path / "features")
+    cached = trainer(samples, decoder, memory=lambda: memory_limit, folder=tmp_path / "features")
     assert len(plain.stack.owners) == OWNERS
     started = plain.snapshot(), cached.snapshot()
     drifting: dict[int, Any] = {}
     for action, what, steps in sequence:
         if action in ("train", "eager"):
             for _ in range(steps):
-                torch.manual_seed(7)  # dropout above the cut draws the same for both
+                torch.manual_seed(7)  # the same dropout above the cut in both
                 one = plain.step(what, drifting, measured=True)
                 torch.manual_seed(7)
                 two = cached.step(what, drifting, measured=True, cached=action == "train")
@@ -163,10 +146,10 @@ def test_cached_is_uncached(
                 assert one.measurement and two.measurement
                 for row, other in zip(one.measurement.rows, two.measurement.rows, strict=True):
                     assert row.reach == other.reach
-                    seen, kept = row.grad_norm, other.grad_norm
-                    assert (seen is None) == (kept is None)
-                    assert (seen or 0.0) == pytest.approx(kept or 0.0, rel=1e-3, abs=1e-5)
-        elif action == "write":  # another program's hand, or a layer that is put back
+                    first, second = row.grad_norm, other.grad_norm
+                    assert (first is None) == (second is None)
+                    assert (first or 0.0) == pytest.approx(second or 0.0, rel=1e-3, abs=1e-5)
+        elif action == "write":  # stands for any in-place write, such as restoring a layer
             for each in (plain, cached):
                 with torch.no_grad():
                     for parameter in each.stack.owners[what].parameters:
@@ -178,11 +161,11 @@ def test_cached_is_uncached(
             plain.restore(started[0])
             cached.restore(started[1])
         else:
-            for images, kept in zip(
+            for images, activations in zip(
                 plain.held_out(samples, 5), cached.held_out(samples, 5), strict=True
             ):
-                answers, others = plain.evaluate(images), cached.evaluate(kept)
-                assert answers.loss == pytest.approx(others.loss, rel=1e-4, abs=1e-6)
+                first, second = plain.evaluate(images), cached.evaluate(activations)
+                assert first.loss == pytest.approx(second.loss, rel=1e-4, abs=1e-6)
     for name, tensor in plain.model.state_dict().items():
         torch.testing.assert_close(
             tensor, cached.model.state_dict()[name], rtol=1e-3, atol=1e-5, msg=name
@@ -192,7 +175,7 @@ def test_cached_is_uncached(
     assert not list(tmp_path.glob("features/*"))
 
 
-def test_each_image_runs_through_the_prefix_once(
+def test_each_image_is_run_through_the_prefix_once(
     samples: tuple[Sample, ...], decoder: Decoder
 ) -> None:
     one = trainer(samples, decoder)
@@ -214,15 +197,15 @@ def test_each_image_runs_through_the_prefix_once(
         assert result.cached_rows == 4
     assert runs == 4 and (features.hits, features.misses) == (28, 14)
     above_layer1 = frozenset(range(OWNERS - 3, OWNERS))
-    for _ in range(4):  # lower: the images are run again, as far as layer1
+    for _ in range(4):  # a lower cut: the images are run again, up to layer1
         one.step(above_layer1, {}, measured=False, cached=True)
     assert runs == 8
-    for _ in range(4):  # and the head's activations are made from what layer2 has become
+    for _ in range(4):  # the head's activations are computed from those at layer1
         one.step(head, {}, measured=False, cached=True)
     assert runs == 8
 
 
-def test_toggling_there_and_back_finds_it_again(
+def test_toggling_layers_without_training_them_keeps_the_cache(
     samples: tuple[Sample, ...], decoder: Decoder
 ) -> None:
     one = trainer(samples, decoder)
@@ -232,11 +215,11 @@ def test_toggling_there_and_back_finds_it_again(
     start = one.snapshot()
     for _ in range(4):
         one.step(head, {}, measured=False, cached=True)
-    one.restore(start)  # a start over does not touch what was frozen
+    one.restore(start)  # starting over does not change frozen layers
     assert features.misses == 14
     one.step(head, {}, measured=False, cached=True)
     one.apply(more, {})
-    one.step(head, {}, measured=False)  # `t` is eager, and changes nothing below the head
+    one.step(head, {}, measured=False)  # a single step is eager and changes only the head
     one.step(head, {}, measured=False, cached=True)
     assert features.misses == 14
 
@@ -252,10 +235,12 @@ def test_toggling_there_and_back_finds_it_again(
         pytest.param("densenet121", "feature-extraction", marks=thorough),
     ],
 )
-def test_a_run_from_the_cut_is_the_run(tmp_path: Path, arch: str, strategy: str) -> None:
-    """Losses and validations of torchvision's models, with toggles, resets and starts over."""
+def test_a_session_with_the_cache_equals_one_without(
+    tmp_path: Path, arch: str, strategy: str
+) -> None:
+    """Losses and validations are equal, even with toggled, restored and restarted layers."""
     folder = draw_images(tmp_path / "images")
-    told = []
+    sessions = []
     for choice in ("off", "on"):
         driven = DrivenSession(
             data=str(folder),
@@ -269,28 +254,28 @@ def test_a_run_from_the_cut_is_the_run(tmp_path: Path, arch: str, strategy: str)
         )
         torch.manual_seed(7)
         driven.do(Train, steps=4)
-        wanted = driven.opened.strategies[strategy]
+        mask = driven.opened.strategies[strategy]
         driven.do(Step)
         driven.do(RestoreLayer, owners=(0,))
         driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
         driven.do(Train, steps=8)
-        driven.do(SetMask, trainable=wanted)
+        driven.do(SetMask, trainable=mask)
         driven.do(StartOver)
         driven.do(UndoStartOver)
         driven.do(Train, steps=15)
-        told.append(driven)
+        sessions.append(driven)
         driven.session.close()
-    off, on = told
+    off, on = sessions
     assert on.last(FeatureCacheReported).rows > 0 and on.last(FeatureCacheReported).hits > 0
     assert on.last(StepTaken).cached_rows == on.last(FeatureCacheReported).rows
     assert off.last(StepTaken).cached_rows == 0
     for one, two in zip(off.all(StepTaken), on.all(StepTaken), strict=True):
         assert one.loss == pytest.approx(two.loss, rel=1e-4)
-    for seen, kept in zip(off.all(Validated), on.all(Validated), strict=True):
-        assert seen.loss == pytest.approx(kept.loss, rel=1e-4) and seen.correct == kept.correct
+    for one, two in zip(off.all(Validated), on.all(Validated), strict=True):
+        assert one.loss == pytest.approx(two.loss, rel=1e-4) and one.correct == two.correct
 
 
-def test_it_says_why_it_stays_off(tmp_path: Path) -> None:
+def test_the_reason_for_not_using_the_cache_is_reported(tmp_path: Path) -> None:
     folder = draw_images(tmp_path / "images")
     driven = DrivenSession(
         data=str(folder),
@@ -305,122 +290,15 @@ def test_it_says_why_it_stays_off(tmp_path: Path) -> None:
         driven.do(Train, steps=count)
         return driven.last(FeatureCacheReported)
 
-    assert after(1).why == "nothing below is frozen"
+    assert after(1).reason == "no frozen layers below the trained ones"
     owners, stack = driven.opened.stack.owners, driven.opened.stack
     above = stack.rows[1].first_owner
     driven.do(SetMask, trainable=tuple(range(above, len(owners))))
-    assert "it would not pay: 16,384 numbers for an image of 12,288" in after(2).why
+    assert "are larger than images (16,384 against 12,288 values)" in after(2).reason
     driven.do(SetMask, trainable=driven.opened.strategies["feature-extraction"])
-    told = after(3)
-    assert (told.why, told.rows, told.cut) == ("", 9, "flatten")
+    report = after(3)
+    assert (report.reason, report.rows, report.cut) == ("", 9, "flatten")
     recipe = driven.opened.recipe
     driven.do(SetRecipe, recipe=msgspec.structs.replace(recipe, augmentation="light"))
-    assert after(4).why == "augmentation light makes every image anew"
+    assert after(4).reason == "augmentation light changes every image"
     assert driven.last(StepTaken).cached_rows == 0
-
-
-def test_a_lost_file_is_made_again(
-    samples: tuple[Sample, ...], decoder: Decoder, tmp_path: Path
-) -> None:
-    one = trainer(samples, decoder, memory=lambda: 0, folder=tmp_path)
-    features = one.feature_cache
-    assert features is not None
-    head = frozenset({OWNERS - 1})
-    for _ in range(4):
-        one.step(head, {}, measured=False, cached=True)
-    assert not list(tmp_path.iterdir()), "nothing is left if the process is killed"
-    (file,) = open_below(tmp_path)
-    assert file.stat().st_size == 14 * 8 * 4
-    cut_off(file)
-    plain = trainer(samples, decoder)
-    for _ in range(4):
-        plain.step(head, {}, measured=False)
-    for _ in range(4):
-        again = one.step(head, {}, measured=False, cached=True)
-        assert again.loss == pytest.approx(plain.step(head, {}, measured=False).loss, rel=1e-5)
-    cut = cut_of(one.stack, head)
-    assert cut is not None and "could not be read any more" in features.failure_at(cut)
-
-
-def test_a_lost_file_below_is_no_start_for_another_cut(
-    samples: tuple[Sample, ...], decoder: Decoder, tmp_path: Path
-) -> None:
-    one = trainer(samples, decoder, memory=lambda: 0, folder=tmp_path)
-    plain = trainer(samples, decoder)
-    above_layer1, head = frozenset(range(OWNERS - 3, OWNERS)), frozenset({OWNERS - 1})
-    lost = 0
-    for mask in (above_layer1, head):
-        for _ in range(4):
-            torch.manual_seed(7)
-            expected = plain.step(mask, {}, measured=False).loss
-            torch.manual_seed(7)
-            loss = one.step(mask, {}, measured=False, cached=True).loss
-            assert loss == pytest.approx(expected, rel=1e-4)
-        for file in open_below(tmp_path):
-            cut_off(file)
-            lost += 1
-    assert lost
-
-
-def test_a_row_that_a_cut_divides_is_executed() -> None:
-    stack = Stack(Small(), torch.zeros(1, 3, 24, 24))
-    reading = Decoder(ImageClassification(crop_size=24, resize_size=24), threads=1)
-    features = FeatureCache(
-        stack, reading, CPU, images=1, image_size=24, memory=lambda: 0, folder=Path("nowhere")
-    )
-    below = {cut.name: features.rows_below(cut) for cut in stack.cuts}
-    assert below["conv1"] == 0, "its BatchNorm, of the same row, is above"
-    assert below["bn1"] == 1
-    reading.close()
-
-
-def test_no_room_is_said_and_the_run_goes_on(
-    samples: tuple[Sample, ...], decoder: Decoder, tmp_path: Path
-) -> None:
-    (tmp_path / "taken").write_text("a file where a folder should be")
-    one = trainer(samples, decoder, memory=lambda: 5 * 32, folder=tmp_path / "taken")
-    features = one.feature_cache
-    assert features is not None
-    head = frozenset({OWNERS - 1})
-    for _ in range(8):
-        assert one.step(head, {}, measured=False, cached=True).loss > 0
-    cut = cut_of(one.stack, head)
-    assert cut is not None and features.images_at(cut) == 5
-    assert "taken" in features.failure_at(cut)
-    assert features.hits > 0
-
-
-def test_cached_batches_pass_over_what_cannot_be_read_as_others_do(
-    samples: tuple[Sample, ...], decoder: Decoder
-) -> None:
-    """A batch of nothing would have a loss of nothing, NaN, and make every weight so."""
-    order = TrainBatches(samples, 4, 0, decoder).samples_at(0)
-    gone = {sample.path for sample in order[:-1]}
-    broken = tuple(s._replace(path="nowhere") if s.path in gone else s for s in samples)
-    plain, cached = trainer(broken, decoder), trainer(broken, decoder)
-    head = frozenset({OWNERS - 1})
-    for _ in range(8):  # a batch is passed over in the first epoch
-        one = plain.step(head, {}, measured=False)
-        two = cached.step(head, {}, measured=False, cached=True)
-        assert one.batch.samples == two.batch.samples and len(one.batch.samples) > 1
-        assert one.batch.skipped == two.batch.skipped and one.batch.epoch == two.batch.epoch
-        assert plain.batches.position == cached.batches.position > 1
-        assert one.loss == pytest.approx(two.loss, rel=1e-5)
-
-
-def test_half_precision_is_a_choice_and_close(
-    samples: tuple[Sample, ...], decoder: Decoder, tmp_path: Path
-) -> None:
-    plain = trainer(samples, decoder)
-    half = trainer(samples, decoder, half=True, folder=tmp_path)
-    head = frozenset({OWNERS - 1})
-    losses = []
-    for _ in range(8):
-        one = plain.step(head, {}, measured=False).loss
-        two = half.step(head, {}, measured=False, cached=True).loss
-        assert two == pytest.approx(one, rel=0.01)
-        losses.append((one, two))
-    assert any(one != two for one, two in losses)
-    cut = cut_of(half.stack, head)
-    assert cut is not None and half.feature_cache is not None
-    assert half.feature_cache.bytes_at(cut) == (14 * 8 * 2, 0)

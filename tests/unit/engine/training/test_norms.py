@@ -1,4 +1,4 @@
-"""Norms of tensors are those of fp64, whatever their size and memory format."""
+"""Norms are accurate for tensors of any size and memory format."""
 
 from __future__ import annotations
 
@@ -20,30 +20,31 @@ def tensors(seed: int) -> list[torch.Tensor]:
     return made
 
 
-def exact(many: list[torch.Tensor]) -> list[float]:
-    return [float(torch.linalg.vector_norm(tensor.double())) for tensor in many]
+def exact(tensors: list[torch.Tensor]) -> list[float]:
+    """Return the norms in fp64."""
+    return [float(torch.linalg.vector_norm(tensor.double())) for tensor in tensors]
 
 
-def test_norms_are_those_of_fp64() -> None:
-    many = tensors(0)
-    assert [float(norm) for norm in norms_by_group(many)] == pytest.approx(exact(many), rel=1e-4)
+def test_norms_equal_those_in_fp64() -> None:
+    given = tensors(0)
+    assert [float(norm) for norm in norms_by_group(given)] == pytest.approx(exact(given), rel=1e-4)
     assert norms_by_group([]) == []
 
 
-def test_a_change_comes_with_the_norm_of_what_it_made() -> None:
+def test_each_with_norm_returns_the_norms_after_the_change() -> None:
     old, new = tensors(1), tensors(2)
-    kept = [torch.empty_like(tensor) for tensor in old]
-    norms = each_with_norm("copy", kept, old)
-    assert all(torch.equal(one, other) for one, other in zip(kept, old, strict=True))
+    copies = [torch.empty_like(tensor) for tensor in old]
+    norms = each_with_norm("copy", copies, old)
+    assert all(torch.equal(a, b) for a, b in zip(copies, old, strict=True))
     assert [float(norm) for norm in norms] == pytest.approx(exact(old), rel=1e-4)
-    norms = each_with_norm("subtract", kept, new)
-    moved = [one - other for one, other in zip(old, new, strict=True)]
-    assert all(torch.equal(one, other) for one, other in zip(kept, moved, strict=True))
-    assert [float(norm) for norm in norms] == pytest.approx(exact(moved), rel=1e-4)
+    norms = each_with_norm("subtract", copies, new)
+    differences = [a - b for a, b in zip(old, new, strict=True)]
+    assert all(torch.equal(a, b) for a, b in zip(copies, differences, strict=True))
+    assert [float(norm) for norm in norms] == pytest.approx(exact(differences), rel=1e-4)
     assert each_with_norm("copy", [], []) == []
 
 
-def test_a_nan_and_an_infinity_are_not_lost_among_rows() -> None:
+def test_nan_and_infinity_make_the_norm_not_finite() -> None:
     for bad in (float("nan"), float("inf")):
         tensor = torch.zeros(256, 256)
         tensor[100, 100] = bad

@@ -1,4 +1,4 @@
-"""Steps that cannot be applied leave nothing behind, and say where the trouble began."""
+"""Steps that cannot be applied change nothing, and report where the problem started."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tl_tui.protocol.config import Recipe
 
 
 def everything(trainer: Trainer) -> dict[str, Tensor]:
-    """Weights, buffers, optimizer and random state, by name."""
-    kept = trainer.snapshot()
+    """Return weights, buffers, optimizer state, random state and position, by name."""
+    snapshot = trainer.snapshot()
     state = {
         f"{name}/{key}": value
-        for name, values in kept.optimizer_state.items()
+        for name, values in snapshot.optimizer_state.items()
         for key, value in values.items()
     }
-    position = torch.tensor(kept.position)
-    return {**kept.tensors, **state, "random": kept.cpu_random, "position": position}
+    position = torch.tensor(snapshot.position)
+    return {**snapshot.tensors, **state, "random": snapshot.cpu_random, "position": position}
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -38,7 +38,7 @@ def full(trainer: Trainer) -> frozenset[int]:
 
 
 def fail_for_memory(*_: object) -> None:
-    """As torch's allocator does it on the CPU: a size that no machine has."""
+    """Raise the error of torch's CPU allocator, with a size that no machine has."""
     torch.empty(1 << 50)
 
 
@@ -65,14 +65,14 @@ def a_nan_gradient(trainer: Trainer) -> None:
     ("break_it", "what", "where"),
     [
         (a_nan_weight, "weights", "layer2.0.conv1"),
-        (a_nan_output, "output", "layer4.0.conv1"),  # the first owner behind what the hook changed
+        (a_nan_output, "output", "layer4.0.conv1"),  # the first owner after the hook
         (a_nan_gradient, "gradient", "layer2.0.conv2"),
     ],
 )
-def test_what_is_not_finite_is_found_and_leaves_nothing(
+def test_a_step_with_a_value_that_is_not_finite_changes_nothing(
     break_it: Callable[[Trainer], None], what: str, where: str, measured: bool, gated: bool
 ) -> None:
-    """Gated is how a GPU does it: the optimizer itself leaves the update out."""
+    """On a GPU the step is gated: the optimizer itself skips the update."""
     trainer = make_trainer(small_resnet())
     trainer.optimizer.gated = gated
     trainer.step(full(trainer), {}, measured=True)
@@ -88,7 +88,7 @@ def test_what_is_not_finite_is_found_and_leaves_nothing(
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
-def test_a_gated_update_is_the_same_step() -> None:
+def test_a_gated_step_equals_an_ungated_step() -> None:
     trainer, gated = make_trainer(small_resnet()), make_trainer(small_resnet())
     gated.optimizer.gated = True
     for measured in (True, False, True):
@@ -107,7 +107,7 @@ def test_a_gated_update_is_the_same_step() -> None:
 
 
 @pytest.mark.parametrize("gated", [False, True])
-def test_gradients_whose_squares_overflow_are_learnt_from(gated: bool) -> None:
+def test_gradients_whose_squares_overflow_are_applied(gated: bool) -> None:
     trainer = make_trainer(small_resnet(), lr_head=0.0, lr_pretrained=0.0)
     trainer.optimizer.gated = gated
     weight = trainer.stack.owners[-1].parameters[0]
@@ -118,22 +118,22 @@ def test_gradients_whose_squares_overflow_are_learnt_from(gated: bool) -> None:
     assert (momentum == 1e25).all()
 
 
-def test_the_sentence_names_the_layer() -> None:
+def test_the_message_names_the_layer() -> None:
     refused = NotFinite(math.inf, "output", 3)
     sentence = not_finite_sentence(refused, 1204, "layer3.1", "layer3.1.conv2")
     assert sentence.startswith("Step 1,204 was not applied, and everything is as before it: ")
     assert "the loss is infinite" in sentence and "layer3.1 (layer3.1.conv2)" in sentence
 
 
-@pytest.mark.parametrize("place", ["forward", "backward"])
-def test_out_of_memory_leaves_everything_as_before(place: str) -> None:
-    """With another mask than the step before: what thaws and freezes with it is taken back too."""
+@pytest.mark.parametrize("pass_name", ["forward", "backward"])
+def test_a_step_that_runs_out_of_memory_changes_nothing(pass_name: str) -> None:
+    """The failed step has another mask than the one before, which is restored as well."""
     trainer, twin = make_trainer(small_resnet()), make_trainer(small_resnet())
     for each in (trainer, twin):
         each.step(frozenset(range(20, 25)), {}, measured=False)
     before = everything(trainer)
     hook = trainer.model.layer3.register_forward_hook(  # type: ignore[union-attr]
-        fail_for_memory if place == "forward" else fail_in_backward
+        fail_for_memory if pass_name == "forward" else fail_in_backward
     )
     with pytest.raises(OutOfMemory):
         trainer.step(full(trainer), {}, measured=True)
@@ -141,11 +141,11 @@ def test_out_of_memory_leaves_everything_as_before(place: str) -> None:
     hook.remove()
     for each in (trainer, twin):
         each.step(full(trainer), {}, measured=False)
-    assert same(everything(trainer), everything(twin)), "it goes on as if nothing had been"
+    assert same(everything(trainer), everything(twin)), "the failed step changed the next one"
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_the_update_makes_sure_of_its_memory_before_anything_moves(
+def test_memory_for_the_update_is_checked_before_any_weight_changes(
     optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = Stack(small_resnet(), torch.zeros(1, 3, 32, 32))
@@ -158,7 +158,7 @@ def test_the_update_makes_sure_of_its_memory_before_anything_moves(
     assert same(everything(trainer), before) and trainer.whole
 
 
-def test_an_update_that_fails_in_its_middle_is_never_taken_for_a_step() -> None:
+def test_an_update_that_fails_midway_marks_the_trainer_as_not_whole() -> None:
     trainer = make_trainer(small_resnet())
     trainer.optimizer.torch.register_step_post_hook(fail_for_memory)
     with pytest.raises(HalfUpdated):

@@ -1,4 +1,4 @@
-"""The import of torch ahead of time, and the pass before the first step: neither leaves a trace."""
+"""The warm-up changes nothing, and the import in the background reports its error."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from engine.training.warm_up import warm_up
 
 
 class Accelerated(ChosenDevice):
-    """The CPU in an accelerator's place."""
+    """The CPU, treated as an accelerator."""
 
     accelerator = True  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("strategy", ["feature-extraction", "last-stage", "full"])
 @pytest.mark.parametrize("accelerator", [False, True])
-def test_a_warm_up_leaves_everything_as_it_was(strategy: str, accelerator: bool) -> None:
+def test_a_warm_up_changes_nothing(strategy: str, accelerator: bool) -> None:
     torch.manual_seed(0)
     model = torchvision.models.mobilenet_v3_small(num_classes=2)  # with dropout and BatchNorm
     stack = Stack(model, torch.zeros(1, 3, 64, 64))
@@ -32,7 +32,7 @@ def test_a_warm_up_leaves_everything_as_it_was(strategy: str, accelerator: bool)
     freezing.set_modes(stack, mask, {})
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = {name: module.training for name, module in model.named_modules()}
-    wanted = {name: p.requires_grad for name, p in model.named_parameters()}
+    trainable = {name: p.requires_grad for name, p in model.named_parameters()}
     random = torch.get_rng_state()
     device = choose_device("cpu")
     if accelerator:
@@ -40,12 +40,14 @@ def test_a_warm_up_leaves_everything_as_it_was(strategy: str, accelerator: bool)
     assert warm_up(model, stack, mask, device, (4, 3, 64, 64))
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
     assert modes == {name: module.training for name, module in model.named_modules()}
-    assert wanted == {name: p.requires_grad for name, p in model.named_parameters()}
+    assert trainable == {name: p.requires_grad for name, p in model.named_parameters()}
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(random, torch.get_rng_state())
 
 
-def test_what_the_import_of_torch_raised_is_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_the_import_of_torch_is_raised_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Finder:
         tries = 0
 

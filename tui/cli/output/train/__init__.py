@@ -10,20 +10,28 @@ from tl_tui.protocol.session import SessionOpened
 
 
 class TrainReport(Protocol):
-    """Told what happens, in order."""
+    """A report on a run, from the engine's events."""
 
     def opened(self, session: SessionOpened) -> None:
-        """The session is ready; comes first."""
+        """Report that the session is ready; called before any event."""
 
     def event_received(self, event: AnyEvent) -> None:
-        """Any event since; those that are of no interest are passed over."""
+        """Report an event, or ignore it."""
 
-    def left(self, code: int | None) -> None:
-        """The end, however it came: the exit code, or None if an exception is on its way."""
+    def close(self, code: int | None) -> None:
+        """Report the end of the run.
+
+        Args:
+            code: The exit code; None if an exception ends the command.
+        """
 
 
 def train_report(*, as_json: bool) -> TrainReport:
-    """The report that fits standard output."""
+    """Return the report that suits standard output.
+
+    Args:
+        as_json: Whether to write JSON lines.
+    """
     if as_json:
         from tui.cli.output.train.json_lines import JsonLines
 

@@ -1,4 +1,4 @@
-"""One strict JSON object a line, and nothing else; for programs."""
+"""The report of `tl-tui train --json`: strict JSON, one object per line."""
 
 from __future__ import annotations
 
@@ -10,44 +10,40 @@ import msgspec
 
 from tl_tui.common import json_codec
 from tl_tui.common.metrics import balanced_accuracy, interval
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.training import (
     CheckpointSaved,
-    CrossValidationEnded,
-    CycleBegan,
-    FoldValidated,
     ImageSkipped,
-    MaskPlanned,
-    PlanChanged,
     StepNotApplied,
     StepTaken,
     TrainBegan,
     TrainEnded,
     Validated,
 )
-from tl_tui.protocol.session import Plan, SessionOpened
 from tl_tui.runs.step_line import step_fields
 from tui.app.config_from_state import mask_names
 from tui.cli import exit_codes
 from tui.cli.output.train.run_summary import RunSummary
-from tui.cli.output.train.sentences import majority_share, resume_line
+from tui.cli.output.train.sentences import majority_share, resume_command
 
 
 class JsonLines:
-    """Accuracies are from 0 to 1; numbers that are not finite are strings (`strict_json`)."""
+    """A report as JSON lines. Accuracies are from 0 to 1; non-finite numbers are strings."""
 
     def __init__(self) -> None:
-        self._story: RunSummary | None = None
+        self._summary: RunSummary | None = None
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
 
     def opened(self, session: SessionOpened) -> None:
-        self._story = RunSummary(session)
+        self._summary = RunSummary(session)
         owners = session.stack.owners
         self._line(
             "opened",
             arch=session.arch,
             weights=session.weights,
-            weights_why=session.weights_why,
+            weights_why=session.weights_reason,
             data=session.data,
             classes=session.classes,
             train_images=session.train_images,
@@ -61,14 +57,14 @@ class JsonLines:
             seed=session.seed,
             strategy=session.strategy,
             params=sum(owner.params for owner in owners),
-            trainable_params=sum(owners[owner].params for owner in session.wanted),
+            trainable_params=sum(owners[owner].params for owner in session.trainable),
             run_dir=session.run_dir,
             notes=session.notes,
         )
 
     def event_received(self, event: AnyEvent) -> None:
-        assert self._story is not None
-        self._story.note(event)
+        assert self._summary is not None
+        self._summary.update(event)
         match event:
             case TrainBegan():
                 self._line("began", step=event.step, to_step=event.to_step)
@@ -96,13 +92,15 @@ class JsonLines:
                 )
             case PlanChanged():
                 plan = self._plan(event.plan)
-                self._line("plan", **(plan or {"name": None, "phases": []}), why=event.why)
+                self._line("plan", **(plan or {"name": None, "phases": []}), why=event.reason)
             case MaskPlanned():
-                names = mask_names(self._story.session.stack, event.trainable)
-                self._line("mask", trainable=names, why=event.why)
+                names = mask_names(self._session.stack, event.trainable)
+                self._line("mask", trainable=names, why=event.reason)
             case CycleBegan():
                 cycle = event.cycle
-                self._line("cycle", after_step=cycle.after_step, steps=cycle.steps, why=event.why)
+                self._line(
+                    "cycle", after_step=cycle.after_step, steps=cycle.steps, why=event.reason
+                )
             case FoldValidated():
                 self._fold(event)
             case CrossValidationEnded():
@@ -110,38 +108,37 @@ class JsonLines:
             case TrainEnded(reason="done" | "failed"):
                 self._line("ended", step=event.step, reason=event.reason)
 
-    def left(self, code: int | None) -> None:
-        if self._story is not None and code is not None and not self._story.ended:
+    def close(self, code: int | None) -> None:
+        if self._summary is not None and code is not None and not self._summary.ended:
             reason = "failed" if code == exit_codes.FAILED else "stopped"
-            self._line("ended", step=self._story.steps, reason=reason)
+            self._line("ended", step=self._summary.steps, reason=reason)
 
     def _stepped(self, step: StepTaken) -> None:
-        assert self._story is not None
-        fields = step_fields(self._story.session.stack.rows, step)
+        fields = step_fields(self._session.stack.rows, step)
         layers = {"layers": fields.pop("layers")} if "layers" in fields else {}
         fields = {**fields, "epoch": step.epoch, "lr_factor": step.lr_factor}
         self._line("step", **fields, **layers)
 
     def _not_applied(self, event: StepNotApplied) -> None:
-        rows = self._session.stack.rows
+        stack = self._session.stack
         fits = event.trainable
+        trainable = None if fits is None else mask_names(stack, fits)
         self._line(
             "step_not_applied",
             step=event.step,
             why=event.sentence,
             memory=event.memory,
             loss=event.loss,
-            layer=None if event.row is None else rows[event.row].name,
+            layer=None if event.row is None else stack.rows[event.row].name,
             needed=event.needed,
             available=event.available,
-            fits_trainable=None if fits is None else mask_names(self._session.stack, fits),
+            fits_trainable=trainable,
             fits_batch_size=event.batch_size,
-            resume=resume_line(self._session, event) if event.step else None,
+            resume=resume_command(self._session, event) if event.step else None,
         )
 
     def _validated(self, result: Validated) -> None:
-        assert self._story is not None
-        session = self._story.session
+        session = self._session
         self._line(
             "validation",
             epoch=result.epoch,
@@ -184,30 +181,25 @@ class JsonLines:
             reason=ended.reason,
         )
         if ended.reason != "paused":
-            self._line("ended", step=self._steps(), reason=ended.reason)
-
-    def _steps(self) -> int:
-        assert self._story is not None
-        return self._story.steps
+            assert self._summary is not None
+            self._line("ended", step=self._summary.steps, reason=ended.reason)
 
     @property
     def _session(self) -> SessionOpened:
-        assert self._story is not None
-        return self._story.session
+        assert self._summary is not None
+        return self._summary.session
 
     def _per_class(self, counts: tuple[tuple[int, int], ...]) -> dict[str, float | None]:
-        """By name; null for a class without images."""
-        assert self._story is not None
+        """Return the accuracy of each class by name; None for a class without images."""
         return {
             name: correct / total if total else None
-            for name, (correct, total) in zip(self._story.session.classes, counts, strict=False)
+            for name, (correct, total) in zip(self._session.classes, counts, strict=False)
         }
 
     def _plan(self, plan: Plan | None) -> dict[str, Any] | None:
         if plan is None:
             return None
-        assert self._story is not None
-        stack = self._story.session.stack
+        stack = self._session.stack
         phases = [
             {
                 "name": phase.name,

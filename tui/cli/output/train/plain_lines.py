@@ -1,71 +1,68 @@
-"""A line for every measured step, validation and change; for logs and pipes."""
+"""The report for logs and pipes: one line for each measured step, validation and change."""
 
 from __future__ import annotations
 
 import sys
 
-from tl_tui.protocol.events import AnyEvent, ImageSkipped, StepTaken
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.training import ImageSkipped, StepTaken
+from tui.cli.output.names import printable
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
-    event_sentence,
-    format_duration,
-    last_words,
-    loss_words,
-    opening_words,
-    parting_words,
-    place,
-    printable,
+    ending_lines,
+    event_lines,
+    loss_text,
+    opening_lines,
+    path_lines,
+    progress_text,
     reach_summary,
-    skipped_words,
-    where_words,
+    skipped_lines,
 )
+from tui.text.format import format_duration
 
 
 class PlainLines:
-    """Plain text, a line each, nothing ever rewritten."""
+    """A report as lines of plain text."""
 
     def __init__(self) -> None:
-        self._story: RunSummary | None = None
-        for stream in (sys.stdout, sys.stderr):  # a name may hold what this encoding lacks
+        self._summary: RunSummary | None = None
+        for stream in (sys.stdout, sys.stderr):  # A name may not be encodable.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
     def opened(self, session: SessionOpened) -> None:
-        self._story = RunSummary(session)
-        self._say(opening_words(session))
+        self._summary = RunSummary(session)
+        self._print(opening_lines(session))
 
     def event_received(self, event: AnyEvent) -> None:
-        assert self._story is not None
-        self._story.note(event)
+        assert self._summary is not None
+        self._summary.update(event)
         match event:
             case StepTaken():
                 if event.rows:
-                    self._say([self._step(event)])
+                    self._print([self._step_line(event)])
             case ImageSkipped():
-                for line in skipped_words(event):
+                for line in skipped_lines(event):
                     print(printable(line), file=sys.stderr, flush=True)
             case _:
-                self._say(event_sentence(self._story, event))
+                self._print(event_lines(self._summary, event))
 
-    def left(self, code: int | None) -> None:
-        if self._story is not None and code is not None:
-            words = last_words if self._story.ended else parting_words
-            self._say(words(self._story))
-            self._say(where_words(self._story))
+    def close(self, code: int | None) -> None:
+        if self._summary is not None and code is not None:
+            self._print(ending_lines(self._summary))
+            self._print(path_lines(self._summary))
 
-    def _step(self, step: StepTaken) -> str:
-        assert self._story is not None
+    def _step_line(self, step: StepTaken) -> str:
+        assert self._summary is not None
         line = (
-            f"{place(self._story, step)}  loss {loss_words(step.loss)}  "
-            f"{step.correct} of {step.batch} right  {step.seconds * 1000:.1f} ms  "
+            f"{progress_text(self._summary, step)}  loss {loss_text(step.loss)}  "
+            f"{step.correct} of {step.batch} correct  {step.seconds * 1000:.1f} ms  "
             f"{reach_summary(step)}"
         )
-        return (
-            line
-            if step.seconds_left is None
-            else f"{line}  {format_duration(step.seconds_left)} left"
-        )
+        if step.seconds_left is None:
+            return line
+        return f"{line}  {format_duration(step.seconds_left)} left"
 
-    def _say(self, lines: list[str]) -> None:
+    def _print(self, lines: list[str]) -> None:
         for line in lines:
             print(printable(line), flush=True)

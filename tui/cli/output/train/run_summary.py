@@ -1,46 +1,40 @@
-"""What is known of a run so far, for the words at its end."""
+"""The state of a run so far, collected from its events for the report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tl_tui.protocol.events import (
-    AnyEvent,
-    CheckpointSaved,
-    CrossValidationEnded,
-    FoldValidated,
-    MaskPlanned,
-    StepTaken,
-    TrainBegan,
-    TrainEnded,
-    Validated,
-)
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.session import MaskPlanned, SessionOpened
+from tl_tui.protocol.training import CheckpointSaved, StepTaken, TrainBegan, TrainEnded, Validated
 
 
 @dataclass
 class RunSummary:
+    """What happened in a run so far."""
+
     session: SessionOpened
     to_step: int | None = None
-    """Where training is to end; None until it has begun."""
+    """The step at which training ends; None until training has started."""
     step: StepTaken | None = None
-    """The last."""
+    """The last step."""
     measured: StepTaken | None = None
-    """The last that was measured."""
+    """The last measured step."""
     validation: Validated | None = None
-    """The last of the whole validation set."""
+    """The last validation of the whole validation set."""
     best: Validated | None = None
+    """The best validation."""
     checkpoints: dict[str, CheckpointSaved] = field(default_factory=dict)
-    """The last of each name that could be saved."""
+    """The last saved checkpoint of each name."""
     mask_why: str = ""
-    """Why the engine planned its last mask; a cycle that begins with it need not be told."""
+    """Why the engine planned its last mask; a cycle with the same reason is not reported."""
     folds: list[FoldValidated] = field(default_factory=list)
     ended: bool = False
-    unsaved: str = ""
-    """Why the last checkpoint `last` could not be written; empty if it could."""
+    """Whether training or cross-validation has finished or failed."""
 
-    def note(self, event: AnyEvent) -> None:
-        """An event came."""
+    def update(self, event: AnyEvent) -> None:
+        """Update the state from an event."""
         match event:
             case TrainBegan():
                 self.to_step = event.to_step
@@ -55,10 +49,8 @@ class RunSummary:
             case CheckpointSaved():
                 if not event.failure:
                     self.checkpoints[event.name] = event
-                if event.name == "last":
-                    self.unsaved = event.failure
             case MaskPlanned():
-                self.mask_why = event.why
+                self.mask_why = event.reason
             case FoldValidated():
                 self.folds.append(event)
             case (
@@ -69,12 +61,12 @@ class RunSummary:
 
     @property
     def steps(self) -> int:
-        """How many steps were taken."""
+        """The number of steps taken."""
         return self.step.step if self.step else self.session.step
 
     @property
     def epochs(self) -> int | None:
-        """How many epochs are begun until the end; None until training has begun."""
+        """The total number of epochs, rounded up; None until training has started."""
         if self.to_step is None:
             return None
         return -(-self.to_step // self.session.batches_per_epoch)

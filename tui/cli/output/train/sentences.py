@@ -1,7 +1,6 @@
-"""A run in words, a line each: for logs, pipes, and above a progress bar.
+"""The lines of text that report a run, for logs, pipes and the space above a progress bar.
 
-Class names, paths and notes are anything that a folder may be called; `printable` stands between
-them and a terminal.
+They may contain class names, paths and notes; print them with `names.printable`.
 """
 
 from __future__ import annotations
@@ -15,174 +14,165 @@ from pathlib import Path
 from rich.cells import cell_len, set_cell_size
 
 from tl_tui.common.metrics import accuracy_words, share_words
-from tl_tui.protocol.events import (
-    AnyEvent,
+from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.layers import StackInfo
+from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.training import (
     CheckpointSaved,
-    CrossValidationEnded,
-    CycleBegan,
-    FoldValidated,
     ImageSkipped,
-    MaskPlanned,
-    PlanChanged,
     StepNotApplied,
     StepTaken,
     TrainEnded,
     Validated,
 )
-from tl_tui.protocol.layers import StackInfo
-from tl_tui.protocol.session import Plan, SessionOpened
 from tl_tui.runs.journal_writer import runs_directory
 from tui.app.config_from_state import mask_names
+from tui.cli.output.names import short_name
 from tui.cli.output.train.run_summary import RunSummary
+from tui.text.format import format_duration
 from tui.text.layer_names import names_of
 
 MOST_CLASSES = 10
-"""Beyond, only the worst are listed."""
-NAME_CELLS = 40
-
-
-def printable(text: str) -> str:
-    """A line that no terminal takes for anything but text: control characters as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
-
-
-def format_duration(seconds: float) -> str:
-    """Such as `42 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+"""The largest number of classes listed; with more, only the worst are."""
 
 
 def reach_summary(step: StepTaken) -> str:
-    """Such as `3 updated, 1 passed, 6 unreached`; empty if the step was not measured."""
+    """Return how far the gradient went, such as `3 updated, 1 passed, 6 unreached`.
+
+    Empty if the step was not measured.
+    """
     counts = Counter(row.reach for row in step.rows)
     return ", ".join(
         f"{counts[reach]} {reach}" for reach in ("updated", "passed", "unreached") if counts[reach]
     )
 
 
-def loss_words(loss: float) -> str:
-    """Three decimals; of huge ones the first digits and the power of ten."""
+def loss_text(loss: float) -> str:
+    """Return a loss with three decimals, or in scientific notation from 10,000 on."""
     return f"{loss:.3f}" if not abs(loss) >= 1e4 else f"{loss:.2e}"
 
 
-def place(story: RunSummary, step: StepTaken) -> str:
-    """Such as `epoch 3/10 step 48/160`."""
-    if story.to_step is None:
+def progress_text(summary: RunSummary, step: StepTaken) -> str:
+    """Return the progress of a run, such as `epoch 3/10 step 48/160`."""
+    if summary.to_step is None:
         return f"epoch {step.epoch} step {step.step}"
-    return f"epoch {step.epoch}/{story.epochs} step {step.step}/{story.to_step}"
+    return f"epoch {step.epoch}/{summary.epochs} step {step.step}/{summary.to_step}"
 
 
-def opening_words(session: SessionOpened) -> list[str]:
-    """What is trained, on what, where, and for how long."""
+def opening_lines(session: SessionOpened) -> list[str]:
+    """Return the model, data, device, trainable parameters, plan and notes of a session."""
     owners = session.stack.owners
-    trains = sum(owners[owner].params for owner in session.wanted)
+    trains = sum(owners[owner].params for owner in session.trainable)
     lines = [
         f"{session.arch}, {session.weights} weights, {session.data}: {len(session.classes)} "
         f"classes, {session.train_images} + {session.val_images} images; {session.device}; "
         f"{trains:,} of {sum(owner.params for owner in owners):,} parameters train"
     ]
     if session.plan is not None:
-        lines.append(_plan_words(session.plan))
+        lines.append(_plan_sentence(session.plan))
     return [*lines, *session.notes]
 
 
-def event_sentence(story: RunSummary, event: AnyEvent) -> list[str]:
-    """What there is to say of an event beside steps and skipped images; the story knows it."""
-    stack = story.session.stack
+def event_lines(summary: RunSummary, event: AnyEvent) -> list[str]:
+    """Return the lines for an event that is neither a step nor a skipped image.
+
+    Args:
+        summary: The state of the run after the event.
+        event: The event.
+    """
+    stack = summary.session.stack
     match event:
         case Validated(yardstick=False):
-            return [validation_words(story.session, event)]
+            return [validation_sentence(summary.session, event)]
         case CheckpointSaved(name="journal"):
             return [event.failure]
         case CheckpointSaved() if event.failure:
             return [f"The checkpoint {event.name} could not be saved: {event.failure}"]
         case PlanChanged(plan=None):
-            return [f"The plan has been left{_because(event.why)}."]
+            return [f"The plan was cancelled{_because(event.reason)}."]
         case PlanChanged() if event.plan is not None:
-            return [_plan_words(event.plan)]
+            return [_plan_sentence(event.plan)]
         case MaskPlanned():
-            trains = _trains(stack, event.trainable)
-            return [f"From step {story.steps + 1} on {trains}{_because(event.why)}."]
-        case CycleBegan() if event.why != story.mask_why:
+            layers = _trainable_text(stack, event.trainable)
+            return [f"From step {summary.steps + 1} on {layers}{_because(event.reason)}."]
+        case CycleBegan() if event.reason != summary.mask_why:
             steps = event.cycle.steps
-            return [f"The schedule begins anew, over {steps} steps{_because(event.why)}."]
+            return [
+                f"The learning rate schedule restarts over {steps} steps{_because(event.reason)}."
+            ]
         case FoldValidated():
-            return [_fold_words(event)]
+            return [_fold_sentence(event)]
         case CrossValidationEnded():
-            return folds_words(event)
+            return cross_validation_lines(event)
         case StepNotApplied():
-            return [event.sentence, *_going_on(story.session, event)]
+            return [event.sentence, *_resume_lines(summary.session, event)]
         case TrainEnded(reason="failed"):
             return [f"Training failed at step {event.step}."]
     return []
 
 
-def resume_line(session: SessionOpened, event: StepNotApplied) -> str:
-    """The command that goes on with a run of which a step could not be applied."""
-    run = _name(session)
+def resume_command(session: SessionOpened, event: StepNotApplied) -> str:
+    """Return the command that continues a run after a step that could not be applied."""
+    run = _run_argument(session)
     if event.trainable is not None:
         names = mask_names(session.stack, event.trainable)
         return f"tl-tui resume {run} --trainable {','.join(names)}"
     return f"tl-tui resume {run}" if event.memory else f"tl-tui resume {run} --checkpoint best"
 
 
-def _name(session: SessionOpened) -> str:
-    """The run as a command names it: alone if it lies where runs do, else with its path."""
+def _run_argument(session: SessionOpened) -> str:
+    """Return a run as the argument of a command: its name, or its path if it is elsewhere."""
     path = Path(session.run_dir)
     return shlex.quote(path.name if path.parent == runs_directory() else str(path))
 
 
-def _going_on(session: SessionOpened, event: StepNotApplied) -> list[str]:
-    if not event.step:  # of a cross-validation, which is no run to go on with
+def _resume_lines(session: SessionOpened, event: StepNotApplied) -> list[str]:
+    """Return how to continue after a step that could not be applied."""
+    if not event.step:  # It belongs to a cross-validation, which cannot be resumed.
         return []
-    how = "with what should fit" if event.trainable is not None else "when there is more memory"
     if not event.memory:
         how = "from the best weights so far"
-    return [f"`{resume_line(session, event)}` goes on {how}."]
+    elif event.trainable is not None:
+        how = "with the layers that should fit into memory"
+    else:
+        how = "once more memory is free"
+    return [f"`{resume_command(session, event)}` continues {how}."]
 
 
-def skipped_words(event: ImageSkipped) -> list[str]:
-    """Which image was left out, and if no other is left of its class."""
-    lines = [f"Left out {event.path}: {event.reason}"]
+def skipped_lines(event: ImageSkipped) -> list[str]:
+    """Return which image was skipped, and a warning if its class has no other images."""
+    lines = [f"Skipped {event.path}: {event.reason}"]
     return [*lines, event.lost_class] if event.lost_class else lines
 
 
-def validation_words(session: SessionOpened, result: Validated) -> str:
-    """The validation with its interval, and beside it what chance and the majority would get."""
+def validation_sentence(session: SessionOpened, result: Validated) -> str:
+    """Return a validation with its confidence interval, the chance level and the majority share."""
     majority = majority_share(session, result)
-    words = (
+    sentence = (
         f"Epoch {result.epoch}, validation: {accuracy_words(result.correct, result.total)}; "
         f"chance {share_words(1 / len(session.classes))}, majority {share_words(majority)} "
-        f"({short(session.classes[session.majority_class])}); loss {loss_words(result.loss)}."
+        f"({short_name(session.classes[session.majority_class])}); loss {loss_text(result.loss)}."
     )
     if result.best:
-        words += " Best so far."
+        sentence += " Best so far."
     if result.skipped_images:
-        one = result.skipped_images == 1
-        words += f" {result.skipped_images} image{' is' if one else 's are'} left out."
-    return words
+        images = "image was" if result.skipped_images == 1 else "images were"
+        sentence += f" {result.skipped_images} {images} skipped."
+    return sentence
 
 
 def majority_share(session: SessionOpened, result: Validated) -> float:
-    """What always guessing the most frequent class of the validation images gets, 0 to 1."""
+    """Return the share of the most frequent class among the validation images, 0 to 1."""
     if result.per_class and result.total:
         return max(total for _, total in result.per_class) / result.total
     return session.majority / session.val_images
 
 
-def folds_words(event: CrossValidationEnded) -> list[str]:
-    """Mean and spread over the folds, and all images pooled: each was validated once."""
+def cross_validation_lines(event: CrossValidationEnded) -> list[str]:
+    """Return the mean and spread over the folds, and the accuracy over the images of all folds."""
     if not event.accuracies:
-        return ["Not one fold came to its end."]
+        return ["No fold was completed."]
     mean = share_words(statistics.fmean(event.accuracies))
     count = len(event.accuracies)
     lines = []
@@ -190,51 +180,59 @@ def folds_words(event: CrossValidationEnded) -> list[str]:
         lines.append(f"Cross-validation ended early: {count} of {event.folds} folds.")
     if count > 1:
         spread = statistics.stdev(event.accuracies)
-        lines.append(f"{count} folds: mean accuracy {mean}, spread {spread:.3f} (one deviation).")
+        lines.append(
+            f"{count} folds: mean accuracy {mean}, spread {spread:.3f} (one standard deviation)."
+        )
     lines.append(f"All folds together: {accuracy_words(event.correct, event.total)}.")
     return lines
 
 
-def last_words(story: RunSummary) -> list[str]:
-    """What the last measured step did, as the screen's caption says it, and the classes."""
+def ending_lines(summary: RunSummary) -> list[str]:
+    """Return the lines at the end of a run, except its paths."""
+    return _result_lines(summary) if summary.ended else _interrupted_lines(summary)
+
+
+def _result_lines(summary: RunSummary) -> list[str]:
+    """Return what the last measured step changed, and the accuracy per class."""
     from tui.text.caption import caption_of
 
-    lines = [caption_of(story.session.stack, story.measured)] if story.measured else []
-    if story.step and not story.validation:
-        lines.append("Nothing was validated: not one validation image can be read.")
-    return [*lines, *class_lines(story.session.classes, story.best or story.validation)]
+    lines = [caption_of(summary.session.stack, summary.measured)] if summary.measured else []
+    if summary.step and not summary.validation:
+        lines.append("Nothing was validated, because no validation image can be read.")
+    return [*lines, *_class_lines(summary.session.classes, summary.best or summary.validation)]
 
 
-def parting_words(story: RunSummary) -> list[str]:
-    """What to say of a run that did not come to its end."""
-    if story.session is not None and not story.step:
-        return ["Ended before the first step was done; there is nothing to keep."]
-    lines = [f"Ended after step {story.steps}, before all was done."]
-    if (last := story.checkpoints.get("last")) is not None:
-        lines.append(f"`tl-tui resume {_name(story.session)}` goes on from step {last.step}.")
+def _interrupted_lines(summary: RunSummary) -> list[str]:
+    """Return how far an interrupted run got, and how to continue it."""
+    if not summary.step:
+        return ["Stopped before the first step; there is nothing to save."]
+    lines = [f"Stopped after step {summary.steps}, before the end of the run."]
+    if (last := summary.checkpoints.get("last")) is not None:
+        run = _run_argument(summary.session)
+        lines.append(f"`tl-tui resume {run}` continues from step {last.step}.")
     return lines
 
 
-def where_words(story: RunSummary) -> list[str]:
-    """Where the checkpoints and the run are: paths, to be copied in one piece."""
+def path_lines(summary: RunSummary) -> list[str]:
+    """Return the paths of the checkpoints and of the run directory."""
     lines = [
         f"{name.capitalize()} checkpoint, after step {saved.step}: {saved.path}"
-        for name, saved in sorted(story.checkpoints.items())
+        for name, saved in sorted(summary.checkpoints.items())
         if name in ("best", "last")
     ]
-    if story.step:
-        last = story.checkpoints.get("last")
+    if summary.step:
+        last = summary.checkpoints.get("last")
         if last is None:
             lines.append("No checkpoint was saved: the weights are lost.")
-        elif last.step < story.steps:
-            lines.append(f"What came after step {last.step} was not saved.")
-    if not (story.step or story.folds or story.validation):
+        elif last.step < summary.steps:
+            lines.append(f"The training after step {last.step} was not saved.")
+    if not (summary.step or summary.folds or summary.validation):
         return []
-    return [*lines, f"Run: {story.session.run_dir}"]
+    return [*lines, f"Run: {summary.session.run_dir}"]
 
 
-def class_lines(classes: Sequence[str], result: Validated | None) -> list[str]:
-    """A validation's accuracy of every class, or of the worst ten."""
+def _class_lines(classes: Sequence[str], result: Validated | None) -> list[str]:
+    """Return the table of accuracies per class for a validation."""
     if result is None or not result.per_class:
         return []
     when = f"{'best ' if result.best else ''}validation, epoch {result.epoch}"
@@ -244,22 +242,22 @@ def class_lines(classes: Sequence[str], result: Validated | None) -> list[str]:
 def class_table(
     classes: Sequence[str], per_class: Sequence[tuple[int, int]], when: str
 ) -> list[str]:
-    """The accuracy of every class, or of the worst ten.
+    """Return a table with the accuracy of each class, or of the worst `MOST_CLASSES`.
 
     Args:
-        classes: Their names.
-        per_class: (correct, total) of each.
-        when: Which validation it is of, in words; empty if that is plain.
+        classes: The names of the classes.
+        per_class: Pairs (correct, total) for each class.
+        when: Which validation the table shows, for its title; empty for an evaluation.
     """
     pairs = list(zip(classes, per_class, strict=True))
-    of = f" ({when})" if when else ""
-    title = f"By class{of}:"
+    suffix = f" ({when})" if when else ""
+    title = f"By class{suffix}:"
     if len(pairs) > MOST_CLASSES:
-        title = f"The {MOST_CLASSES} worst of {len(pairs)} classes{of}:"
-        known = [pair for pair in pairs if pair[1][1]]
-        pairs = sorted(known, key=lambda pair: (pair[1][0] / pair[1][1], -pair[1][1]))
+        title = f"The {MOST_CLASSES} worst of {len(pairs)} classes{suffix}:"
+        with_images = [pair for pair in pairs if pair[1][1]]
+        pairs = sorted(with_images, key=lambda pair: (pair[1][0] / pair[1][1], -pair[1][1]))
         pairs = pairs[:MOST_CLASSES]
-    names = [short(name) for name, _ in pairs]
+    names = [short_name(name) for name, _ in pairs]
     width = max(map(cell_len, names), default=0)
     none = "no validation images" if when else "no images"
     return [
@@ -271,20 +269,20 @@ def class_table(
     ]
 
 
-def _plan_words(plan: Plan) -> str:
+def _plan_sentence(plan: Plan) -> str:
     phases = ", then ".join(f"{phase.name} from epoch {phase.epoch} on" for phase in plan.phases)
     return f"Plan {plan.name}: {phases}."
 
 
-def _fold_words(fold: FoldValidated) -> str:
-    words = (
+def _fold_sentence(fold: FoldValidated) -> str:
+    sentence = (
         f"Fold {fold.fold} of {fold.folds}: {accuracy_words(fold.correct, fold.total)}; "
-        f"loss {loss_words(fold.loss)}; {fold.steps} steps in {format_duration(fold.seconds)}"
+        f"loss {loss_text(fold.loss)}; {fold.steps} steps in {format_duration(fold.seconds)}"
     )
-    return f"{words}, features kept up to {fold.cached}." if fold.cached else f"{words}."
+    return f"{sentence}, features cached up to {fold.cached}." if fold.cached else f"{sentence}."
 
 
-def _trains(stack: StackInfo, trainable: Collection[int]) -> str:
+def _trainable_text(stack: StackInfo, trainable: Collection[int]) -> str:
     if not trainable:
         return "nothing trains"
     names = names_of(stack, trainable, 3)
@@ -293,11 +291,3 @@ def _trains(stack: StackInfo, trainable: Collection[int]) -> str:
 
 def _because(why: str) -> str:
     return f" ({why})" if why else ""
-
-
-def short(name: str) -> str:
-    """A class's name, printable, in at most 40 cells."""
-    shown = printable(name)
-    if cell_len(shown) <= NAME_CELLS:
-        return shown
-    return f"{set_cell_size(shown, NAME_CELLS - 1).rstrip()}…"

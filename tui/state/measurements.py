@@ -1,0 +1,121 @@
+"""What the steps and validations of the run have measured, with the curves of all starts."""
+
+from __future__ import annotations
+
+from tl_tui.protocol.session import HistorySent, SessionOpened, StartedOver
+from tl_tui.protocol.training import LayerMeasurement, StepTaken, Validated
+from tui.state.curve import Curve
+from tui.state.mask_undo import Mask
+
+
+class Measurements:
+    """The last step, the last measured step, the last validation, and the curves."""
+
+    def __init__(self) -> None:
+        self.measured: StepTaken | None = None
+        """The last measured step of this start."""
+        self.last: StepTaken | None = None
+        """The last step of this start, measured or not."""
+        self.validated: Validated | None = None
+        """The last validation of either kind of this start."""
+        self.curves: list[Curve] = [Curve(start=0)]
+        """The curves of all starts, oldest first; the last one is the current start's."""
+        self._before_start_over: tuple[StepTaken | None, StepTaken | None, Validated | None] = (
+            None,
+            None,
+            None,
+        )
+
+    @property
+    def applied(self) -> Mask | None:
+        """The mask of the last step; None before the first step of this start."""
+        return frozenset(self.last.mask) if self.last else None
+
+    @property
+    def measured_mask(self) -> Mask:
+        """The mask of the last measured step; later steps may have used another one."""
+        return frozenset(self.measured.mask) if self.measured else frozenset()
+
+    def row_measurement(self, row: int) -> LayerMeasurement | None:
+        """Return what the last measured step did at a row; None before the first."""
+        return self.measured.rows[row] if self.measured and self.measured.rows else None
+
+    # --- updates --------------------------------------------------------------------------------
+
+    def begin_session(self, session: SessionOpened) -> None:
+        """Forget the last step and validation; earlier curves stay as ghosts."""
+        self.measured = self.last = self.validated = None
+        self._begin_curve(session.start)
+        self.curves[-1].start = session.start
+
+    def restore_curves(self, history: HistorySent, weights: str) -> None:
+        """Replace the curves by those of a resumed run.
+
+        Args:
+            history: The curves of all starts, oldest first.
+            weights: The label of the session's weights, with which a curve is not labelled.
+        """
+        self.curves = [
+            Curve(
+                start=start.start,
+                loss=list(start.losses),
+                full_validation=list(start.validations),
+                validation=list(start.yardstick),
+                accuracy=sorted(
+                    (step, right / total)
+                    for step, right, total in (
+                        *(validation[:3] for validation in start.validations),
+                        *start.yardstick,
+                    )
+                ),
+                strategies=list(start.strategies) or ([None] if start.losses else []),
+                plan=start.plan,
+                weights=start.weights if start.weights != weights else "",
+            )
+            for start in history.starts
+        ] or self.curves
+
+    def add_step(self, event: StepTaken) -> bool:
+        """Add a step. Return False if the curve contains it already.
+
+        The engine sends the last measurement again, after the history, to a screen that
+        reconnects.
+        """
+        self.last = event
+        if event.rows:
+            self.measured = event
+        losses = self.curves[-1].loss
+        if losses and event.step <= losses[-1][0]:
+            return False
+        losses.append((event.step, event.loss))
+        return True
+
+    def add_validation(self, event: Validated) -> None:
+        """Add a validation, unless the curve contains it already."""
+        self.validated = event
+        curve = self.curves[-1]
+        known = curve.validation if event.yardstick else curve.full_validation
+        if known and event.step <= known[-1][0]:
+            return
+        if event.total:
+            curve.accuracy.append((event.step, event.correct / event.total))
+        if event.yardstick:
+            curve.validation.append((event.step, event.correct, event.total))
+        else:
+            curve.full_validation.append((event.step, event.correct, event.total, event.loss))
+
+    def begin_start(self, event: StartedOver) -> None:
+        """Begin a new curve; the last measurements are kept in case this is undone."""
+        self._before_start_over = (self.measured, self.last, self.validated)
+        self.measured = self.last = self.validated = None
+        self._begin_curve(event.start)
+
+    def undo_start(self) -> None:
+        """Return to the curve and the measurements from before the last start over."""
+        self.measured, self.last, self.validated = self._before_start_over
+        if len(self.curves) > 1 and not self.curves[-1].loss:
+            self.curves.pop()
+
+    def _begin_curve(self, start: int) -> None:
+        if self.curves[-1].loss:
+            self.curves.append(Curve(start=start))
