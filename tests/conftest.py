@@ -1,27 +1,52 @@
-"""For every test, before torch is imported."""
+"""Options, markers and fixtures of all tests. Loaded before torch is imported."""
+
+from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
-# Two workers on two cores: threads that wait for each other's cores cost more than they bring.
+# Two workers on two cores: threads that wait for each other's cores cost more than they save.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from tests.support import command_line  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--thorough", action="store_true", help="every variant, not a sample of those like others"
+        "--thorough",
+        action="store_true",
+        help="run every variant, not one representative of those alike; implies --fresh",
     )
+    parser.addoption(
+        "--fresh",
+        action="store_true",
+        help="start every process in an interpreter of its own, as a user does, not as a fork",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    fresh = config.getoption("--fresh") or config.getoption("--thorough")
+    if not fresh and sys.platform == "linux":
+        command_line.use_fork_server()
 
 
 @pytest.fixture(scope="session")
 def thorough(request: pytest.FixtureRequest) -> bool:
-    """Whether every variant was asked for, by `--thorough`."""
+    """Whether every variant is to be tested, by `--thorough`."""
     return bool(request.config.getoption("--thorough"))
 
 
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Variables that keep every file of `tl-tui` in the test's own folder."""
+    return command_line.isolated_environment(tmp_path)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without `--thorough`, leave out variants whose like is tried anyway and that take long."""
+    """Without `--thorough`, leave out variants that are like others which are tested."""
     if config.getoption("--thorough"):
         return
     left_out = [item for item in items if item.get_closest_marker("thorough")]

@@ -8,63 +8,23 @@ import re
 import select
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
+from tests.support.command_line import open_terminal, refused, run, start, strict
 from tests.support.driven_session import draw_images
-from tests.support.pseudo_terminal import Terminal
+from tests.support.fork_server import ForkedProcess
 from tl_tui import __version__
 from tui.cli.main import COMMANDS
 
 thorough = pytest.mark.thorough
 
-ROOT = Path(__file__).resolve().parents[2]
-TL_TUI = [sys.executable, str(ROOT / "tl_tui/__main__.py")]
 SMALL = ["--weights", "none", "--image-size", "32", "--batch-size", "4", "--device", "cpu"]
 LIMIT = 120
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_images(tmp_path_factory.mktemp("images") / "squares")
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Nothing of the user's own: state, caches, sockets."""
-    return os.environ | {
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "TORCH_HOME": str(tmp_path / "torch"),
-        "TL_TUI_TMPDIR": str(tmp_path),
-        "OMP_NUM_THREADS": "1",  # small tensors: threads that wait for each other cost more
-    }
-
-
-def run(
-    *arguments: str | Path, env: dict[str, str], cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*TL_TUI, *map(str, arguments)],
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-    )
-
-
-def strict(text: str) -> list[Any]:
-    """Every line as strict JSON."""
-
-    def refuse(constant: str) -> NoReturn:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+Process = subprocess.Popen[str] | ForkedProcess
 
 
 # --- saying what it is --------------------------------------------------------------------------
@@ -118,16 +78,6 @@ def test_completion(words: str, offered: str, environment: dict[str, str]) -> No
 
 
 # --- refusing -----------------------------------------------------------------------------------
-
-
-def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """The one sentence on standard error."""
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    (sentence,) = done.stderr.splitlines()
-    assert re.fullmatch(r"tl-tui: .*[.?)].*", sentence)
-    return sentence
 
 
 @pytest.mark.parametrize(
@@ -422,9 +372,8 @@ def test_train_in_plain_lines_ends_with_the_caption(
 
 
 def test_train_on_a_terminal_has_a_progress_bar(environment: dict[str, str], images: Path) -> None:
-    command = [*TL_TUI, "train", str(images), *SMALL, "--steps", "4", "--strategy", "last-stage"]
-    mine = {name: environment[name] for name in ("XDG_STATE_HOME", "TL_TUI_TMPDIR")}
-    with Terminal(command, env=mine) as terminal:
+    command = ["train", images, *SMALL, "--steps", "4", "--strategy", "last-stage"]
+    with open_terminal(*command, env=environment) as terminal:
         assert terminal.wait_exit() == 0
         bar = terminal.line(r"epoch 1/1 step 4/4")
         assert "━" in bar and "loss " in bar
@@ -435,9 +384,8 @@ def test_train_on_a_terminal_has_a_progress_bar(environment: dict[str, str], ima
 
 
 def test_layers_on_a_terminal_without_unicode(environment: dict[str, str], images: Path) -> None:
-    command = [*TL_TUI, "layers", str(images), *SMALL]
-    mine = {"TL_TUI_TMPDIR": environment["TL_TUI_TMPDIR"], "TERM": "linux"}
-    with Terminal(command, rows=40, env=mine) as terminal:
+    command = ["layers", images, *SMALL]
+    with open_terminal(*command, rows=40, env=environment | {"TERM": "linux"}) as terminal:
         assert terminal.wait_exit() == 0
         assert re.search(r"fc +\| Linear", terminal.text)
         assert terminal.text.isascii()
@@ -447,16 +395,9 @@ def test_layers_on_a_terminal_without_unicode(environment: dict[str, str], image
 
 
 @pytest.fixture
-def training(environment: dict[str, str], images: Path) -> Iterator[subprocess.Popen[str]]:
+def training(environment: dict[str, str], images: Path) -> Iterator[Process]:
     """A long run that has taken its first step."""
-    process = subprocess.Popen(
-        [*TL_TUI, "train", str(images), *SMALL, "--json", "--steps", "100000"],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start("train", images, *SMALL, "--json", "--steps", "100000", env=environment)
     assert process.stdout is not None
     for line in process.stdout:
         if json.loads(line)["event"] == "step":
@@ -466,7 +407,7 @@ def training(environment: dict[str, str], images: Path) -> Iterator[subprocess.P
     process.communicate()
 
 
-def engine_of(process: subprocess.Popen[str]) -> int:
+def engine_of(process: Process) -> int:
     """The process id of the engine that a command has started."""
     (pid,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return int(pid)
@@ -481,7 +422,7 @@ def engine_of(process: subprocess.Popen[str]) -> int:
     ],
 )
 def test_a_signal_ends_it_and_the_engine(
-    number: signal.Signals, code: int, training: subprocess.Popen[str]
+    number: signal.Signals, code: int, training: Process
 ) -> None:
     engine = os.pidfd_open(engine_of(training))
     training.send_signal(number)
@@ -495,14 +436,14 @@ def test_a_signal_ends_it_and_the_engine(
     os.close(engine)
 
 
-def test_a_killed_command_leaves_no_engine(training: subprocess.Popen[str]) -> None:
+def test_a_killed_command_leaves_no_engine(training: Process) -> None:
     engine = os.pidfd_open(engine_of(training))
     training.kill()
     assert select.select([engine], [], [], LIMIT)[0]
     os.close(engine)
 
 
-def test_a_killed_engine_is_told(training: subprocess.Popen[str]) -> None:
+def test_a_killed_engine_is_told(training: Process) -> None:
     os.kill(engine_of(training), signal.SIGKILL)
     output, errors = training.communicate(timeout=LIMIT)
     assert training.returncode == 1
@@ -511,7 +452,7 @@ def test_a_killed_engine_is_told(training: subprocess.Popen[str]) -> None:
     assert "Traceback" not in errors
 
 
-def test_a_closed_pipe_ends_it_quietly(training: subprocess.Popen[str]) -> None:
+def test_a_closed_pipe_ends_it_quietly(training: Process) -> None:
     assert training.stdout is not None and training.stderr is not None
     engine = os.pidfd_open(engine_of(training))
     training.stdout.close()
@@ -536,6 +477,7 @@ def test_a_users_own_modules_are_no_obstacle(
         *("train", images, *SMALL, "--json", "--steps", "1"),
         env=environment | {"PYTHONPATH": str(hostile)},
         cwd=hostile,
+        fresh=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert [line["event"] for line in strict(done.stdout)][-1] == "ended"
@@ -583,7 +525,7 @@ def test_a_broken_torch_is_a_finding(
     broken: str, told: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "torch.py").write_text(broken + "\n")
-    done = run("doctor", env=environment | {"PYTHONPATH": str(tmp_path)})
+    done = run("doctor", env=environment | {"PYTHONPATH": str(tmp_path)}, fresh=True)
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     assert told in " ".join(done.stdout.split())

@@ -9,28 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.cli.test_commands import environment, refused, run, strict
-from tests.support.driven_session import draw_images, draw_tiny_images
-from tests.support.trained_runs import plain_input, plain_model, run_job, train_run
+from tests.support.command_line import refused, run, strict
+from tests.support.driven_session import draw_tiny_images
+from tests.support.trained_runs import plain_input, plain_model, run_job
 from tl_tui.common.metrics import accuracy_words, interval
 from tl_tui.protocol.commands import EvaluateData
 from tl_tui.protocol.inference import DataEvaluated, InferenceBegan, InferenceProgressed
 from tl_tui.protocol.results import WrongImage
 from tui.cli.output.evaluation import print_report
-
-__all__ = ["environment"]
-
-pytestmark = pytest.mark.xdist_group("evaluate")  # its runs are trained once
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_images(tmp_path_factory.mktemp("images") / "squares")
-
-
-@pytest.fixture(scope="module")
-def a_run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
-    return train_run(images, tmp_path_factory.mktemp("runs") / "squares")
 
 
 @pytest.fixture

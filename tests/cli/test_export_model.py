@@ -19,28 +19,21 @@ from PIL import Image
 from safetensors import safe_open
 
 from engine.export.model import onnx
-from tests.cli.test_commands import environment, refused, run
-from tests.support.driven_session import draw_images
+from tests.support.command_line import refused, run
 from tests.support.trained_runs import plain_input, plain_model, run_job, train_run
 from tl_tui.protocol.commands import ExportModel
 from tl_tui.protocol.inference import ModelExported, ModelFileChecked
 
-__all__ = ["environment"]
-
-pytestmark = pytest.mark.xdist_group("export_model")  # its runs are trained once
+pytestmark = pytest.mark.xdist_group("export_model")  # its model is exported once
 
 ONNX = not onnx.missing()
 needs_onnx = pytest.mark.skipif(not ONNX, reason=onnx.missing() or "all is there")
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_images(tmp_path_factory.mktemp("images") / "squares")
-
-
-@pytest.fixture(scope="module")
 def a_run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
-    return train_run(images, tmp_path_factory.mktemp("runs") / "squares")
+    """A ResNet-18, which is written as ONNX in half the time of a network of many small layers."""
+    return train_run(images, tmp_path_factory.mktemp("runs") / "squares", arch="resnet18")
 
 
 @pytest.fixture(scope="module")

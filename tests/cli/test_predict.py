@@ -13,26 +13,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from engine.training import checkpoint
-from tests.cli.test_commands import TL_TUI, environment, refused, run, strict
-from tests.support.driven_session import DrivenSession, draw_images
-from tests.support.pseudo_terminal import Terminal
-from tests.support.trained_runs import SMALL, plain_input, plain_model, run_job, train_run
+from tests.support.command_line import open_terminal, refused, run, strict
+from tests.support.driven_session import DrivenSession
+from tests.support.trained_runs import SMALL, plain_input, plain_model, run_job
 from tl_tui.protocol.commands import Predict, Step
 from tl_tui.protocol.inference import ImagesPredicted, InferenceBegan
-
-__all__ = ["environment"]
-
-pytestmark = pytest.mark.xdist_group("predict")  # its runs are trained once
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_images(tmp_path_factory.mktemp("images") / "squares")
-
-
-@pytest.fixture(scope="module")
-def a_run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
-    return train_run(images, tmp_path_factory.mktemp("runs") / "squares")
 
 
 def asked(a_run: Path, *paths: Path, **fields: object) -> list[ImagesPredicted]:
@@ -221,9 +206,8 @@ def test_what_is_refused(
 
 
 def test_a_bar_on_a_terminal(a_run: Path, images: Path, environment: dict[str, str]) -> None:
-    command = [*TL_TUI, "predict", str(a_run), str(images / "val"), "--device", "cpu"]
-    mine = {"TL_TUI_TMPDIR": environment["TL_TUI_TMPDIR"]}
-    with Terminal(command, columns=300, env=mine) as terminal:
+    command = ["predict", a_run, images / "val", "--device", "cpu"]
+    with open_terminal(*command, columns=300, env=environment) as terminal:
         assert terminal.wait_exit() == 0
         assert "12/12" in terminal.raw.decode()  # the bar came to its end
         lines = [line.strip() for line in terminal.screen.display if line.strip()]

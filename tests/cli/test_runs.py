@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,32 +11,23 @@ import pytest
 from benchmarks.studies.long_journal import write
 from engine.model import freezing
 from engine.training import checkpoint
-from tests.support.driven_session import draw_images
+from tests.support.command_line import isolated_environment, run
 from tl_tui.common import json_codec
 from tl_tui.runs.journal_writer import JournalWriter
 from tl_tui.runs.run_reader import find_run, read_run
 
 pytestmark = pytest.mark.xdist_group("runs")  # its runs are trained once
 
-TL_TUI = [sys.executable, str(Path(__file__).parents[2] / "tl_tui/__main__.py")]
-SMALL = ("--weights", "none", "--image-size", "32", "--batch-size", "8", "--strategy", "last-stage")
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_images(tmp_path_factory.mktemp("images"))
+SMALL = (
+    *("--arch", "shufflenet_v2_x0_5", "--weights", "none", "--image-size", "32"),
+    *("--batch-size", "8", "--strategy", "last-stage"),
+)
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("home")
-    return os.environ | {"XDG_STATE_HOME": str(folder), "TL_TUI_TMPDIR": str(folder)}
-
-
-def tl_tui(*arguments: object, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*TL_TUI, *map(str, arguments)], env=environment, capture_output=True, text=True
-    )
+    """As the fixture for all tests, for the runs that are trained once."""
+    return isolated_environment(tmp_path_factory.mktemp("home"))
 
 
 def losses(run: Path) -> list[tuple[int, float]]:
@@ -53,14 +41,14 @@ def runs(images: Path, environment: dict[str, str], tmp_path_factory) -> dict[st
     made = {"whole": folder / "whole", "parts": folder / "parts"}
     recipe = ("--augmentation", "light", "--lr-schedule", "cosine", "--epochs", "2")
     for name in made:
-        done = tl_tui(
+        done = run(
             "train",
             images,
             *SMALL,
             *recipe,
             "--run-dir",
             made[name],
-            environment=environment,
+            env=environment,
         )
         assert (done.returncode, done.stderr) == (0, "")
     return made
@@ -72,15 +60,15 @@ def test_resume_is_a_run_that_never_stopped(
     """In another process, with other threads for decoding, two epochs and then two more."""
     longer, resumed = tmp_path / "longer", tmp_path / "resumed"
     recipe = ("--augmentation", "light", "--epochs", "2")
-    assert not tl_tui(
-        "train", images, *SMALL, *recipe, "--run-dir", resumed, environment=environment
+    assert not run(
+        "train", images, *SMALL, *recipe, "--run-dir", resumed, env=environment
     ).returncode
-    done = tl_tui("resume", resumed, "--epochs", "4", environment=environment)
+    done = run("resume", resumed, "--epochs", "4", env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Goes on after step 6, from its checkpoint last." in done.stdout
     recipe = ("--augmentation", "light", "--epochs", "4")
-    assert not tl_tui(
-        "train", images, *SMALL, *recipe, "--run-dir", longer, environment=environment
+    assert not run(
+        "train", images, *SMALL, *recipe, "--run-dir", longer, env=environment
     ).returncode
     assert losses(resumed) == losses(longer) and len(losses(longer)) == 12
     one, other = (
@@ -89,35 +77,34 @@ def test_resume_is_a_run_that_never_stopped(
     assert not freezing.changed_tensors(one.snapshot.tensors, other.snapshot.tensors)
 
 
-@pytest.mark.thorough
 def test_a_run_that_is_done_says_so(runs: dict[str, Path], environment: dict[str, str]) -> None:
-    done = tl_tui("resume", runs["parts"], "--steps", "6", environment=environment)
+    done = run("resume", runs["parts"], "--steps", "6", env=environment)
     assert done.returncode == 2 and "has taken 6 steps already" in done.stderr
-    shown = tl_tui("show", runs["parts"], environment=environment)
+    shown = run("show", runs["parts"], env=environment)
     assert shown.returncode == 0 and "done: it came to the end" in shown.stdout
     assert "best" in shown.stdout and not shown.stderr
-    more = tl_tui("resume", runs["parts"], environment=environment)
+    more = run("resume", runs["parts"], env=environment)
     assert more.returncode == 2 and "has come to its end, step 6" in more.stderr
-    less = tl_tui("resume", runs["parts"], "--epochs", "2", environment=environment)
+    less = run("resume", runs["parts"], "--epochs", "2", env=environment)
     assert less.returncode == 2 and "has taken 6 steps already" in less.stderr
-    strange = tl_tui("resume", runs["parts"], "--strategy", "upper", environment=environment)
+    strange = run("resume", runs["parts"], "--strategy", "upper", env=environment)
     assert strange.returncode == 2 and "choose one of" in strange.stderr
 
 
 def test_runs_are_listed(runs: dict[str, Path], environment: dict[str, str]) -> None:
     folder = runs["whole"].parent
-    listed = tl_tui("runs", folder, "--json", environment=environment)
+    listed = run("runs", folder, "--json", env=environment)
     assert listed.returncode == 0
     lines = [json.loads(line) for line in listed.stdout.splitlines()]
     assert {line["name"] for line in lines} == {"whole", "parts"}
     assert all(line["state"] == "done" and line["steps"] == 6 for line in lines)
     assert all(0 <= line["best"]["accuracy"] <= 1 and line["bytes"] > 1e6 for line in lines)
-    table = tl_tui("runs", folder, environment=environment | {"COLUMNS": "140"})
-    assert "whole" in table.stdout and "resnet18" in table.stdout
+    table = run("runs", folder, env=environment | {"COLUMNS": "140"})
+    assert "whole" in table.stdout and "shufflenet_v2_x0_5" in table.stdout
 
 
 def test_no_runs_yet(environment: dict[str, str], tmp_path: Path) -> None:
-    done = tl_tui("runs", environment=environment | {"XDG_STATE_HOME": str(tmp_path)})
+    done = run("runs", env=environment | {"XDG_STATE_HOME": str(tmp_path)})
     assert done.returncode == 0 and done.stdout.startswith("There are no runs in")
 
 
@@ -127,7 +114,7 @@ def test_a_damaged_run_is_named_and_the_others_are_listed(
     shutil.copytree(runs["whole"], tmp_path / "good")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "config.json").write_text("{")
-    done = tl_tui("runs", tmp_path, "--json", environment=environment)
+    done = run("runs", tmp_path, "--json", env=environment)
     assert done.returncode == 1 and "bad/config.json is damaged" in done.stderr
     assert json.loads(done.stdout)["name"] == "good"
 
@@ -143,7 +130,7 @@ def test_a_damaged_run_is_named_and_the_others_are_listed(
     ],
 )
 def test_what_is_not_there(arguments, words: str, environment: dict[str, str]) -> None:
-    done = tl_tui(*arguments, environment=environment)
+    done = run(*arguments, env=environment)
     assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
 
 

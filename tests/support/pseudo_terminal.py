@@ -5,15 +5,11 @@
     terminal.press("t")
     terminal.colour_of("fc")
 
-Run as a program it types keys into a command and saves pictures of what the screen shows:
-
-    python -m tests.support.pseudo_terminal --size 80x24 --keys 'wait:green,t,wait:updated' \\
-        -o out.png -- tl-tui
+Pictures of what the screen shows are drawn by `tests.support.screen_picture`.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import os
@@ -23,15 +19,16 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pyte
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 KEYS = {
     "up": "\x1b[A",
     "down": "\x1b[B",
@@ -63,6 +60,36 @@ class Screen(pyte.Screen):
             super().select_graphic_rendition(*attrs)
 
 
+class Process(Protocol):
+    """What a terminal needs of the process in it; `subprocess.Popen` has it."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int) -> None: ...
+
+
+def launch_program(command: list[str], env: Mapping[str, str], terminal: int) -> Process:
+    """Execute a program in a session of its own, whose controlling terminal is this one.
+
+    Args:
+        command: Program and arguments.
+        env: Its whole environment.
+        terminal: A file descriptor.
+    """
+    return subprocess.Popen(
+        command,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        env=env,
+        cwd=ROOT,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+
+
 class Terminal:
     """One command in a pseudo-terminal of its own, and what its screen shows."""
 
@@ -74,6 +101,7 @@ class Terminal:
         rows: int = 24,
         env: dict[str, str] | None = None,
         answer_cursor: bool = True,
+        launch: Callable[[list[str], Mapping[str, str], int], Process] = launch_program,
     ) -> None:
         """
         Args:
@@ -84,6 +112,7 @@ class Terminal:
             answer_cursor: Answer requests for the cursor's position and for synchronized output,
                 as terminals do. With the latter the program says where a frame begins and ends,
                 and no condition is tried on half a frame.
+            launch: Starts the command; see `launch_program`.
         """
         self.screen = Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
@@ -106,16 +135,8 @@ class Terminal:
             "LC_ALL": "C.UTF-8",
         } | (env or {})
         self.attributes_before = termios.tcgetattr(slave)
-        self.process = subprocess.Popen(
-            command,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            env={name: value for name, value in whole.items() if value},
-            cwd=ROOT,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
+        env_set = {name: value for name, value in whole.items() if value}
+        self.process = launch(command, env_set, slave)
         self.slave = slave
 
     # --- doing ----------------------------------------------------------------------------------
@@ -295,132 +316,3 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-# --- pictures -----------------------------------------------------------------------------------
-
-PAPER, INK = "#15171c", "#d3d7df"
-NAMED = {
-    "black": "#15171c",
-    "red": "#cc3b3b",
-    "green": "#3fb950",
-    "brown": "#c4a000",
-    "blue": "#3465a4",
-    "magenta": "#a371c7",
-    "cyan": "#06989a",
-    "white": "#d3d7cf",
-    "brightblack": "#6b7078",
-    "brightred": "#ff5f57",
-    "brightgreen": "#8ae234",
-    "brightbrown": "#fce94f",
-    "brightblue": "#58a6ff",
-    "brightmagenta": "#d2a8ff",
-    "brightcyan": "#34e2e2",
-    "brightwhite": "#ffffff",
-}
-
-
-def picture(screen: pyte.Screen, dim: set[tuple[int, int]], file: Path) -> None:
-    """Draw what an emulated screen shows, in DejaVu Sans Mono."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    folder = "/usr/share/fonts/truetype/dejavu/DejaVuSansMono"
-    plain, bold = (ImageFont.truetype(f"{folder}{kind}.ttf", 16) for kind in ("", "-Bold"))
-    braille = ImageFont.truetype("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", 13)
-    width, height = 10, 21
-    image = Image.new("RGB", (screen.columns * width, screen.lines * height), PAPER)
-    draw = ImageDraw.Draw(image)
-
-    def colour(name: str, default: str) -> str:
-        return default if name == "default" else NAMED.get(name, f"#{name}")
-
-    def faded(one: str) -> str:
-        parts = [(int(one[i : i + 2], 16) + int(PAPER[i : i + 2], 16)) // 2 for i in (1, 3, 5)]
-        return "#" + "".join(f"{part:02x}" for part in parts)
-
-    for y in range(screen.lines):
-        for x in range(screen.columns):
-            cell = screen.buffer[y][x]
-            ink, paper = colour(cell.fg, INK), colour(cell.bg, PAPER)
-            if (y, x) in dim:
-                ink = faded(ink)
-            if cell.reverse:
-                ink, paper = paper, ink
-            box = (x * width, y * height, (x + 1) * width - 1, (y + 1) * height - 1)
-            draw.rectangle(box, fill=paper)
-            if cell.data == "█":
-                draw.rectangle(box, fill=ink)
-            elif cell.data.strip():
-                dots = 0x2800 <= ord(cell.data[0]) < 0x2900  # which the monospaced face lacks
-                font = braille if dots else bold if cell.bold else plain
-                draw.text((x * width, y * height + 1), cell.data, font=font, fill=ink)
-    image.save(file)
-
-
-class DimScreen(Screen):
-    """Remembers which cells were written dim, which pyte itself does not."""
-
-    def __init__(self, columns: int, lines: int) -> None:
-        self.dim: set[tuple[int, int]] = set()
-        self._faint = False
-        super().__init__(columns, lines)
-
-    def select_graphic_rendition(self, *attrs: int, **options: object) -> None:
-        if options.get("private"):
-            return
-        values = list(attrs) or [0]
-        while values:
-            value = values.pop(0)
-            if value in (38, 48):
-                del values[: 2 if values[:1] == [5] else 4]
-            elif value in (0, 22):
-                self._faint = False
-            elif value == 2:
-                self._faint = True
-        super().select_graphic_rendition(*attrs, **options)
-
-    def draw(self, data: str) -> None:
-        for character in data:
-            before = (self.cursor.y, self.cursor.x)
-            super().draw(character)
-            after = (self.cursor.y, self.cursor.x - 1)
-            for place in {before, after} if after[0] == before[0] else {after}:
-                (self.dim.add if self._faint else self.dim.discard)(place)
-
-    def erase_in_line(self, how: int = 0, private: bool = False) -> None:
-        super().erase_in_line(how, private)
-        self.dim -= {place for place in self.dim if place[0] == self.cursor.y}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", default="80x24")
-    parser.add_argument("--keys", default="", help="keys, wait:REGEX, settle, shot:FILE; by commas")
-    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("command", nargs="+")
-    arguments = parser.parse_args()
-    columns, rows = map(int, arguments.size.split("x"))
-    env = dict(pair.split("=", 1) for pair in arguments.env)
-    terminal = Terminal(arguments.command, columns=columns, rows=rows, env=env)
-    screen = terminal.screen = DimScreen(columns, rows)
-    terminal.stream = pyte.ByteStream(screen)
-    for key in filter(None, arguments.keys.split(",")):
-        if key.startswith("wait:"):
-            terminal.wait_for(key[5:])
-        elif key.startswith("shot:"):
-            picture(screen, screen.dim, Path(key[5:]))
-        elif key == "settle":
-            terminal.settle()
-        else:
-            terminal.press(key)
-            terminal.read(0.2)
-    terminal.settle()
-    sys.stdout.write(terminal.text + "\n")
-    if arguments.output:
-        picture(screen, screen.dim, arguments.output)
-    terminal.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,7 @@ from tl_tui.protocol.commands import Job, Train
 from tl_tui.protocol.events import AnyEvent, JobEnded
 
 SMALL: dict[str, Any] = {
-    "arch": "resnet18",
+    "arch": "shufflenet_v2_x0_5",
     "weights": "none",
     "image_size": 32,
     "batch_size": 8,
