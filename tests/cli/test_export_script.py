@@ -21,7 +21,7 @@ from PIL import Image
 from engine.model import weights_download
 from engine.server import jobs
 from tests.support.driven_session import DrivenSession, draw_images
-from tests.unit.engine.session.test_resume import HISTORIES
+from tests.support.run_histories import HISTORIES
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ExportScript, RestoreLayer, SetMask, SetRecipe, Step, Train
 from tl_tui.protocol.inference import ScriptWritten
@@ -57,6 +57,7 @@ print(json.dumps(said))
 
 def session(run: Path, folder: Path | None, **options) -> DrivenSession:
     usual = {"weights": "none", "image_size": 32, "batch_size": 8, "run_dir": str(run)}
+    usual |= {} if options.get("weights") else {"arch": "shufflenet_v2_x0_5"}
     data = {} if folder is None else {"data": str(folder)}
     return DrivenSession(**(usual | data | options))
 
@@ -156,7 +157,7 @@ def gone_on_with(run: Path, folder: Path) -> None:
     driven = session(run, folder, epochs=2, lr_schedule="cosine")
     driven.do(Train, steps=4)
     driven.session.close()
-    driven = DrivenSession.resumed(run, trainable=("fc", "layer1"), epochs=3, checkpoint="last")
+    driven = DrivenSession.resumed(run, trainable=("fc", "stage2"), epochs=3, checkpoint="last")
     driven.do(Step)
     recipe = driven.opened.recipe
     driven.do(SetRecipe, recipe=type(recipe)(**(recipe_fields(recipe) | {"optimizer": "adamw"})))

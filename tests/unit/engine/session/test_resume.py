@@ -5,31 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import pytest
 import torch
 
 from engine.model import freezing
 from tests.support.driven_session import DrivenSession, draw_images
-from tl_tui.protocol.commands import (
-    SetMask,
-    SetNormMode,
-    SetRate,
-    SetRecipe,
-    StartOver,
-    Step,
-    Train,
-)
+from tests.support.run_histories import EPOCH, HISTORIES, Action
+from tl_tui.protocol.commands import SetMask, StartOver, Step, Train
 from tl_tui.protocol.session import HistorySent, OpenFailed
 from tl_tui.protocol.training import CheckpointSaved, StepTaken, Validated
-from tl_tui.runs.run_reader import read_run
-
-EPOCH = 3
-"""Steps: 24 images in batches of 8."""
+from tl_tui.runs.run_reader import Run, read_run
 
 
 @pytest.fixture(scope="module")
@@ -46,105 +37,11 @@ def losses(driven: DrivenSession) -> list[float]:
     return [step.loss for step in driven.all(StepTaken)]
 
 
-def train_to(step: int) -> Callable[[DrivenSession], None]:
-    return lambda driven: driven.do(Train, steps=step) and None
-
-
-def masks(driven: DrivenSession) -> list[Callable[[DrivenSession], None]]:
-    """Layers are frozen and thawed; a rate and a BatchNorm's mode are set by hand."""
-    named = driven.opened.strategies
-    norm = next(i for i, o in enumerate(driven.opened.stack.owners) if o.name == "layer1.0.bn1")
-    return [
-        train_to(2),
-        lambda d: d.do(SetMask, trainable=named["full"], strategy="full") and None,
-        train_to(3),
-        lambda d: d.do(SetRate, rows=(0, 4), rate=0.02) and None,
-        lambda d: d.do(SetNormMode, owners=(norm,), mode="eval") and None,
-        train_to(5),
-        lambda d: d.do(SetMask, trainable=named["last-stage"], strategy="last-stage") and None,
-        train_to(7),
-    ]
-
-
-def plan(driven: DrivenSession) -> list[Callable[[DrivenSession], None]]:
-    """A plan over epochs, along a cosine with warm-up."""
-    return [train_to(2), train_to(EPOCH), train_to(EPOCH + 2), train_to(3 * EPOCH)]
-
-
-def other_starts(driven: DrivenSession) -> list[Callable[[DrivenSession], None]]:
-    """Augmented and balanced; started over, and with another recipe."""
-    recipe = msgspec.structs.replace(driven.opened.recipe, lr_head=0.05, weight_decay=0.01)
-    return [
-        train_to(2),
-        lambda d: d.do(StartOver) and None,
-        train_to(1),
-        lambda d: d.do(SetRecipe, recipe=recipe) and None,
-        train_to(EPOCH + 1),
-        lambda d: d.do(Step) and None,
-    ]
-
-
-HISTORIES: dict[str, tuple[dict, Callable]] = {
-    "masks": ({"strategy": "feature-extraction", "probe_every": 2}, masks),
-    "plan": (
-        {
-            "plan": "gradual",
-            "epochs": 7,
-            "lr_schedule": "cosine",
-            "warmup": 0.2,
-            "optimizer": "adamw",
-        },
-        plan,
-    ),
-    "starts": ({"augmentation": "standard", "balance": True, "strategy": "full"}, other_starts),
-}
-
-
-@pytest.mark.parametrize("name", HISTORIES)
-def test_from_every_checkpoint_it_is_the_run_that_never_stopped(
-    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thorough: bool
-) -> None:
-    options, history = HISTORIES[name]
-
-    def opened(run: str) -> DrivenSession:
-        return DrivenSession(
-            data=str(folder),
-            weights="none",
-            image_size=32,
-            batch_size=8,
-            run_dir=str(tmp_path / run),
-            **options,
-        )
-
-    whole = opened("whole")
-    actions = history(whole)
-    for action in actions:
-        action(whole)
-    expected, final = losses(whole), weights(whole)
-    whole.session.close()
-    every = range(1, len(actions))
-    for stop in every if thorough else (every[0], every[-1]):
-        first = opened(f"stopped-{stop}")
-        for action in actions[:stop]:
-            action(first)
-        first.session.close()
-        monkeypatch.setattr(os, "cpu_count", partial(int, stop))  # other threads that decode
-        second = DrivenSession.resumed(tmp_path / f"stopped-{stop}")
-        for action in actions[stop:]:
-            action(second)
-        assert losses(first) + losses(second) == expected, f"stopped after action {stop}"
-        assert not freezing.changed_tensors(weights(second), final)
-        second.session.close()
-        read = read_run(tmp_path / f"stopped-{stop}")
-        one = read_run(tmp_path / "whole")
-        assert [s.losses for s in read.starts] == [s.losses for s in one.starts]
-        assert read.torn == 0
-
-
 def session(folder: Path, run: Path, **options) -> DrivenSession:
     return DrivenSession(
         **{
             "data": str(folder),
+            "arch": "shufflenet_v2_x0_5",
             "weights": "none",
             "image_size": 32,
             "batch_size": 8,
@@ -152,6 +49,67 @@ def session(folder: Path, run: Path, **options) -> DrivenSession:
             **options,
         }
     )
+
+
+@dataclass
+class Whole:
+    """A run that was never stopped, to compare others with."""
+
+    options: dict[str, Any]
+    actions: list[Action]
+    losses: list[float]
+    weights: dict[str, torch.Tensor]
+    read: Run
+
+
+@pytest.fixture(scope="module", params=HISTORIES)
+def whole(
+    request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Whole:
+    """A run that was never stopped."""
+    options, history = HISTORIES[request.param]
+    run = tmp_path_factory.mktemp("whole") / "run"
+    driven = session(folder, run, **options)
+    actions = history(driven)
+    for action in actions:
+        action(driven)
+    driven.session.close()
+    return Whole(options, actions, losses(driven), weights(driven), read_run(run))
+
+
+def compare(
+    whole: Whole, folder: Path, run: Path, stops: Iterable[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stop after some of the actions and resume each time; all must be as without a stop."""
+    driven, taken = session(folder, run, **whole.options), []
+    for number, action in enumerate(whole.actions, 1):
+        action(driven)
+        if number in stops:
+            taken += losses(driven)
+            driven.session.close()
+            monkeypatch.setattr(os, "cpu_count", partial(int, number))  # other threads that decode
+            driven = DrivenSession.resumed(run)
+    assert taken + losses(driven) == whole.losses
+    assert not freezing.changed_tensors(weights(driven), whole.weights)
+    driven.session.close()
+    read = read_run(run)
+    assert [start.losses for start in read.starts] == [s.losses for s in whole.read.starts]
+    assert read.torn == 0
+
+
+def test_a_run_stopped_after_every_action_is_the_run_that_never_stopped(
+    whole: Whole, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(whole, folder, tmp_path / "run", range(1, len(whole.actions)), monkeypatch)
+
+
+@pytest.mark.thorough
+def test_a_run_stopped_once_is_the_run_that_never_stopped(
+    whole: Whole, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After any of its actions."""
+    for stop in range(1, len(whole.actions)):
+        compare(whole, folder, tmp_path / str(stop), [stop], monkeypatch)
 
 
 def test_a_screen_is_told_the_curves_so_far(folder: Path, tmp_path: Path) -> None:
@@ -195,7 +153,7 @@ def test_what_was_cut_off_is_taken_again_from_the_last_checkpoint(
 
 
 def test_another_mask_says_what_is_kept_and_what_is_dropped(folder: Path, tmp_path: Path) -> None:
-    driven = session(folder, tmp_path / "run", strategy="last-stage")
+    driven = session(folder, tmp_path / "run", arch="resnet18", strategy="last-stage")
     driven.do(Train, steps=2)
     driven.session.close()
     again = DrivenSession.resumed(tmp_path / "run", trainable=("fc", "layer1"))
