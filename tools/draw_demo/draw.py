@@ -3,8 +3,8 @@
 The workbench has to be usable immediately, without a download and without photographs of unknown
 origin, so this program draws an image folder. Both classes share colours, tables, plates and
 surrounding objects. Only the arrangement differs: a hot dog is a sausage lying lengthwise in a
-split bun. The class ``not_hot_dog`` has the same sausages without a bun, the same buns without a sausage,
-the two side by side, and other foods and objects in red, yellow and brown.
+split bun. The class ``not_hot_dog`` has the same sausages without a bun, the same buns without a
+sausage, the two side by side, and other foods and objects in red, yellow and brown.
 
 Every image is determined by one integer seed; ``train/`` and ``val/`` use different seeds.
 
