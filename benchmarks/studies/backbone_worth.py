@@ -251,22 +251,22 @@ def table(cells: MeasuredCells, options: argparse.Namespace) -> dict[str, dict[s
     if options.only == "scratch":
         return from_scratch(cells, options, common)
 
-    def add(row: str, words: str, **more: object) -> None:
+    def add(row: str, label: str, **more: object) -> None:
         jobs = [
             {"row": row, "set": name, "seed": seed} | common | more
             for name in options.sets
             for seed in seeds
         ]
         found = iter(cells.run(jobs, options.workers))
-        rows[words] = {name: [next(found)[""] for _ in seeds] for name in options.sets}
+        rows[label] = {name: [next(found)[""] for _ in seeds] for name in options.sets}
 
-    def add_frozen(row: str, words: str, side: int) -> None:
+    def add_frozen(row: str, label: str, side: int) -> None:
         jobs = [
             {"row": row, "set": name, "side": side, "seeds": options.seeds} | common
             for name in options.sets
         ]
         found = cells.run(jobs, options.workers)
-        rows[words] = {
+        rows[label] = {
             name: list(cell.values()) for name, cell in zip(options.sets, found, strict=True)
         }
 
