@@ -1,11 +1,10 @@
-"""The whole table, side by side in one run.
+"""Measure the benchmark table and write it as JSON.
 
     python -m benchmarks [--rows probe,screen-memory] [--quick] [--out FILE] [--peers DIR|none]
 
-Prints a table and writes it as JSON. Every figure is a ratio of two things that were measured in
-turn in this run, the median of many, with its quartiles; peers come from the registry, into
-environments of their own. A table that was begun on the same machine is gone on with: of other
-rows than those asked for, it keeps what it has.
+Every figure is a ratio of two things that were measured alternately in this run: the median of many
+pairs, with its quartiles. The peers are installed into separate environments. If the output file
+holds a table from the same machine, the rows that are not measured now are kept.
 """
 
 from __future__ import annotations
@@ -30,34 +29,36 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure the rows that were asked for. Returns the exit code."""
+    """Measure the requested rows. Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rows", default="*", help="names or patterns, comma-separated")
-    parser.add_argument("--list", action="store_true", help="only say which rows there are")
-    parser.add_argument("--quick", action="store_true", help="only see that they run")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON (results/table.json)")
+    parser.add_argument("--rows", default="*", help="row names or patterns, separated by commas")
+    parser.add_argument("--list", action="store_true", help="list the rows and exit")
+    parser.add_argument("--quick", action="store_true", help="only check that the rows run")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="JSON file to write (default: results/table.json)"
+    )
     parser.add_argument(
         "--peers",
         default=os.path.join(platformdirs.user_cache_dir("tl-tui"), "peers"),
         metavar="DIR",
-        help="where the peers' environments are kept, or none to leave the peers out",
+        help="folder for the peers' environments, or none to omit the peers",
     )
     options = parser.parse_args(arguments)
     try:
         rows = chosen(options.rows)
     except ValueError as error:
-        parser.error(str(error))  # ends with 2
+        parser.error(str(error))  # exits with code 2
     if options.list:
         for row in rows:
             print(f"{row.name:20} {row.what}; against {row.against}")
         return 0
     out = options.out or (None if options.quick else RESULTS / "table.json")
     if out is not None and not out.parent.is_dir():
-        parser.error(f"--out {out}: there is no folder {out.parent}")
-    found: list[dict] = []
+        parser.error(f"--out {out}: the folder {out.parent} does not exist")
+    results: list[dict] = []
     head = machine()
     kept = measured_before(out, head, {row.name for row in rows}) if out is not None else []
-    print(f"{head['device']} · {head['processor']} · load {head['load'][0]:.1f} at the beginning")
+    print(f"{head['device']} · {head['processor']} · load {head['load'][0]:.1f} at the start")
     with tempfile.TemporaryDirectory(prefix="tl-tui-bench-") as scratch:
         bench = Bench(
             quick=options.quick,
@@ -71,23 +72,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             load = os.getloadavg()[0]
             lines, failure = measured(row, bench)
             failed = failed or failure
-            found += [
+            results += [
                 {"row": row.name, "what": row.what, "load": load, **line.described()}
                 for line in lines
             ]
             if not failure:
                 print(f"  {row.name}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
-            if out is not None:  # after every row: a long run may be ended
+            if out is not None:  # after every row, so that an interrupted run can be continued
                 out.write_text(
-                    json.dumps({**head, "rows": in_order(kept + found)}, indent=1) + "\n"
+                    json.dumps({**head, "rows": in_order(kept + results)}, indent=1) + "\n"
                 )
-    missed = [line for line in found if line["reached"] is False]
-    print(f"{len(found)} figures; {len(missed)} above what they are to reach.")
+    missed = [line for line in results if line["reached"] is False]
+    print(f"{len(results)} figures; {len(missed)} exceed their goal.")
     return 1 if failed else 0
 
 
 def measured_before(out: Path, head: dict, again: set[str]) -> list[dict]:
-    """The rows of a table that were measured before on this machine, but those measured again."""
+    """Return the lines of an earlier table from this machine, without the rows in `again`."""
     try:
         before = json.loads(out.read_text())
     except (OSError, ValueError):
@@ -99,19 +100,22 @@ def measured_before(out: Path, head: dict, again: set[str]) -> list[dict]:
 
 
 def in_order(lines: list[dict]) -> list[dict]:
-    """As the table has its rows."""
+    """Return the lines in the table's order."""
     from benchmarks.table.all_rows import ROWS
 
     names = [row.name for row in ROWS]
-    lines = [line for line in lines if line["row"] in names]  # a row may have gone since
+    lines = [line for line in lines if line["row"] in names]  # drops rows that no longer exist
     return sorted(lines, key=lambda line: names.index(line["row"]))
 
 
 def chosen(patterns: str) -> list[Row]:
-    """The rows that names or patterns stand for, in the table's order.
+    """Return the rows that match names or patterns, in the table's order.
+
+    Args:
+        patterns: Row names or shell patterns, separated by commas.
 
     Raises:
-        ValueError: a pattern stands for none.
+        ValueError: A pattern matches no row.
     """
     from benchmarks.table.all_rows import ROWS
 
@@ -119,21 +123,22 @@ def chosen(patterns: str) -> list[Row]:
     for pattern in wanted:
         if not any(fnmatch.fnmatch(row.name, pattern) for row in ROWS):
             names = ", ".join(row.name for row in ROWS)
-            raise ValueError(f"--rows {pattern}: there is no such row; there are {names}")
-    return [row for row in ROWS if any(fnmatch.fnmatch(row.name, one) for one in wanted)]
+            raise ValueError(f"--rows {pattern}: there is no such row. The rows are {names}")
+    return [row for row in ROWS if any(fnmatch.fnmatch(row.name, name) for name in wanted)]
 
 
 def measured(row: Row, bench: Bench) -> tuple[list[Reading], bool]:
-    """The readings of a row, printed as they come, and whether it failed.
+    """Measure a row and print each reading; an exception does not stop the other rows.
 
-    One row that fails does not take the others with it.
+    Returns:
+        The readings, and whether the row failed.
     """
     lines: list[Reading] = []
     print(f"\n{row.name}: {row.what}")
     try:
         for reading in row.readings(bench):
             lines.append(reading)
-            print(line_of(reading), flush=True)
+            print(reading_text(reading), flush=True)
     except Exception as error:
         import traceback
 
@@ -143,8 +148,8 @@ def measured(row: Row, bench: Bench) -> tuple[list[Reading], bool]:
     return lines, False
 
 
-def line_of(reading: Reading) -> str:
-    """A reading as the table shows it."""
+def reading_text(reading: Reading) -> str:
+    """Return the line that is printed for a reading."""
     if reading.value is None:
         return f"  {reading.case} / {reading.against}: {reading.note}"
     low, high = reading.low or reading.value, reading.high or reading.value
@@ -162,21 +167,21 @@ def line_of(reading: Reading) -> str:
 
 
 def number(value: float) -> str:
-    """Three or four digits that tell something."""
+    """Format a number with three or four significant digits."""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def cuda_device() -> str | None:
-    """The CUDA device to measure on, or None if torch can use none."""
+    """Return the CUDA device to measure on, or None if torch cannot use one."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else None
 
 
 def machine() -> dict:
-    """What the figures were taken on, and how busy it was before."""
+    """Return a description of this machine, its software versions and its current load."""
     import torch
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"

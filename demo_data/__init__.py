@@ -1,4 +1,4 @@
-"""The embedded demo: hot dog / not hot dog as a folder of drawn images, and a small backbone."""
+"""The built-in demo: drawn images of hot dogs and other things, and a small pretrained backbone."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ __all__ = ["images_dir", "weights_file"]
 
 
 def images_dir() -> Path:
-    """Return the folder that holds ``train/`` and ``val/``, one folder per class in each."""
+    """Return the folder that holds ``train/`` and ``val/``, each with one folder per class."""
     return Path(__file__).resolve().parent / "images"
 
 
 def weights_file() -> Path:
-    """Return the file of the demo backbone: a ResNet-18 without its head, half precision."""
+    """Return the file of the demo backbone: a ResNet-18 without its head, in half precision."""
     return Path(__file__).resolve().parent / "resnet18-demo.safetensors"

@@ -1,4 +1,4 @@
-"""A real run (`r`) in this process, step by step, and the textbook loop over the same images."""
+"""A training run in this process, timed step by step, and the textbook loop on the same images."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Running:
-    """A session that trains: journal and messages included, validations not timed."""
+    """A training session. Timings include the journal and the messages, but not validations."""
 
     def __init__(self, folder: Path, **config: Any) -> None:
         """
         Args:
-            folder: The run's directory.
+            folder: The run directory.
             config: Fields of `RunConfig`.
         """
         self.losses: list[float] = []
         self._stepped = False
-        self.session = Dispatcher(self._heard)
-        asked = RunConfig(weights="none", run_dir=str(folder), **config)
-        self.session.handle(Open(id=1, config=asked))
+        self.session = Dispatcher(self._on_event)
+        run_config = RunConfig(weights="none", run_dir=str(folder), **config)
+        self.session.handle(Open(id=1, config=run_config))
         while self.session.run is None and self.session.work():
             pass
         if self.session.run is None:
@@ -46,15 +46,15 @@ class Running:
         self.run = self.session.run
         self.per_epoch = self.run.progress.batches_per_epoch
 
-    def _heard(self, event: AnyEvent) -> None:
+    def _on_event(self, event: AnyEvent) -> None:
         if not isinstance(event, SessionOpened):
-            encode(event)  # what a client costs the engine
+            encode(event)  # so that the time includes the engine's cost of having a client
         if isinstance(event, StepTaken):
             self.losses.append(event.loss)
             self._stepped = True
 
     def in_memory(self) -> Running:
-        """Train on one batch that is there already, and never come to the end of an epoch."""
+        """Train on one batch in memory from now on, without ever reaching the end of an epoch."""
         opened = self.run.context.event
         one = OneBatch(opened.batch_size, opened.image_size)
         one.batch = torch_batch(one, len(opened.classes), self.run.trainer.device)
@@ -63,7 +63,7 @@ class Running:
         return self
 
     def steps(self, count: int) -> float:
-        """Seconds of so many steps: of the units of work in which one was taken."""
+        """Take `count` steps. Return the seconds spent in the units of work that took a step."""
         if self.run.progress.train_to is None:
             self.session.handle(Train(id=2, steps=10**7))
         seconds, taken = 0.0, 0
@@ -78,7 +78,7 @@ class Running:
         return seconds
 
     def epoch(self) -> float:
-        """Seconds of the steps of an epoch."""
+        """Take the steps of one epoch. Return their seconds."""
         return self.steps(self.per_epoch)
 
     def close(self) -> None:
@@ -87,18 +87,18 @@ class Running:
 
 
 class Textbook:
-    """The loop of PyTorch's transfer-learning tutorial: ImageFolder, a DataLoader as it comes."""
+    """The loop of PyTorch's transfer-learning tutorial: ImageFolder and a default DataLoader."""
 
     def __init__(
         self, folder: Path, strategy: str, batch: int, size: int, *, in_memory: bool = False
     ) -> None:
         """
         Args:
-            folder: Images in folders by class.
+            folder: The image folder, with one subfolder per class.
             strategy: feature-extraction, last-stage or full.
-            batch: Images a step.
-            size: Their side in pixels.
-            in_memory: Batches that were decoded before; the loop alone is timed.
+            batch: The number of images per step.
+            size: The side of the images in pixels.
+            in_memory: Decode all batches in advance, so that only the loop is timed.
         """
         made = T.Compose([T.Resize(size), T.CenterCrop(size), T.ToTensor(), T.Normalize(MEAN, STD)])
         images = torchvision.datasets.ImageFolder(str(folder), made)
@@ -115,7 +115,7 @@ class Textbook:
         self.optimizer = momentum_sgd(self.model)
 
     def epoch(self) -> float:
-        """Seconds of an epoch."""
+        """Train for one epoch. Return its seconds."""
         self.model.train()
         began = time.perf_counter()
         train_on(self.model, self.optimizer, self.batches)
@@ -123,7 +123,7 @@ class Textbook:
 
 
 class TrainedPart:
-    """The trained part alone (the last stage and the head), on activations in memory."""
+    """Only the trained part (the last stage and the head), on activations in memory."""
 
     def __init__(self, batches: int, batch: int, size: int, classes: int) -> None:
         whole = torchvision.models.resnet18(num_classes=classes)
@@ -136,7 +136,7 @@ class TrainedPart:
         ]
 
     def epoch(self) -> float:
-        """Seconds of as many steps as an epoch has."""
+        """Take one step per batch. Return the seconds."""
         self.model.train()
         began = time.perf_counter()
         train_on(self.model, self.optimizer, self.batches)
@@ -144,7 +144,7 @@ class TrainedPart:
 
 
 def train_on(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Any) -> float:
-    """An epoch as a textbook has it; the mean loss."""
+    """Train for one epoch with the textbook loop. Return the mean loss."""
     total, count = 0.0, 0
     for images, labels in batches:
         optimizer.zero_grad()

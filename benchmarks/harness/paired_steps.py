@@ -1,4 +1,4 @@
-"""One model twice: as the engine trains it, and as plain PyTorch does, from the same weights."""
+"""Two copies of one model, one trained by the engine and one by plain PyTorch."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ RATE = 1e-4
 
 
 class PairedModels:
-    """The same step, the engine's and plain PyTorch's, on one batch in memory.
+    """The engine's step and the equivalent plain PyTorch step, on one batch in memory.
 
-    What is frozen is frozen in both (`requires_grad`, BatchNorms in eval mode), and both read the
-    loss at the end of a step, as PyTorch's own tutorial does.
+    Both start from the same weights, freeze the same layers (`requires_grad`, BatchNorms in eval
+    mode) and read the loss at the end of a step, as PyTorch's tutorial does.
     """
 
     def __init__(
@@ -44,16 +44,17 @@ class PairedModels:
     ) -> None:
         """
         Args:
-            arch: torchvision's name of the model.
-            batch: Images a step.
-            size: Their side in pixels.
-            strategy: What trains.
-            device: Where.
-            classes: Of the head.
-            precision: Of the engine's step; the plain one is in fp32.
-            model: Makes the model, in place of `arch`.
-            captured: The engine replays its steps from CUDA graphs.
-            memory_format: Of the engine's weights; the plain ones are contiguous.
+            arch: The name of the torchvision model.
+            batch: The number of images per step.
+            size: The side of the images in pixels.
+            strategy: The name of the strategy, which decides what is trained.
+            device: The device.
+            classes: The number of classes.
+            precision: The precision of the engine's step; the plain step uses fp32.
+            model: A function that makes the model; replaces `arch`.
+            captured: Whether the engine replays its steps from CUDA graphs.
+            memory_format: The memory format of the engine's weights; the plain weights are
+                contiguous.
         """
         self.device = torch.device(device)
 
@@ -84,13 +85,13 @@ class PairedModels:
         )
 
     def watched(self) -> float:
-        """Seconds of one step of the engine with the whole probe."""
+        """Take one step of the engine with the whole probe. Return its seconds."""
         return self.timed(
             lambda: self.trainer.step(self.mask, {}, measured=True, replayed=self.cuda_graphs)
         )
 
     def bare(self) -> float:
-        """Seconds of one plain step without instruments."""
+        """Take one plain step without instruments. Return its seconds."""
         return self.timed(self.plain_step)
 
     def plain_step(self) -> float:
@@ -101,7 +102,7 @@ class PairedModels:
         return loss.item()
 
     def timed(self, step: Callable[[], object]) -> float:
-        """Seconds of a call, waiting for the device."""
+        """Call `step` and wait for the device. Return the seconds."""
         began = time.perf_counter()
         step()
         if self.device.type == "cuda":
@@ -110,7 +111,7 @@ class PairedModels:
 
 
 def torch_batch(one: OneBatch, classes: int, device: torch.device):
-    """The batch with its images where the step runs, and labels of every class."""
+    """Return the batch on a device, with random labels from all classes."""
     from dataclasses import replace
 
     labels = torch.randint(0, classes, one.batch.labels.shape)

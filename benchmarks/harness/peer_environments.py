@@ -1,8 +1,8 @@
-"""Environments of the peers, made when they are first needed and kept in a cache folder.
+"""Virtual environments for the peers, created when first needed and kept in a cache folder.
 
-An environment sees the packages of the running one (a `.pth` file names their folder, as
-`--system-site-packages` does for a system's Python), so that torch is there once; a constraints
-file keeps pip from taking another. What pip installs comes before on the import path.
+A `.pth` file makes the packages of the running environment importable (as `--system-site-packages`
+does for the system's Python), so torch is not installed again. A constraints file keeps pip from
+installing another version of it. Packages that pip installs take precedence on the import path.
 """
 
 from __future__ import annotations
@@ -17,46 +17,48 @@ from importlib import metadata
 from pathlib import Path
 
 INSTALL_S = 600
-"""How long an installation may take."""
-KEPT = ("torch", "torchvision", "triton", "numpy", "pillow")
-"""Packages of which a peer has to take the version that is here."""
+"""The timeout of an installation in seconds."""
+PINNED = ("torch", "torchvision", "triton", "numpy", "pillow")
+"""The packages that a peer must use in the running environment's version."""
 
 
-class NotHad(Exception):
-    """Something to be measured beside cannot be had; the text is a sentence that says why."""
+class PeerUnavailable(Exception):
+    """Raised when a peer cannot be measured; the message is a sentence that says why."""
 
 
-def running() -> str:
-    """The environment that this process runs in, in a word that fits a folder's name."""
+def environment_name() -> str:
+    """Return a name for the running environment that is valid as a folder name."""
     versions = [metadata.version(name) for name in ("torch", "textual")]
     return "-".join([f"python{sys.version_info[0]}.{sys.version_info[1]}", *versions])
 
 
 def python_with(folder: Path, name: str, *requirements: str) -> str:
-    """The interpreter of an environment that has these packages; made if it is not there.
+    """Return the interpreter of an environment with these packages, creating it if necessary.
 
     Args:
-        folder: Where environments are kept.
-        name: Of the environment.
-        requirements: As pip takes them.
+        folder: The folder that holds the environments.
+        name: The name of the environment.
+        requirements: Requirement specifiers for pip.
 
     Raises:
-        NotHad: pip cannot install them beside the torch that is here.
+        PeerUnavailable: The packages cannot be installed together with the running torch.
     """
-    place = folder / running() / name
-    python = place / "bin" / "python"
-    done = place / "installed.json"
+    environment = folder / environment_name() / name
+    python = environment / "bin" / "python"
+    done = environment / "installed.json"
     if done.exists() and json.loads(done.read_text()) == list(requirements):
         return os.fspath(python)
-    print(f"… installing {', '.join(requirements)} into {place}", file=sys.stderr, flush=True)
+    print(f"installing {', '.join(requirements)} into {environment}", file=sys.stderr, flush=True)
     try:
-        venv.create(place, clear=True, with_pip=True, symlinks=True)
+        venv.create(environment, clear=True, with_pip=True, symlinks=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise NotHad(f"an environment for {name} cannot be made in {place}: {error}.") from error
-    inside = Path(sysconfig.get_path("purelib", vars={"base": os.fspath(place)}))
-    (inside / "running-environment.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    constraints = place / "constraints.txt"
-    pinned = [f"{package}=={_version(package)}" for package in KEPT if _version(package)]
+        raise PeerUnavailable(
+            f"the environment {environment} for {name} cannot be created: {error}."
+        ) from error
+    packages = Path(sysconfig.get_path("purelib", vars={"base": os.fspath(environment)}))
+    (packages / "running-environment.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    constraints = environment / "constraints.txt"
+    pinned = [f"{package}=={_version(package)}" for package in PINNED if _version(package)]
     constraints.write_text("\n".join(pinned) + "\n")
     command = [os.fspath(python), "-m", "pip", "install", "-q", "-c", os.fspath(constraints)]
     try:
@@ -64,9 +66,9 @@ def python_with(folder: Path, name: str, *requirements: str) -> str:
             [*command, *requirements], capture_output=True, text=True, timeout=INSTALL_S
         )
     except subprocess.TimeoutExpired as error:
-        raise NotHad(f"installing {name} took longer than {INSTALL_S} s.") from error
+        raise PeerUnavailable(f"installing {name} took longer than {INSTALL_S} s.") from error
     if pip.returncode:
-        raise NotHad(f"pip cannot install {name} here: {_reason(pip.stderr)}.")
+        raise PeerUnavailable(f"pip cannot install {name}: {_reason(pip.stderr)}.")
     done.write_text(json.dumps(requirements))
     return os.fspath(python)
 
@@ -79,6 +81,6 @@ def _version(package: str) -> str:
 
 
 def _reason(stderr: str) -> str:
-    """What pip says was wrong, in a line."""
+    """Return the first error in pip's output."""
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if "ERROR" in line]
-    return (errors[0] if errors else stderr.strip() or "it did not say why")[:200].rstrip(".")
+    return (errors[0] if errors else stderr.strip() or "no reason was given")[:200].rstrip(".")

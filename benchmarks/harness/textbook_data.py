@@ -1,4 +1,4 @@
-"""The images that epochs are measured on: the demo's, or a few drawn ones."""
+"""The images for measuring epochs: the demo's images or, with `--quick`, a few drawn ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.driven_session import draw_images
 
 
 def demo_images(bench: Bench) -> Path:
-    """An image folder of two classes with train/ and val/."""
+    """Return an image folder of two classes with train/ and val/."""
     if not bench.quick:
         return Path(demo_data.__file__).parent / "images"
     root = bench.scratch / "images"
@@ -21,10 +21,10 @@ def demo_images(bench: Bench) -> Path:
 
 
 def photographs(bench: Bench) -> Path:
-    """The same as JPEG files of 640 × 480, the size of COCO's photographs.
+    """Return the same folder with JPEG files of 640 × 480, the size of COCO's photographs.
 
-    They are the demo's images enlarged, with noise, for a smooth one is decoded faster than what
-    a camera saw.
+    They are the demo's images, enlarged and with noise added, because a smooth image is decoded
+    faster than a photograph.
     """
     root = bench.scratch / "photographs"
     if not root.exists():
@@ -32,8 +32,8 @@ def photographs(bench: Bench) -> Path:
         for source in sorted(demo_images(bench).rglob("*.[jp][pn]g")):
             with Image.open(source) as image:
                 large = np.asarray(image.convert("RGB").resize((640, 480)), dtype=np.int16)
-            seen = (large + noise.normal(0, 8, large.shape)).clip(0, 255).astype(np.uint8)
-            place = root / source.relative_to(demo_images(bench)).with_suffix(".jpg")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(seen).save(place, quality=90)
+            noisy = (large + noise.normal(0, 8, large.shape)).clip(0, 255).astype(np.uint8)
+            path = root / source.relative_to(demo_images(bench)).with_suffix(".jpg")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(noisy).save(path, quality=90)
     return root

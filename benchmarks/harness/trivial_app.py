@@ -1,4 +1,4 @@
-"""A trivial Textual app: a header, a list of sixty lines, a footer. What a screen costs at least.
+"""A trivial Textual app (a header, a list of sixty lines, a footer), for the minimal cost.
 
 python -m benchmarks.harness.trivial_app
 """

@@ -1,4 +1,4 @@
-"""Programs in a real pseudo-terminal, and what they cost there."""
+"""Programs in a pseudo-terminal, and measurements of their output, processor time and memory."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.support.pseudo_terminal import PATIENCE, ROOT, Terminal
 
 TICK = os.sysconf("SC_CLK_TCK")
 QUIET_S = 0.3
-"""Without output for so long, what a key brought has been drawn."""
+"""The time without output, in seconds, after which the effect of a key counts as drawn."""
 MARKER = "▸>"
-"""The cursor, in the tower's first cells."""
+"""The cursor's characters, in the stack's first cells."""
 READY = r"Press t|BatchNorm statistics|step \d+ "
 
 
 class MeasuredProgram(Terminal):
-    """A program of ours or a peer's in a terminal of 80x24."""
+    """A program of ours or of a peer in a terminal of 80x24."""
 
     def __init__(self, command: list[str], folder: Path, **env: str) -> None:
         """
         Args:
-            command: Program and arguments.
-            folder: For what it keeps: nothing of the user's own is read or written.
-            env: Further environment.
+            command: The program and its arguments.
+            folder: The folder for its configuration, cache and state, in place of the user's own.
+            env: Additional environment variables.
         """
         homes = {
             name: str(folder / name.lower())
@@ -47,39 +47,39 @@ class MeasuredProgram(Terminal):
 
     @classmethod
     def tl_tui(cls, folder: Path, *options: str, **env: str) -> MeasuredProgram:
-        """The workbench on the demo from random weights."""
+        """Start the workbench on the demo with random weights."""
         launcher = [sys.executable, str(ROOT / "tl_tui/__main__.py"), "--weights", "none"]
         return cls([*launcher, *options], folder, **env)
 
     @classmethod
     def trivial(cls, folder: Path) -> MeasuredProgram:
-        """The trivial Textual app."""
+        """Start the trivial Textual app."""
         return cls([sys.executable, "-m", "benchmarks.harness.trivial_app"], folder)
 
     # --- time -----------------------------------------------------------------------------------
 
     def seconds_to(self, pattern: str) -> float:
-        """From the program's start until the bytes came that made the screen show a pattern."""
+        """Wait for a pattern on the screen. Return the seconds from the start to its bytes."""
         self.wait_for(pattern)
         return self.read_at - self.began
 
     def latency(self, key: str, changed: Callable[[], object]) -> float:
-        """Seconds from a key's write to the bytes that changed what is looked at.
+        """Press a key. Return the seconds until the bytes arrive that change the observed value.
 
         Args:
-            key: The key, by name.
-            changed: What is looked at, as a value.
+            key: The name of the key.
+            changed: A function that returns the observed value.
         """
         before = changed()
         began = time.perf_counter()
         self.press(key)
-        while not self.read(0.05) or changed() == before:  # looks only when something has come
+        while not self.read(0.05) or changed() == before:  # compares only after new output
             if time.perf_counter() - began > PATIENCE:
                 raise AssertionError(f"{key!r} changed nothing:\n{self.text}")
         return self.read_at - began
 
     def cells(self) -> object:
-        """Every cell: its character and its colours."""
+        """Return every cell's character and colours."""
         buffer = self.screen.buffer
         return [
             [tuple(buffer[y][x]) for x in range(self.screen.columns)]
@@ -87,7 +87,7 @@ class MeasuredProgram(Terminal):
         ]
 
     def cursor(self) -> object:
-        """The line with the tower's cursor."""
+        """Return the number of the line with the stack's cursor, or None."""
         buffer = self.screen.buffer
         lines = range(self.screen.lines)
         return next((y for y in lines if any(buffer[y][x].data in MARKER for x in (0, 1, 2))), None)
@@ -95,7 +95,7 @@ class MeasuredProgram(Terminal):
     # --- bytes, processor, memory ---------------------------------------------------------------
 
     def bytes_of(self, key: str) -> int:
-        """Bytes that a key brings until the terminal is quiet."""
+        """Press a key. Return the number of bytes written until the terminal is quiet."""
         self.settle(QUIET_S)
         before = self.bytes_read
         self.press(key)
@@ -104,7 +104,7 @@ class MeasuredProgram(Terminal):
         return self.bytes_read - before
 
     def idle(self, seconds: float) -> tuple[float, float]:
-        """Bytes a second, and share of a core, while nobody does anything."""
+        """Return the bytes per second and the share of a core without any input."""
         self.settle(2 * QUIET_S)
         bytes_before, busy_before = self.bytes_read, self.processor_s()
         began = time.perf_counter()
@@ -117,12 +117,12 @@ class MeasuredProgram(Terminal):
         )
 
     def processor_s(self) -> float:
-        """Seconds of processor that the screen's process has taken."""
+        """Return the processor time of the screen's process in seconds."""
         fields = self._proc("stat").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICK
 
     def resident(self) -> int:
-        """Bytes of memory that the screen's process holds."""
+        """Return the resident memory of the screen's process in bytes."""
         match = re.search(r"VmRSS:\s+(\d+) kB", self._proc("status"))
         assert match is not None
         return 1024 * int(match[1])
@@ -133,7 +133,7 @@ class MeasuredProgram(Terminal):
     # --- the end --------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """End the program and its engine, and wait until they are gone."""
+        """Terminate the program and its engine, and wait until both have exited."""
         engines = self.children() if self.process.poll() is None else []
         super().close()
         for engine in engines:

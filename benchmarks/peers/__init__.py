@@ -1,1 +1,1 @@
-"""What is measured beside: programs that run in environments of their own."""
+"""Programs that measure peers; they run in the peers' environments."""

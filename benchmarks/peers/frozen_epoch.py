@@ -1,8 +1,9 @@
-"""A frozen-backbone epoch of fastai or Lightning; runs in their environment.
+"""A frozen-backbone epoch of fastai or Lightning; runs in that library's environment.
 
     python -m benchmarks.peers.frozen_epoch fastai|lightning FOLDER BATCH SIZE
 
-Images come as their own documentation has it; validation, progress bars and checkpoints are off.
+Images are loaded as in the library's documentation. Validation, progress bars and checkpoints are
+off.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A plain train step, bare and with somebody's instrument, in turn; runs in their environment.
+"""A plain training step, alternately bare and with a peer's instrument; runs in its environment.
 
 python -m benchmarks.peers.instruments wandb|tensorboard|gradviz STRATEGY FOLDER
 """
@@ -21,7 +21,7 @@ BATCH, SIZE = 16, 64
 
 
 class Step:
-    """A ResNet-18 on one batch; frozen layers are in eval mode, as in ours."""
+    """A ResNet-18 on one batch; frozen layers are in eval mode, as in the engine."""
 
     def __init__(self, strategy: str) -> None:
         torch.manual_seed(0)
@@ -35,7 +35,12 @@ class Step:
         self.optimizer = torch.optim.SGD(trained, lr=1e-4, momentum=0.9, weight_decay=1e-4)
 
     def take(self, before: Callable[[], Any], after: Callable[[], Any]) -> float:
-        """Seconds of one step with what is done between backward and update, and at its end."""
+        """Take one step. Return its seconds.
+
+        Args:
+            before: Called between the backward pass and the update.
+            after: Called at the end of the step.
+        """
         began = time.perf_counter()
         self.optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(self.model(self.images), self.labels)
@@ -48,11 +53,11 @@ class Step:
 
 
 def nothing() -> None:
-    """The bare step."""
+    """Do nothing, for the bare step."""
 
 
 def instrument(kind: str, model: nn.Module, folder: str) -> tuple[Callable, Callable]:
-    """What somebody does between backward and update, and after the step."""
+    """Attach an instrument. Return its calls before the update and after the step."""
     if kind == "wandb":
         import wandb
 

@@ -1,4 +1,4 @@
-"""Epochs of a run of ours, in turn with somebody else's; runs in an engine's environment.
+"""Epochs of tl-tui, measured alternately with a peer's; runs in an engine's environment.
 
 python -m benchmarks.peers.own_epochs FOLDER IMAGES STRATEGY BATCH SIZE
 """
@@ -13,7 +13,7 @@ from benchmarks.peers.turns import take_turns
 
 
 def main() -> None:
-    """A turn is an epoch: its seconds."""
+    """Train one epoch per turn and report its seconds."""
     folder, images, strategy, batch, size = sys.argv[1:]
     running = Running(
         Path(folder),

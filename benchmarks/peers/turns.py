@@ -1,7 +1,7 @@
-"""A program that is measured in turn with others: it waits for a line, and answers with a line.
+"""Programs that are measured alternately with others: they answer each line with a measurement.
 
-The parent's side is `Peer`. The program's side is `take_turns`, which imports nothing but the
-standard library, for it runs in an environment of its own.
+`Peer` is the parent's side. `take_turns` is the program's side; it imports only the standard
+library, because it runs in another environment.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 TURN_S = 600
+"""The timeout of a turn in seconds."""
 
 
 class Peer:
-    """A program that takes a turn whenever it is asked."""
+    """A program that measures once per request."""
 
     def __init__(self, process: subprocess.Popen[str], name: str) -> None:
         self.process, self.name = process, name
@@ -32,36 +33,43 @@ class Peer:
     def start(
         cls, bench: Bench, name: str, requirements: Sequence[str], module: str, *arguments: str
     ) -> Peer:
-        """Start a program in the environment of a peer, and wait until it can be asked.
+        """Start a program in a peer's environment, and wait until it has warmed up.
+
+        Args:
+            bench: The settings of the measurement.
+            name: The name of the environment.
+            requirements: The packages to install, as requirement specifiers.
+            module: The module to run.
+            arguments: The program's arguments.
 
         Raises:
-            NotHad: there is no such environment, or the program does not come to its first turn.
+            PeerUnavailable: The environment cannot be created, or the first turn fails.
         """
-        from benchmarks.harness.peer_environments import NotHad, python_with
+        from benchmarks.harness.peer_environments import PeerUnavailable, python_with
 
         if bench.peers is None:
-            raise NotHad("the peers were left out (--peers none).")
+            raise PeerUnavailable("the peers were omitted (--peers none).")
         python = python_with(bench.peers, name, *requirements)
-        surroundings = {**os.environ, "WANDB_MODE": "offline"}
+        env = {**os.environ, "WANDB_MODE": "offline"}
         try:
-            return cls._running(bench, name, [python, "-m", module, *arguments], surroundings)
+            return cls._launch(bench, name, [python, "-m", module, *arguments], env)
         except RuntimeError as error:
-            raise NotHad(f"{error}.") from error
+            raise PeerUnavailable(f"{error}.") from error
 
     @classmethod
     def as_an_engine(cls, bench: Bench, module: str, *arguments: str) -> Peer:
-        """Start a program of ours in the environment that an engine's process gets.
+        """Start a program of ours with the environment variables of an engine's process.
 
         Raises:
-            RuntimeError: it does not come to its first turn.
+            RuntimeError: The first turn fails.
         """
         from tl_tui.connect.malloc_env import malloc_environment
 
         command = [sys.executable, "-m", module, *arguments]
-        return cls._running(bench, module, command, malloc_environment(os.environ))
+        return cls._launch(bench, module, command, malloc_environment(os.environ))
 
     @classmethod
-    def _running(cls, bench: Bench, name: str, command: list[str], env: dict[str, str]) -> Peer:
+    def _launch(cls, bench: Bench, name: str, command: list[str], env: dict[str, str]) -> Peer:
         log = bench.folder("peers") / f"{name}.log"
         with open(log, "w") as errors:
             process = subprocess.Popen(
@@ -75,18 +83,18 @@ class Peer:
             )
         peer = cls(process, name)
         try:
-            peer.ask()  # its warm-up
+            peer.ask()  # the warm-up
         except (RuntimeError, BrokenPipeError) as error:
             peer.close()
             last = log.read_text().strip().splitlines()[-1:]
-            raise RuntimeError(f"{name} does not run here: {''.join(last) or error}") from error
+            raise RuntimeError(f"{name} failed to start: {''.join(last) or error}") from error
         return peer
 
     def ask(self) -> dict[str, Any]:
-        """Have it take a turn; what it answers.
+        """Request one measurement and return it.
 
         Raises:
-            RuntimeError: it ended, or takes longer than ten minutes.
+            RuntimeError: The program has exited, or takes longer than `TURN_S`.
         """
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write("turn\n")
@@ -99,19 +107,19 @@ class Peer:
         return answer
 
     def seconds(self) -> float:
-        """Have it take a turn; how long that was."""
+        """Request one measurement and return its seconds."""
         return float(self.ask()["seconds"])
 
     def close(self) -> None:
-        """End it."""
+        """Kill the program and wait until it has exited."""
         self.process.kill()
         self.process.wait()
 
 
 def take_turns(measure: Callable[[], dict[str, float]]) -> None:
-    """Answer every line on standard input with a measurement, until there are no more.
+    """Answer every line on standard input with a measurement, until the end of the input.
 
-    What a library prints goes to standard error.
+    Output of libraries is redirected to standard error.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

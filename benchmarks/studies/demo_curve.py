@@ -1,10 +1,10 @@
-"""Does the demo learn with tl-tui itself? Accuracy on `val/` over 600 steps, three seeds.
+"""Measure the demo's validation accuracy over 600 training steps in tl-tui, with three seeds.
 
     python -m benchmarks.studies.demo_curve [--steps 600] [--seeds 3]
 
-What `tl-tui train --weights none --strategy full` does, through the engine's own session, validated
-every 50 steps. Prints a table and writes `benchmarks/results/demo_curve.json`. For the same task in
-plain PyTorch see `benchmarks/studies/demo_learnability.py`.
+Does the same as `tl-tui train --weights none --strategy full`, through the engine's session, and
+validates every 50 steps. Prints the results and writes `benchmarks/results/demo_curve.json`. For
+the same task in plain PyTorch, see `benchmarks/studies/demo_learnability.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EVERY = 50
 
 
 def run(seed: int, steps: int, run_dir: Path) -> dict[str, object]:
-    """One seed: the losses' means and the accuracies, in percent, by step."""
+    """Train with one seed. Return mean losses, and accuracies in percent by step."""
     events: list[AnyEvent] = []
     session = Dispatcher(events.append)
     config = RunConfig(
@@ -73,9 +73,8 @@ def main() -> None:
     runs = []
     for seed in range(arguments.seeds):
         with tempfile.TemporaryDirectory() as folder:
-            found = run(seed, arguments.steps, Path(folder) / "run")
-        runs.append(found)
-        print(found, flush=True)
+            runs.append(run(seed, arguments.steps, Path(folder) / "run"))
+        print(runs[-1], flush=True)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "demo_curve.json").write_text(json.dumps(runs, indent=1) + "\n")
 

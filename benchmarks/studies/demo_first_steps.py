@@ -1,11 +1,11 @@
-"""Thirty presses of `t` on the demo, from the demo backbone: does the head visibly learn?
+"""Measure how much the head learns in thirty presses of `t` on the demo, from the demo backbone.
 
     python -m benchmarks.studies.demo_first_steps [--seeds 5] [--lr 0.01 0.003]
 
-Feature extraction through the engine's own session on the CPU, with the defaults; `--lr` tries
-other rates of the head beside the default. Prints a table and writes
-`benchmarks/results/demo_presses.json`: the mean loss of the first five steps and of the last five,
-the median step in seconds, and the accuracy on `val/` after them.
+Trains by feature extraction on the CPU with the defaults, through the engine's session; `--lr`
+tries other learning rates of the head in addition to the default. Prints the results and writes
+`benchmarks/results/demo_presses.json`: the mean losses of the first five and the last five steps,
+the median seconds per step, and the accuracy on `val/` after the last step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PRESSES = 30
 
 
 def run(seed: int, lr: float | None, run_dir: Path) -> dict[str, object]:
-    """One seed at one rate of the head; None is the default."""
+    """Train with one seed and one learning rate of the head; None means the default."""
     events: list[AnyEvent] = []
     session = Dispatcher(events.append)
     config = RunConfig(
@@ -36,7 +36,7 @@ def run(seed: int, lr: float | None, run_dir: Path) -> dict[str, object]:
         device="cpu",
         seed=seed,
         lr=lr,
-        feature_cache="off",  # `t` runs the whole model
+        feature_cache="off",  # because `t` runs the whole model
         run_dir=str(run_dir),
     )
     session.handle(Open(id=0, config=config))

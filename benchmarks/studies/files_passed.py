@@ -1,16 +1,17 @@
-"""How many files the key space and a gradient norm pass through.
+"""Report the files that the key space and a gradient norm pass through.
 
     python -m benchmarks.studies.files_passed
 
-A report without a limit: unlike things should not be merged to make a number smaller. It runs the
-app on a real engine, traces every call of this project's code, and prints three lists:
+The report has no limit, because unrelated code should not be merged to reduce a number. It runs the
+app on a real engine, traces every call of this project's code, and prints:
 
-- the files in which any code runs from the moment `space` is pressed until the engine has confirmed
-  the mask, in the screen's process;
-- of these, the files on the call stack when the command is sent and when changed cells are handed
-  to Textual: the shortest path, and how often each widget was drawn for the one key;
-- the files in which a function has a gradient norm, or a message that carries it, in its
-  parameters, local variables or result, from autograd to the cell of the table.
+- the files with code that runs in the screen's process from the press of `space` until the engine
+  has confirmed the mask;
+- the subset of these files on the call stack when the command is sent or when changed cells are
+  passed to Textual (the shortest path);
+- the files with a function that has a gradient norm, or a message that carries it, in its
+  parameters, local variables or result, from autograd to the cell of the table;
+- how often each widget was drawn for the key.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ CARRIERS = {
 }
 """The names of the classes whose instances carry a norm."""
 DEPTH, BREADTH = 4, 60
-"""How deep, and how far into a container, a norm is looked for."""
+"""The nesting depth, and the number of elements per container, that are searched for a norm."""
 
 
 def project_file(frame: FrameType) -> str | None:
-    """Return the path of a frame's file within the project; None if it is someone else's."""
+    """Return the path of a frame's file within the project; None for other code."""
     name = frame.f_code.co_filename
     if not name.startswith(ROOT):
         return None
@@ -53,12 +54,12 @@ def project_file(frame: FrameType) -> str | None:
 
 
 class NormFiles:
-    """Collects the files whose functions have a gradient norm in their hands."""
+    """Collects the files whose functions hold a gradient norm."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self._report, self._seen = report, set[str]()
         self._cell = ""
-        """The norm as the table writes it; empty until the step's event has come."""
+        """The norm as formatted in the table; empty before the step's event."""
 
     def __call__(self, frame: FrameType, event: str, value: Any) -> None:
         if event != "return" or (path := project_file(frame)) is None or path in self._seen:
@@ -83,7 +84,7 @@ class NormFiles:
 
 
 def serve_traced(out: str, arguments: list[str]) -> int:
-    """Run an engine that appends to a file the path of each file that a norm passes through."""
+    """Run an engine that appends the paths of the files that a norm passes through to `out`."""
     file = open(out, "a", buffering=1)  # noqa: SIM115
     trace = NormFiles(lambda path: print(path, file=file))
     threading.setprofile(trace)
@@ -100,7 +101,7 @@ class UnicodeTerminal:
 
 
 class KeyFiles:
-    """Collects the files that run for a key, and the call stacks of what it causes."""
+    """Collects the files that run for a key, and the files on the call stacks of its effects."""
 
     def __init__(self) -> None:
         self.ran: set[str] = set()
@@ -116,7 +117,7 @@ class KeyFiles:
             self.drawn[widget.id or type(widget).__name__] += 1
 
     def note_stack(self) -> None:
-        """Add the files of the functions that are being run."""
+        """Add the files on the current call stack."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             if (path := project_file(frame)) is not None:
@@ -125,7 +126,7 @@ class KeyFiles:
 
 
 async def watch(out: str) -> tuple[KeyFiles, set[str]]:
-    """Press space and then t in an app on a real engine, traced."""
+    """Press space and then t in a traced app on a real engine."""
     from textual.widget import Widget
 
     from tl_tui.connect.client import EngineProcess
@@ -180,7 +181,7 @@ async def watch(out: str) -> tuple[KeyFiles, set[str]]:
 
 
 def main() -> int:
-    """Print the three lists."""
+    """Print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", metavar="OUT", help=argparse.SUPPRESS)
     options, rest = parser.parse_known_args()

@@ -1,9 +1,9 @@
-"""What memory format and compiling would gain: bare train steps of a ResNet-18, in turn.
+"""Measure the gain of channels-last and of compiling, on bare training steps of a ResNet-18.
 
     python -m benchmarks.studies.kernels [--batch 32] [--size 64]
 
-And where the time of the eager step goes, from PyTorch's profiler. Compiling takes a minute, and
-needs a C++ compiler: without one it says so, and compares what is left.
+Also prints PyTorch's profile of the eager step. Compiling takes a minute and needs a C++ compiler;
+without one, the compiled steps are reported as not measured.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from benchmarks.table.row import ratio
 
 
 def step_of(batch: int, size: int, *, last: bool, compiled: bool) -> Callable[[], float]:
-    """A train step of the whole network with fused SGD; returns its seconds.
+    """Return a function that takes a training step of all layers and returns its seconds.
 
     Args:
-        batch: Images.
-        size: Their side in pixels.
-        last: Weights and images in channels-last memory format.
-        compiled: Through `torch.compile`.
+        batch: The number of images.
+        size: The side of the images in pixels.
+        last: Whether weights and images use the channels-last memory format.
+        compiled: Whether to use `torch.compile`.
     """
     layout = torch.channels_last if last else torch.contiguous_format
     torch.manual_seed(0)
@@ -62,7 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     for name, least in (("batch", 2), ("size", 32), ("steps", 1)):
         if getattr(options, name) < least:
-            parser.error(f"--{name} {getattr(options, name)}: the least is {least}")
+            parser.error(f"--{name} {getattr(options, name)}: must be at least {least}")
     steps = {
         (last, compiled): step_of(options.batch, options.size, last=last, compiled=compiled)
         for last in (False, True)
@@ -70,25 +70,26 @@ def main() -> None:
     }
     for key, step in list(steps.items()):
         try:
-            print(f"{words(*key):24} first step {step():5.1f} s")
+            print(f"{variant_text(*key):24} first step {step():5.1f} s")
         except InductorError as error:
-            print(f"{words(*key):24} not measured: {str(error).splitlines()[0]}")
+            print(f"{variant_text(*key):24} not measured: {str(error).splitlines()[0]}")
             del steps[key]
             continue
         step()
     turns = [{key: step() for key, step in steps.items()} for _ in range(options.steps)]
     plain = (False, False)
     for key in steps:
-        one = ratio([(turn[key], turn[plain]) for turn in turns], words(*key), "eager")
-        assert one.value is not None and one.ours is not None
-        print(f"{words(*key):24} {one.value:.3f} of eager ({one.low:.3f} to {one.high:.3f})")
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        name = variant_text(*key)
+        reading = ratio([(turn[key], turn[plain]) for turn in turns], name, "eager")
+        assert reading.value is not None
+        print(f"{name:24} {reading.value:.3f} of eager ({reading.low:.3f} to {reading.high:.3f})")
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(3):
             steps[plain]()
-    print(seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=12))
+    print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=12))
 
 
-def words(last: bool, compiled: bool) -> str:
+def variant_text(last: bool, compiled: bool) -> str:
     return f"{'channels-last' if last else 'contiguous'}, {'compiled' if compiled else 'eager'}"
 
 

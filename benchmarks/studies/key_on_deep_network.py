@@ -1,9 +1,9 @@
-"""What a key costs on a deep network: ResNet-152 against ResNet-18, in one run.
+"""Compare the cost of a key on ResNet-152 with ResNet-18, in one run.
 
     python -m benchmarks.studies.key_on_deep_network [--rounds 40]
 
-Both apps run at once in pseudo-terminals of 80x24; keys go to them in turn. Timed is the moment
-from the key's write to the first changed cell of the emulated screen, and counted are the bytes
+Both apps run at the same time in pseudo-terminals of 80x24 and receive keys alternately. Measured
+are the time from the write of a key to the first changed cell of the emulated screen, and the bytes
 until the terminal is quiet. Prints a table and writes `benchmarks/results/keypress.json`.
 """
 
@@ -23,7 +23,7 @@ KEYS = (("cursor", "down", "up"), ("toggle", "space", "space"), ("strategy", "1"
 
 
 def cost(terminal: Terminal, key: str) -> tuple[float, int]:
-    """Milliseconds to the first changed cell, and bytes, of one key."""
+    """Press a key. Return the milliseconds to the first changed cell, and the bytes."""
     terminal.settle(0.25)
     before, bytes_before = terminal.text, terminal.bytes_read
     styles = styled(terminal)
@@ -39,7 +39,7 @@ def cost(terminal: Terminal, key: str) -> tuple[float, int]:
 
 
 def styled(terminal: Terminal) -> list[str]:
-    """The colours of the screen's cells, which a toggle changes without changing the text."""
+    """Return the cells' colours, because a toggle may change them without changing the text."""
     screen = terminal.screen
     return [screen.buffer[y][x].fg for y in range(screen.lines) for x in range(0, 24)]
 
@@ -64,9 +64,9 @@ def main() -> None:
         terminals[arch].wait_for(r"Press t|BatchNorm statistics")
     found: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for number in range(rounds):
-        for name, there, back in KEYS:
+        for name, forth, back in KEYS:
             for arch in archs:
-                key = there if number % 2 == 0 else back
+                key = forth if number % 2 == 0 else back
                 found.setdefault((arch, name), []).append(cost(terminals[arch], key))
     rows = []
     for name, *_ in KEYS:

@@ -1,9 +1,9 @@
-"""A journal of very many steps: its size, and how long it takes to open.
+"""Measure the size of a journal of many steps, and the time to open it.
 
     python -m benchmarks.studies.long_journal [--steps N]
 
-Written by the run's own journal writer from made-up measurements of a ResNet-18 at the default
-cadence, every tenth step measured. Prints and writes `benchmarks/results/long_journal.json`.
+The journal writer gets made-up measurements of a ResNet-18 at the default cadence, with every tenth
+step measured. Prints the results and writes `benchmarks/results/long_journal.json`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "long_journal.json"
 
 
 def write(folder: Path, steps: int) -> None:
-    """A run directory with so many step lines."""
+    """Write a run directory whose journal has `steps` steps."""
     numbers = random.Random(0)
     rows = resnet18_stack().rows
     record = JournalWriter(folder)
@@ -68,7 +68,7 @@ def write(folder: Path, steps: int) -> None:
 
 
 def seconds(*command: str) -> float:
-    """Wall-clock seconds of a process, the least of three."""
+    """Run a process three times. Return the shortest wall-clock time in seconds."""
     times = []
     for _ in range(3):
         began = time.perf_counter()
@@ -81,8 +81,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=100_000)
     steps = parser.parse_args().steps
-    with tempfile.TemporaryDirectory() as place:
-        run = Path(place, "run")
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder, "run")
         write(run, steps)
         size = (run / JOURNAL).stat().st_size
         began = time.perf_counter()

@@ -1,11 +1,11 @@
-"""What listing very many images costs: files a second, and memory.
+"""Measure the cost of listing many images: files per second, and memory.
 
     python -m benchmarks.studies.many_files [--files 2000 20000]
 
-Makes tiny images of ten classes in a temporary folder, lists it through the data room as a session
-does, and decodes a batch. Every number of files runs in a process of its own: memory is the most
-that was resident, less what was before the listing. Longest is the longest time between two
-reports, in which the engine looks at no command.
+Creates tiny images of ten classes in a temporary folder, lists the folder as a session does, and
+decodes one batch. Each number of files is measured in a separate process. Memory is the peak
+resident size minus the size before the listing. "Longest" is the longest time between two progress
+reports, during which the engine handles no command.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BATCH = 32
 
 
 def draw(root: Path, files: int) -> None:
-    """Make images of 8 x 8 pixels, of a few different contents."""
+    """Create images of 8 x 8 pixels with a few different contents."""
     from PIL import Image
 
     contents = []
@@ -41,7 +41,7 @@ def draw(root: Path, files: int) -> None:
 
 
 def resident(field: str) -> int:
-    """Bytes, by a field of /proc/self/status: VmRSS now, VmHWM at most."""
+    """Return a field of /proc/self/status in bytes: VmRSS (current) or VmHWM (peak)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return 1024 * int(line.split()[1])
@@ -49,7 +49,7 @@ def resident(field: str) -> int:
 
 
 def measure(root: Path) -> dict[str, float]:
-    """List the folder and decode one batch of it; in a fresh process."""
+    """List the folder and decode one batch; call it in a new process."""
     from torchvision.transforms._presets import ImageClassification
 
     from engine.data.batches import Decoder, TrainBatches
@@ -57,15 +57,15 @@ def measure(root: Path) -> dict[str, float]:
     from engine.data.samples import ImageFolder
 
     before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # VmHWM counts from here on
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
     began = last = time.perf_counter()
     longest, reports = 0.0, 0
     folder = None
-    for found in list_folder(root):
+    for report in list_folder(root):
         now = time.perf_counter()
         longest, last, reports = max(longest, now - last), now, reports + 1
-        if isinstance(found, ImageFolder):
-            folder = found
+        if isinstance(report, ImageFolder):
+            folder = report
     seconds = time.perf_counter() - began
     assert folder is not None
     memory = resident("VmHWM") - before
@@ -107,7 +107,7 @@ def main() -> None:
         rows.append(row)
         print(
             f"{row['files']:>9,} files  {row['files_per_second']:>9,.0f} files/s  "
-            f"{row['memory_bytes'] / 2**20:6.1f} MiB ({row['bytes_per_file']:.0f} bytes a file)  "
+            f"{row['memory_bytes'] / 2**20:6.1f} MiB ({row['bytes_per_file']:.0f} bytes/file)  "
             f"longest {row['longest_ms']:.0f} ms  first batch {row['first_batch_ms']:.0f} ms",
             flush=True,
         )

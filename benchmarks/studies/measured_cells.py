@@ -47,18 +47,18 @@ class MeasuredCells:
                 self.known[self.key(job)] = found
                 with self.path.open("a") as file:
                     file.write(json.dumps({"key": self.key(job), "found": found}) + "\n")
-                words = {k: v for k, v in job.items() if k not in ("work", "weights")}
-                print(f"{number}/{len(todo)} {words} {found}", flush=True)
+                fields = {k: v for k, v in job.items() if k not in ("work", "weights")}
+                print(f"{number}/{len(todo)} {fields} {found}", flush=True)
         return [self.known[self.key(job)] for job in jobs]
 
 
 @lru_cache
 def tensors_digest(path: str) -> str:
-    """Return a hash of a file's tensors; the metadata does not change a measurement."""
-    found = hashlib.sha256()
+    """Return a hash of a file's tensors without its metadata, which does not affect the results."""
+    sha256 = hashlib.sha256()
     for name, tensor in sorted(load_file(path).items()):
-        found.update(name.encode() + tensor.numpy().tobytes())
-    return found.hexdigest()[:16]
+        sha256.update(name.encode() + tensor.numpy().tobytes())
+    return sha256.hexdigest()[:16]
 
 
 @lru_cache

@@ -1,9 +1,9 @@
-"""What measuring a step costs: the watched step against the bare one, interleaved.
+"""Measure the cost of the probe: measured and bare steps, alternately.
 
     python -m benchmarks.studies.probe_cost [--device cuda] [--pairs 30]
 
 Prints a table and writes `benchmarks/results/probe-<device>.json`. A ratio is the median over pairs
-of watched / bare, so that a machine that drifts does not favour either.
+of measured / bare, so that a drift of the machine's speed affects both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 
 class OneBatch:
-    """The same random images at every step: only the step itself is timed."""
+    """The same random images at every step, so that only the step itself is timed."""
 
     position = 0
 
@@ -40,11 +40,11 @@ class OneBatch:
         return self.batch
 
     def put_back(self, position: int) -> None:
-        """There is nothing to put back."""
+        """Do nothing; the batch is always the same."""
 
 
 def seconds(trainer: Trainer, mask: freezing.Mask, measured: bool) -> float:
-    """Wall time of one step, waiting for the device."""
+    """Take one step and wait for the device. Return the seconds."""
     began = time.perf_counter()
     trainer.step(mask, {}, measured=measured)
     if trainer.device.type == "cuda":
@@ -53,7 +53,7 @@ def seconds(trainer: Trainer, mask: freezing.Mask, measured: bool) -> float:
 
 
 def measure(device: str, pairs: int, cases: list[tuple[str, int, int]]) -> list[dict]:
-    """The ratio of each case (arch, batch, size) and strategy."""
+    """Measure the ratio of each case (arch, batch, size) with each strategy."""
     rows = []
     for arch, count, size in cases:
         torch.manual_seed(0)
@@ -71,9 +71,9 @@ def measure(device: str, pairs: int, cases: list[tuple[str, int, int]]) -> list[
                 seconds(trainer, mask, True)
             bare, ratio = [], []
             for _ in range(pairs):
-                one, other = seconds(trainer, mask, False), seconds(trainer, mask, True)
-                bare.append(one)
-                ratio.append(other / one)
+                plain, watched = seconds(trainer, mask, False), seconds(trainer, mask, True)
+                bare.append(plain)
+                ratio.append(watched / plain)
             rows.append(
                 {
                     "arch": arch,

@@ -1,16 +1,21 @@
-"""How far the predicted price of a step is from the step.
+"""Compare the predicted cost of a step with the measured cost.
 
     python -m benchmarks.studies.step_cost [--device cuda] [--quick] [--only resnet50]
 
-Every case (network, image size, batch) is opened as the app opens a session, with random weights
-and the demo's images. Memory: for each mask a fresh process opens the session with it and takes the
-first measured step with the engine's own trainer; measured is the step's peak over the resident
-size before it, `VmHWM` after writing 5 to `/proc/self/clear_refs` against `VmRSS` (on CUDA
-`max_memory_allocated`). What glibc holds of freed memory is handed back first, as it would count as
-in use before the step and be used again by it. The predictor runs in another process. The error is
-relative to the larger of measured and 256 MiB. Time: the median of several steps of each mask, in
-the process of the prediction, right after it, in turn. Prints a table and writes
-`benchmarks/results/price-<device>.json`.
+Each case (network, image size, batch size) is opened as a session of the app, with random weights
+and the demo's images.
+
+Memory: for each mask, a new process opens a session and takes the first measured step with the
+engine's trainer. The step's memory is its peak minus the resident size before it: `VmHWM`, reset by
+writing 5 to `/proc/self/clear_refs`, minus `VmRSS` (on CUDA, `max_memory_allocated`). Freed memory
+that glibc holds is returned to the system first; otherwise it would count as used before the step,
+and the step would reuse it. The prediction runs in another process. The error is relative to the
+measured memory, or to 256 MiB if that is larger.
+
+Time: the median of several steps per mask, with the masks taking turns, in the process of the
+prediction and right after it.
+
+Prints a table and writes `benchmarks/results/price-<device>.json`.
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "results"
 FLOOR = 256 << 20
-"""Errors of memory are relative to this, if the step takes less."""
+"""The smallest memory, in bytes, that errors are relative to."""
 CASES = (
     ("resnet18", 64, 32),
     ("resnet18", 128, 32),
@@ -65,7 +70,7 @@ class Case:
 
 
 def masks_of(stack: Any) -> dict[str, frozenset[int]]:
-    """The strategies, a frozen middle, and two masks by chance (a quarter and a tenth)."""
+    """Return the strategies, a mask of stem and head, and two random masks."""
     from engine.model import freezing
 
     named = freezing.strategies(stack)
@@ -77,11 +82,11 @@ def masks_of(stack: Any) -> dict[str, frozenset[int]]:
     return masks
 
 
-# --- in processes of their own --------------------------------------------------------------------
+# --- in child processes ---------------------------------------------------------------------------
 
 
 def opened(case: Case, mask: str) -> Any:
-    """A session, opened the engine's way, with a strategy or all named owners of a mask."""
+    """Open a session as the engine does, with a strategy or with the owners of another mask."""
     import torchvision
 
     from engine.model.layer_stack import Stack
@@ -109,19 +114,20 @@ def opened(case: Case, mask: str) -> Any:
 
 
 def resident(name: str) -> int:
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1]) << 10
+    """Return a field of /proc/self/status in bytes: VmRSS (current) or VmHWM (peak)."""
+    match = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert match is not None
+    return int(match[1]) << 10
 
 
-def hand_back() -> None:
-    """Give freed memory that glibc holds back to the system."""
+def trim_memory() -> None:
+    """Return freed memory that glibc holds to the system."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def measured_memory(case: Case, mask: str) -> dict[str, Any]:
-    """What the first measured step of a session takes."""
+    """Measure the memory of a session's first measured step."""
     import torch
 
     session = opened(case, mask)
@@ -133,7 +139,7 @@ def measured_memory(case: Case, mask: str) -> dict[str, Any]:
         trainer.step(wanted, {}, measured=True)
         return {"mask": sorted(wanted), "bytes": torch.cuda.max_memory_allocated() - before}
     held = resident("VmRSS")
-    hand_back()
+    trim_memory()
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     trainer.step(wanted, {}, measured=True)
@@ -145,7 +151,7 @@ def measured_memory(case: Case, mask: str) -> dict[str, Any]:
 
 
 def predicted_and_timed(case: Case, masks: dict[str, list[int]]) -> dict[str, Any]:
-    """What is predicted for the masks, and how long their steps really take."""
+    """Predict memory and time of the masks, and measure the time of their steps."""
     from engine.checks.cost.measure import measure_step_cost
     from tl_tui.estimates.cost_model import predict_step_cost, saved_bytes
 
@@ -167,7 +173,8 @@ def predicted_and_timed(case: Case, masks: dict[str, list[int]]) -> dict[str, An
     taken: dict[str, list[float]] = {name: [] for name in masks}
     for number in range(TIMED_STEPS + 1):
         for name, mask in masks.items():
-            trainer.step(frozenset(mask), {}, measured=False)  # its gradients and state are made
+            # The first step with a mask allocates its gradients and optimizer state.
+            trainer.step(frozenset(mask), {}, measured=False)
             result = trainer.step(frozenset(mask), {}, measured=False)
             if number:
                 taken[name].append(1e3 * result.seconds)
@@ -184,6 +191,7 @@ def predicted_and_timed(case: Case, masks: dict[str, list[int]]) -> dict[str, An
 
 
 def in_process(what: str, case: Case, argument: Any) -> dict[str, Any]:
+    """Measure `memory` or `time` in a new process."""
     command = [sys.executable, "-m", "benchmarks.studies.step_cost", "--child", what]
     given = json.dumps([asdict(case), argument])
     run = subprocess.run(command, input=given, capture_output=True, text=True)
@@ -203,16 +211,17 @@ def child(what: str) -> None:
 
 
 def measure(case: Case) -> list[dict[str, Any]]:
+    """Measure all masks of a case, and print and return their rows."""
     names = [*STRATEGIES, "stem+head", "a quarter", "a tenth"]
     memory = {name: in_process("memory", case, name) for name in names}
-    told = in_process("time", case, {name: memory[name]["mask"] for name in names})
+    timing = in_process("time", case, {name: memory[name]["mask"] for name in names})
     print(
-        f"\n{case.arch}, {case.batch} × {case.size} px: {told['owners']} owners, "
-        f"probe of {told['units']} units in {told['seconds']:.1f} s"
+        f"\n{case.arch}, {case.batch} × {case.size} px: {timing['owners']} owners, "
+        f"cost measured in {timing['units']} units and {timing['seconds']:.1f} s"
     )
     rows = []
     for name in names:
-        real, row = memory[name]["bytes"], {**asdict(case), "mask": name, **told["masks"][name]}
+        real, row = memory[name]["bytes"], {**asdict(case), "mask": name, **timing["masks"][name]}
         row["measured_bytes"] = real
         row["handed_back"] = memory[name].get("handed_back", 0)
         row["memory_error"] = (row["predicted_bytes"] - real) / max(real, FLOOR)
@@ -230,8 +239,8 @@ def measure(case: Case) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--only", help="one network")
-    parser.add_argument("--quick", action="store_true", help="the first case alone")
+    parser.add_argument("--only", metavar="NETWORK", help="measure only this network")
+    parser.add_argument("--quick", action="store_true", help="measure only the first case")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:

@@ -1,4 +1,4 @@
-"""The rows of the table, in its order; a module for each family."""
+"""All rows of the table in order; each module holds related rows."""
 
 from __future__ import annotations
 

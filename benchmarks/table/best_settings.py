@@ -1,4 +1,4 @@
-"""The settings a run has on a CPU, end to end, against the textbook loop in fp32."""
+"""The rows for the fastest settings, compared with the textbook loop in fp32."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Case(NamedTuple):
     batch: int
     size: int
     files: str
-    """Which images: the demo's drawings of 128 px, or photographs of 640 × 480."""
+    """The images: `drawings` (the demo's, 128 px) or `photographs` (640 × 480)."""
 
 
 CASES = [
@@ -39,11 +39,11 @@ GPU = [
 
 
 def cpu(bench: Bench) -> Iterator[Reading]:
-    """Epochs in turn, from the second on: images, steps, journal and messages, against a
-    DataLoader as it comes.
+    """Compare epochs, from the second on, with the textbook loop and a default DataLoader.
 
-    All of it is the defaults: the fused optimizer, images decoded once, features kept of what is
-    frozen, an engine's way with memory. Channels-last and compiled steps gain next to nothing here
+    Our epoch includes images, steps, journal and messages, with all settings at their defaults: the
+    fused optimizer, images decoded once, cached features of frozen layers, and the engine's malloc
+    settings. Channels-last and compiled steps gain almost nothing on the CPU
     (`benchmarks.studies.kernels`).
     """
     for strategy, batch, size, files in bench.cases(CASES):
@@ -60,8 +60,7 @@ def cpu(bench: Bench) -> Iterator[Reading]:
 
 
 def gpu(bench: Bench) -> Iterator[Reading]:
-    """A step with the whole probe, captured, in bf16 and channels-last, against the eager one
-    without instruments."""
+    """Compare a captured bf16 channels-last step with the whole probe with the bare eager step."""
     for case in bench.cases(GPU):
         twins = PairedModels(
             *case,

@@ -1,11 +1,11 @@
-"""Epochs: from cached features, and what bringing the images in adds to the steps."""
+"""The rows for epochs: from cached features, and the cost that loading images adds to the steps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from benchmarks.harness.measured_run import Running, Textbook, TrainedPart
-from benchmarks.harness.peer_environments import NotHad
+from benchmarks.harness.peer_environments import PeerUnavailable
 from benchmarks.harness.textbook_data import demo_images
 from benchmarks.peers.turns import Peer
 from benchmarks.table.row import Bench, Reading, Row, interleaved, ratio
@@ -14,11 +14,11 @@ TEXTBOOK = "the textbook frozen-backbone loop"
 SIZE = 96
 BATCH = 16
 TOLERANCE = 1e-4
-"""Relative, of a loss from cached features."""
+"""The relative tolerance of a loss from cached features."""
 
 
 def run(bench: Bench, name: str, strategy: str, cache: str = "on", size: int = SIZE) -> Running:
-    """A run on the demo with or without the feature cache."""
+    """Start a run on the demo with or without the feature cache."""
     return Running(
         bench.fresh(name),
         data=str(demo_images(bench)),
@@ -31,14 +31,14 @@ def run(bench: Bench, name: str, strategy: str, cache: str = "on", size: int = S
 
 
 def cached(bench: Bench, strategy: str) -> Running:
-    """A run whose first epoch, which fills the cache, is over."""
+    """Start a run and train its first epoch, which fills the cache."""
     running = run(bench, f"cached-{strategy}", strategy)
     running.epoch()
     return running
 
 
 def head_only(bench: Bench) -> Iterator[Reading]:
-    """The second epoch on, and that its losses are those without the cache."""
+    """Measure epochs from the second on, and compare the losses with those without the cache."""
     images = demo_images(bench) / "train"
     ours = cached(bench, "feature-extraction")
     case = f"head only, resnet18, {SIZE} px, second epoch on"
@@ -54,7 +54,7 @@ def head_only(bench: Bench) -> Iterator[Reading]:
 
 
 def same_losses(bench: Bench, strategy: str) -> Reading:
-    """The largest relative difference of a loss in two epochs, with the cache and without."""
+    """Measure the largest relative difference between losses with and without the cache."""
     losses = []
     for cache in ("on", "off"):
         running = run(bench, f"losses-{strategy}-{cache}", strategy, cache)
@@ -76,8 +76,7 @@ def same_losses(bench: Bench, strategy: str) -> Reading:
 
 
 def last_stage(bench: Bench) -> Iterator[Reading]:
-    """An epoch of the last stage and the head as an engine runs it, against the trained part alone
-    on tensors."""
+    """Compare an engine's epoch of the last stage and the head with only the trained part."""
     images = demo_images(bench)
     arguments = [bench.fresh("last-stage"), images, "last-stage", BATCH, SIZE]
     ours = Peer.as_an_engine(bench, "benchmarks.peers.own_epochs", *map(str, arguments))
@@ -95,7 +94,7 @@ def last_stage(bench: Bench) -> Iterator[Reading]:
 
 
 def others(bench: Bench) -> Iterator[Reading]:
-    """A frozen-backbone epoch of fastai and of Lightning on the same images, and ours cached."""
+    """Compare our cached epoch with a frozen-backbone epoch of fastai and of Lightning."""
     images = str(demo_images(bench) / "train")
     ours = cached(bench, "feature-extraction")
     try:
@@ -105,7 +104,7 @@ def others(bench: Bench) -> Iterator[Reading]:
             arguments = [kind, images, str(BATCH), str(SIZE)]
             try:
                 peer = Peer.start(bench, kind, [kind], "benchmarks.peers.frozen_epoch", *arguments)
-            except NotHad as reason:
+            except PeerUnavailable as reason:
                 yield Reading(case, against, note=f"not measured: {reason}")
                 continue
             try:
@@ -118,13 +117,13 @@ def others(bench: Bench) -> Iterator[Reading]:
 
 
 def pipeline(bench: Bench) -> Iterator[Reading]:
-    """A run on images in files against the same run on one batch that is in memory."""
+    """Compare a run on image files with the same run on one batch in memory."""
     cases = [("full", 64), ("feature-extraction", 128), ("full", 128)]
     for strategy, size in bench.cases(cases):
         files = run(bench, f"files-{strategy}-{size}", strategy, "off", size)
         memory = run(bench, f"memory-{strategy}-{size}", strategy, "off", size).in_memory()
         try:
-            files.epoch()  # what is kept of the images is kept from here on
+            files.epoch()  # fills the cache of decoded images
 
             def in_memory(memory: Running = memory, count: int = files.per_epoch) -> float:
                 return memory.steps(count)

@@ -1,4 +1,4 @@
-"""What each row cannot go below, and what was predicted before it was measured."""
+"""Each row's theoretical floor, and the prediction made before it was measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What grows with the size of things: the screen's frame and the engine's step, at both ends."""
+"""The rows for growth: costs of the screen and the engine at small and at large sizes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from tl_tui.protocol.session import HistorySent, StartCurves
 from tl_tui.protocol.training import TrainEnded
 
 FLAT = 1.25
-"""What "flat" is read as: the large end costs at most a quarter more."""
+"""The largest ratio that counts as flat: the large end costs at most a quarter more."""
 PER_STAGE = 20
 BURST = 200
-"""Steps that come at once."""
+"""The number of steps that arrive at once."""
 
 
 def made_up_stack(rows: int) -> StackInfo:
-    """A chain of so many layers with one owner each, in stages of twenty; the last is the head."""
+    """Return a chain of layers with one owner each, in stages of twenty; the last is the head."""
     owners, infos, stages = [], [], []
     for number in range(rows):
         head = number == rows - 1
@@ -80,7 +80,7 @@ def made_up_stack(rows: int) -> StackInfo:
 
 
 def chain(layers: int) -> nn.Module:
-    """A chain of so many small convolutions, and a head."""
+    """Return a chain of small convolutions with a head; `layers` layers in all."""
     body: list[nn.Module] = [nn.Conv2d(3, 8, 3, padding=1, stride=4)]
     for _ in range(layers - 2):
         body.append(nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()))
@@ -93,7 +93,7 @@ def chain(layers: int) -> nn.Module:
 def shown(
     folder: Path, events: Sequence[AnyEvent], train: Sequence[AnyEvent] = ()
 ) -> MeasuredProgram:
-    """The screen on an engine that says these events when it is asked to open, and to train."""
+    """Start the screen on an engine that replays `events` on opening and `train` on training."""
     folder.mkdir(parents=True)
     file = folder / "events"
     file.write_bytes(msgspec.msgpack.encode(Replay(at_open=list(events), at_train=list(train))))
@@ -104,7 +104,13 @@ def shown(
 def moves(
     bench: Bench, what: str, ends: Sequence[tuple[str, Sequence[AnyEvent]]]
 ) -> Iterator[Reading]:
-    """A cursor move at every size, in turn: milliseconds and bytes, against the small end."""
+    """Measure a cursor move at every size alternately, and compare time and bytes with the first.
+
+    Args:
+        bench: The settings of the measurement.
+        what: A name for the folders.
+        ends: The sizes, smallest first: a label, and the events that the screen shows.
+    """
     with ExitStack() as stack:
         screens = []
         for number, (_, events) in enumerate(ends):
@@ -117,21 +123,21 @@ def moves(
         times: list[list[float]] = [[] for _ in ends]
         sizes: list[list[float]] = [[] for _ in ends]
         for number in range(bench.count(40)):
-            for place, screen in enumerate(screens):
+            for index, screen in enumerate(screens):
                 before = screen.bytes_read
-                times[place].append(screen.latency("up" if number % 2 else "down", screen.cursor))
+                times[index].append(screen.latency("up" if number % 2 else "down", screen.cursor))
                 screen.settle(0.3)
-                sizes[place].append(float(screen.bytes_read - before))
-    for place, (name, _) in enumerate(ends[1:], start=1):
+                sizes[index].append(float(screen.bytes_read - before))
+    for index, (name, _) in enumerate(ends[1:], start=1):
         against = f"the same with {ends[0][0]}"
-        pairs = list(zip(times[place], times[0], strict=True))
+        pairs = list(zip(times[index], times[0], strict=True))
         yield ratio(pairs, f"cursor move with {name}, time", against, reach=FLAT)
-        bytes_ = list(zip(sizes[place], sizes[0], strict=True))
+        bytes_ = list(zip(sizes[index], sizes[0], strict=True))
         yield ratio(bytes_, f"cursor move with {name}, bytes", against, reach=FLAT, of="bytes")
 
 
 def layers(bench: Bench) -> Iterator[Reading]:
-    """From ten layers to a thousand: a frame of the screen, and the price of watching a step."""
+    """Measure 10 to 1,000 layers: the screen's cursor move, and the cost of measuring a step."""
     stacks = {
         "resnet18": resnet18_stack(),
         "resnet152": bottleneck_stack(),
@@ -153,10 +159,10 @@ def layers(bench: Bench) -> Iterator[Reading]:
 
 
 def history(bench: Bench) -> Iterator[Reading]:
-    """From ten steps to a hundred thousand: what the screen computes for the steps that come.
+    """Measure 10 to 100,000 steps of history: the screen's processor time for new steps.
 
-    Both screens get the same burst of steps (`r`), in turn, and their processor time is read.
-    The journal's side is `benchmarks.studies.long_journal`.
+    Both screens alternately receive the same burst of steps (`r`). For the journal, see
+    `benchmarks.studies.long_journal`.
     """
     stack, few, many = resnet18_stack(), 10, 1000 if bench.quick else 100_000
     with ExitStack() as open_screens:
@@ -196,7 +202,7 @@ def history(bench: Bench) -> Iterator[Reading]:
 
 
 def classes(bench: Bench) -> Iterator[Reading]:
-    """From two classes to ten thousand: a frame of the screen, and the price of watching a step."""
+    """Measure 2 to 10,000 classes: the screen's cursor move, and the cost of measuring a step."""
     many = 100 if bench.quick else 10_000
     ends: list[tuple[str, Sequence[AnyEvent]]] = []
     for count in (2, many):
@@ -218,12 +224,12 @@ def classes(bench: Bench) -> Iterator[Reading]:
 def watching(
     bench: Bench, case: str, against: str, small: PairedModels, large: PairedModels
 ) -> Iterator[Reading]:
-    """What watching multiplies a step by, at the large end against the small one."""
+    """Compare the relative cost of measuring a step at the large end with the small end."""
 
     def factor(twins: PairedModels) -> Callable[[], float]:
         def once() -> float:
             pairs = interleaved(twins.watched, twins.bare, 2, warm=0)
-            return sum(one for one, _ in pairs) / sum(other for _, other in pairs)
+            return sum(ours for ours, _ in pairs) / sum(bare for _, bare in pairs)
 
         return once
 
@@ -232,7 +238,7 @@ def watching(
 
 
 def files(bench: Bench) -> Iterator[Reading]:
-    """From a thousand files to a million: seconds and bytes a file of the listing."""
+    """Measure 1,000 to 1,000,000 files: the listing's time per file and longest pause."""
     few, many = (100, 400) if bench.quick else (1000, 1_000_000)
     folders = {}
     for count in (few, many):
@@ -255,7 +261,7 @@ def files(bench: Bench) -> Iterator[Reading]:
     against = f"the same of {few:,} files"
     seconds = [(1 / a["files_per_second"], 1 / b["files_per_second"]) for a, b in found]
     yield ratio(seconds, f"listing {many:,} files: seconds a file", against, reach=FLAT)
-    low, middle, high = quartiles([one["longest_ms"] for one, _ in found])
+    low, middle, high = quartiles([large["longest_ms"] for large, _ in found])
     yield Reading(
         f"listing {many:,} files: longest time without looking at a command",
         "nothing",

@@ -1,4 +1,4 @@
-"""From a key to the changed pixels, while it trains on all cores."""
+"""The row for the time from a key to changed cells while a model trains on all cores."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from benchmarks.table.row import Bench, Reading, Row, percentile, quartiles
 
 IDLE = "the same key in a trivial, idle Textual app"
 BLOCK = 20
-"""Keys pressed before the other one is looked at."""
+"""The number of keys per block, before the other program's block."""
 BETWEEN_S = (0.03, 0.12)
-"""Least and most seconds between two keys, drawn at random: not in step with any frame."""
+"""The range of the random pause between two keys in seconds; random to avoid frame alignment."""
 
 
 def keys(bench: Bench) -> Iterator[Reading]:
-    """Blocks of keys in turn: ours while it trains, then, while it pauses, the trivial app's."""
+    """Alternate blocks of keys: ours while training, and the trivial app's while ours is paused."""
     folder = bench.folder("keys")
     ours: list[float] = []
     theirs: list[float] = []
@@ -43,21 +43,21 @@ def keys(bench: Bench) -> Iterator[Reading]:
                 theirs.append(trivial.latency("up" if number % 2 else "down", trivial.cells))
                 rest(trivial, draw)
     for share, name, reach in ((0.99, "p99", 2.0), (0.5, "p50", None)):
-        one, other = percentile(ours, share), percentile(theirs, share)
-        halves = [
+        own, other = percentile(ours, share), percentile(theirs, share)
+        quarters = [
             percentile(ours[first::4], share) / percentile(theirs[first::4], share)
             for first in range(4)
         ]
-        low, _, high = quartiles(halves)
+        low, _, high = quartiles(quarters)
         yield Reading(
             case=f"{name} of {len(ours)} keys, resnet18 training on the CPU",
             against=IDLE,
-            value=one / other,
+            value=own / other,
             low=low,
             high=high,
             count=len(ours),
             reach=reach,
-            ours=1e3 * one,
+            ours=1e3 * own,
             theirs=1e3 * other,
             of="ms",
             note="spread: of the same figure over four parts of the keys" if reach else "",
@@ -65,7 +65,7 @@ def keys(bench: Bench) -> Iterator[Reading]:
 
 
 def rest(screen: MeasuredProgram, draw: random.Random) -> None:
-    """Read on for a moment."""
+    """Pause for a random time while reading the program's output."""
     from time import perf_counter
 
     end = perf_counter() + draw.uniform(*BETWEEN_S)

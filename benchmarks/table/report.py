@@ -1,9 +1,9 @@
-"""The table in `benchmarks/README.md`, from what was measured.
+"""Write the measured table into `benchmarks/README.md`.
 
     python -m benchmarks.table.report
 
-Reads `benchmarks/results/table.json` and, of the rows that need a GPU, `table-gpu.json`, and
-rewrites what stands between the README's two marks.
+Reads `benchmarks/results/table.json` and, for the rows that need a GPU, `table-gpu.json`, and
+replaces the text between the README's two markers.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def main() -> None:
 
 
 def table(*measured: dict[str, Any]) -> str:
-    """The table in Markdown, with where it was measured.
+    """Return the table in Markdown, followed by descriptions of the machines.
 
     Args:
-        measured: What `python -m benchmarks` wrote, on each machine; of a row that was measured on
-            several, the last one's.
+        measured: The output of `python -m benchmarks` from each machine. A row that was measured on
+            several machines is taken from the last.
     """
     lines = [
         "| row | case / against | floor | predicted | measured | to reach |",
@@ -45,22 +45,24 @@ def table(*measured: dict[str, Any]) -> str:
     ]
     found: dict[str, list[dict[str, Any]]] = {}
     for machine in measured:
-        on_it: dict[str, list[dict[str, Any]]] = {}
+        by_row: dict[str, list[dict[str, Any]]] = {}
         for line in machine["rows"]:
-            on_it.setdefault(line["row"], []).append(line)
-        found |= on_it
+            by_row.setdefault(line["row"], []).append(line)
+        found |= by_row
     for name, (floor, predicted) in EXPECTATIONS.items():
         nothing = {"case": "", "against": "", "value": None, "note": "not measured", "reach": None}
-        for place, line in enumerate(found.get(name) or [nothing]):
-            first = (f"`{name}`", floor, predicted) if place == 0 else ("", "", "")
+        for index, line in enumerate(found.get(name) or [nothing]):
+            first = (f"`{name}`", floor, predicted) if index == 0 else ("", "", "")
             case = f"{line['case']} / {line['against']}".strip(" /")
             goal = "" if line["reach"] is None else f"{line['reach']:g}"
             lines.append(
-                f"| {first[0]} | {case} | {first[1]} | {first[2]} | {told(line)} | {goal} |"
+                f"| {first[0]} | {case} | {first[1]} | {first[2]} "
+                f"| {measured_text(line)} | {goal} |"
             )
     for machine in measured:
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-        rows = ", ".join(f"`{row}`" for row in dict.fromkeys(one["row"] for one in machine["rows"]))
+        names = dict.fromkeys(line["row"] for line in machine["rows"])
+        rows = ", ".join(f"`{name}`" for name in names)
         lines.append("")
         lines.append(
             f"{machine['device']}; {machine['processor']}, {machine['threads']} threads; "
@@ -69,8 +71,8 @@ def table(*measured: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def told(line: dict[str, Any]) -> str:
-    """What was measured, in a cell."""
+def measured_text(line: dict[str, Any]) -> str:
+    """Return the text of the cell for a measurement, or its note if there is none."""
     if line["value"] is None:
         return line["note"]
     mark = {True: "", False: " **above**", None: ""}[line.get("reached")]

@@ -1,4 +1,4 @@
-"""What a row of the table is, and what a measurement of it tells."""
+"""Rows of the table, their readings, and the statistics of a measurement."""
 
 from __future__ import annotations
 
@@ -18,64 +18,66 @@ class Reading:
 
     case: str
     against: str
-    """The peer or the floor."""
+    """The peer or the floor to compare with."""
     value: float | None = None
     """The median; None if it was not measured."""
     low: float | None = None
-    """Lower quartile."""
+    """The lower quartile."""
     high: float | None = None
-    """Upper quartile."""
+    """The upper quartile."""
     unit: str = "×"
     count: int = 0
-    """How many measurements the median is of."""
+    """The number of measurements."""
     reach: float | None = None
-    """What the median has to stay at or below; None is a figure to compare with."""
+    """The goal: the largest acceptable median; None if there is no goal."""
     ours: float | None = None
+    """The median of our costs."""
     theirs: float | None = None
+    """The median of the peer's costs."""
     of: str = ""
-    """Unit of `ours` and `theirs`, which are medians of their own."""
+    """The unit of `ours` and `theirs`."""
     note: str = ""
-    """In a sentence: why it was not measured, or what has to be known about it."""
+    """A sentence: why it was not measured, or a remark on the figure."""
 
     @property
     def reached(self) -> bool | None:
-        """Whether the figure is reached; None where there is none or nothing was measured."""
+        """Whether the goal is met; None if there is no goal or no measurement."""
         if self.value is None or self.reach is None:
             return None
         return self.value <= self.reach
 
     def described(self) -> dict[str, Any]:
-        """What the JSON file says of it."""
+        """Return the fields for the JSON file."""
         return {**asdict(self), "measured": self.value is not None, "reached": self.reached}
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What a row is measured with."""
+    """The settings of a measurement."""
 
     quick: bool
-    """Only see that it runs: a few measurements of the smallest case."""
+    """Whether to only check that the rows run, with a few measurements of the first case."""
     peers: Path | None
-    """Where environments of peers are kept; None leaves the peers out."""
+    """The folder for the peers' environments; None omits the peers."""
     scratch: Path
-    """An empty folder that is taken away afterwards."""
+    """An empty folder that is removed afterwards."""
     device: str | None
-    """The CUDA device, or None where torch can use none."""
+    """The CUDA device; None if torch cannot use one."""
 
     def count(self, many: int, few: int = 2) -> int:
-        """How many measurements to take."""
+        """Return the number of measurements to take."""
         return few if self.quick else many
 
     def cases(self, every: Sequence[T]) -> Sequence[T]:
-        """The cases to measure: all, or only the first."""
+        """Return the cases to measure: all, or only the first with `quick`."""
         return every[:1] if self.quick else every
 
     def fresh(self, name: str) -> Path:
-        """A new folder in the scratch folder, of its own even where a name comes again."""
+        """Create a new folder in the scratch folder, even if the name was used before."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
 
     def folder(self, name: str) -> Path:
-        """A folder in the scratch folder; made if it is not there."""
+        """Return a folder in the scratch folder, creating it if necessary."""
         path = self.scratch / name
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -92,7 +94,7 @@ class Row:
     needs_gpu: bool = False
 
     def readings(self, bench: Bench) -> Iterator[Reading]:
-        """Its readings; one that says so where it needs a device that is not there."""
+        """Measure the row. Without the GPU it needs, yield one reading that says so."""
         if self.needs_gpu and bench.device is None:
             yield Reading(self.what, self.against, note="not measured: no CUDA device here")
             return
@@ -102,17 +104,20 @@ class Row:
 def interleaved(
     ours: Callable[[], float], theirs: Callable[[], float], count: int, *, warm: int = 1
 ) -> list[tuple[float, float]]:
-    """Two costs measured in turn, so that a machine that drifts favours neither.
+    """Measure two costs alternately, so that a drift of the machine's speed affects both.
 
     Args:
-        ours: Does it once and returns what it cost.
-        theirs: The same of what it is measured against.
-        count: Pairs that count.
-        warm: Pairs before, which do not.
+        ours: Does our work once and returns its cost.
+        theirs: Does the peer's work once and returns its cost.
+        count: The number of pairs to return.
+        warm: The number of warm-up pairs to discard first.
+
+    Returns:
+        The pairs (ours, theirs).
     """
     pairs = []
     for number in range(warm + count):
-        if number % 2:  # who goes first changes too
+        if number % 2:  # the order alternates too
             second, first = theirs(), ours()
         else:
             first, second = ours(), theirs()
@@ -130,8 +135,8 @@ def ratio(
     of: str = "s",
     note: str = "",
 ) -> Reading:
-    """The median over pairs of ours / theirs, with its quartiles."""
-    low, middle, high = quartiles([one / other for one, other in pairs])
+    """Return a reading of ours / theirs: the median over the pairs, with its quartiles."""
+    low, middle, high = quartiles([own / other for own, other in pairs])
     ours, theirs = zip(*pairs, strict=True)
     return Reading(
         case=case,
@@ -149,7 +154,7 @@ def ratio(
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Lower quartile, median and upper quartile; of one value, that value."""
+    """Return the lower quartile, the median and the upper quartile."""
     if len(values) < 2:
         return values[0], values[0], values[0]
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -157,6 +162,6 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that this share of the values does not exceed."""
+    """Return the value that this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -1,29 +1,29 @@
-"""What the screen writes and holds: bytes of an animation, idle, of a cursor move; memory."""
+"""The rows for the screen's output (animation, idle, cursor move) and memory."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 
-from benchmarks.harness.peer_environments import NotHad, python_with
+from benchmarks.harness.peer_environments import PeerUnavailable, python_with
 from benchmarks.harness.watched_program import READY, MeasuredProgram
 from benchmarks.table.row import Bench, Reading, Row, interleaved, quartiles, ratio
 
 BY_HAND = "rewriting only the changed cells by hand"
 FRAME_GAP_S = 0.02
-"""Output that comes closer together is of one frame; there are 15 a second."""
+"""The largest gap within one frame's output, in seconds; there are 15 frames per second."""
 
 
 def animation(bench: Bench) -> Iterator[Reading]:
-    """The replay of a backward pass (`.`), frame by frame; by hand is computed from its cells."""
+    """Compare the bytes of the backward pass's replay (`.`) with the minimum for its cells."""
     with MeasuredProgram.tl_tui(bench.folder("screen"), "--device", "cpu") as screen:
         screen.wait_for(READY)
         screen.press("t")
         screen.wait_for(r"step 1 [·-] ")
         screen.settle(1.5)
-        found = [replayed(screen) for _ in range(bench.count(12, 1))]
-    pairs = [(written, hand) for written, hand, _, _ in found]
-    frames = sum(frames for *_, frames in found) / sum(seconds for _, _, seconds, _ in found)
+        replays = [replayed(screen) for _ in range(bench.count(12, 1))]
+    pairs = [(written, minimal) for written, minimal, _, _ in replays]
+    frames = sum(frames for *_, frames in replays) / sum(seconds for _, _, seconds, _ in replays)
     yield ratio(
         pairs,
         "bytes of a second of the replay at 80x24",
@@ -37,10 +37,15 @@ def animation(bench: Bench) -> Iterator[Reading]:
 
 
 def replayed(screen: MeasuredProgram) -> tuple[float, float, float, int]:
-    """Bytes a second written, bytes a second by hand, seconds, and frames of one replay."""
+    """Replay the backward pass once.
+
+    Returns:
+        The bytes per second that were written, the bytes per second for rewriting only the changed
+        cells, the seconds, and the number of frames.
+    """
     screen.settle(0.5)
     began = time.perf_counter()
-    written, hand, frames = screen.bytes_read, 0, 0
+    written, minimal, frames = screen.bytes_read, 0, 0
     last, before = began, screen.cells()
     screen.press(".")
     while time.perf_counter() - last < 0.6:
@@ -51,14 +56,17 @@ def replayed(screen: MeasuredProgram) -> tuple[float, float, float, int]:
         last, after = screen.read_at, screen.cells()
         cost = bytes_by_hand(before, after)
         frames += cost > 0
-        hand += cost
+        minimal += cost
         before = after
     seconds = last - began
-    return (screen.bytes_read - written) / seconds, hand / seconds, seconds, frames
+    return (screen.bytes_read - written) / seconds, minimal / seconds, seconds, frames
 
 
 def bytes_by_hand(before: list, after: list) -> int:
-    """What the changed cells would take: a cursor move a run, a colour where it changes, glyphs."""
+    """Return the bytes for rewriting only the changed cells.
+
+    Each run of changed cells needs a cursor move, a colour where it changes, and its characters.
+    """
     total = 0
     style = None
     for y, (old, new) in enumerate(zip(before, after, strict=True)):
@@ -78,13 +86,13 @@ def bytes_by_hand(before: list, after: list) -> int:
 
 
 def torchwatch(bench: Bench) -> Iterator[Reading]:
-    """The peer's demo: what it writes in a second and takes of a core."""
+    """Measure the output per second and the processor share of torchwatch's demo."""
     case = "torchwatch --demo: bytes a second"
     try:
         if bench.peers is None:
-            raise NotHad("the peers were left out (--peers none).")
+            raise PeerUnavailable("the peers were omitted (--peers none).")
         python = python_with(bench.peers, "torchwatch", "torchwatch-tui")
-    except NotHad as reason:
+    except PeerUnavailable as reason:
         yield Reading(case, "nothing", note=f"not measured: {reason}")
         return
     command = [python, "-c", "from torchwatch.cli import main; main()", "--demo"]
@@ -98,7 +106,7 @@ def torchwatch(bench: Bench) -> Iterator[Reading]:
 
 
 def watched_for(screen: MeasuredProgram, seconds: float) -> tuple[float, float]:
-    """Bytes a second and share of a core over a time, without waiting for quiet."""
+    """Return the bytes per second and the share of a core, without waiting for a quiet terminal."""
     bytes_before, busy_before = screen.bytes_read, screen.processor_s()
     began = time.perf_counter()
     while (left := seconds - (time.perf_counter() - began)) > 0:
@@ -110,7 +118,7 @@ def watched_for(screen: MeasuredProgram, seconds: float) -> tuple[float, float]:
 
 
 def idle(bench: Bench) -> Iterator[Reading]:
-    """Nothing happens: nothing is written, and hardly any processor taken."""
+    """Measure output and processor share while nothing happens."""
     folder = bench.folder("screen")
     with (
         MeasuredProgram.tl_tui(folder, "--device", "cpu") as screen,
@@ -118,16 +126,16 @@ def idle(bench: Bench) -> Iterator[Reading]:
     ):
         screen.wait_for(READY)
         trivial.wait_for("line 3")
-        screen.settle(1.0 if bench.quick else 4.0)  # the price is measured after opening
+        screen.settle(1.0 if bench.quick else 4.0)  # the step cost is measured after opening
         found, theirs = [], []
         for _ in range(bench.count(5, 1)):
             found.append(screen.idle(1.0 if bench.quick else 8.0))
             theirs.append(trivial.idle(1.0 if bench.quick else 8.0))
-    for place, (case, unit, reach, scale) in enumerate(
+    for index, (case, unit, reach, scale) in enumerate(
         [("idle: bytes a second", "bytes/s", 0.0, 1), ("idle: of a core", "%", 0.5, 100)]
     ):
-        low, middle, high = quartiles([scale * one[place] for one in found])
-        _, other, _ = quartiles([scale * one[place] for one in theirs])
+        low, middle, high = quartiles([scale * figures[index] for figures in found])
+        _, other, _ = quartiles([scale * figures[index] for figures in theirs])
         yield Reading(
             case,
             "nothing",
@@ -144,7 +152,7 @@ def idle(bench: Bench) -> Iterator[Reading]:
 
 
 def cursor_move(bench: Bench) -> Iterator[Reading]:
-    """Bytes that one press of an arrow brings, the inspector and the caption included."""
+    """Measure the bytes of one press of an arrow key, including the inspector and the caption."""
     folder = bench.folder("screen")
     with (
         MeasuredProgram.tl_tui(folder, "--device", "cpu") as screen,
@@ -174,7 +182,7 @@ def cursor_move(bench: Bench) -> Iterator[Reading]:
 
 
 def memory(bench: Bench) -> Iterator[Reading]:
-    """Resident memory of the screen's process after a step, the engine's not counted."""
+    """Measure the resident memory of the screen's process after a step, without the engine's."""
     folder = bench.folder("screen")
 
     def ours() -> float:

@@ -1,4 +1,4 @@
-"""From the command to the first frame, and to the first step that is done."""
+"""The rows for the time from the command to the first frame and to the first finished step."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ loss.backward()
 optimizer.step()
 print(loss.item(), flush=True)
 """
-"""The bare step is the demo's own on a CPU: the head alone, from the demo backbone."""
+"""A program with the demo's first step in plain PyTorch: only the head is trained, on a CPU."""
 
 
 def first_frame(bench: Bench) -> Iterator[Reading]:
-    """A terminal's first content; torch is loaded by the engine meanwhile."""
+    """Measure the time to the first content; the engine loads torch in the meantime."""
     folder = bench.folder("start-up")
 
     def ours(*options: str) -> float:
@@ -44,7 +44,7 @@ def first_frame(bench: Bench) -> Iterator[Reading]:
 
 
 def first_step(bench: Bench) -> Iterator[Reading]:
-    """`t` is typed as soon as there is a screen; the step is done when the screen says so."""
+    """Press `t` as soon as the screen appears, and measure until it shows the finished step."""
     folder = bench.folder("start-up")
 
     def ours() -> float:

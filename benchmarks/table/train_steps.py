@@ -1,5 +1,4 @@
-"""What the probe costs: a step with all of it, and a run at its default cadence, against a plain
-step; and what the instruments of others cost."""
+"""The rows for the cost of the probe and of other tools' instruments, relative to a plain step."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.harness.measured_run import Running
 from benchmarks.harness.paired_steps import PairedModels
-from benchmarks.harness.peer_environments import NotHad
+from benchmarks.harness.peer_environments import PeerUnavailable
 from benchmarks.peers.turns import Peer
 from benchmarks.table.row import Bench, Reading, Row, interleaved, ratio
 
@@ -27,7 +26,7 @@ GPU = [
     for strategy in ("feature-extraction", "last-stage", "full")
 ]
 RUN_STEPS = 10
-"""Steps of a run that are timed together: one of them is measured."""
+"""The number of steps of a run that are timed together; the probe measures one of them."""
 Case = tuple[str, int, int, str]
 
 
@@ -37,7 +36,7 @@ def title(case: Case) -> str:
 
 
 def watched(bench: Bench, cases: list[Case], reach: float) -> Iterator[Reading]:
-    """The step with the whole probe against the plain one."""
+    """Compare the step with the whole probe with the plain step."""
     for case in bench.cases(cases):
         twins = PairedModels(*case)
         count = bench.count(100 if case[1] * case[2] < 2000 else 24)
@@ -46,7 +45,7 @@ def watched(bench: Bench, cases: list[Case], reach: float) -> Iterator[Reading]:
 
 
 def on_a_gpu(bench: Bench) -> Iterator[Reading]:
-    """The step as a run takes it, replayed, and as `t` takes it, against the plain eager one."""
+    """Compare a run's step (replayed from a graph) and `t`'s step (eager) with the plain step."""
     for case in bench.cases(GPU):
         for captured in (True, False):
             twins = PairedModels(*case, device="cuda", captured=captured)
@@ -56,7 +55,7 @@ def on_a_gpu(bench: Bench) -> Iterator[Reading]:
 
 
 def run_cadence(bench: Bench, cases: list[Case], device: str) -> Iterator[Reading]:
-    """Ten steps of a run against ten plain ones."""
+    """Compare ten steps of a run with ten plain steps."""
     for number, case in enumerate(bench.cases(cases)):
         twins = PairedModels(*case, device=device)
         arch, batch, size, strategy = case
@@ -92,7 +91,7 @@ INSTRUMENTS = {
 
 
 def peers(bench: Bench) -> Iterator[Reading]:
-    """The instruments of others, each against the same plain step in its own process."""
+    """Compare each tool's instruments with the plain step in the same process."""
     for strategy in ("full", "feature-extraction")[: 1 if bench.quick else 2]:
         case = ("resnet18", 16, 64, strategy)
         open_peers: dict[str, Peer] = {}
@@ -102,14 +101,14 @@ def peers(bench: Bench) -> Iterator[Reading]:
                 open_peers[name] = Peer.start(
                     bench, package, requirements, "benchmarks.peers.instruments", *arguments
                 )
-            except NotHad as reason:
+            except PeerUnavailable as reason:
                 yield Reading(title(case), PLAIN, note=f"{name} was not measured: {reason}")
         ours = PairedModels(*case)
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in open_peers}
         mine: list[tuple[float, float]] = []
         try:
             for _ in range(bench.count(40)):
-                # A pair ahead, for what comes first after another program finds cold caches.
+                # One warm-up pair, because another program has just displaced the caches.
                 mine += interleaved(ours.watched, ours.bare, 2, warm=1)
                 for name, peer in list(open_peers.items()):
                     answer = peer.ask()

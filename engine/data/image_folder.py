@@ -280,8 +280,8 @@ class LabelledImages:
 
     samples: tuple[Sample, ...]
     """The samples by class, then by path; labels are indices of the model's classes."""
-    where: str
-    """A description of the source, such as `flowers/val`."""
+    source: str
+    """A description of where the images come from, such as `flowers/val`."""
     part: str = ""
     """The subfolder that was used, such as `val`; empty if the whole folder was used."""
 

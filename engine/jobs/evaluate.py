@@ -61,7 +61,7 @@ def evaluate(
         arch=trained.metadata["arch"],
         classes=trained.classes,
         images=len(labelled.samples),
-        source=labelled.where,
+        source=labelled.source,
         device=device.label,
         notes=tuple(notes + _overlap_notes(trained, data, labelled)),
     )
@@ -91,7 +91,7 @@ def evaluate(
         decoder.close()
     if not evaluation.total:
         raise Problem(
-            f"None of the {len(labelled.samples)} images in {labelled.where} can be read."
+            f"None of the {len(labelled.samples)} images in {labelled.source} can be read."
         )
     results = evaluation.results((), stale=False)
     yield DataEvaluated(

@@ -13,7 +13,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
 from engine.model import torchvision_models
-from engine.model.torchvision_models import Weights
+from engine.model.weights import Weights
 from engine.training import checkpoint
 from tl_tui.common.errors import Problem
 from tl_tui.runs.journal_writer import CHECKPOINTS

@@ -1,4 +1,4 @@
-"""Estimate the BatchNorm statistics of a model with random weights from images."""
+"""Estimate BatchNorm statistics from images, for a model with random weights."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class Server:
         if isinstance(self._answer, Confirmed):
             self._state.record_command(command)
             if isinstance(command, SetMask):
-                planned = MaskPlanned(trainable=command.trainable, why="")
+                planned = MaskPlanned(trainable=command.trainable, reason="")
                 for other in self._connections.attached():
                     if other is not client:
                         self._connections.send(other, planned)

@@ -20,7 +20,7 @@ from engine.data.splits import yardstick_of
 from engine.hardware.devices import ChosenDevice
 from engine.model import freezing, torchvision_models
 from engine.model.layer_stack import Stack
-from engine.model.torchvision_models import Weights
+from engine.model.weights import Weights
 from engine.training.trainer import Trainer
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.session import Cycle, Plan, SessionOpened

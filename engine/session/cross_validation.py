@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 class CrossValidation:
-    """Trains each fold with the mask, recipe and BatchNorm modes of the next step.
+    """Trains once per fold, with the current trainable layers, recipe and BatchNorm modes.
 
-    Each image is validated exactly once. Layers in a frozen prefix are executed once per image for
-    all folds together, unless images are augmented.
+    Each image is used for validation exactly once. Frozen layers below the boundary are executed
+    once per image for all folds together, unless images are augmented.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class CrossValidation:
                 evaluation.add_batch(batch, trainer.evaluate(batch))
             yield None
         if not evaluation.total:
-            raise Problem(f"Not one validation image of fold {number} can be read.")
+            raise Problem(f"None of the validation images of fold {number} can be read.")
         results.append(
             FoldValidated(
                 fold=number,

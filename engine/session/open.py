@@ -23,10 +23,11 @@ from engine.data.image_folder import list_folder
 from engine.data.samples import DataProblem, ImageFolder
 from engine.hardware import memory_limit
 from engine.hardware.devices import ChosenDevice, choose_device
-from engine.model import freezing, torchvision_models
+from engine.model import architectures, freezing, torchvision_models
+from engine.model.architectures import ModelProblem, check_arch
 from engine.model.batchnorm_calibration import calibrate
 from engine.model.layer_stack import Stack
-from engine.model.torchvision_models import ModelProblem, Weights
+from engine.model.weights import Weights, choose_weights
 from engine.session.calibration_images import calibration_images
 from engine.session.context import SessionContext, make_context
 from engine.training.cuda_graphs import CudaGraphs
@@ -96,7 +97,7 @@ def open_session(
         Problem: the session cannot be opened with this configuration.
     """
     _check_numbers(config)
-    torchvision_models.check_arch(config.arch)
+    check_arch(config.arch)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
@@ -127,7 +128,7 @@ def open_session(
     yield None
 
     stage = _Stage("weights", emit)
-    weights = torchvision_models.choose_weights(
+    weights = choose_weights(
         config.arch, config.weights, embedded_demo=demo, progress=stage.progress
     )
     table = defaults(pretrained=weights.pretrained, accelerator=device.accelerator)
@@ -139,7 +140,7 @@ def open_session(
             "leave the option out."
         )
     wanted_size = config.image_size or (None if weights.transforms else table.image_size)
-    if torchvision_models.fixed_image_size(config.arch) and (
+    if architectures.fixed_image_size(config.arch) and (
         weights.pretrained or not config.image_size
     ):
         wanted_size = None  # position embeddings are learnt for one size

@@ -183,7 +183,7 @@ class Settings:
         self._emit_cycle(why)
 
     def end_cycle_at(self, step: int) -> None:
-        """Move the end of the cycle to a step of the current start."""
+        """Move the end of the learning-rate schedule to a step."""
         self.progress.end_cycle_at(step)
         self._emit_cycle(f"to end with step {step:,}")
 

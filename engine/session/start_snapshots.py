@@ -10,7 +10,7 @@ import torch
 
 from engine.model import freezing, torchvision_models
 from engine.model.batchnorm_calibration import calibrate
-from engine.model.torchvision_models import Weights
+from engine.model.weights import Weights
 from engine.session.calibration_images import calibration_images
 from engine.session.progress import Mask
 from tl_tui.protocol.config import Recipe

@@ -248,7 +248,7 @@ class TestProgress:
     def test_only_a_slow_step_is_shown_as_running(self, kind, seconds, text):
         """The heartbeat's kind decides, not its description."""
         state = state_after("fc")
-        state.apply(Heartbeat(busy="working", seconds=seconds, kind=kind))
+        state.apply(Heartbeat(activity="working", seconds=seconds, kind=kind))
         assert progress_text(state) == text
 
 

@@ -85,7 +85,7 @@ def test_what_is_counted_is_what_plain_torchvision_says(a_run: Path, mixed: Path
 def test_which_images_are_taken(a_run: Path, images: Path, tmp_path: Path) -> None:
     """A val/ in the folder, else a test/, else all; and what the run had to do with them."""
     own, _, _ = evaluated(a_run, images)
-    assert (own.where, own.images) == (str(images / "val"), 12)
+    assert (own.source, own.images) == (str(images / "val"), 12)
     assert "selected on these images" in own.notes[0]
     assert evaluated(a_run, images / "val")[0].notes == own.notes
     assert "trained on images of this folder" in evaluated(a_run, images / "train")[0].notes[0]

@@ -224,7 +224,7 @@ def test_what_is_refused(
         ('optimizer = "adamw"\nmomentum = 0.9', "", "run.toml: --momentum applies only to sgd"),
         ('optimizer = "adamw"', "--momentum 0.9", "--momentum applies only to sgd"),
         ('data = "nowhere"', "", "nowhere: there is no such folder"),
-        ('run-dir = "run.toml"', "", "run.toml is a file; name a folder to be made."),
+        ('run-dir = "run.toml"', "", "run.toml is a file; name a new folder."),
         ("epoch = 2", "", "there is no key 'epoch'; did you mean epochs?"),
     ],
 )

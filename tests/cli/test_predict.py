@@ -192,7 +192,7 @@ def test_unreadable_files_are_named_and_the_code_says_so(
     [
         (["nowhere", "."], "There is no run nowhere"),
         (["RUN", "empty"], "There are no images in empty"),
-        (["RUN", "empty", "--json", "--csv"], "choose one of them"),
+        (["RUN", "empty", "--json", "--csv"], "choose one"),
         (["RUN"], "Missing argument"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

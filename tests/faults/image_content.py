@@ -16,7 +16,8 @@ import torch
 import torchvision
 
 from engine.model import weights_download
-from engine.model.torchvision_models import ModelProblem, choose_weights
+from engine.model.architectures import ModelProblem
+from engine.model.weights import choose_weights
 from tests.faults.fault_table import Place, fault
 from tests.faults.storage import environment
 from tests.faults.training import SMALL, STEPS, losses, reference, train

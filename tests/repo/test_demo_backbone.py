@@ -15,6 +15,7 @@ from PIL import Image
 
 from benchmarks.studies import backbone_sets, backbone_worth, measured_cells
 from engine.model import torchvision_models
+from engine.model.weights import choose_weights
 from tools.demo_backbone import crops, distil, drawings, export, pictures, views
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,7 @@ def test_what_is_exported_is_taken_as_weights(tmp_path: Path) -> None:
     file = tmp_path / "out.safetensors"
     export.export(tmp_path / "checkpoint.pt", file, image_size=64)
     assert file.stat().st_size < 23e6
-    chosen = torchvision_models.choose_weights("resnet18", str(file), embedded_demo=False)
+    chosen = choose_weights("resnet18", str(file), embedded_demo=False)
     built = torchvision_models.build("resnet18", chosen, num_classes=2, image_size=None, seed=0)
     weight = student.net.layer4[1].conv2.weight
     torch.testing.assert_close(built.model.layer4[1].conv2.weight, weight, rtol=1e-3, atol=1e-4)

@@ -1,4 +1,4 @@
-"""The app on a scripted engine, for tests: how to start it and how to read its screen."""
+"""Helpers for tests that run the app on a scripted engine and read its screen."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tl_tui.protocol.config import RunConfig
 from tui.app.app import WorkbenchApp
 
 PATIENCE = 500
-"""Turns of the event loop that a condition is waited for."""
+"""The number of pauses of 10 ms to wait for a condition."""
 
 
 @dataclass(frozen=True)
 class TestTerminal:
-    """What the app is told of the terminal."""
+    """The terminal's capabilities, as given to the app."""
 
     __test__ = False
     monochrome: bool = False
@@ -25,7 +25,7 @@ class TestTerminal:
 
 
 def make_app(engine: ScriptedEngine, *, theme: str | None = None, **terminal: bool):
-    """An app on this engine, without animation."""
+    """Return an app on this engine, without animation."""
     return WorkbenchApp(
         engine,
         RunConfig(),
@@ -36,22 +36,22 @@ def make_app(engine: ScriptedEngine, *, theme: str | None = None, **terminal: bo
 
 
 def screen_lines(app: WorkbenchApp) -> list[str]:
-    """The text on the screen, a string a line."""
+    """Return the text on the screen, one string per line."""
     return [strip.text for strip in app.screen._compositor.render_strips(app.size)]
 
 
 def screen_text(app: WorkbenchApp) -> str:
-    """The text on the screen, white space folded, so that wrapped sentences can be found."""
+    """Return the text on the screen with white space collapsed, to find wrapped sentences."""
     return " ".join(" ".join(line.strip("│╭╰╮╯ ") for line in screen_lines(app)).split())
 
 
 async def wait_until(pilot: Pilot, condition: Callable[[], object]) -> None:
-    """Let the app work until a condition holds; fails if it never does."""
+    """Run the app until a condition holds; fail if it never does."""
     for _ in range(PATIENCE):
         if condition():
             return
         await pilot.pause(0.01)
-    raise AssertionError("never came true; the screen:\n" + "\n".join(screen_lines(pilot.app)))  # type: ignore[arg-type]
+    raise AssertionError("timed out; the screen:\n" + "\n".join(screen_lines(pilot.app)))  # type: ignore[arg-type]
 
 
 async def ready(pilot: Pilot) -> None:
@@ -61,6 +61,6 @@ async def ready(pilot: Pilot) -> None:
 
 
 async def steps_taken(pilot: Pilot, steps: int) -> None:
-    """Wait until this start has so many steps."""
+    """Wait until the current start has taken `steps` steps and the screen shows it."""
     await wait_until(pilot, lambda: pilot.app.run_state.step == steps)  # type: ignore[attr-defined]
     await wait_until(pilot, lambda: f"step {steps} " in screen_text(pilot.app))  # type: ignore[arg-type]

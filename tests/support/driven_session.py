@@ -1,4 +1,4 @@
-"""A session driven in the test's own process: commands in, the events it emitted out."""
+"""A session that runs in the test's process, and images for it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ E = TypeVar("E")
 
 
 class DrivenSession:
-    """A session and everything it has said."""
+    """A session and all events it has emitted."""
 
     def __init__(self, **config: Any) -> None:
-        gc.collect()  # a model is few objects to Python, and much memory
+        gc.collect()  # frees earlier models: few Python objects, but much memory
         self.events: list[AnyEvent] = []
         self.session = Dispatcher(self.events.append)
         self._id = 0
-        # Every epoch with its checkpoint, however quick it was.
+        # Save a checkpoint after every epoch, even a fast one.
         self.do(Open, config=RunConfig(**{"checkpoint_seconds": 0.0, **config}))
 
     @classmethod
     def resumed(cls, run: Path, **fields: Any) -> DrivenSession:
-        """A session of a run that goes on."""
+        """Resume a run in a new session."""
         driven = cls.__new__(cls)
         driven.events = []
         driven.session = Dispatcher(driven.events.append)
@@ -40,7 +40,7 @@ class DrivenSession:
         return driven
 
     def do(self, command: type, **fields: Any) -> list[AnyEvent]:
-        """Give one command and work until nothing is left; the events it brought."""
+        """Send a command and work until nothing is left. Return the events emitted meanwhile."""
         first = len(self.events)
         self.send(command, **fields)
         while self.session.work():
@@ -63,7 +63,7 @@ class DrivenSession:
 
 
 def draw_images(root: Path, *, train: int = 12, val: int = 6, size: int = 40) -> Path:
-    """An image folder of two classes that can be told apart: a dark square, or a bright one."""
+    """Draw an image folder of two separable classes: a dark or a bright square on noise."""
     random = np.random.default_rng(0)
     for part, count in (("train", train), ("val", val)):
         for label, level in (("dark", 40), ("light", 220)):
@@ -77,7 +77,7 @@ def draw_images(root: Path, *, train: int = 12, val: int = 6, size: int = 40) ->
 
 
 def draw_tiny_images(root: Path, *paths: str) -> Path:
-    """Tiny images at these paths."""
+    """Draw tiny images at these paths."""
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 4), "grey").save(root / path)

@@ -1,7 +1,7 @@
-"""Real photographs from a package: scikit-image's faces and non-faces.
+"""Real photographs: scikit-image's faces and non-faces.
 
-`lfw_subset.npy` holds 100 faces from Labeled Faces in the Wild and 100 patches of the same
-pictures without one, 25 × 25, grey (https://vis-www.cs.umass.edu/lfw/; the subset is part of
+`lfw_subset.npy` holds 100 faces from Labeled Faces in the Wild and 100 patches of the same pictures
+without a face, 25 × 25, grey (https://vis-www.cs.umass.edu/lfw/; the subset is part of
 scikit-image, BSD-3-Clause).
 """
 
@@ -17,7 +17,7 @@ FACES = 100
 
 
 def faces_or_not(root: Path) -> Path:
-    """An image folder `ROOT/face/`, `ROOT/no face/` of 100 photographs each."""
+    """Write an image folder with 100 photographs each in `ROOT/face/` and `ROOT/no face/`."""
     spec = importlib.util.find_spec("skimage")
     assert spec is not None and spec.origin is not None
     pixels = np.load(Path(spec.origin).parent / "data" / "lfw_subset.npy")

@@ -1,4 +1,4 @@
-"""Plain PyTorch, by hand: the reference that the engine's numbers are held against."""
+"""Training in plain PyTorch, the reference for the engine's numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SGD = {"momentum": 0.9, "weight_decay": 1e-2}
 
 
 class FixedBatches:
-    """Random images, the same at the same position; stands for `TrainBatches`."""
+    """Random images, always the same at a position; replaces `TrainBatches`."""
 
     def __init__(self, size: int = 32, count: int = 4, classes: int = 2) -> None:
         self.size, self.count, self.classes = size, count, classes
@@ -38,13 +38,13 @@ class FixedBatches:
         self.position = position
 
     def configure(self, *, augmentation: str, balance: bool) -> None:
-        """These are never augmented."""
+        """Do nothing; these batches are never augmented."""
 
 
 def make_trainer(
     model: nn.Module, *, lr_head: float = 0.01, lr_pretrained: float = 0.001, size: int = 32
 ) -> Trainer:
-    """A trainer over a model, with momentum and weight decay on."""
+    """Return a trainer of a model, with momentum and weight decay."""
     stack = Stack(model, torch.zeros(1, 3, size, size))
     recipe = Recipe(lr_head=lr_head, lr_pretrained=lr_pretrained, **SGD)
     return Trainer(stack, FixedBatches(size), torch.device("cpu"), recipe)  # type: ignore[arg-type]
@@ -52,17 +52,21 @@ def make_trainer(
 
 @dataclass
 class PlainStep:
+    """The result of a step in plain PyTorch."""
+
     loss: float
     grad: dict[str, Tensor]
-    """By parameter name; absent if there is none."""
+    """The gradients by parameter name; parameters without one are absent."""
     before: dict[str, Tensor]
+    """The parameters before the update."""
     after: dict[str, Tensor]
+    """The parameters after the update."""
     arrives: dict[str, bool]
-    """By module name: a gradient comes to its output."""
+    """Whether a gradient arrives at a module's output, by module name."""
 
 
 class PlainTraining:
-    """The same model, trained by hand as a careful reader of the lesson would."""
+    """A copy of a trainer's model, trained with an update rule that is written out."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.model = copy.deepcopy(trainer.model)
@@ -85,7 +89,7 @@ class PlainTraining:
         self.batches = trainer.batches
 
     def step(self, mask: frozenset[int], position: int) -> PlainStep:
-        """One step of SGD with momentum and weight decay, written out."""
+        """Take one step of SGD with momentum and weight decay."""
         trainable = {self.names[index] for index in mask}
         self.model.train()
         for name in self.names:
@@ -98,7 +102,8 @@ class PlainTraining:
         outputs: dict[str, Tensor] = {}
 
         def note(name: str, output: Tensor) -> None:
-            # Asked at once: `out += identity` behind bn2 makes the same tensor require a gradient.
+            # Checked in the hook, because `out += identity` after bn2 changes this tensor in place
+            # and makes it require a gradient.
             if output.requires_grad:
                 outputs[name] = output
 
@@ -143,7 +148,7 @@ class PlainTraining:
 
 
 def small_resnet(seed: int = 0) -> nn.Module:
-    """A ResNet of torchvision's own with one block a stage: all that matters, in a quarter."""
+    """Return a small torchvision ResNet with one block per stage."""
     from torchvision.models.resnet import BasicBlock, ResNet
 
     torch.manual_seed(seed)

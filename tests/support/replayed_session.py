@@ -1,8 +1,9 @@
-"""`tl-tui` with an engine that replays what a test wrote down; a program.
+"""Run `tl-tui` with an engine that replays prepared events.
 
     TL_TUI_TEST_EVENTS=FILE python -m tests.support.replayed_session train --json
 
-The file holds `Replay` as MessagePack. Every command the engine gets is a line of FILE.commands.
+The file holds a `Replay` as MessagePack. The engine appends every command it receives to
+FILE.commands, one line per command.
 """
 
 from __future__ import annotations
@@ -22,17 +23,21 @@ from tl_tui.protocol.events import AnyEvent, Confirmed, WorkKind
 
 
 class Replay(msgspec.Struct):
-    """What the engine says, and when."""
+    """The events that the engine emits."""
 
     at_open: list[AnyEvent]
+    """The events in response to Open."""
     at_train: list[AnyEvent]
-    """To Train, or to CrossValidate."""
+    """The events in response to Train or CrossValidate."""
     at_close: list[AnyEvent] = []
+    """The events emitted when the session is closed."""
     then: int = 0
-    """The signal that whoever started the engine gets when all of `at_train` was said."""
+    """The signal sent to the engine's parent process after all of `at_train`; 0 for none."""
 
 
 class ReplayedSession:
+    """A session that replays events instead of training."""
+
     def __init__(
         self, emit: Callable[[AnyEvent], None], on_run_dir: Callable[[Path], None]
     ) -> None:
@@ -74,8 +79,8 @@ def main() -> int:
     from tui.cli import main
 
     start = EngineProcess.start
-    mine = [sys.executable, "-m", "tests.support.replayed_session", "serve"]
-    EngineProcess.start = classmethod(lambda cls, **how: start(mine, **how))  # type: ignore[method-assign, assignment]
+    serve = [sys.executable, "-m", "tests.support.replayed_session", "serve"]
+    EngineProcess.start = classmethod(lambda cls, **how: start(serve, **how))  # type: ignore[method-assign, assignment]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return main.main(sys.argv[1:])
 

@@ -1,4 +1,4 @@
-"""What an engine finds out beside the steps, made up for tests: results, pictures, a range test."""
+"""Messages for tests with made-up results, pictures, range tests and cross-validation folds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ def results(
     comparisons: Sequence[Comparison] = (),
     **changes: Any,
 ) -> ResultsShown:
-    """Results from a confusion matrix [class][predicted class]; wrong images by these paths."""
+    """Return results for a confusion matrix [class][predicted class].
+
+    Args:
+        matrix: The confusion matrix.
+        step: The number of the step.
+        paths: The paths of the misclassified images.
+        comparisons: The comparisons with other results.
+        changes: Other fields of the message.
+    """
     per_class = tuple((row[label], sum(row)) for label, row in enumerate(matrix))
     fields: dict[str, Any] = {
         "start": 0,
@@ -29,9 +37,9 @@ def results(
         "loss": 0.341,
         "per_class": per_class,
         "confusion": tuple(
-            (label, said, images)
+            (label, predicted, images)
             for label, row in enumerate(matrix)
-            for said, images in enumerate(row)
+            for predicted, images in enumerate(row)
             if images
         ),
         "most_wrong": tuple(
@@ -44,7 +52,7 @@ def results(
 
 
 def thumbnail(number: int = 0, side: int = 8, **changes: Any) -> Thumbnail:
-    """A picture whose upper half is red and whose lower half is blue."""
+    """Return a picture whose upper half is red and whose lower half is blue."""
     half = side * (side // 2)
     fields: dict[str, Any] = {
         "path": f"val/hot dog/{number:04}.jpg",
@@ -61,7 +69,7 @@ def thumbnail(number: int = 0, side: int = 8, **changes: Any) -> Thumbnail:
 def images(
     what: Literal["batch", "wrong"] = "batch", count: int = 6, side: int = 8, **changes: Any
 ) -> ImagesShown:
-    """So many pictures."""
+    """Return a message with `count` pictures."""
     fields: dict[str, Any] = {
         "selection": what,
         "step": 0,
@@ -72,7 +80,7 @@ def images(
 
 
 def range_tested(steps: int = 80, **changes: Any) -> LrRangeTested:
-    """A curve that falls to its lowest at 0.2 and explodes behind it."""
+    """Return a range test whose loss falls until a rate of 0.2 and diverges after it."""
     points = []
     for number in range(steps):
         rate = 1e-5 * 1e6 ** (number / 79)
@@ -82,7 +90,7 @@ def range_tested(steps: int = 80, **changes: Any) -> LrRangeTested:
 
 
 def fold(number: int, folds: int = 5, correct: int = 13, **changes: Any) -> FoldValidated:
-    """One split of sixteen images in two classes."""
+    """Return the result of one fold with sixteen images in two classes."""
     fields: dict[str, Any] = {
         "fold": number,
         "folds": folds,
@@ -102,7 +110,7 @@ def folds_ended(corrects: Sequence[int], **changes: Any) -> CrossValidationEnded
         "folds": len(corrects),
         "correct": sum(corrects),
         "total": 16 * len(corrects),
-        "accuracies": tuple(one / 16 for one in corrects),
+        "accuracies": tuple(correct / 16 for correct in corrects),
         "reason": "done",
     }
     return CrossValidationEnded(**(fields | changes))

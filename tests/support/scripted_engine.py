@@ -1,8 +1,8 @@
-"""An engine without torch, in memory: answers commands as the real one does, when told to.
+"""An in-memory engine without torch that answers commands as the real engine does.
 
-Its measurements follow the applied mask and the graph; what it "takes" as loss falls slowly. Where
-it stands in schedule and plan is the engine's own bookkeeping (`engine.session.progress`). With
-`hold` set, steps stay in flight until `release` is called, and training goes on by `release` too.
+Its measurements follow from the applied mask and the graph, and its loss falls slowly. Schedule and
+plan are tracked by the real engine's `engine.session.progress`. With `hold` set, every step waits
+until `release` is called, also in training.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ class ScriptedEngine:
     ) -> None:
         """
         Args:
-            session: What it opens; ResNet-18 with feature extraction if None.
-            opens: Answer `Open` at once; else when `open_now` is called.
-            hold: Keep steps in flight until `release`.
-            failures: Answers to the first `Open` commands.
-            loss: The loss of each step.
-            step_costs: Answer `MeasureStepCost`; else the measurement never ends.
-            pace: Seconds between two steps of training.
+            session: The session to open; ResNet-18 with feature extraction if None.
+            opens: Whether to answer `Open` immediately; otherwise `open_now` does.
+            hold: Whether steps wait until `release` is called.
+            failures: The answers to the first `Open` commands.
+            loss: A function that returns the loss of a step.
+            step_costs: Whether to answer `MeasureStepCost`; otherwise the measurement never ends.
+            pace: The time between two steps of training in seconds.
         """
         self.session = session or opened()
         self.opens = opens
@@ -90,7 +90,7 @@ class ScriptedEngine:
         self.step_costs = step_costs
         self.pace = pace
         self.commands: list[AnyCommand] = []
-        """Everything that was sent, in order."""
+        """All commands that were sent, in order."""
         self.starts = 0
         self.closed = self.detached = False
         self.host = ""
@@ -118,7 +118,7 @@ class ScriptedEngine:
 
     @property
     def step(self) -> int:
-        """Steps of this start."""
+        """The number of steps in the current start."""
         return self._course.step
 
     # --- the link -------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class ScriptedEngine:
         await self.restart()
 
     def leave(self) -> None:
-        """Nothing is left of it."""
+        """Do nothing; there is no process to leave."""
 
     async def close(self) -> None:
         self._queue.put_nowait(None)
@@ -209,7 +209,7 @@ class ScriptedEngine:
                 self._emit(Audited(tensors=100, findings=()))
         self._emit(Confirmed(id=command.id))
 
-    # --- what the test makes it do ----------------------------------------------------------------
+    # --- events and training ----------------------------------------------------------------------
 
     def _emit(self, event: AnyEvent) -> None:
         self._queue.put_nowait(event)
@@ -276,7 +276,7 @@ class ScriptedEngine:
         self._emit(TrainEnded(start=self._start, step=self.step, reason=reason))  # type: ignore[arg-type]
 
     def emit(self, event: AnyEvent) -> None:
-        """Send an event of the test's own."""
+        """Emit an event that the test made."""
         self._emit(event)
 
     def _open(self, command: Open) -> None:
@@ -286,17 +286,17 @@ class ScriptedEngine:
             self.open_now()
 
     def progress(self, *stages: str) -> None:
-        """Tell that these stages of opening are done."""
+        """Report these stages of opening as done."""
         for stage in stages:
             self._emit(LoadingProgressed(stage=stage, done=True, seconds=1.2))  # type: ignore[arg-type]
 
     def open_now(self) -> None:
-        """The session is open."""
+        """Report all stages as done and open the session."""
         self.progress(*STAGES)
         self._emit(self.session)
 
     def release(self) -> None:
-        """Let the step in flight return, or training take its next one."""
+        """Finish the step in flight, or take the next training step."""
         if not self._in_flight and self._course.train_to is not None:
             return self.train_step()
         assert self._in_flight, "no step is in flight"
@@ -305,7 +305,7 @@ class ScriptedEngine:
         self._validate(64, yardstick=True)
 
     def train_step(self) -> None:
-        """One step of training; an epoch ends with a validation and a checkpoint."""
+        """Take one training step; at the end of an epoch, validate and save checkpoints."""
         assert self._course.train_to is not None
         self._take_step(measured=self.step % 10 == 0)
         if self.step % self._course.batches_per_epoch == 0:
@@ -365,9 +365,9 @@ class ScriptedEngine:
         self._emit(event)
 
     def die(self) -> None:
-        """The engine's process is gone."""
+        """End the event stream, as if the engine's process had died."""
         self._queue.put_nowait(None)
 
     def sent(self, kind: type) -> list:
-        """The commands of one kind that were sent."""
+        """Return the commands of one kind that were sent."""
         return [command for command in self.commands if isinstance(command, kind)]

@@ -1,8 +1,8 @@
-"""An engine's process with a scripted session in place of PyTorch; a program.
+"""Run an engine's process with a scripted session in place of PyTorch.
 
-Its commands do what the tests need: `Step` is a unit that waits until a file named by the data
-folder is there to be read, `Train` emits many steps in one unit, `Audit` fails, `Pause` prints,
-`UndoStartOver` makes a run directory, `StartOver` crashes the interpreter.
+Its commands do what the tests need: `Step` is a unit of work that waits until a test writes to the
+named pipe in the data folder, `Train` emits many steps in one unit, `Audit` fails, `Pause` prints,
+`UndoStartOver` creates a run directory, and `StartOver` crashes the interpreter.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ ROWS = tuple(LayerMeasurement("updated", float(row), 1.0, 0.5, 0, 0.1) for row i
 
 
 class ScriptedSession:
+    """A session whose commands have the effects listed above."""
+
     def __init__(
         self, emit: Callable[[AnyEvent], None], on_run_dir: Callable[[Path], None]
     ) -> None:
@@ -76,7 +78,7 @@ class ScriptedSession:
 
     def wait(self) -> None:
         self.busy = "waiting for the test"
-        (self.folder / "pipe").read_text()  # a named pipe: until the test writes
+        (self.folder / "pipe").read_text()  # blocks until the test writes to this named pipe
         self.emit(step(1))
 
     def train(self, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""A real sshd on loopback for one test, behind a line that is slow and can be cut."""
+"""A real sshd on loopback for one test, behind a proxy that delays and cuts connections."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ WHY_NOT = (
     if NEEDS
     else ""
 )
-"""Why this cannot be run here; empty if it can."""
+"""Why the tests with sshd cannot run; empty if they can."""
 
 
-class SlowLine:
-    """Carries connections to a port; each byte arrives so much later, and lines can be cut."""
+class SlowProxy:
+    """A proxy to a port that delays every byte and can stall or cut its connections."""
 
     def __init__(self, port: int, delay: float) -> None:
         """
         Args:
-            port: Where they lead.
-            delay: Seconds, each way.
+            port: The port to forward connections to.
+            delay: The delay in each direction, in seconds.
         """
         self._to, self._delay = port, delay
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -55,30 +55,30 @@ class SlowLine:
                 continue
             far = socket.create_connection(("127.0.0.1", self._to))
             self._ends += [near, far]
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
 
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         try:
-            while data := one.recv(65536):
-                time.sleep(self._delay)  # the line's own slowness, no waiting of the test's
+            while data := source.recv(65536):
+                time.sleep(self._delay)  # simulates a slow connection; no test waits for this
                 self._open.wait()
-                other.sendall(data)
+                sink.sendall(data)
         except OSError:
             pass
-        for end in (one, other):
+        for end in (source, sink):
             end.close()
 
     def stall(self) -> None:
-        """Nothing arrives any more, and nothing is lost."""
+        """Hold back all data without losing any."""
         self._open.clear()
 
     def flow(self) -> None:
-        """What was held back arrives."""
+        """Deliver the data that was held back, and stop holding data back."""
         self._open.set()
 
     def cut(self) -> None:
-        """Every connection ends at once."""
+        """Close every connection immediately."""
         for end in self._ends:
             try:
                 end.shutdown(socket.SHUT_RDWR)
@@ -93,16 +93,16 @@ class SlowLine:
 
 
 class SshServer:
-    """Lets this user in by a key of its own, through noisy start-up files."""
+    """An sshd that lets this user in with a new key, and whose start-up files print text."""
 
     HOST = "gpu1"
 
     def __init__(self, folder: Path, environment: Mapping[str, str], *, delay: float) -> None:
         """
         Args:
-            folder: For keys and configuration.
-            environment: Of what is run on the server.
-            delay: Seconds that a byte takes, each way.
+            folder: The folder for keys and configuration.
+            environment: Environment variables for the commands that run on the server.
+            delay: The delay of a byte in each direction, in seconds.
         """
         assert SSHD is not None
         self._folder = folder
@@ -131,7 +131,7 @@ class SshServer:
             "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
         )
         if os.getuid() == 0:
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # which sshd of root insists on
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # required by sshd as root
         self._log = open(folder / "sshd.log", "w")  # noqa: SIM115
         self._process = subprocess.Popen(
             [SSHD, "-D", "-e", "-f", folder / "sshd_config"],
@@ -146,18 +146,18 @@ class SshServer:
             except ConnectionRefusedError:
                 os.sched_yield()
         assert self._process.poll() is None, (folder / "sshd.log").read_text()
-        self.line = SlowLine(port, delay)
+        self.line = SlowProxy(port, delay)
         (folder / "ssh_config").write_text(
             f"Host {self.HOST}\n HostName 127.0.0.1\n Port {self.line.port}\n"
             f" IdentityFile {folder}/user\n IdentitiesOnly yes\n StrictHostKeyChecking ask\n"
             f" UserKnownHostsFile {folder}/known_hosts\n GlobalKnownHostsFile /dev/null\n"
         )
         (folder / "bin").mkdir()
-        ssh = folder / "bin" / "ssh"  # the user's own ssh, with a configuration of the test's
+        ssh = folder / "bin" / "ssh"  # the installed ssh with the test's configuration
         ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/ssh_config "$@"\n')
         ssh.chmod(0o755)
         self.path = f"{folder / 'bin'}:{os.environ['PATH']}"
-        """The PATH on which this ssh is found."""
+        """A PATH on which this ssh comes first."""
 
     @property
     def log(self) -> str:

@@ -1,7 +1,6 @@
-"""Messages for tests: the stacks of real ResNets, and steps taken on them.
+"""Messages for tests: the stacks of ResNets, sessions on them, and steps.
 
-ResNet-18's structure follows torchvision's rule for it, with its real parameter counts; the 52 rows
-of `bottleneck_stack` are ResNet-152's blocks.
+The stacks have the structure and the parameter counts of torchvision's ResNet-18 and ResNet-152.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class _Builder:
         return len(self.owners) - 1
 
     def row(self, name: str, kind: str, detail: str, role: str, shape: tuple[int, ...]) -> None:
-        """End a row: the owners since the last one are its own."""
+        """Add a row that holds the owners added since the last row."""
         first = self.rows[-1].end_owner if self.rows else 0
         stage = name.partition(".")[0]
         params = sum(owner.params for owner in self.owners[first:])
@@ -121,9 +120,9 @@ def _resnet(blocks: Sequence[int], bottleneck: bool, classes: int, side: int) ->
                 else [(channels, out, 3, stride), (out, out, 3, 1)]
             )
             above = outs
-            for place, (inp, to, size, step) in enumerate(kernels, start=1):
-                conv = build.conv(f"{name}.conv{place}", inp, to, size, step, above)
-                above = (build.norm(f"{name}.bn{place}", to, conv),)
+            for index, (inp, to, size, step) in enumerate(kernels, start=1):
+                conv = build.conv(f"{name}.conv{index}", inp, to, size, step, above)
+                above = (build.norm(f"{name}.bn{index}", to, conv),)
             if stride > 1 or channels != out:
                 conv = build.conv(f"{name}.downsample.0", channels, out, 1, stride, outs)
                 above += (build.norm(f"{name}.downsample.1", out, conv),)
@@ -137,18 +136,18 @@ def _resnet(blocks: Sequence[int], bottleneck: bool, classes: int, side: int) ->
 
 
 def resnet18_stack() -> StackInfo:
-    """ResNet-18 at 224 px with a head for two classes: 10 rows, 11,177,538 parameters."""
+    """Return ResNet-18 at 224 px with a head for two classes: 10 rows, 11,177,538 parameters."""
     return _resnet((2, 2, 2, 2), bottleneck=False, classes=2, side=224)
 
 
 def bottleneck_stack() -> StackInfo:
-    """ResNet-152: 52 rows."""
+    """Return ResNet-152 at 224 px with a head for two classes: 52 rows."""
     return _resnet((3, 8, 36, 3), bottleneck=True, classes=2, side=224)
 
 
 def owners_named(stack: StackInfo, *names: str) -> tuple[int, ...]:
-    """The owners of these modules, rows or stages; raises if a name fits none."""
-    found: list[int] = []
+    """Return the owners in these modules, rows or stages; fail if a name matches none."""
+    indices: list[int] = []
     for name in names:
         row = next((row for row in stack.rows if row.name == name), None)
         owners = (
@@ -161,14 +160,20 @@ def owners_named(stack: StackInfo, *names: str) -> tuple[int, ...]:
             ]
         )
         assert owners, f"no layer is named {name}"
-        found += owners
-    return tuple(sorted(set(found)))
+        indices += owners
+    return tuple(sorted(set(indices)))
 
 
 def opened(
     stack: StackInfo | None = None, trainable: Collection[int] | None = None, **changes: Any
 ) -> SessionOpened:
-    """A session that is ready; feature extraction unless owners are given."""
+    """Return the message of an open session; feature extraction unless owners are given.
+
+    Args:
+        stack: The stack; ResNet-18 if None.
+        trainable: The owners to train.
+        changes: Other fields of the message.
+    """
     stack = resnet18_stack() if stack is None else stack
     rows, stages = stack.rows, stack.stages
 
@@ -223,7 +228,7 @@ def opened(
 
 
 def from_top(stack: StackInfo) -> list[tuple[str, tuple[int, ...]]]:
-    """Masks that grow from the head to everything, a stage at a time, with what each adds."""
+    """Return masks from the head down to all layers, one more stage each, with the stage's name."""
     every = len(stack.owners)
     first = [stack.rows[stage.first_row].first_owner for stage in stack.stages]
     names = ["head", *(stage.name for stage in reversed(stack.stages[:-1]))]
@@ -234,7 +239,7 @@ def from_top(stack: StackInfo) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def step_cost_measured(stack: StackInfo) -> StepCostMeasured:
-    """A step cost in which every owner costs the same: 0.1 ms each way and a megabyte kept."""
+    """Return a step cost with equal owners: 0.1 ms per pass and one megabyte saved."""
     count = len(stack.owners)
     each = (0.1,) * count
     return StepCostMeasured(
@@ -265,7 +270,7 @@ def measured(
     arrival_ms: float | None = None,
     nonfinite: int = 0,
 ) -> LayerMeasurement:
-    """One measurement, its weight norm 10."""
+    """Return a layer's measurement, with a weight norm of 10."""
     return LayerMeasurement(reach, grad_norm, 10.0, update_ratio, nonfinite, arrival_ms)
 
 
@@ -281,17 +286,17 @@ def step_taken(
     backward_ms: float | None = 5.0,
     **changes: Any,
 ) -> StepTaken:
-    """A measured step: by default the gradient does what the graph says of this mask.
+    """Return a measured step; by default the gradient reaches what the graph predicts.
 
     Args:
         stack: The stack.
         trainable: The applied mask.
-        step: Its number.
-        norms: Gradient norms of rows (0.1 else); a row's norm is spread evenly over its owners.
-        arrivals: Arrival times of rows in ms; else evenly from the loss down.
-        rows: Measurements of rows that replace the ones made here (a row's owners follow it).
-        owners: Measurements of owners that replace the ones made here.
-        backward_ms: How long backward took.
+        step: The number of the step.
+        norms: Gradient norms by row (default: 0.1), spread evenly over a row's owners.
+        arrivals: Arrival times by row in ms (default: evenly spaced, starting at the loss).
+        rows: Measurements by row that replace the default ones, also for the row's owners.
+        owners: Measurements by owner that replace the default ones.
+        backward_ms: The time of the backward pass in ms.
         changes: Other fields of the step.
     """
     trainable = frozenset(trainable)
@@ -299,25 +304,25 @@ def step_taken(
     by_row: list[LayerMeasurement] = []
     by_owner: list[LayerMeasurement] = []
     count = len(stack.rows)
-    for place, row in enumerate(stack.rows):
-        mine = range(row.first_owner, row.end_owner)
-        learning = [owner for owner in mine if owner in trainable]
+    for index, row in enumerate(stack.rows):
+        row_owners = range(row.first_owner, row.end_owner)
+        learning = [owner for owner in row_owners if owner in trainable]
         norm = (norms or {}).get(row.name, 0.1)
         arrival = (arrivals or {}).get(
-            row.name, (backward_ms or 5.0) * (count - place) / (count + 1)
+            row.name, (backward_ms or 5.0) * (count - index) / (count + 1)
         )
         given = (rows or {}).get(row.name)
-        for owner in mine:
+        for owner in row_owners:
             name = stack.owners[owner].name
-            one = reach[owner]
-            made = measured(
-                one,
-                norm / math.sqrt(len(learning)) if one == "updated" else None,
-                5e-5 if one == "updated" else None,
-                None if one == "unreached" else arrival,
+            own = reach[owner]
+            default = measured(
+                own,
+                norm / math.sqrt(len(learning)) if own == "updated" else None,
+                5e-5 if own == "updated" else None,
+                None if own == "unreached" else arrival,
             )
-            by_owner.append((owners or {}).get(name) or given or made)
-        total = combine_reach(reach[owner] for owner in mine)
+            by_owner.append((owners or {}).get(name) or given or default)
+        total = combine_reach(reach[owner] for owner in row_owners)
         by_row.append(
             given
             or measured(

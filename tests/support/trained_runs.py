@@ -1,4 +1,4 @@
-"""A small run on drawn squares that is done, for what is done with runs afterwards."""
+"""Small finished runs for tests of jobs, and their models loaded without the engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
 
 
 def train_run(data: Path, run: Path, *, steps: int = 3, **config: Any) -> Path:
-    """A run of a few steps in this process; its directory."""
+    """Train a run for a few steps in this process. Return its directory."""
     driven = DrivenSession(data=str(data), run_dir=str(run), **SMALL | config)
     driven.do(Train, steps=steps)
     driven.session.close()
@@ -34,7 +34,11 @@ def train_run(data: Path, run: Path, *, steps: int = 3, **config: Any) -> Path:
 
 
 def run_job(kind: type[Job], **fields: Any) -> tuple[list[AnyEvent], str]:
-    """What an errand told, without the answer to the command and its end; and why it failed."""
+    """Run a job.
+
+    Returns:
+        The events between the confirmation and the end, and the reason of a failure.
+    """
     events: list[AnyEvent] = []
     session = Dispatcher(events.append)
     session.handle(kind(id=1, **fields))
@@ -46,22 +50,26 @@ def run_job(kind: type[Job], **fields: Any) -> tuple[list[AnyEvent], str]:
 
 
 def plain_model(run: Path, checkpoint: str = "best") -> tuple[nn.Module, dict[str, Any]]:
-    """The model by torchvision and safetensors alone, and what the checkpoint says."""
+    """Load a checkpoint with only torchvision and safetensors.
+
+    Returns:
+        The model in eval mode, and the checkpoint's metadata.
+    """
     with safe_open(run / "checkpoints" / f"{checkpoint}.safetensors", framework="pt") as file:
-        about = json_codec.loads(file.metadata()["tl-tui"])
+        metadata = json_codec.loads(file.metadata()["tl-tui"])
         names = [name for name in file.keys() if name.startswith("model/")]  # noqa: SIM118
         state = {name.removeprefix("model/"): file.get_tensor(name) for name in names}
-    model = torchvision.models.get_model(about["arch"], num_classes=len(about["classes"]))
+    model = torchvision.models.get_model(metadata["arch"], num_classes=len(metadata["classes"]))
     model.load_state_dict(state)
-    return model.eval(), about
+    return model.eval(), metadata
 
 
 def plain_input(path: Path, transform: dict[str, Any]) -> torch.Tensor:
-    """An image as torchvision's own transforms make it an input [3, size, size]."""
+    """Load an image with torchvision's transforms. Return the input [3, size, size]."""
     from PIL import Image
     from torchvision import transforms as T
 
-    made = T.Compose(
+    preprocess = T.Compose(
         [
             T.Resize(transform["resize_size"], T.InterpolationMode(transform["interpolation"])),
             T.CenterCrop(transform["crop_size"]),
@@ -69,5 +77,5 @@ def plain_input(path: Path, transform: dict[str, Any]) -> torch.Tensor:
             T.Normalize(transform["mean"], transform["std"]),
         ]
     )
-    tensor: torch.Tensor = made(Image.open(path).convert("RGB"))
+    tensor: torch.Tensor = preprocess(Image.open(path).convert("RGB"))
     return tensor

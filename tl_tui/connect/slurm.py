@@ -226,7 +226,7 @@ def write_batch_script(run_dir: str, environment: Mapping[str, str]) -> str:
 
 
 def srun_tl_tui_command() -> tuple[str, ...]:
-    """Return the command that runs tl-tui under srun, which keeps the environment."""
+    """Return the command that runs tl-tui under srun, with the same Python environment."""
     return ("tl-tui",) if shutil.which("tl-tui") else tl_tui_command()
 
 

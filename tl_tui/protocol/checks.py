@@ -36,7 +36,7 @@ class LrRangeTested(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 class SavedTensors(msgspec.Struct, frozen=True, array_like=True):
-    """Tensors that autograd saves for backward, and the masks with which it does."""
+    """The size of some tensors that autograd saves for backward, and when it saves them."""
 
     owner: int
     """The owner during or just before which they are saved."""

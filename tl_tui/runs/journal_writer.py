@@ -147,7 +147,7 @@ class JournalWriter:
         self._early.clear()
 
     def note(self, event: str, **fields: Any) -> None:
-        """Append a line to the journal; before `begin`, keep it for later."""
+        """Append a line to the journal; before `begin()` is called, keep the line in memory."""
         line = {"event": event, "time": round(time.time(), 3), **fields}
         if self._journal is None:
             self._early.append(line)

@@ -123,7 +123,7 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """The number of steps in the current start."""
+        """The number of steps taken since the run last started over."""
         losses = self.starts[-1].losses
         return losses[-1][0] if losses else 0
 

@@ -75,7 +75,12 @@ def least_epochs(
 
 
 def phase_at(plan: Plan, step: int) -> PlanPhase:
-    """Return the phase of the step after `step`; after the plan's end, the last phase."""
+    """Return the phase that the next step belongs to.
+
+    Args:
+        plan: The plan.
+        step: The number of steps taken so far. After the end of the plan, the last phase counts.
+    """
     return [phase for phase in plan.phases if phase.after_step <= step][-1]
 
 

@@ -55,7 +55,7 @@ def check_recipe(recipe: Recipe) -> None:
     """Check that the numbers of a recipe are in their ranges.
 
     Raises:
-        Problem: A number is not; the text names the option and its range.
+        Problem: A number is out of its range; the text names the option and the range.
     """
     for option, value in (
         ("--lr", recipe.lr_head),

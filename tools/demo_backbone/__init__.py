@@ -1,6 +1,6 @@
-"""How the demo backbone was made: distillation of an ImageNet model into ResNet-18.
+"""The program that made the demo backbone: it distils an ImageNet model into a ResNet-18.
 
-A program beside the data, not part of the app: it needs packages that the app does not, and is
-left out of the wheel. `python -m tools.demo_backbone --help`; the README beside this file says
-what goes in, under which licence, and what came out.
+It is not part of the app or of the wheel, because it needs packages that the app does not need. See
+`python -m tools.demo_backbone --help`. The README in this folder lists the sources, their licences
+and the measured results.
 """

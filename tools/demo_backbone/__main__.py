@@ -1,4 +1,4 @@
-"""`python -m tools.demo_backbone`: train the demo backbone, then write it beside the data."""
+"""`python -m tools.demo_backbone`: train the demo backbone and write its weights file."""
 
 from __future__ import annotations
 
@@ -10,33 +10,50 @@ from tools.demo_backbone import distil, export, pictures, teacher
 
 
 def main() -> int:
-    """Train, go on, or export."""
+    """Train or resume, then export the weights. Return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.demo_backbone",
-        description="Distil an ImageNet model into the demo's ResNet-18. Goes on where it stopped.",
+        description="Distil an ImageNet model into the demo's ResNet-18. An interrupted run is "
+        "resumed from its last checkpoint.",
     )
-    parser.add_argument("--work", type=Path, required=True, help="folder outside git, about 4 GB")
     parser.add_argument(
-        "--out", type=Path, help="the weights file; in the work folder if not given"
+        "--work", type=Path, required=True, help="working folder, outside git; needs about 4 GB"
     )
-    parser.add_argument("--image-size", type=int, default=64, help="written into the file")
-    parser.add_argument("--export-only", action="store_true", help="from the checkpoint as it is")
-    parser.add_argument("--views", type=int, default=600_000, help="the cosine ends there")
-    parser.add_argument("--minutes", type=float, default=0.0, help="stop after; 0 is never")
-    parser.add_argument("--crops", type=int, default=200_000, help="cut once from the pictures")
-    parser.add_argument("--batch", type=int, default=96)
-    parser.add_argument("--side", type=int, default=64, help="of a view, in pixels; at most 72")
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument(
+        "--out", type=Path, help="weights file to write (default: in the working folder)"
+    )
+    parser.add_argument(
+        "--image-size", type=int, default=64, help="image size noted in the weights file, in pixels"
+    )
+    parser.add_argument(
+        "--export-only", action="store_true", help="export the last checkpoint without training"
+    )
+    parser.add_argument(
+        "--views", type=int, default=600_000, help="number of training views (default: 600000)"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="stop after this many minutes; 0 means never"
+    )
+    parser.add_argument(
+        "--crops", type=int, default=200_000, help="number of crops cut from the photographs"
+    )
+    parser.add_argument("--batch", type=int, default=96, help="batch size over all processes")
+    parser.add_argument(
+        "--side", type=int, default=64, help="side of a view in pixels, at most 72 (default: 64)"
+    )
+    parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--weight-decay", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="number of processes, with one thread each"
+    )
     options = vars(parser.parse_args())
     out, image_size = options.pop("out"), options.pop("image_size")
     export_only = options.pop("export_only")
     settings = distil.Settings(**options)
     checkpoint = settings.work / "checkpoint.pt"
     if export_only and not checkpoint.exists():
-        print(f"tools.demo_backbone: there is no {checkpoint} yet", file=sys.stderr)
+        print(f"tools.demo_backbone: {checkpoint} does not exist; train first", file=sys.stderr)
         return 2
     try:
         if not export_only:

@@ -1,4 +1,4 @@
-"""A pool of small crops, cut once: cutting from large pictures would cost more than training."""
+"""The pool of small crops, cut once because cropping large pictures costs more than training."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from PIL import Image
 from tools.demo_backbone import pictures
 
 SIDE = 72
-"""Side of a crop in pixels; views of 64 are taken out of it."""
+"""The side of a crop in pixels; views of 64 pixels are taken from it."""
 AREA = (0.004, 0.6)
-"""Share of the picture that a crop covers, drawn log-uniformly."""
+"""The smallest and largest share of the picture that a crop covers; sampled log-uniformly."""
 ASPECT = (3 / 4, 4 / 3)
 
 
 def cut(picture: Image.Image, count: int, seed: int) -> np.ndarray:
-    """Random resized crops.
+    """Return random resized crops of a picture.
 
     Returns:
         [count, 72, 72, 3] uint8.
@@ -30,7 +30,7 @@ def cut(picture: Image.Image, count: int, seed: int) -> np.ndarray:
     for index in range(count):
         share = np.exp(random.uniform(*np.log(AREA)))
         aspect = np.exp(random.uniform(*np.log(ASPECT)))
-        least = min(32, width, height)  # of a small picture a thousandth is a few pixels
+        least = min(32, width, height)  # a small share of a small picture is only a few pixels
         w = int(np.clip(np.sqrt(width * height * share * aspect), least, width))
         h = int(np.clip(np.sqrt(width * height * share / aspect), least, height))
         x, y = int(random.integers(width - w + 1)), int(random.integers(height - h + 1))
@@ -49,7 +49,7 @@ def _cut_file(job: tuple[str, int, int]) -> np.ndarray:
 
 
 def _kept(work: Path, workers: int) -> list[Path]:
-    """The pictures to cut from; chosen once, then listed in `pictures.json`."""
+    """Return the pictures to crop. They are chosen once and listed in `pictures.json`."""
     root, listing = work / "packages", work / "pictures.json"
     if not listing.exists():
         kept = [
@@ -61,30 +61,30 @@ def _kept(work: Path, workers: int) -> list[Path]:
 
 
 def pool(work: Path, *, count: int, seed: int, workers: int) -> np.ndarray:
-    """The pool, from the file of an earlier run or cut now; with the list of its pictures.
+    """Load the pool of crops, cutting it first if no earlier run did.
 
     Args:
-        work: Where packages are unpacked and the pool is kept.
-        count: Crops over all pictures, spread evenly.
-        seed: Of the crops.
-        workers: Processes.
+        work: The folder for unpacked packages and for the pool.
+        count: The approximate number of crops, spread evenly over all pictures.
+        seed: The random seed of the crops.
+        workers: The number of processes.
 
     Returns:
-        [about count, 72, 72, 3] uint8, memory-mapped, picture after picture.
+        [about count, 72, 72, 3] uint8, memory-mapped, ordered by picture.
     """
     file = work / f"crops-{count}-{seed}.npy"
     if not file.exists():
         kept = _kept(work, workers)
         each = max(1, count // len(kept))
-        print(f"{len(kept)} pictures, {each} crops of each", flush=True)
+        print(f"{len(kept)} pictures, {each} crops each", flush=True)
         partial = file.with_suffix(".part")
         crops = np.lib.format.open_memmap(
             partial, mode="w+", dtype=np.uint8, shape=(each * len(kept), SIDE, SIDE, 3)
         )
         jobs = [(str(path), each, seed + index) for index, path in enumerate(kept)]
         with ProcessPoolExecutor(workers) as processes:
-            for index, some in enumerate(processes.map(_cut_file, jobs)):
-                crops[index * each : (index + 1) * each] = some
+            for index, cropped in enumerate(processes.map(_cut_file, jobs)):
+                crops[index * each : (index + 1) * each] = cropped
         crops.flush()
         partial.rename(file)
     return np.load(file, mmap_mode="r")

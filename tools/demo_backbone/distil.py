@@ -1,16 +1,22 @@
-"""The training: ResNet-18 learns what the teacher sees in a view.
+"""The training loop: a ResNet-18 learns to reproduce the teacher's features.
 
-The student's pooled features go through a linear layer to the teacher's, which are standardised;
-the loss is the mean squared error there, plus half a Kullback-Leibler divergence between the
-logits that the teacher's own classifier gives for either, plus for each of the four stages the mean
-squared error between the teacher's maps of that size, standardised by channel, and the stage's own
-through a 1 x 1 convolution. A first attempt without the maps had learnt
-almost nothing by 39,000 views; other things differed too.
+A linear layer maps the student's pooled features to the teacher's standardised features. The loss
+is the sum of three terms:
 
-Each process has one thread, its own share of the batch and its own optimizer; every few steps the
-weights are averaged over all. On a shared machine this is several times as fast as two threads that
-wait for one another in every layer. All that is drawn depends on seed, step and process; after a
-crash a run goes on from its last checkpoint, in which the first process's optimizer stands for all.
+- the mean squared error between the two;
+- half the Kullback-Leibler divergence between the logits that the teacher's classifier computes
+  from the teacher's features and from the student's;
+- for each of the four stages, the mean squared error between the teacher's feature maps of that
+  size, standardised per channel, and the student's maps after a 1 x 1 convolution.
+
+A first attempt without the third term had learnt almost nothing after 39,000 views, although it
+also differed in other ways.
+
+Each process has one thread, its own share of the batch and its own optimizer. The weights are
+averaged over all processes every few steps. On a shared machine this is several times as fast as
+two threads that wait for each other in every layer. All random numbers depend on the seed, the step
+and the process. After a crash, a run resumes from its last checkpoint, which holds only the first
+process's optimizer; every process starts from it.
 """
 
 from __future__ import annotations
@@ -36,40 +42,42 @@ from tools.demo_backbone.teacher import FEATURES, MAPS, Teacher
 TEMPERATURE = 3.0
 KL_SHARE = 0.5
 WARM_UP = 0.03
-"""Share of the views over which the learning rate rises."""
+"""The share of the views during which the learning rate rises."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""What the student's pixels are normalised with: ImageNet's, as torchvision does."""
+"""The normalisation of the student's pixels: ImageNet's, as in torchvision."""
 CHECKPOINT_SECONDS = 90.0
-TOGETHER = 4
-"""After so many steps the processes average their weights."""
+AVERAGE_EVERY = 4
+"""The number of steps between two averagings of the weights over the processes."""
 DRAWING_CROPS = 16
-"""Of every drawing."""
-STATISTICS = 2048
-"""Views from which mean and spread of the teacher's features are taken."""
+"""The number of crops per drawing."""
+STATISTICS_VIEWS = 2048
+"""The number of views for the mean and standard deviation of the teacher's features."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is made with."""
+    """The settings of a training run."""
 
     work: Path
     views: int
-    """In all; the cosine ends there. A resumed run may be given another number."""
+    """The total number of views; the cosine schedule ends there. May differ in a resumed run."""
     crops: int
+    """The number of crops of photographs."""
     batch: int
-    """Over all processes."""
+    """The batch size over all processes."""
     side: int
-    """Of the views in pixels."""
+    """The side of a view in pixels."""
     lr: float
     weight_decay: float
     seed: int
     workers: int
+    """The number of processes."""
     minutes: float
-    """Stop and write a checkpoint after this time, wherever the run is; 0 is never."""
+    """The time in minutes after which the run saves a checkpoint and stops; 0 means never."""
 
 
 class Student(nn.Module):
-    """ResNet-18 without its head, and the linear layer to the teacher's features."""
+    """A ResNet-18 without its head, with layers that map its outputs to the teacher's."""
 
     mean: Tensor
     std: Tensor
@@ -86,7 +94,14 @@ class Student(nn.Module):
         self.register_buffer("std", std, persistent=False)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The teacher's standardised features and maps, as guessed from pixels in 0..1."""
+        """Predict the teacher's standardised features and maps.
+
+        Args:
+            pixels: [N, 3, H, W] in 0..1.
+
+        Returns:
+            The features [N, 1280], and one map [N, C, H', W'] per stage.
+        """
         net, maps = self.net, []
         x = net.maxpool(net.relu(net.bn1(net.conv1((pixels - self.mean) / self.std))))
         for stage, to_map in zip(
@@ -98,7 +113,7 @@ class Student(nn.Module):
 
 
 def learning_rate(settings: Settings, done: int) -> float:
-    """A rise over the first views, then half a cosine down to nothing."""
+    """Return the learning rate after `done` views: a linear warm-up, then a cosine down to 0."""
     share = done / settings.views
     if share < WARM_UP:
         return settings.lr * (share + 1e-3) / WARM_UP
@@ -106,10 +121,10 @@ def learning_rate(settings: Settings, done: int) -> float:
 
 
 def train(settings: Settings) -> Path:
-    """Train, or go on where a checkpoint is.
+    """Train from the start, or resume from the checkpoint if there is one.
 
     Returns:
-        The checkpoint's path.
+        The path of the checkpoint.
     """
     settings.work.mkdir(parents=True, exist_ok=True)
     _pools(settings)
@@ -120,15 +135,16 @@ def train(settings: Settings) -> Path:
 
 
 def _pools(settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """Crops of photographs and of drawings, cut on the first call."""
+    """Return the crops of photographs and of drawings; the first call makes them."""
     work, seed, workers = settings.work, settings.seed, settings.workers
     photographs = crops.pool(work, count=settings.crops, seed=seed, workers=workers)
-    below = work / f"crops-{settings.crops}-{seed}.npy"
-    drawn = drawings.pool(work, each=DRAWING_CROPS, seed=seed, workers=workers, photographs=below)
+    file = work / f"crops-{settings.crops}-{seed}.npy"
+    drawn = drawings.pool(work, each=DRAWING_CROPS, seed=seed, workers=workers, photographs=file)
     return photographs, drawn
 
 
 def _work(rank: int, settings: Settings, meeting: str) -> None:
+    """Run the training loop of one process; `meeting` is the file where the processes connect."""
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings.workers
@@ -146,7 +162,7 @@ def _work(rank: int, settings: Settings, meeting: str) -> None:
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ],
         lr=settings.lr,
-        betas=(0.9, 0.98),  # a short run: the second moment must not lag behind
+        betas=(0.9, 0.98),  # in a short run the second moment has to adapt faster
         fused=True,
     )
     path = settings.work / "checkpoint.pt"
@@ -161,7 +177,7 @@ def _work(rank: int, settings: Settings, meeting: str) -> None:
         scales = _scales(teacher, pools, rank, settings)
     (mean, std), map_scales = scales[0], scales[1:]
 
-    started = told = kept = time.monotonic()
+    started = logged_at = saved_at = time.monotonic()
     begun_at, sums = done, torch.zeros(6)
     counted = 0
     student.train()
@@ -171,39 +187,39 @@ def _work(rank: int, settings: Settings, meeting: str) -> None:
         target, target_maps = teacher(pixels)
         guess, maps = student(pixels)
         error = F.mse_loss(guess, (target - mean) / std)
-        apart = F.kl_div(
+        divergence = F.kl_div(
             F.log_softmax(teacher.classifier(guess * std + mean) / TEMPERATURE, 1),
             F.log_softmax(teacher.classifier(target) / TEMPERATURE, 1),
             log_target=True,
             reduction="batchmean",
         )
-        off = torch.stack(
+        map_errors = torch.stack(
             [
                 F.mse_loss(own, (other - middle) / width)
                 for own, other, (middle, width) in zip(maps, target_maps, map_scales, strict=True)
             ]
         )
         optimizer.zero_grad(set_to_none=True)
-        (error + KL_SHARE * apart + off.sum()).backward()
+        (error + KL_SHARE * divergence + map_errors.sum()).backward()
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(settings, done)
         optimizer.step()
         step, done, counted = step + 1, done + share * settings.workers, counted + 1
-        sums += torch.cat([error[None], apart[None], off]).detach()
+        sums += torch.cat([error[None], divergence[None], map_errors]).detach()
 
-        if step % TOGETHER and done < settings.views:
+        if step % AVERAGE_EVERY and done < settings.views:
             continue
         _average([p.data for p in parameters], settings.workers)
         now = time.monotonic()
         over = settings.minutes and now - started > 60 * settings.minutes
-        # The same for all processes: the first one says what is due.
+        # Clocks differ between processes, so the first process decides for all of them.
         due = torch.tensor(
-            [now - kept > CHECKPOINT_SECONDS or done >= settings.views or over, over]
+            [now - saved_at > CHECKPOINT_SECONDS or done >= settings.views or over, over]
         )
         due = due.to(torch.int32)
         dist.broadcast(due, 0)
-        if rank == 0 and (now - told > 30 or done >= settings.views):
-            told = now
+        if rank == 0 and (now - logged_at > 30 or done >= settings.views):
+            logged_at = now
             rate = (done - begun_at) / (now - started)
             line = {
                 "views": done,
@@ -221,7 +237,7 @@ def _work(rank: int, settings: Settings, meeting: str) -> None:
             left = (settings.views - done) / rate / 60
             print(f"{line}  {rate:.0f} views/s, {left:.0f} min left", flush=True)
         if due[0]:
-            kept = now
+            saved_at = now
             _average([b for b in student.buffers() if b.is_floating_point()], settings.workers)
             if rank == 0:
                 state = {
@@ -246,10 +262,10 @@ def _scales(
     rank: int,
     settings: Settings,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Mean and spread of the teacher's features, and by channel of its maps."""
+    """Return mean and standard deviation of the teacher's features and, per channel, its maps."""
     random = np.random.default_rng((settings.seed, 1_000_000, rank))
     sums: list[list[Tensor]] = []
-    batches = STATISTICS // (64 * settings.workers)
+    batches = STATISTICS_VIEWS // (64 * settings.workers)
     for _ in range(batches):
         target, maps = teacher(views.batch(*pools, 64, settings.side, random))
         for index, values in enumerate([target[:, :, None, None], *maps]):
@@ -267,7 +283,7 @@ def _scales(
 
 
 def _average(tensors: list[Tensor], workers: int) -> None:
-    """Replace tensors by their mean over the processes."""
+    """Replace the tensors in place by their mean over the processes."""
     if workers == 1:
         return
     flat = torch.cat([t.reshape(-1) for t in tensors])

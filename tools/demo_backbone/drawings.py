@@ -1,8 +1,8 @@
-"""A pool of drawings on grounds of many kinds: photographs alone teach little about drawn things.
+"""The pool of drawings on various backgrounds; photographs alone teach little about drawings.
 
-Clip art from Debian's openclipart-png, every picture of it dedicated to the public domain. Only
-folders of things are taken, no signs, shapes, icons or logos. A drawing is turned a little, laid at
-some size on white, on a plain colour or on a crop of a photograph, and becomes one more small crop.
+The drawings are clip art from Debian's openclipart-png, all of it dedicated to the public domain.
+Only folders of objects are used: no signs, shapes, icons or logos. Each crop shows a drawing,
+rotated and scaled at random, on white, on a plain colour or on a crop of a photograph.
 """
 
 from __future__ import annotations
@@ -40,16 +40,21 @@ FOLDERS = (
     "transportation",
 )
 WITHOUT = ("cards", "dice", "chess", "isometric")
-"""Folders of those that hold one drawing many times over."""
+"""Excluded folders, which repeat one drawing many times."""
 SMALLEST_SIDE = 48
+"""The shorter side, in pixels, below which a drawing is skipped."""
 SIZES = (0.45, 1.05)
-"""Longer side of a drawing as a share of the crop's."""
+"""The range of a drawing's longer side, as a share of the crop's side."""
 GROUNDS = (0.3, 0.3, 0.4)
-"""Shares of white, of a plain colour and of a photograph's crop below a drawing."""
+"""The shares of white, plain-colour and photograph backgrounds."""
 
 
 def files(work: Path) -> list[Path]:
-    """The drawings that are taken, in a fixed order. Raises pictures.SourceProblem."""
+    """Return the drawings to use, in a fixed order.
+
+    Raises:
+        pictures.SourceProblem: The package cannot be fetched.
+    """
     root = pictures.fetch(SOURCE, work / "packages")
     return [
         path
@@ -59,7 +64,16 @@ def files(work: Path) -> list[Path]:
 
 
 def lay(drawing: Image.Image, ground: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
-    """One crop: the drawing (RGBA) on a ground [S, S, 3] uint8, or on white or a colour."""
+    """Paste a drawing onto a background and return the crop.
+
+    Args:
+        drawing: The drawing, RGBA.
+        ground: A crop of a photograph [S, S, 3] uint8; None for white or a plain colour.
+        random: The source of random numbers.
+
+    Returns:
+        [S, S, 3] uint8.
+    """
     if ground is not None:
         below = Image.fromarray(ground)
     elif random.random() < GROUNDS[0] / (GROUNDS[0] + GROUNDS[1]):
@@ -102,17 +116,17 @@ def _lay_file(job: tuple[str, int, int, str]) -> np.ndarray | None:
 
 
 def pool(work: Path, *, each: int, seed: int, workers: int, photographs: Path) -> np.ndarray:
-    """The pool, from the file of an earlier run or made now.
+    """Load the pool of drawings, making it first if no earlier run did.
 
     Args:
-        work: Where packages are unpacked and the pool is kept.
-        each: Crops of every drawing.
-        seed: Of all that is drawn by lot.
-        workers: Processes.
-        photographs: The pool of `crops.py`, [M, S, S, 3] uint8, for grounds.
+        work: The folder for unpacked packages and for the pool.
+        each: The number of crops per drawing.
+        seed: The random seed.
+        workers: The number of processes.
+        photographs: The file with the pool of `crops.py`, [M, S, S, 3] uint8, for backgrounds.
 
     Returns:
-        [N, 72, 72, 3] uint8, memory-mapped, drawing after drawing.
+        [N, 72, 72, 3] uint8, memory-mapped, ordered by drawing.
     """
     file = work / f"drawings-{each}-{seed}.npy"
     if not file.exists():
@@ -122,9 +136,9 @@ def pool(work: Path, *, each: int, seed: int, workers: int, photographs: Path) -
         ]
         with ProcessPoolExecutor(workers) as processes:
             made = [
-                some for some in processes.map(_lay_file, jobs, chunksize=8) if some is not None
+                laid for laid in processes.map(_lay_file, jobs, chunksize=8) if laid is not None
             ]
-        print(f"{len(made)} drawings, {each} crops of each", flush=True)
+        print(f"{len(made)} drawings, {each} crops each", flush=True)
         partial = file.with_suffix(".part.npy")
         np.save(partial, np.concatenate(made))
         partial.rename(file)

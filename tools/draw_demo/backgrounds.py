@@ -1,4 +1,4 @@
-"""What the food lies on: tables, cloths and grass, and plates, trays, boards and napkins."""
+"""Backgrounds (tables, cloths, grass) and supports (plates, trays, boards, napkins)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WALLS: list[Colour] = [
 
 
 def _fill(scene: Scene, rgb: Array) -> None:
-    """Set the canvas, with a slow fall of light across the table."""
+    """Fill the canvas, with light that falls off slowly across the table."""
     lx, ly, _ = scene.light
     fall = 1 + 0.22 * (scene.x * lx + scene.y * ly)
     scene.rgb[:] = np.clip(rgb * fall[..., None], 0, 1)
@@ -57,7 +57,7 @@ def _checks(scene: Scene) -> None:
     wave = 0.03 * scene.swell(f, 0.3, 0.3)
     a = smoothstep(-0.06, 0.06, np.sin((f.u + wave) * math.pi / period).astype(np.float32))
     b = smoothstep(-0.06, 0.06, np.sin((f.v - wave) * math.pi / period).astype(np.float32))
-    if scene.chance(0.25):  # Stripes only.
+    if scene.chance(0.25):  # only stripes
         b = np.zeros_like(b)
     pale = scene.pick([(0.93, 0.91, 0.87), (0.93, 0.91, 0.87), (0.85, 0.80, 0.70)])
     weave = 0.05 * np.sin(f.u * 260) * np.sin(f.v * 260) + 0.06 * scene.grain(f, 0.5, 0.5)
@@ -100,7 +100,7 @@ def _stone(scene: Scene) -> None:
 
 
 def _room(scene: Scene) -> None:
-    """A table edge with an out-of-focus room behind it: round lights and soft blocks."""
+    """Paint a table edge with an out-of-focus room behind it: round lights and soft blocks."""
     _plain(scene) if scene.chance(0.5) else _wood(scene)
     horizon = scene.uniform(-0.55, -0.15)
     far: Array = np.asarray(scene.jitter(scene.pick(WALLS), 0.12), np.float32) * np.ones_like(

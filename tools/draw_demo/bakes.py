@@ -1,4 +1,4 @@
-"""Bread, sausages, sauces and toppings: the parts that both classes are put together from."""
+"""Bread, sausages, sauces and toppings: the parts that both classes are made of."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def crust(scene: Scene, f: Frame, toast: Array | float, base: Colour | None = No
 
 
 def seeds(scene: Scene, f: Frame, half_length: float, half_width: float, count: int) -> None:
-    """Strew sesame or poppy seeds over a region."""
+    """Scatter sesame or poppy seeds over a region."""
     dark = scene.chance(0.2)
     for _ in range(count):
         grain = f.at(
@@ -61,7 +61,7 @@ def seeds(scene: Scene, f: Frame, half_length: float, half_width: float, count: 
 def sausage(
     scene: Scene, f: Frame, half_length: float, radius: float, shadow: float = 0.12
 ) -> None:
-    """Paint a sausage along ``u``, at times with grill marks, cuts or charred spots."""
+    """Paint a sausage along ``u``, sometimes with grill marks, cuts or charred spots."""
     base = scene.jitter(scene.pick(SAUSAGES), 0.05)
     shape = capsule(f, half_length, radius) + radius * 0.07 * scene.swell(f, 0.4, 0.4)
     tip = smoothstep(half_length - 1.1 * radius, half_length, np.abs(f.u))
@@ -102,7 +102,7 @@ def squirt(
         path = amplitude * np.sin(f.u * frequency + phase)
         slope = amplitude * frequency * np.cos(f.u * frequency + phase)
     uneven = thickness * (1 + 0.3 * scene.swell(f, 0.6, 0.6))
-    # Dividing by the slope turns the distance across into the distance to the line.
+    # Dividing by the slope turns the distance along v into the distance to the curve.
     line = np.abs(f.v - path) / np.sqrt(1 + slope * slope)
     ends = np.maximum(np.abs(f.u) - half_length, 0)
     shape = (np.hypot(line, ends) - uneven).astype(np.float32)
@@ -115,7 +115,7 @@ def squirt(
 def bits(
     scene: Scene, f: Frame, half_length: float, half_width: float, kind: str, count: int
 ) -> None:
-    """Strew a topping: ``onion``, ``relish``, ``kraut``, ``chilli``, ``pickle`` or ``crumbs``."""
+    """Scatter a topping: ``onion``, ``relish``, ``kraut``, ``chilli``, ``pickle`` or ``crumbs``."""
     for _ in range(count):
         bit = f.at(
             scene.uniform(-half_length, half_length),
@@ -186,7 +186,7 @@ def bun_lobe(
 
 
 def hot_dog(scene: Scene, f: Frame) -> None:
-    """Paint a hot dog, at times two next to each other."""
+    """Paint a hot dog, sometimes two next to each other."""
     if not scene.chance(0.10):
         one_hot_dog(scene, f)
         return
@@ -201,7 +201,7 @@ def one_hot_dog(scene: Scene, f: Frame) -> None:
     width = scene.uniform(0.38, 0.46)
     base = scene.pick(CRUSTS)
     seeded = scene.chance(0.15)
-    lean = scene.uniform(-0.11, 0.11)  # How far the open side is turned from the camera.
+    lean = scene.uniform(-0.11, 0.11)  # how far the open side is turned away from the camera
     bun_bottom(scene, f, width, base)
     if scene.chance(0.18):
         leaf(scene, f.at(0, lean * width), 0.98, width * scene.uniform(0.6, 0.95))

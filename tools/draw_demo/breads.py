@@ -1,4 +1,4 @@
-"""Breads of the other class: burgers, loaves, rolls without a sausage, pizza and the like."""
+"""Breads of the class `not_hot_dog`: burgers, loaves, rolls without a sausage, pizza and others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tools.draw_demo.painter import (
 
 
 def burger(scene: Scene, f: Frame) -> None:
-    """Paint a hamburger, from the side or obliquely: layers stacked towards the far edge."""
+    """Paint a hamburger seen from the side or at an angle, with its layers stacked."""
     turn = scene.uniform(-0.35, 0.35)
     squash = scene.uniform(0.45, 0.8)
     x, y = scene.uniform(-0.1, 0.1), scene.uniform(0.0, 0.25)
@@ -120,7 +120,7 @@ def baguette(scene: Scene, f: Frame) -> None:
 
 
 def open_roll(scene: Scene, f: Frame) -> None:
-    """Paint a split bun like that of a hot dog, without a sausage in it."""
+    """Paint a split bun like a hot dog's, but without a sausage."""
     f = f.bent(scene.uniform(-0.5, 0.5))
     width = scene.uniform(0.34, 0.46)
     base = scene.pick(CRUSTS)
@@ -150,7 +150,7 @@ def open_roll(scene: Scene, f: Frame) -> None:
 
 
 def roll_and_sausage(scene: Scene, f: Frame) -> None:
-    """Paint a closed bun and a sausage next to each other: the parts, not the whole."""
+    """Paint a closed bun and a sausage next to each other."""
     gap = scene.uniform(0.40, 0.52)
     bun = f.at(0, -gap, scene.uniform(-0.3, 0.3)).bent(scene.uniform(-0.3, 0.3))
     width, base = scene.uniform(0.28, 0.36), scene.pick(CRUSTS)

@@ -1,13 +1,12 @@
 """Draw the demo task: hot dog / not hot dog, as a folder of 128 x 128 JPEG images.
 
-Why: a transfer-learning workbench has to be tried at once, without a download and without
-photographs of unknown origin. So this program paints its own image folder. The palette, the
-tables, the plates and the things lying around are the same in both classes; only the
-configuration tells them apart: a hot dog is a sausage lying lengthwise in a split bun. The other
-class has the same sausages without a bun, the same buns without a sausage, the two side by side,
-and other foods and things in red, yellow and brown.
+The workbench has to be usable immediately, without a download and without photographs of unknown
+origin, so this program draws an image folder. Both classes share colours, tables, plates and
+surrounding objects. Only the arrangement differs: a hot dog is a sausage lying lengthwise in a
+split bun. The class ``not_hot_dog`` has the same sausages without a bun, the same buns without a
+sausage, the two side by side, and other foods and objects in red, yellow and brown.
 
-Every image follows from one integer seed, and ``train/`` and ``val/`` use different ones.
+Every image is determined by one integer seed; ``train/`` and ``val/`` use different seeds.
 
 Licence: the images are made by this program and are Apache-2.0, as the project is.
 
@@ -34,14 +33,14 @@ from tools.draw_demo.kinds import DISTRACTORS, HELD_OTHERS, LONG_OTHERS, OTHERS
 from tools.draw_demo.painter import SIZE, Frame, Scene
 
 CLASSES = ("hot_dog", "not_hot_dog")
-# Multiples of the number of kinds in the other class, so that each is equally frequent.
+# Multiples of the number of kinds in `not_hot_dog`, so that each kind is equally frequent.
 COUNTS = {"train": 250, "val": 75}
 # Far apart, so that no seed of one split or class can appear in another.
 FIRST_SEED = {"train": 100_000, "val": 500_000}
 CLASS_STEP = 10_000
 JPEG_QUALITY = 84
-LONG = {hot_dog, *LONG_OTHERS}  # What paper is wrapped around.
-HELD = {hot_dog, *HELD_OTHERS}  # What a hand holds.
+LONG = {hot_dog, *LONG_OTHERS}  # may be wrapped in paper
+HELD = {hot_dog, *HELD_OTHERS}  # may be held in a hand
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,9 @@ class Plan:
 
     Attributes:
         split: ``train`` or ``val``.
-        label: The class folder.
-        index: Number within split and class.
-        seed: What the picture follows from.
+        label: The name of the class folder.
+        index: The number of the image within its split and class.
+        seed: The random seed that determines the image.
     """
 
     split: str
@@ -62,7 +61,7 @@ class Plan:
 
     @property
     def path(self) -> Path:
-        """Return the file's place below the image folder."""
+        """The file's path relative to the image folder."""
         return Path(self.split) / self.label / f"{self.label}_{self.index:03d}.jpg"
 
 
@@ -76,12 +75,12 @@ def plans() -> Iterator[Plan]:
 
 
 def _subject(label: str, index: int) -> Callable[[Scene, Frame], None]:
-    # The other class goes round its kinds in turn, so both splits hold all of them.
+    # Cycling through the kinds puts all of them into both splits.
     return hot_dog if label == "hot_dog" else OTHERS[index % len(OTHERS)]
 
 
 def _distractors(scene: Scene, low: int, high: int) -> None:
-    """Put things around the edge of the table, often partly out of the picture."""
+    """Paint objects around the edge of the table, often partly outside the picture."""
     for _ in range(scene.integer(low, high)):
         where, far = scene.uniform(0, 2 * math.pi), scene.uniform(0.9, 1.15)
         f = scene.frame(
@@ -115,17 +114,17 @@ def draw(plan: Plan) -> Image.Image:
     """Draw one image of the data set.
 
     Args:
-        plan: Which one.
+        plan: The image to draw.
 
     Returns:
-        An RGB image of 128 x 128 pixels, the same for the same plan.
+        An RGB image of 128 x 128 pixels, always the same for the same plan.
     """
     scene = Scene(plan.seed)
     background(scene)
     angle = scene.uniform(0, 2 * math.pi)
     x, y = scene.uniform(-0.13, 0.13), scene.uniform(-0.13, 0.13)
     scale = scene.uniform(0.84, 1.02)
-    if scene.chance(0.08):  # Close to the camera and cut by the edge.
+    if scene.chance(0.08):  # close to the camera and cut off by the edge
         scale, x, y = scene.uniform(1.05, 1.25), 2.0 * x, 2.0 * y
     below = scene.chance(0.25)
     if below:
@@ -133,7 +132,7 @@ def draw(plan: Plan) -> Image.Image:
     subject = _subject(plan.label, plan.index)
     held = subject in HELD and scene.chance(0.07)
     if held and subject is hot_dog:
-        subject = one_hot_dog  # A hand does not hold two.
+        subject = one_hot_dog  # a hand holds only one
     if not held and scene.chance(0.76):
         f = scene.frame(x, y, angle + scene.uniform(-0.3, 0.3), scale * scene.uniform(1.05, 1.35))
         scene.pick(SUPPORTS)(scene, f)
@@ -150,14 +149,14 @@ def draw(plan: Plan) -> Image.Image:
 
 
 def encode(image: Image.Image) -> bytes:
-    """Return the image as the bytes of a JPEG file, as they are committed."""
+    """Return the image as the bytes of a JPEG file."""
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY, optimize=True)
     return buffer.getvalue()
 
 
 def contact_sheet(columns: int = 12, rows: int = 4, cell: int = 80) -> Image.Image:
-    """Return a sheet of validation images: hot dogs on the left half, the others on the right."""
+    """Return a contact sheet of validation images, with the hot dogs on the left half."""
     sheet = Image.new("RGB", (columns * cell, rows * cell), "white")
     half = columns // 2
     for position, label in enumerate(CLASSES):
@@ -171,10 +170,15 @@ def contact_sheet(columns: int = 12, rows: int = 4, cell: int = 80) -> Image.Ima
 
 
 def main() -> None:
-    """Draw the whole data set, or the contact sheet of the drawn one."""
+    """Draw the whole data set, or only a contact sheet of the existing one."""
     parser = argparse.ArgumentParser(description="Draw the hot dog / not hot dog images.")
     parser.add_argument("--out", type=Path, default=images_dir(), help="folder to write to")
-    parser.add_argument("--contact-sheet", type=Path, help="write only a sheet of drawn images")
+    parser.add_argument(
+        "--contact-sheet",
+        type=Path,
+        metavar="FILE",
+        help="write only a contact sheet of the existing images",
+    )
     options = parser.parse_args()
     if options.contact_sheet:
         contact_sheet().save(options.contact_sheet, quality=80, optimize=True)

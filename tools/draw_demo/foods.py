@@ -25,7 +25,7 @@ from tools.draw_demo.painter import (
 
 
 def sausages(scene: Scene, f: Frame) -> None:
-    """Paint one to four sausages without any bread, at times with a blob of mustard."""
+    """Paint one to four sausages without any bread, sometimes with a blob of mustard."""
     count = scene.integer(1, 4)
     curvature = scene.uniform(-0.6, 0.6)
     for k in range(count):
@@ -81,7 +81,7 @@ def carrots(scene: Scene, f: Frame) -> None:
 
 
 def fries(scene: Scene, f: Frame) -> None:
-    """Paint a carton or a heap of fries with ketchup."""
+    """Paint a carton or a pile of fries with ketchup."""
     carton = scene.chance(0.6)
     for _ in range(scene.integer(26, 44)):
         if carton:
@@ -127,7 +127,7 @@ def tomatoes(scene: Scene, f: Frame) -> None:
 
 
 def corn(scene: Scene, f: Frame) -> None:
-    """Paint a grilled corn cob, at times in its leaves."""
+    """Paint a grilled corn cob, sometimes in its leaves."""
     g = f.bent(scene.uniform(-0.15, 0.15))
     if scene.chance(0.6):
         for turn in (-0.22, 0.22, 0.0):

@@ -39,7 +39,11 @@ def _finger(scene: Scene, f: Frame, skin: Colour, length: float, nail: bool) -> 
 
 
 def hand(scene: Scene, f: Frame) -> Callable[[], None]:
-    """Paint a hand under the subject; the function returned lays the thumb over it."""
+    """Paint a hand under the subject.
+
+    Returns:
+        A function that paints the thumb over the subject.
+    """
     skin = scene.jitter(scene.pick(SKINS), 0.03)
     palm = f.at(0, 1.3, math.pi / 2)
     scene.paint(palm, capsule(palm, 1.5, 0.40), skin, round_=0.4, shadow=0.2)
@@ -56,7 +60,7 @@ def hand(scene: Scene, f: Frame) -> Callable[[], None]:
 
 
 def paper_sleeve(scene: Scene, f: Frame) -> None:
-    """Wrap one end of a long thing in paper."""
+    """Wrap one end of a long object in paper."""
     colour = scene.pick([(0.94, 0.93, 0.90), (0.76, 0.60, 0.40), (0.85, 0.85, 0.86)])
     g = f.at(0.75, 0)
     edge = 0.08 * scene.swell(g, 0.5, 0.5) + 0.5 * np.abs(g.v) ** 2

@@ -1,4 +1,4 @@
-"""Which painters make up the other class, and which are strewn over both."""
+"""Lists of the painters of the class `not_hot_dog`, and of the objects around both classes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tools.draw_demo.things import (
     sauce_pot,
 )
 
-# The other class goes round this list in turn.
+# The images of `not_hot_dog` cycle through this list.
 OTHERS: list[Callable[[Scene, Frame], None]] = [
     burger, pizza, sausages, open_roll, baguette, croissant, bananas, doughnut, carrots, taco,
     roll_and_sausage, fries, bottles, sandwich, tomatoes, dog_toy, dishes, books, pencils, pretzel,

@@ -1,9 +1,9 @@
-"""A small software painter: shapes as signed distances, lit as if they were inflated.
+"""A small software renderer: shapes are signed distances, lit as if they were inflated.
 
 Everything is computed on one float canvas, larger than the picture (see ``SUPERSAMPLE``), with
-coordinates from -1 to 1. A shape is a *signed distance* array (negative inside). From the
-distance follows a height, from the height a normal, and from the normal light, highlight and
-shadow, so one routine (:meth:`Scene.paint`) renders bread, glass and paper alike.
+coordinates from -1 to 1. A shape is a *signed distance* array (negative inside). The distance gives
+a height, the height gives a normal, and the normal gives light, highlight and shadow. One method
+(:meth:`Scene.paint`) therefore renders bread, glass and paper.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Frame:
     scale: float
 
     def at(self, u: float, v: float, angle: float = 0.0, scale: float = 1.0) -> Frame:
-        """Return a child frame, placed at ``(u, v)`` of this one, turned and scaled."""
+        """Return a child frame at ``(u, v)`` of this frame, rotated and scaled."""
         du, dv = self.u - np.float32(u), self.v - np.float32(v)
         cos, sin = np.float32(math.cos(angle) / scale), np.float32(math.sin(angle) / scale)
         return Frame(du * cos + dv * sin, dv * cos - du * sin, self.scale * scale)
@@ -74,55 +74,55 @@ def mix(a: Colour | Array, b: Colour | Array, t: Array | float) -> Array:
 
 
 def capsule(f: Frame, half_length: float, radius: float) -> Array:
-    """Distance to a line segment along ``u`` with round ends (``half_length`` includes them)."""
+    """Return the distance to a segment along ``u``; ``half_length`` includes its round ends."""
     along = np.maximum(np.abs(f.u) - max(half_length - radius, 0.0), 0.0)
     return (np.hypot(along, f.v) - radius).astype(np.float32)
 
 
 def disc(f: Frame, radius: float) -> Array:
-    """Distance to a circle."""
+    """Return the distance to a disc."""
     return (np.hypot(f.u, f.v) - radius).astype(np.float32)
 
 
 def ellipse(f: Frame, a: float, b: float) -> Array:
-    """Approximate distance to an ellipse with half axes ``a`` and ``b``."""
+    """Return the approximate distance to an ellipse with half axes ``a`` and ``b``."""
     return ((np.hypot(f.u / a, f.v / b) - 1.0) * min(a, b)).astype(np.float32)
 
 
 def box(f: Frame, a: float, b: float, corner: float = 0.03) -> Array:
-    """Distance to a rectangle of half sides ``a`` and ``b`` with rounded corners."""
+    """Return the distance to a rectangle of half sides ``a`` and ``b`` with rounded corners."""
     du, dv = np.abs(f.u) - (a - corner), np.abs(f.v) - (b - corner)
     outside = np.hypot(np.maximum(du, 0.0), np.maximum(dv, 0.0))
     return (outside + np.minimum(np.maximum(du, dv), 0.0) - corner).astype(np.float32)
 
 
 def ring(f: Frame, radius: float, thickness: float) -> Array:
-    """Distance to a circle line of the given half thickness."""
+    """Return the distance to a ring of the given half thickness."""
     return (np.abs(np.hypot(f.u, f.v) - radius) - thickness).astype(np.float32)
 
 
 def petals(f: Frame, radius: float, count: int, depth: float, phase: float = 0.0) -> Array:
-    """Approximate distance to a disc whose edge waves ``count`` times (leaves, stars, crowns)."""
+    """Return the approximate distance to a disc whose edge has ``count`` waves."""
     theta = np.arctan2(f.v, f.u)
     edge = radius * (1.0 + depth * np.cos(count * theta + phase))
     return (np.hypot(f.u, f.v) - edge).astype(np.float32)
 
 
 def dome(sdf: Array, radius: float) -> Array:
-    """Height of a solid whose edge is rounded with ``radius`` (a tube, when it fits exactly)."""
+    """Return the height of a solid whose edge is rounded with ``radius``."""
     inside = np.clip(-sdf / radius, 0.0, 1.0)
     return (radius * np.sqrt(np.maximum(1.0 - (1.0 - inside) ** 2, 0.0))).astype(np.float32)
 
 
 def tapered(f: Frame, half_length: float, radius: Array) -> tuple[Array, Array]:
-    """Return distance and height of a tube whose radius changes along ``u``."""
+    """Return the distance to, and the height of, a tube whose radius changes along ``u``."""
     sdf = np.maximum(np.abs(f.v) - radius, np.abs(f.u) - half_length).astype(np.float32)
     height = np.sqrt(np.maximum(radius**2 - f.v**2, 0)).astype(np.float32)
     return sdf, height
 
 
 def union(*shapes: Array) -> Array:
-    """Distance to the union of shapes."""
+    """Return the distance to the union of shapes."""
     result = shapes[0]
     for shape in shapes[1:]:
         result = np.minimum(result, shape)
@@ -174,7 +174,7 @@ class Scene:
         return options[int(self.rng.randint(len(options)))]
 
     def jitter(self, colour: Colour, amount: float = 0.06) -> Colour:
-        """Return the colour with its brightness and its channels moved a little at random."""
+        """Return the colour with small random changes of its brightness and channels."""
         common = self.uniform(-amount, amount)
         moved = [
             min(max(c + common + self.uniform(-amount, amount) / 2, 0.02), 1.0) for c in colour
@@ -201,11 +201,11 @@ class Scene:
         return tile[j, i]
 
     def grain(self, f: Frame, along: float, across: float) -> Array:
-        """Return grainy noise fixed to a frame; the numbers are repeats per local unit."""
+        """Return grainy noise in a frame; ``along`` and ``across`` are repeats per local unit."""
         return self._lookup(self._rough, f, along, across)
 
     def swell(self, f: Frame, along: float, across: float) -> Array:
-        """Return smooth noise, for outlines and reliefs; the numbers are as in ``grain``."""
+        """Return smooth noise for outlines and reliefs; the arguments are as in ``grain``."""
         return self._lookup(self._smooth, f, along, across)
 
     # Placement ------------------------------------------------------------------------------
@@ -227,13 +227,13 @@ class Scene:
     # Painting -------------------------------------------------------------------------------
 
     def _blur(self, mask: Array, radius: float) -> Array:
-        """Gaussian blur of a mask in 0..1, the radius in scene units."""
+        """Apply a Gaussian blur to a mask in 0..1; the radius is in scene units."""
         image = Image.fromarray((np.clip(mask, 0, 1) * 255).astype(np.uint8))
         blurred = image.filter(ImageFilter.GaussianBlur(radius * self.n / 2))
         return np.asarray(blurred, np.float32) / 255
 
     def cast_shadow(self, f: Frame, sdf: Array, height: float, strength: float = 1.0) -> None:
-        """Darken what lies under a shape of that height (scene units)."""
+        """Darken the canvas around a shape that is ``height`` scene units high."""
         pixel = 2.0 / self.n
         mask = np.clip(0.5 - sdf * f.scale / pixel, 0, 1)
         lx, ly, lz = self.light
@@ -263,17 +263,17 @@ class Scene:
         """Paint one shape.
 
         Args:
-            f: The frame the distance was computed in.
-            sdf: Signed distance in local units.
-            colour: One colour, or one per pixel.
-            round_: Radius of the rounded edge in local units, when ``height`` is not given.
+            f: The frame in which the distance was computed.
+            sdf: The signed distance in local units.
+            colour: One colour, or one colour per pixel.
+            round_: The radius of the rounded edge in local units, if ``height`` is not given.
             height: The relief of the shape in local units.
-            bump: Relief added to the height, in local units.
-            gloss: Strength of the highlight.
-            shine: Sharpness of the highlight.
-            shadow: Height of the shape over what lies below, in local units; 0 for no shadow.
-            opacity: 1 covers what lies below.
-            edge: How much the border is darkened, as touching things shade each other.
+            bump: A relief added to the height, in local units.
+            gloss: The strength of the highlight.
+            shine: The sharpness of the highlight.
+            shadow: The height of the shape above its background, in local units; 0 for no shadow.
+            opacity: The opacity from 0 to 1, one number or one per pixel.
+            edge: How much the border is darkened (ambient occlusion).
         """
         pixel = 2.0 / self.n
         reach = sdf * f.scale < 2 * pixel

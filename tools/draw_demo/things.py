@@ -1,4 +1,4 @@
-"""What is no food: bottles, toys, books, pencils, and the cups and pots on the table."""
+"""Objects that are not food: bottles, toys, books, pencils, cups and pots."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def cutlery(scene: Scene, f: Frame, kind: str) -> None:
 
 
 def dishes(scene: Scene, f: Frame) -> None:
-    """Paint cutlery and what is left of a meal: smears and crumbs."""
+    """Paint cutlery and the remains of a meal: smears and crumbs."""
     for k, kind in enumerate(["fork", "knife"]):
         cutlery(scene, f.at(0.1, -0.3 + 0.5 * k, scene.uniform(-0.4, 0.4), 0.85), kind)
     for _ in range(scene.integer(1, 3)):

@@ -41,7 +41,7 @@ class Overlays(ActionBase):
         self.push_screen(screen, lambda _: self.call_next(self._overlay_closed))
 
     def pop_screen(self) -> AwaitComplete:
-        """Close the topmost screen and free what it drew."""
+        """Close the topmost screen, and free the lines that Textual has cached for it."""
         closed = super().pop_screen()
         # The keys of this cache hold widgets' style caches: Textual would keep every line of up
         # to 1,024 closed widgets.

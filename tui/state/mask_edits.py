@@ -1,4 +1,4 @@
-"""Edits of the mask by a key (space, f and b), as functions of the state and the cursor."""
+"""What the keys space (toggle), f (freeze below) and b (BatchNorm mode) change at the cursor."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def next_norm_mode(state: RunState, target: Target) -> tuple[list[int], NormMode
 
 
 def norm_owners(state: RunState, target: Target) -> list[int]:
-    """Return the owners within a target that are BatchNorms with running statistics."""
+    """Return the BatchNorms with running statistics in a row, part or stage, by owner index."""
     assert state.session is not None
     owners = state.session.stack.owners
     return [owner for owner in target_owners(state, target) if owners[owner].norm]

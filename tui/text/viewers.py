@@ -1,4 +1,4 @@
-"""Texts about several screens on one run: which of them steers."""
+"""Texts for a run that several screens watch: how many there are, and which one is in control."""
 
 from __future__ import annotations
 

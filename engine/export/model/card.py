@@ -9,7 +9,7 @@ import torch
 import torchvision
 
 from engine.jobs.load import TrainedModel
-from engine.model import torchvision_models
+from engine.model import architectures
 from tl_tui import __version__
 from tl_tui.common import json_codec
 
@@ -28,7 +28,7 @@ def describe_model(
     """
     metadata, arch, size = trained.metadata, trained.metadata["arch"], trained.image_size
     options: dict[str, Any] = {}
-    if torchvision_models.fixed_image_size(arch):
+    if architectures.fixed_image_size(arch):
         options["image_size"] = size
     if arch in ("googlenet", "inception_v3"):
         options |= {"aux_logits": False, "init_weights": False}

@@ -11,11 +11,12 @@ from torchvision.models import WeightsEnum, get_model_weights
 from torchvision.ops import StochasticDepth
 
 from engine.export.script.facts import ModelFacts, Phase
-from engine.model import freezing, torchvision_models
+from engine.model import architectures, freezing, torchvision_models
 from engine.model.freezing import Mask
 from engine.model.layer_stack import Stack
 from engine.model.rows import RUNNING_NORMS
-from engine.model.torchvision_models import BuiltModel, Weights
+from engine.model.torchvision_models import BuiltModel
+from engine.model.weights import Weights, choose_weights
 from tl_tui.protocol.config import RunConfig
 from tl_tui.runs.settings_history import Start, StepSettings
 from tl_tui.settings.recipe import base_rates
@@ -36,7 +37,7 @@ def weights_of(config: RunConfig) -> Weights:
     entry = entry_of(config)
     if entry is not None:
         return Weights(entry.name, "", entry, None)
-    return torchvision_models.choose_weights(config.arch, config.weights, embedded_demo=False)
+    return choose_weights(config.arch, config.weights, embedded_demo=False)
 
 
 def backbone(built: BuiltModel) -> dict[str, Tensor]:
@@ -75,9 +76,9 @@ def model_facts(
     options: dict[str, Any] = {}
     if config.arch in ("googlenet", "inception_v3"):
         options = {"aux_logits": False, "init_weights": True}
-    elif torchvision_models.fixed_image_size(config.arch) and not from_entry:
+    elif architectures.fixed_image_size(config.arch) and not from_entry:
         options = {"image_size": image_size}
-    fixed = torchvision_models.fixed_image_size(config.arch) and weights.pretrained
+    fixed = architectures.fixed_image_size(config.arch) and weights.pretrained
     transform, _ = torchvision_models.transform_for(weights, None if fixed else image_size)
     default_transform, _ = torchvision_models.transform_for(weights, None)
     full = freezing.strategies(stack)["full"]

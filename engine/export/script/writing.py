@@ -12,6 +12,7 @@ import msgspec
 
 import demo_data
 from engine.export.script.facts import Phase, RunFacts, has_schedule
+from engine.model.weights import Weights
 from tl_tui import __version__
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ExportScript
@@ -109,7 +110,7 @@ def _write(
     image_size = saved_config["image_size"]
     built = torchvision_models.build(
         config.arch,
-        torchvision_models.Weights("random", "", None, None) if random else weights,
+        Weights("random", "", None, None) if random else weights,
         num_classes=len(folder.classes),
         image_size=image_size,
         seed=config.seed,

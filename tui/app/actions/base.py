@@ -75,7 +75,7 @@ class ActionBase(App[None]):
 
     @property
     def appearance(self) -> tuple[Palette, Glyphs]:
-        """Colours and characters for screens that are pushed."""
+        """The palette and the glyphs (Unicode or ASCII) for a new screen."""
         return PALETTES.get(self.theme, PALETTES["terminal"]), self.glyphs
 
     def need_stack(self) -> Target | None:

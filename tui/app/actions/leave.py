@@ -78,7 +78,9 @@ class LeaveActions(ActionBase):
         if self.link.host:
             self.messages.show_now(f"The run is on {self.link.host}; write the script there.")
         elif session is None or not self.run_state.opened:
-            self.messages.show_now("There is no run yet that a job could resume.")
+            self.messages.show_now(
+                "There is no run yet; take a step first, then a SLURM job can resume it."
+            )
         else:
             self.messages.show_now(self._write_batch_script())
 

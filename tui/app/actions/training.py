@@ -114,7 +114,8 @@ class TrainingActions(ActionBase):
         elif self.run_state.change_mask(frozenset(proposed), "the mask that should fit"):
             self.engine_session.mask(self.run_state.strategy_of(frozenset(proposed)))
             self.messages.show_now(
-                "The proposed mask should fit in memory. Press t or r to continue, u to undo."
+                "The proposed layers are trainable now; a step with them should fit in memory. "
+                "Press t for a step, or u to undo."
             )
         self.repaint()
 

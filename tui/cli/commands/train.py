@@ -93,8 +93,8 @@ def train_headless(
             raise Problem(session.device_warning)  # There is a GPU that torch cannot use.
         if steps is not None and session.step >= steps:
             raise Problem(
-                f"--steps {steps}: the run has taken {session.step} steps already; the option sets "
-                "the total of the run."
+                f"--steps {steps}: the run has taken {session.step} steps already. "
+                "--steps is the total of the run, so give a larger number."
             )
         if resumes is not None and steps is None and not _changes_layers(resumes):
             if session.step >= end_of_cycle_and_plan(session.cycle, session.plan):
@@ -132,5 +132,6 @@ def train_headless(
 
 
 def _changes_layers(resumes: ResumeRun) -> bool:
-    """Return whether a resumed run trains other layers, which starts a new schedule cycle."""
+    """Return whether a run is resumed with other trainable layers; the learning-rate schedule then
+    starts again."""
     return resumes.strategy is not None or resumes.trainable is not None

@@ -139,7 +139,7 @@ def _check_recipe(config: RunConfig) -> None:
 
 
 def _command_hint(word: str) -> str:
-    """Return the end of a sentence that suggests a command if the user may have meant one."""
+    """Return a hint at a similar command name, to append to an error; empty if there is none."""
     import difflib
 
     from tui.cli.main import COMMANDS

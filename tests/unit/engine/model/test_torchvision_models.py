@@ -15,7 +15,9 @@ from safetensors.torch import save_file
 
 import demo_data
 from engine.model import torchvision_models, weights_download
+from engine.model.architectures import COUNTERS
 from engine.model.batchnorm_calibration import calibrate
+from engine.model.weights import Weights, WeightsMissing, choose_weights
 from tl_tui.common.errors import Problem
 from tools.demo_backbone import distil, export
 
@@ -56,13 +58,11 @@ def not_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_data, "weights_file", lambda: tmp_path / "gone.safetensors")
 
 
-def chosen(
-    requested: str, *, demo: bool = False, arch: str = "resnet18"
-) -> torchvision_models.Weights:
-    return torchvision_models.choose_weights(arch, requested, embedded_demo=demo)
+def chosen(requested: str, *, demo: bool = False, arch: str = "resnet18") -> Weights:
+    return choose_weights(arch, requested, embedded_demo=demo)
 
 
-def built(weights: torchvision_models.Weights, seed: int = 0) -> torchvision_models.BuiltModel:
+def built(weights: Weights, seed: int = 0) -> torchvision_models.BuiltModel:
     return torchvision_models.build("resnet18", weights, num_classes=2, image_size=None, seed=seed)
 
 
@@ -121,7 +121,7 @@ def test_a_model_equals_its_weights_file_bit_for_bit(
     reference = torchvision.models.get_model(arch, weights=None, **options)
     state = {n: t for n, t in reference.state_dict().items() if not n.startswith("aux")}
     if lacking == "counters":
-        state = {n: t for n, t in state.items() if not n.endswith(torchvision_models.COUNTERS)}
+        state = {n: t for n, t in state.items() if not n.endswith(COUNTERS)}
     given = dict(state)
     if lacking == "a layer":
         del given[next(iter(given))]
@@ -204,11 +204,11 @@ def test_without_internet_the_demo_falls_back_and_gives_the_reason(
 def test_without_internet_training_on_own_data_needs_a_choice_of_weights(
     requested: str, hub: Path, shipped: Path
 ) -> None:
-    with pytest.raises(torchvision_models.WeightsMissing) as caught:
+    with pytest.raises(WeightsMissing) as caught:
         chosen(requested)
     assert "resnet18-f37072fd.pth" in str(caught.value) and str(hub) in str(caught.value)
     assert caught.value.choices == ("demo", "none")
-    with pytest.raises(torchvision_models.WeightsMissing) as caught:
+    with pytest.raises(WeightsMissing) as caught:
         chosen(requested, arch="resnet50")
     assert caught.value.choices == ("none",) and "demo" not in str(caught.value)
 
@@ -240,12 +240,14 @@ def test_the_demo_backbone_is_refused_for_other_architectures() -> None:
         chosen("demo", arch="resnet50")
 
 
-def test_an_installation_without_shipped_weights_offers_random_ones(hub: Path, not_shipped: None) -> None:
+def test_an_installation_without_shipped_weights_offers_random_ones(
+    hub: Path, not_shipped: None
+) -> None:
     with pytest.raises(Problem, match="has no demo weights"):
         chosen("demo")
     weights = chosen("auto", demo=True)
     assert weights.label == "random" and "resnet18-f37072fd.pth" in weights.why
-    with pytest.raises(torchvision_models.WeightsMissing) as caught:
+    with pytest.raises(WeightsMissing) as caught:
         chosen("auto")
     assert caught.value.choices == ("none",) and "demo" not in str(caught.value)
 
@@ -270,7 +272,7 @@ def test_cached_weights_are_used_if_their_hash_is_correct(
 
 def test_the_transform_belongs_to_the_weights() -> None:
     v1 = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
-    weights = torchvision_models.Weights("ImageNet V1", "", v1, {})
+    weights = Weights("ImageNet V1", "", v1, {})
     make, size = torchvision_models.transform_for(weights, None)
     assert size == 224 and make().resize_size == [256]
     make, size = torchvision_models.transform_for(weights, 64)
