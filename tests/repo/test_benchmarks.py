@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import in_order, measured_before
+from benchmarks.__main__ import in_order, main, measured_before
 from benchmarks.table.expectations import EXPECTATIONS
 from benchmarks.table.report import table
 from benchmarks.table.row import Reading, interleaved, ratio
@@ -18,21 +16,14 @@ from benchmarks.table.screen_output import bytes_by_hand
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-
-
-def test_a_quick_table_is_printed_and_written(tmp_path: Path) -> None:
+def test_a_quick_table_is_printed_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "table.json"
     rows = "probe,cursor-bytes,gpu-probe"
-    done = benchmarks("--quick", "--rows", rows, "--peers", "none", "--out", out)
-    assert done.returncode == 0, done.stderr
+    code = main(["--quick", "--rows", rows, "--peers", "none", "--out", str(out)])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
     written = json.loads(out.read_text())
     lines = {line["row"]: line for line in written["rows"]}
     assert set(lines) == set(rows.split(","))
@@ -40,7 +31,7 @@ def test_a_quick_table_is_printed_and_written(tmp_path: Path) -> None:
     assert probe["measured"] and probe["count"] == 2
     assert probe["low"] <= probe["value"] <= probe["high"]
     assert probe["reached"] is (probe["value"] <= 1.02)
-    assert f"{probe['value']:.3f}" in done.stdout
+    assert f"{probe['value']:.3f}" in printed.out
     assert lines["cursor-bytes"]["unit"] == "bytes" and lines["cursor-bytes"]["value"] > 0
     if written["device"] == "no GPU":
         assert not lines["gpu-probe"]["measured"]
@@ -83,13 +74,16 @@ def test_the_report_takes_each_row_from_where_it_was_measured(tmp_path: Path) ->
     assert "no GPU; p, 1 threads; torch 2: `gpu-probe`, `idle`." in text
 
 
-def test_every_row_has_a_floor_and_a_prediction_and_none_is_unknown() -> None:
-    done = benchmarks("--list")
-    names = [line.split()[0] for line in done.stdout.splitlines()]
+def test_every_row_has_a_floor_and_a_prediction_and_none_is_unknown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--list"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert names == list(EXPECTATIONS)
-    refused = benchmarks("--rows", "prob")
-    assert refused.returncode == 2
-    assert "--rows prob: there is no such row" in refused.stderr
+    with pytest.raises(SystemExit) as refused:
+        main(["--rows", "prob"])
+    assert refused.value.code == 2
+    assert "--rows prob: there is no such row" in capsys.readouterr().err
 
 
 def test_pairs_are_taken_in_turn_and_none_always_first() -> None:

@@ -5,52 +5,24 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.driven_session import draw_images
-from tests.support.pseudo_terminal import PATIENCE, ROOT, Terminal
+from tests.support.command_line import run
+from tests.support.pseudo_terminal import PATIENCE, Terminal
+from tests.system.conftest import Opener
 from tl_tui.connect.discovery import running_engines
 
-Opener = Callable[..., Terminal]
-TL_TUI = [sys.executable, str(ROOT / "tl_tui/__main__.py")]
 
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_images(tmp_path_factory.mktemp("images") / "squares", train=24, val=8)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """A home of the test's own; whatever engine is left in it afterwards is ended."""
-    homes = {
-        name: str(tmp_path / name)
-        for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
-    } | {"TL_TUI_TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    monkeypatch.setenv("TL_TUI_TMPDIR", str(tmp_path))
-    yield homes
+@pytest.fixture(autouse=True)
+def home(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The test finds the engines of its own folder; those that are left in the end are killed."""
+    monkeypatch.setenv("TL_TUI_TMPDIR", environment["TL_TUI_TMPDIR"])
+    yield environment
     for engine in engines():
         os.kill(engine, signal.SIGKILL)
-
-
-@pytest.fixture
-def tl_tui(home: dict[str, str], images: Path) -> Iterator[Opener]:
-    opened: list[Terminal] = []
-
-    def open_terminal(*words: str, columns: int = 80, rows: int = 24) -> Terminal:
-        small = [str(images), "--image-size", "32", "--batch-size", "8", "--weights", "none"]
-        command = [*TL_TUI, *(words if words[:1] == ("attach",) else [*small, *words])]
-        opened.append(Terminal(command, columns=columns, rows=rows, env=home))
-        return opened[-1]
-
-    yield open_terminal
-    for terminal in opened:
-        terminal.close()
 
 
 def engines() -> list[int]:
@@ -75,17 +47,6 @@ def ready(terminal: Terminal) -> Terminal:
 def step(terminal: Terminal, number: int) -> None:
     terminal.press("t")
     terminal.wait_for(rf"step {number} [·-] \d")
-
-
-def run_command(home: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*TL_TUI, *words],
-        env=os.environ | home,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 def steps_taken() -> int:
@@ -215,12 +176,12 @@ def test_stop_ends_a_run_from_a_script(tl_tui: Opener, home: dict[str, str]) -> 
     os.kill(terminal.process.pid, signal.SIGHUP)
     assert terminal.wait_exit() == 75
     (engine,) = running_engines()
-    stopped = run_command(home, "stop", engine.name[:15])
+    stopped = run("stop", engine.name[:15], env=home)
     assert stopped.returncode == 0, stopped.stderr
     assert f"{engine.name} has ended; tl-tui resume {engine.name} continues it." in stopped.stdout
     assert running_engines() == []
     assert (Path(engine.greeted.run_dir) / "checkpoints" / "last.safetensors").exists()
-    again = run_command(home, "stop", engine.name)
+    again = run("stop", engine.name, env=home)
     assert again.returncode == 2
     assert f"tl-tui resume {engine.name} --screen continues it" in again.stderr
 
@@ -244,7 +205,7 @@ def test_without_a_run_attach_says_what_to_do(home: dict[str, str], tl_tui: Open
     terminal = tl_tui("attach")
     assert terminal.wait_exit() == 2
     assert "No run is in progress here" in terminal.text
-    piped = run_command(home, "attach")
+    piped = run("attach", env=home)
     assert piped.returncode == 2 and "needs a terminal" in piped.stderr
-    unknown = run_command(home, "stop", "20200101")
+    unknown = run("stop", "20200101", env=home)
     assert unknown.returncode == 2 and "no run 20200101" in unknown.stderr

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +14,10 @@ from PIL import Image
 from safetensors import safe_open
 from torchvision.transforms._presets import ImageClassification
 
+from tests.support.command_line import isolated_environment, open_terminal, run, strict
 from tests.support.photographs import faces_or_not
-from tests.support.pseudo_terminal import ROOT, Terminal
+from tests.support.pseudo_terminal import Terminal
+from tests.system.conftest import Opener
 
 SMALL = ["--weights", "none", "--image-size", "32"]
 
@@ -28,27 +27,14 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return faces_or_not(tmp_path_factory.mktemp("photographs") / "faces")
 
 
-def environment(tmp_path: Path) -> dict[str, str]:
-    homes = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
-    return {name: str(tmp_path / name) for name in homes} | {
-        "TL_TUI_TMPDIR": str(tmp_path),
-        "OMP_NUM_THREADS": "1",
-    }
-
-
 def train(photographs: Path, tmp_path: Path, *options: str) -> list[dict[str, Any]]:
     """The lines of `tl-tui train --json` on the photographs."""
-    command = [sys.executable, str(ROOT / "tl_tui/__main__.py"), "train", str(photographs), *SMALL]
-    done = subprocess.run(
-        [*command, "--json", "--run-dir", str(tmp_path / "run"), *options],
-        env=os.environ | environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
+    done = run(
+        *("train", photographs, *SMALL, "--json", "--run-dir", tmp_path / "run", *options),
+        env=isolated_environment(tmp_path),
     )
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return strict(done.stdout)
 
 
 def right_by_hand(checkpoint: Path, photographs: Path, journal: Path) -> int:
@@ -121,25 +107,21 @@ def test_folds_over_photographs(photographs: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def screen(tmp_path: Path, photographs: Path) -> Iterator[Any]:
+def screen(environment: dict[str, str], photographs: Path) -> Iterator[Opener]:
+    """Opens `tl-tui` on the photographs, or on other images; ends it after the test."""
     opened: list[Terminal] = []
 
-    def open_terminal(*options: str, data: Path = photographs, size=(120, 40)) -> Terminal:  # type: ignore[no-untyped-def]
-        terminal = Terminal(
-            [sys.executable, str(ROOT / "tl_tui/__main__.py"), str(data), *SMALL, *options],
-            columns=size[0],
-            rows=size[1],
-            env=environment(tmp_path),
-        )
-        opened.append(terminal)
-        return terminal
+    def open_app(*options: str, data: Path = photographs) -> Terminal:
+        words = (data, *SMALL, *options)
+        opened.append(open_terminal(*words, columns=120, rows=40, env=environment))
+        return opened[-1]
 
-    yield open_terminal
+    yield open_app
     for terminal in opened:
         terminal.close()
 
 
-def test_r_trains_to_a_result_that_can_be_looked_at(screen, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_r_trains_to_a_result_that_can_be_looked_at(screen: Opener, tmp_path: Path) -> None:
     run = tmp_path / "run"
     terminal = screen("--epochs", "2", "--run-dir", str(run))
     terminal.wait_for("Press t")
@@ -167,7 +149,9 @@ def test_r_trains_to_a_result_that_can_be_looked_at(screen, tmp_path: Path) -> N
 
 
 @pytest.mark.thorough
-def test_weights_survive_leaving_in_mid_run(screen, photographs: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_weights_survive_leaving_in_mid_run(
+    screen: Opener, photographs: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     terminal = screen("--run-dir", str(run), "--epochs", "50")
     terminal.wait_for("Press t")
@@ -201,7 +185,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.thorough
-def test_twenty_thousand_files_list_and_train_and_no_key_is_missed(screen, many: Path) -> None:  # type: ignore[no-untyped-def]
+def test_twenty_thousand_files_list_and_train_and_no_key_is_missed(
+    screen: Opener, many: Path
+) -> None:
     terminal = screen("--strategy", "feature-extraction", data=many)
     # While they are listed: help opens at once and goes again.
     terminal.wait_for("torch")

@@ -5,51 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.driven_session import draw_images
-from tests.support.pseudo_terminal import ROOT, Terminal
+from tests.support.pseudo_terminal import Terminal
+from tests.system.conftest import Opener
 
 thorough = pytest.mark.thorough
 
 DOTS = re.compile(r"[●*]")
-Opener = Callable[..., Terminal]
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_images(tmp_path_factory.mktemp("images") / "squares", train=24, val=8)
-
-
-@pytest.fixture
-def tl_tui(tmp_path: Path, images: Path) -> Iterator[Opener]:
-    """Opens tl-tui on small images in a terminal; ends it, and whatever it left, after the test."""
-    opened: list[Terminal] = []
-
-    def open_terminal(
-        *options: str, columns: int = 80, rows: int = 24, env: dict[str, str] | None = None
-    ) -> Terminal:
-        homes = {
-            name: str(tmp_path / name)
-            for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
-        }
-        small = ["--image-size", "32", "--batch-size", "8", "--weights", "none"]
-        terminal = Terminal(
-            [sys.executable, str(ROOT / "tl_tui/__main__.py"), str(images), *small, *options],
-            columns=columns,
-            rows=rows,
-            env=homes | {"TL_TUI_TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"} | (env or {}),
-        )
-        opened.append(terminal)
-        return terminal
-
-    yield open_terminal
-    for terminal in opened:
-        terminal.close()
 
 
 def ready(terminal: Terminal) -> Terminal:
@@ -82,7 +47,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
 def test_arrows_space_and_t_do_what_the_card_says(tl_tui: Opener, columns: int, rows: int) -> None:
-    terminal = tl_tui(columns=columns, rows=rows)
+    terminal = tl_tui(columns=columns, rows=rows, fresh=True)  # torch must take its time
     terminal.wait_for("torch")
     assert "fc " not in terminal.text, "the first screenful is there before torch is"
     ready(terminal)
@@ -129,13 +94,13 @@ def test_both_curves_after_a_start_over(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     terminal.press("1")
     terminal.wait_for(r"\[1 head\]")
-    for number in range(1, 11):
+    for number in range(1, 4):
         step(terminal, number)
     terminal.press("0")
     terminal.wait_for("Started over")
     terminal.press("4")
     terminal.wait_for(r"\[4 full\]")
-    for number in range(1, 11):
+    for number in range(1, 4):
         step(terminal, number)
     terminal.wait_for("1 head .*")
     terminal.settle()
@@ -195,8 +160,12 @@ def test_no_color_tells_the_states_apart_by_shape(tl_tui: Opener) -> None:
 )
 def test_ascii(tl_tui: Opener, options: list[str], env: dict[str, str]) -> None:
     plain = env.pop("ASCII", "")
-    terminal = tl_tui("--trainable", "layer3.1,fc", *options, env=env)
-    terminal.answer_cursor = not plain  # a terminal that does not answer, and a C locale
+    terminal = tl_tui(
+        *("--trainable", "layer3.1,fc", *options),
+        env=env,
+        answer_cursor=not plain,  # a terminal that does not answer, and a C locale
+        fresh=bool(plain),
+    )
     ready(terminal)
     step(terminal, 1)
     terminal.settle()
