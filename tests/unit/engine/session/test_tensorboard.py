@@ -87,7 +87,9 @@ def test_unmeasured_steps_have_no_values_per_layer(tmp_path: Path) -> None:
 def test_nan_and_infinity_are_written_unchanged(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     broken = measured("updated", math.inf, math.nan)
-    board.write_step(step_taken(SESSION.stack, SESSION.trainable, loss=math.nan, rows={"fc": broken}))
+    board.write_step(
+        step_taken(SESSION.stack, SESSION.trainable, loss=math.nan, rows={"fc": broken})
+    )
     board.close()
     values = scalars(tmp_path / "tensorboard" / "start-0")
     assert math.isnan(values["loss/train"][1])
