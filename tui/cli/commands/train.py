@@ -93,8 +93,8 @@ def train_headless(
             raise Problem(session.device_warning)  # There is a GPU that torch cannot use.
         if steps is not None and session.step >= steps:
             raise Problem(
-                f"--steps {steps}: the run has taken {session.step} steps already. "
-                "--steps is the total of the run, so give a larger number."
+                f"--steps {steps}: the run has already taken {session.step} steps; "
+                "give the number of steps of the whole run."
             )
         if resumes is not None and steps is None and not _changes_layers(resumes):
             if session.step >= end_of_cycle_and_plan(session.cycle, session.plan):
