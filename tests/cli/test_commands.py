@@ -5,26 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
-import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.command_line import open_terminal, refused, run, start, strict
+from tests.support.command_line import open_terminal, refused, run, strict
 from tests.support.driven_session import draw_images
-from tests.support.fork_server import ForkedProcess
 from tl_tui import __version__
 from tui.cli.main import COMMANDS
 
 thorough = pytest.mark.thorough
 
 SMALL = ["--weights", "none", "--image-size", "32", "--batch-size", "4", "--device", "cpu"]
-LIMIT = 120
-Process = subprocess.Popen[str] | ForkedProcess
 
 
 # --- saying what it is --------------------------------------------------------------------------
@@ -97,7 +90,7 @@ def test_completion(words: str, offered: str, environment: dict[str, str]) -> No
         (["layers", ".", "--data", "."], "given twice"),
         ([], "needs a terminal"),
         (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
-        (["engine"], "a folder named engine is ./engine"),
+        (["engine"], "For a folder named engine, write ./engine"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -389,146 +382,6 @@ def test_layers_on_a_terminal_without_unicode(environment: dict[str, str], image
         assert terminal.wait_exit() == 0
         assert re.search(r"fc +\| Linear", terminal.text)
         assert terminal.text.isascii()
-
-
-# --- ending -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def training(environment: dict[str, str], images: Path) -> Iterator[Process]:
-    """A long run that has taken its first step."""
-    process = start("train", images, *SMALL, "--json", "--steps", "100000", env=environment)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if json.loads(line)["event"] == "step":
-            break
-    yield process
-    process.kill()
-    process.communicate()
-
-
-def engine_of(process: Process) -> int:
-    """The process id of the engine that a command has started."""
-    (pid,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(pid)
-
-
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        (signal.SIGINT, 130),
-        (signal.SIGTERM, 75),
-        pytest.param(signal.SIGUSR1, 75, marks=thorough),
-    ],
-)
-def test_a_signal_ends_it_and_the_engine(
-    number: signal.Signals, code: int, training: Process
-) -> None:
-    engine = os.pidfd_open(engine_of(training))
-    training.send_signal(number)
-    output, errors = training.communicate(timeout=LIMIT)
-    assert (training.returncode, errors) == (code, "")
-    lines = strict(output)
-    last = of(lines, "checkpoint")[-1]
-    assert last["name"] == "last" and Path(last["path"]).is_file()
-    assert lines[-1] == {"event": "ended", "step": last["step"], "reason": "stopped"}
-    assert select.select([engine], [], [], 0)[0]  # it has ended already
-    os.close(engine)
-
-
-def test_a_killed_command_leaves_no_engine(training: Process) -> None:
-    engine = os.pidfd_open(engine_of(training))
-    training.kill()
-    assert select.select([engine], [], [], LIMIT)[0]
-    os.close(engine)
-
-
-def test_a_killed_engine_is_told(training: Process) -> None:
-    os.kill(engine_of(training), signal.SIGKILL)
-    output, errors = training.communicate(timeout=LIMIT)
-    assert training.returncode == 1
-    strict(output)
-    assert "killed (SIGKILL)" in errors
-    assert "Traceback" not in errors
-
-
-def test_a_closed_pipe_ends_it_quietly(training: Process) -> None:
-    assert training.stdout is not None and training.stderr is not None
-    engine = os.pidfd_open(engine_of(training))
-    training.stdout.close()
-    assert training.wait(LIMIT) == 141
-    assert training.stderr.read() == ""
-    assert select.select([engine], [], [], 0)[0]
-    os.close(engine)
-
-
-# --- whatever else is called engine -------------------------------------------------------------
-
-
-def test_a_users_own_modules_are_no_obstacle(
-    environment: dict[str, str], images: Path, tmp_path: Path
-) -> None:
-    """`engine.py` beside the images and on PYTHONPATH is common; nothing of it may run."""
-    hostile = tmp_path / "hostile"
-    hostile.mkdir()
-    for name in ("engine", "tui", "demo_data"):
-        (hostile / f"{name}.py").write_text(f"raise SystemExit('the wrong {name}')\n")
-    done = run(
-        *("train", images, *SMALL, "--json", "--steps", "1"),
-        env=environment | {"PYTHONPATH": str(hostile)},
-        cwd=hostile,
-        fresh=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert [line["event"] for line in strict(done.stdout)][-1] == "ended"
-
-
-def test_a_folder_named_like_a_command(environment: dict[str, str], tmp_path: Path) -> None:
-    draw_images(tmp_path / "layers", train=4, val=2)
-    done = run("layers", "./layers", *SMALL, "--json", env=environment, cwd=tmp_path)
-    assert strict(done.stdout)[0]["data"] == "layers"
-    assert "needs a terminal" in refused(run("./layers", env=environment, cwd=tmp_path))
-
-
-# --- doctor -------------------------------------------------------------------------------------
-
-
-def test_doctor_json(environment: dict[str, str], tmp_path: Path) -> None:
-    cache = tmp_path / "torch" / "hub" / "checkpoints"
-    cache.mkdir(parents=True)
-    (cache / "resnet18-f37072fd.pth").write_bytes(b"not what its name says")
-    done = run("doctor", "--json", env=environment | {"CUDA_VISIBLE_DEVICES": ""})
-    (found,) = strict(done.stdout)
-    assert found["torchvision"]["fits"] is True
-    assert found["weights"]["files"] == [
-        {
-            "arch": "resnet18",
-            "entry": "IMAGENET1K_V1",
-            "file": "resnet18-f37072fd.pth",
-            "whole": False,
-        }
-    ]
-    assert any("damaged" in problem for problem in found["problems"])
-    assert done.returncode == 2
-    assert found["terminal"]["is_terminal"] is False
-
-
-@pytest.mark.parametrize(
-    ("broken", "told"),
-    [
-        ("raise ImportError('libcudart.so.13: cannot open shared object file')", "libcudart.so.13"),
-        ("import os; os.abort()", "ends with signal 6"),
-    ],
-    ids=["raises", "crashes"],
-)
-def test_a_broken_torch_is_a_finding(
-    broken: str, told: str, environment: dict[str, str], tmp_path: Path
-) -> None:
-    (tmp_path / "torch.py").write_text(broken + "\n")
-    done = run("doctor", env=environment | {"PYTHONPATH": str(tmp_path)}, fresh=True)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stdout + done.stderr
-    assert told in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("option", ["--steps", "--seed", "--batch-size", "--image-size"])

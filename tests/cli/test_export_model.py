@@ -187,7 +187,7 @@ def test_without_the_runs_images_it_is_compared_on_noise(tmp_path: Path, images:
     assert checked[0].compared_on == "11 validation images of squares"
     shutil.rmtree(tmp_path / "squares")
     checked, _ = told_of(a_run, tmp_path / "b", formats=("safetensors",), checkpoint="last")
-    assert checked[0].what == (
+    assert checked[0].compared_on == (
         "16 images of seeded noise, because the images of the run were not found"
     )
 

@@ -182,7 +182,7 @@ def test_a_folder_goes_before_the_files(file: Path, tmp_path: Path) -> None:
             "--labels: its paths are relative to an image folder; name that with --data",
         ),
         ("--optimizer adamw --momentum 0.9", "--momentum applies only to sgd; leave it out"),
-        ("--lr inf", "--lr inf: it must be a finite number from 0 on."),
+        ("--lr inf", "--lr inf: it must be a finite number, 0 or more."),
         ("--lr-pretrained -1", "--lr-pretrained -1.0: it must be"),
         ("--weight-decay nan", "--weight-decay nan: it must be"),
         ("--lr-decay 1.5", "--lr-decay 1.5: it must be a number from 0 to 1."),

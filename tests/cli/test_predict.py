@@ -118,14 +118,14 @@ def test_weights_that_are_no_numbers_any_more(a_run: Path, images: Path, tmp_pat
 
 
 def test_a_session_beside_it_takes_the_same_step(a_run: Path, images: Path, tmp_path: Path) -> None:
-    """An errand draws no random number of the session's."""
+    """A prediction draws no random number of the session's."""
 
-    def weights(with_errand: bool) -> dict[str, torch.Tensor]:
-        path = tmp_path / f"beside-{with_errand}"
+    def weights(with_prediction: bool) -> dict[str, torch.Tensor]:
+        path = tmp_path / f"beside-{with_prediction}"
         driven = DrivenSession(
             data=str(images), run_dir=str(path), **SMALL | {"arch": "mobilenet_v3_small"}
         )
-        if with_errand:
+        if with_prediction:
             driven.do(Predict, run=str(a_run), paths=(os.fsencode(images / "val"),), device="cpu")
         driven.do(Step)
         driven.session.close()

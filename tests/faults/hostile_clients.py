@@ -81,7 +81,7 @@ def garbage(place: Place) -> int:
                     assert body is not None, answers[-3:]
                     answers.append(decode_event(body))
             refused = [answer for answer in answers if isinstance(answer, Refused)]
-            assert all(one.reason.startswith("This is no ") for one in refused if one.id == 0)
+            assert all(one.reason.startswith("This is not a ") for one in refused if one.id == 0)
             talk.send(TakeOver)
             await _still_there(talk)
             writer.close()

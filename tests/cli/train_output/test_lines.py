@@ -2,157 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
 
-import msgspec
 import pytest
 
-from tests.support.pseudo_terminal import ROOT, Terminal
+from tests.support.pseudo_terminal import Terminal
 from tests.support.replayed_session import Replay
-from tests.support.stack_messages import measured, opened, owners_named, step_taken
-from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
-from tl_tui.protocol.events import AnyEvent, EngineFailed, Refused
+from tests.support.stack_messages import measured, opened, owners_named
+from tests.support.train_replay import (
+    PLAN,
+    PROGRAM,
+    RUN,
+    SESSION,
+    Train,
+    lines_of,
+    sent,
+    step,
+    strict,
+    validated,
+    write,
+)
+from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.session import (
-    Cycle,
-    CycleBegan,
     MaskPlanned,
-    Plan,
     PlanChanged,
-    PlanPhase,
-    SessionOpened,
 )
 from tl_tui.protocol.training import (
-    CheckpointSaved,
-    ImageSkipped,
-    StepNotApplied,
-    StepTaken,
-    TrainBegan,
     TrainEnded,
-    Validated,
 )
-
-PROGRAM = [sys.executable, "-m", "tests.support.replayed_session"]
-SESSION = opened()
-FULL = tuple(range(len(SESSION.stack.owners)))
-PLAN = Plan(
-    name="lp-ft",
-    phases=(
-        PlanPhase(name="head", trainable=SESSION.trainable, after_step=0, steps=8, epoch=1),
-        PlanPhase(name="full", trainable=FULL, after_step=8, steps=8, epoch=2),
-    ),
-)
-
-
-def step(number: int, epoch: int = 1, **changes: Any) -> StepTaken:
-    return step_taken(SESSION.stack, SESSION.trainable, step=number, epoch=epoch, **changes)
-
-
-def plain(taken: StepTaken) -> StepTaken:
-    """Without the measurements."""
-    return msgspec.structs.replace(taken, rows=(), owners=())
-
-
-def validated(at_step: int, epoch: int, correct: int, **changes: Any) -> Validated:
-    fields: dict[str, Any] = {
-        "per_class": ((40, 40), (correct - 40, 40)),
-        "yardstick": False,
-        "loss": 0.312,
-        "total": 80,
-    }
-    return Validated(start=0, step=at_step, epoch=epoch, correct=correct, **(fields | changes))
-
-
-def saved(name: str, at_step: int, failure: str = "") -> CheckpointSaved:
-    return CheckpointSaved(
-        name=name, path=f"runs/test/{name}.pt", start=0, step=at_step, failure=failure
-    )
-
-
-RUN: list[AnyEvent] = [
-    TrainBegan(start=0, step=0, to_step=16),
-    step(1, loss=0.7, lr_factor=0.5, seconds_left=200.4),
-    plain(step(2)),
-    ImageSkipped(path="flowers/a\x1b[31m.jpg", reason="truncated", total=1),
-    validated(8, 1, 71, best=True),
-    saved("best", 8),
-    saved("last", 8),
-    MaskPlanned(trainable=FULL, reason="plan lp-ft: full"),
-    CycleBegan(cycle=Cycle(after_step=8, steps=8), reason="plan lp-ft: full"),
-    step(9, 2, seconds_left=3.2),
-    CycleBegan(cycle=Cycle(after_step=9, steps=16), reason="by hand"),
-    validated(16, 2, 60, skipped_images=2),
-    saved("last", 16, failure="no space left on the device"),
-    TrainEnded(start=0, step=16, reason="done"),
-]
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {
-        "TL_TUI_TEST_EVENTS": str(tmp_path / "events"),
-        "TL_TUI_TMPDIR": str(tmp_path),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-    }
-
-
-Train = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def train(environment: dict[str, str], tmp_path: Path) -> Train:
-    """`tl-tui train` on an engine that says these events."""
-
-    def run(
-        events: list[AnyEvent],
-        *options: str,
-        session: SessionOpened = SESSION,
-        at_close: list[AnyEvent] | None = None,
-        then: int = 0,
-        env: dict[str, str] | None = None,
-    ) -> subprocess.CompletedProcess[str]:
-        write(tmp_path, Replay([session], events, at_close or [], then))
-        return subprocess.run(
-            [*PROGRAM, "train", *options],
-            env=os.environ | environment | (env or {}),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=120,
-        )
-
-    return run
-
-
-def write(folder: Path, replay: Replay) -> None:
-    (folder / "events").write_bytes(msgspec.msgpack.encode(replay))
-
-
-def sent(folder: Path) -> list[dict[str, Any]]:
-    """The commands that the engine got."""
-    return [json.loads(line) for line in (folder / "events.commands").read_text().splitlines()]
-
-
-def strict(text: str) -> list[Any]:
-    def refuse(constant: str) -> NoReturn:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
-
-
-def lines_of(done: subprocess.CompletedProcess[str], event: str) -> list[dict[str, Any]]:
-    lines = [line for line in strict(done.stdout) if line["event"] == event]
-    for line in lines:
-        del line["event"]
-    return lines
-
 
 # --- JSON lines ---------------------------------------------------------------------------------
 
@@ -382,62 +259,6 @@ def test_names_are_no_markup_on_a_terminal(environment: dict[str, str], tmp_path
 # --- folds --------------------------------------------------------------------------------------
 
 
-def fold(number: int, correct: int) -> FoldValidated:
-    return FoldValidated(
-        fold=number,
-        folds=3,
-        correct=correct,
-        total=20,
-        loss=0.5,
-        per_class=((10, 10), (correct - 10, 10)),
-        steps=30,
-        cached="layer4.1" if number == 2 else "",
-        seconds=61.0,
-    )
-
-
-FOLDS: list[AnyEvent] = [
-    fold(1, 18),
-    fold(2, 20),
-    fold(3, 16),
-    CrossValidationEnded(folds=3, correct=54, total=60, accuracies=(0.9, 1.0, 0.8), reason="done"),
-]
-
-
-def test_folds_are_asked_for_and_told_one_by_one(train: Train, tmp_path: Path) -> None:
-    done = train(FOLDS, "--folds", "3")
-    assert done.returncode == 0
-    opening, asking = sent(tmp_path)
-    assert opening["config"]["folds"] == 3
-    assert (asking["type"], asking["folds"]) == ("CrossValidate", 3)
-    lines = done.stdout.splitlines()
-    assert lines[1:4] == [
-        "Fold 1 of 3: 18 of 20, .90 (.70 to .97); loss 0.500; 30 steps in 1 min 01 s.",
-        "Fold 2 of 3: 20 of 20, 1.00 (.84 to 1.00); loss 0.500; 30 steps in 1 min 01 s, "
-        "features cached up to layer4.1.",
-        "Fold 3 of 3: 16 of 20, .80 (.58 to .92); loss 0.500; 30 steps in 1 min 01 s.",
-    ]
-    assert lines[4:] == [
-        "3 folds: mean accuracy .90, spread 0.100 (one standard deviation).",
-        "All folds together: 54 of 60, .90 (.80 to .95).",
-        "Run: runs/test",
-    ]
-
-
-def test_folds_in_json(train: Train) -> None:
-    done = train(FOLDS, "--folds", "3", "--json")
-    first, second, _ = lines_of(done, "fold")
-    assert (first["fold"], first["folds"], first["accuracy"]) == (1, 3, 0.9)
-    assert first["per_class"] == {"hot dog": 1.0, "not hot dog": 0.8}
-    assert (first["cached"], second["cached"]) == (None, "layer4.1")
-    (whole,) = lines_of(done, "folds")
-    assert whole["accuracies"] == [0.9, 1.0, 0.8]
-    assert (whole["mean"], whole["spread"]) == pytest.approx((0.9, 0.1))
-    assert (whole["correct"], whole["total"], whole["accuracy"]) == (54, 60, 0.9)
-    assert [round(end, 2) for end in whole["interval"]] == [0.8, 0.95]
-    assert [line["event"] for line in strict(done.stdout)[-2:]] == ["folds", "ended"]
-
-
 # --- what is asked of the engine ----------------------------------------------------------------
 
 
@@ -503,89 +324,3 @@ def test_json_measures_every_step(
 
 
 # --- ending -------------------------------------------------------------------------------------
-
-SHORT: list[AnyEvent] = [TrainBegan(start=0, step=0, to_step=16), step(1), step(2)]
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)]
-)
-def test_a_signal_ends_it_after_the_checkpoint(
-    number: signal.Signals, code: int, train: Train
-) -> None:
-    at_close: list[AnyEvent] = [TrainEnded(start=0, step=2, reason="paused"), saved("last", 2)]
-    done = train(SHORT, at_close=at_close, then=number)
-    assert (done.returncode, done.stderr) == (code, "")
-    assert done.stdout.splitlines()[-4:] == [
-        "Stopped after step 2, before the end of the run.",
-        "`tl-tui resume runs/test` continues from step 2.",
-        "Last checkpoint, after step 2: runs/test/last.pt",
-        "Run: runs/test",
-    ]
-
-
-def refused_step(**fields: Any) -> list[AnyEvent]:
-    told = {"id": 0, "start": 0, "step": 3, "memory": False, "sentence": "Step 3 was not applied."}
-    return [
-        *SHORT,
-        StepNotApplied(**told | fields),
-        saved("last", 2),
-        TrainEnded(start=0, step=2, reason="failed"),
-    ]
-
-
-def test_a_step_that_is_not_applied_ends_it_and_says_how_to_resume(train: Train) -> None:
-    done = train(refused_step(loss=float("nan"), row=2))
-    assert done.returncode == 1
-    lines = done.stdout.splitlines()
-    assert "Step 3 was not applied." in lines
-    resumed = "`tl-tui resume runs/test --checkpoint best` continues from the best weights so far."
-    assert resumed in lines
-
-
-def test_a_step_without_memory_is_told_with_what_fits_in_json(train: Train) -> None:
-    head = tuple(SESSION.strategies["feature-extraction"])
-    done = train(refused_step(memory=True, needed=5, available=3, trainable=head), "--json")
-    assert done.returncode == 1
-    (told,) = lines_of(done, "step_not_applied")
-    assert (told["needed"], told["available"], told["fits_trainable"]) == (5, 3, ["fc"])
-    assert told["resume"] == "tl-tui resume runs/test --trainable fc" and told["loss"] is None
-
-
-def test_a_signal_in_json(train: Train) -> None:
-    done = train(SHORT, "--json", at_close=[saved("last", 2)], then=signal.SIGTERM)
-    assert done.returncode == 75
-    assert [line["event"] for line in strict(done.stdout)][-2:] == ["checkpoint", "ended"]
-    assert lines_of(done, "ended") == [{"step": 2, "reason": "stopped"}]
-
-
-def test_a_signal_among_folds(train: Train) -> None:
-    ended = CrossValidationEnded(
-        folds=3, correct=38, total=40, accuracies=(0.9, 1.0), reason="paused"
-    )
-    done = train(FOLDS[:2], "--folds", "3", at_close=[ended], then=signal.SIGTERM)
-    assert done.returncode == 75
-    assert "Cross-validation ended early: 2 of 3 folds." in done.stdout
-    assert "All folds together: 38 of 40, .95 (.83 to .99)." in done.stdout
-
-
-@pytest.mark.parametrize("json_lines", [True, False])
-def test_a_failed_engine_is_told_with_where_to_go_on_from(json_lines: bool, train: Train) -> None:
-    events: list[AnyEvent] = [*SHORT, saved("last", 2), EngineFailed(sentence="The GPU is lost.")]
-    done = train(events, *(["--json"] if json_lines else []))
-    assert (done.returncode, done.stderr) == (1, "tl-tui: The GPU is lost.\n")
-    if json_lines:
-        assert lines_of(done, "ended") == [{"step": 2, "reason": "failed"}]
-    else:
-        assert "Last checkpoint, after step 2: runs/test/last.pt" in done.stdout
-
-
-def test_what_the_engine_refuses_cannot_be_had(train: Train) -> None:
-    done = train([Refused(id=2, reason="--folds 400: there are only 12 images.")], "--folds", "400")
-    assert (done.returncode, done.stderr) == (2, "tl-tui: --folds 400: there are only 12 images.\n")
-
-
-def test_failed_training_is_told(train: Train) -> None:
-    done = train([*SHORT, TrainEnded(start=0, step=2, reason="failed")])
-    assert done.returncode == 1
-    assert "Training failed at step 2." in done.stdout.splitlines()

@@ -1,0 +1,205 @@
+"""When an engine ends, and what it says when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine_client import (
+    SCRIPTED,
+    SOON,
+    RecordedConnection,
+    connect,
+    connect_and_open,
+)
+from tl_tui.connect.client import EngineGone, EngineProcess
+from tl_tui.protocol.commands import (
+    Audit,
+    Pause,
+    SetDisconnectAction,
+    Shutdown,
+    StartOver,
+    Step,
+    Train,
+    UndoStartOver,
+)
+from tl_tui.protocol.events import (
+    Confirmed,
+    EngineFailed,
+    Heartbeat,
+    ViewersChanged,
+)
+from tl_tui.protocol.training import StepTaken
+
+
+async def test_it_ends_with_its_last_client(
+    engine: EngineProcess, tmp_path: Path, socket_folder: Path
+) -> None:
+    one = await connect_and_open(engine, tmp_path)
+    other = await connect(engine)
+    await one.connection.close()
+    await other.until(lambda event: event == ViewersChanged(clients=1, in_control=True))
+    other.send(Pause(id=1))
+    await other.until(Confirmed)  # it is still there
+    await other.connection.close()
+    assert await engine.ended(SOON)
+    assert (tmp_path / "closed").exists()
+    assert list(socket_folder.iterdir()) == []
+    assert engine.reason() == "The engine has ended."
+
+
+async def test_it_ends_with_its_last_client_in_mid_unit(
+    engine: EngineProcess, tmp_path: Path, socket_folder: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")  # nobody ever writes into it
+    one = await connect_and_open(engine, tmp_path)
+    one.send(Step(id=2))
+    await one.until(Heartbeat)
+    await one.connection.close()
+    assert await engine.ended(SOON)
+    assert not list(socket_folder.glob("*.sock"))
+    assert "waiting for the test" in engine.reason()
+
+
+async def test_one_that_nobody_comes_to_ends(socket_folder: Path) -> None:
+    engine = EngineProcess.start([*SCRIPTED, "--first-client", "0"], outlives=True)
+    assert await engine.ended(SOON)
+    assert list(socket_folder.iterdir()) == []
+
+
+async def left_working(engine: EngineProcess, folder: Path) -> RecordedConnection:
+    """A client that may leave: it has trained, and a unit waits until the pipe can be read."""
+    os.mkfifo(folder / "pipe")
+    one = await connect_and_open(engine, folder)
+    one.send(Train(id=2, steps=3))
+    await one.until(StepTaken)
+    one.send(SetDisconnectAction(id=3, action="continue"))
+    one.send(Step(id=4))
+    await one.until(lambda event: event == Confirmed(id=4))
+    return one
+
+
+async def test_left_running_early_it_goes_on(tmp_path: Path) -> None:
+    """The time within which somebody has to come ends while it is alone, and trained."""
+    engine = EngineProcess.start([*SCRIPTED, "--first-client", "1"], outlives=True)
+    one = await left_working(engine, tmp_path)
+    await one.connection.close()
+    assert not await engine.ended(3.0)
+    engine.kill()
+
+
+async def test_without_screen_and_work_it_ends_by_itself(
+    tmp_path: Path, socket_folder: Path
+) -> None:
+    """It was left running, goes on to the end of its work, and then holds the GPU no longer."""
+    engine = EngineProcess.start([*SCRIPTED, "--idle", "0"], outlives=True)
+    one = await left_working(engine, tmp_path)
+    await one.until(Heartbeat)
+    await one.connection.close()
+    other = await connect(engine)  # it works and has not ended
+    await other.until(Heartbeat)
+    await other.connection.close()
+    with open(tmp_path / "pipe", "w") as pipe:
+        pipe.write("go on")
+    assert await engine.ended(SOON)
+    assert (tmp_path / "closed").exists() and list(socket_folder.iterdir()) == []
+
+
+async def test_shutdown_is_confirmed_and_done(engine: EngineProcess, tmp_path: Path) -> None:
+    one = await connect_and_open(engine, tmp_path)
+    one.send(Shutdown(id=9))
+    assert Confirmed(id=9) in await one.to_the_end()
+    assert (tmp_path / "closed").exists()
+
+
+async def test_sigterm_closes_the_session(engine: EngineProcess, tmp_path: Path) -> None:
+    one = await connect_and_open(engine, tmp_path)
+    os.kill(engine.pid, signal.SIGTERM)
+    await one.to_the_end()
+    assert (tmp_path / "closed").exists()
+
+
+async def test_stop_leaves_nothing(engine: EngineProcess, tmp_path: Path) -> None:
+    await connect_and_open(engine, tmp_path)
+    async with asyncio.timeout(SOON):
+        await engine.stop()
+    assert not engine.alive
+
+
+def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """Killed, so that nothing can be said to the engine, and with no client attached."""
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from tl_tui.connect.client import EngineProcess as E; "
+            f"e = E.start({SCRIPTED!r}); print(e.pid, flush=True); sys.stdin.read()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    end = os.pidfd_open(pid)
+    parent.kill()
+    parent.communicate()
+    assert select.select([end], [], [], SOON)[0]
+    os.close(end)
+
+
+async def test_a_failure_is_told_with_its_log(engine: EngineProcess, tmp_path: Path) -> None:
+    one = await connect_and_open(engine, tmp_path)
+    one.send(Audit(id=2))
+    failed = (await one.to_the_end())[-1]
+    assert isinstance(failed, EngineFailed)
+    assert "RuntimeError: the device is lost" in failed.sentence
+    assert str(engine.log) in failed.sentence
+    log = engine.log.read_text()
+    assert "Traceback" in log and "the device is lost" in log
+    assert "Traceback" not in engine.reason()
+    assert "code 1: RuntimeError: the device is lost" in engine.reason()
+
+
+async def test_a_killed_engine_says_so(engine: EngineProcess, tmp_path: Path) -> None:
+    one = await connect_and_open(engine, tmp_path)
+    os.kill(engine.pid, signal.SIGKILL)
+    await one.to_the_end()
+    assert "killed (SIGKILL), perhaps because memory ran out" in engine.reason()
+
+
+async def test_a_crash_is_found_in_the_log(engine: EngineProcess, tmp_path: Path) -> None:
+    one = await connect_and_open(engine, tmp_path)
+    one.send(StartOver(id=2))
+    await one.to_the_end()
+    assert "died of SIGABRT: Fatal Python error: Aborted" in engine.reason()
+
+
+async def test_an_engine_that_cannot_start_is_not_waited_for() -> None:
+    process = EngineProcess.start([sys.executable, "-c", "import a_module_that_is_not_there"])
+    with pytest.raises(EngineGone, match="code 1: ModuleNotFoundError.*Its log: "):
+        await process.connect(timeout=SOON)
+
+
+async def test_the_log_catches_libraries_and_moves_into_the_run(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
+    one = await connect_and_open(engine, tmp_path)
+    one.send(Pause(id=2))
+    one.send(UndoStartOver(id=3))
+    one.send(Pause(id=4))
+    await one.until(lambda event: event == Confirmed(id=4))
+    assert engine.log == tmp_path / "run" / "engine.log"
+    assert engine.log.read_text().splitlines() == [
+        "printed by Python",
+        "written by a library",
+        "printed by Python",
+        "written by a library",
+    ]
