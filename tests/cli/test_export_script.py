@@ -31,7 +31,6 @@ from tui.cli.script_check import compare_losses
 
 pytestmark = pytest.mark.xdist_group("export_script")  # its runs are trained once
 
-ROOT = Path(__file__).resolve().parents[2]
 RUFF = Path(sys.executable).with_name("ruff")
 
 

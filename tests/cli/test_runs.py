@@ -81,12 +81,14 @@ def test_a_run_that_is_done_says_so(runs: dict[str, Path], environment: dict[str
     done = run("resume", runs["parts"], "--steps", "6", env=environment)
     assert done.returncode == 2 and "has taken 6 steps already" in done.stderr
     shown = run("show", runs["parts"], env=environment)
-    assert shown.returncode == 0 and "done: it reached the requested number of steps" in shown.stdout
+    assert (
+        shown.returncode == 0 and "done: it reached the requested number of steps" in shown.stdout
+    )
     assert "best" in shown.stdout and not shown.stderr
     more = run("resume", runs["parts"], env=environment)
     assert more.returncode == 2 and "has come to its end, step 6" in more.stderr
     less = run("resume", runs["parts"], "--epochs", "2", env=environment)
-    assert less.returncode == 2 and "has taken 6 steps already" in less.stderr
+    assert less.returncode == 2 and "has already taken 6 steps" in less.stderr
     strange = run("resume", runs["parts"], "--strategy", "upper", env=environment)
     assert strange.returncode == 2 and "choose one of" in strange.stderr
 
