@@ -97,7 +97,7 @@ def test_only_a_pause_ends_a_cross_validation_and_it_restores_the_model(
 
 def test_too_few_and_too_many_folds_are_refused(options: dict) -> None:
     driven = DrivenSession(**options)
-    for count, words in ((1, "least is 2"), (99, "at most 18 folds")):
+    for count, words in ((1, "at least 2 folds"), (99, "at most 18 folds")):
         driven.do(CrossValidate, folds=count)
         assert words in driven.last(Refused).reason
     assert not driven.all(CrossValidationEnded)

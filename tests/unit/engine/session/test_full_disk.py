@@ -46,7 +46,7 @@ def test_a_checkpoint_that_does_not_fit_keeps_the_previous_one(disk: Path, tmp_p
     assert not first[-1].failure
     driven.do(Train, steps=4)
     last = [event for event in driven.all(CheckpointSaved) if event.name == "last"][-1]
-    assert "No space left" in last.failure and "still there" in last.failure
+    assert "No space left" in last.failure and "still exists" in last.failure
     assert driven.last(StepTaken).step == 4 and driven.last(TrainEnded).reason == "done"
     kept = checkpoint.read(disk / "run" / "checkpoints" / "last.safetensors")
     assert kept.about["step"] == 2

@@ -52,11 +52,11 @@ def validated(step: int, *, yardstick: bool = False, start: int = 0) -> Validate
 
 def test_steps_and_validations_are_written_as_scalars(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    one = step_taken(SESSION.stack, SESSION.wanted, step=1, lr_factor=0.5, loss=0.75)
+    one = step_taken(SESSION.stack, SESSION.trainable, step=1, lr_factor=0.5, loss=0.75)
     board.write_step(one)
     doubled = tuple(2 * rate for rate in SESSION.rates)
     board.write_event(RecipeChanged(recipe=SESSION.recipe, rates=doubled))
-    board.write_event(step_taken(SESSION.stack, SESSION.wanted, step=2))
+    board.write_event(step_taken(SESSION.stack, SESSION.trainable, step=2))
     board.write_event(validated(2))
     board.write_event(validated(2, yardstick=True))
     board.close()
@@ -77,7 +77,7 @@ def test_steps_and_validations_are_written_as_scalars(tmp_path: Path) -> None:
 
 def test_unmeasured_steps_have_no_values_per_layer(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    step = step_taken(SESSION.stack, SESSION.wanted, step=3)
+    step = step_taken(SESSION.stack, SESSION.trainable, step=3)
     board.write_step(msgspec.structs.replace(step, rows=(), owners=()))
     board.close()
     values = scalars(tmp_path / "tensorboard" / "start-0")
@@ -87,7 +87,9 @@ def test_unmeasured_steps_have_no_values_per_layer(tmp_path: Path) -> None:
 def test_nan_and_infinity_are_written_unchanged(tmp_path: Path) -> None:
     board = TensorBoard(opened(run_dir=str(tmp_path)))
     broken = measured("updated", math.inf, math.nan)
-    board.write_step(step_taken(SESSION.stack, SESSION.wanted, loss=math.nan, rows={"fc": broken}))
+    board.write_step(
+        step_taken(SESSION.stack, SESSION.trainable, loss=math.nan, rows={"fc": broken})
+    )
     board.close()
     values = scalars(tmp_path / "tensorboard" / "start-0")
     assert math.isnan(values["loss/train"][1])
@@ -100,7 +102,7 @@ def test_each_start_has_its_own_folder(tmp_path: Path) -> None:
     for start, loss in ((0, 0.9), (1, 0.8), (0, 0.7)):  # the second start was undone
         step = 2 if loss == 0.7 else 1
         board.write_step(
-            step_taken(SESSION.stack, SESSION.wanted, start=start, step=step, loss=loss)
+            step_taken(SESSION.stack, SESSION.trainable, start=start, step=step, loss=loss)
         )
     board.close()
     folder = tmp_path / "tensorboard"
@@ -120,8 +122,8 @@ def test_an_unwritable_folder_ends_writing_without_raising(
 ) -> None:
     (tmp_path / "tensorboard").write_text("a file where the folder should be")
     board = TensorBoard(opened(run_dir=str(tmp_path)))
-    board.write_step(step_taken(SESSION.stack, SESSION.wanted))
-    board.write_step(step_taken(SESSION.stack, SESSION.wanted))
+    board.write_step(step_taken(SESSION.stack, SESSION.trainable))
+    board.write_step(step_taken(SESSION.stack, SESSION.trainable))
     board.write_validation(validated(1))
     board.close()
     assert "cannot be written" in board.failure
