@@ -6,19 +6,13 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.command_line import open_terminal, refused, run, strict
+from tests.support.command_line import SMALL, events_named, open_terminal, refused, run, strict
 from tests.support.driven_session import draw_images
 from tl_tui import __version__
 from tui.cli.main import COMMANDS
-
-thorough = pytest.mark.thorough
-
-SMALL = ["--weights", "none", "--image-size", "32", "--batch-size", "4", "--device", "cpu"]
-
 
 # --- saying what it is --------------------------------------------------------------------------
 
@@ -110,14 +104,14 @@ def test_what_is_wrong_at_once(
     ("arguments", "told"),
     [
         (["--arch", "resnet81"], "did you mean"),
-        pytest.param(["--trainable", "layer9"], "layer", marks=thorough),
-        pytest.param(["--batch-size", "400"], "only 24 training images", marks=thorough),
-        pytest.param(["--device", "tpu"], "choose auto, cpu, cuda, cuda:N or mps", marks=thorough),
-        pytest.param(["--weights", "demo", "--arch", "resnet34"], "is a resnet18", marks=thorough),
+        (["--trainable", "layer9"], "layer"),
+        (["--batch-size", "400"], "only 24 training images"),
+        (["--device", "tpu"], "choose auto, cpu, cuda, cuda:N or mps"),
+        (["--weights", "demo", "--arch", "resnet34"], "is a resnet18"),
         (["--weights", "cut.pth"], "truncated"),
-        pytest.param(["--weights", "IMAGENET1K_V9"], "did you mean IMAGENET", marks=thorough),
-        pytest.param(["--data", "empty"], "no class folders", marks=thorough),
-        pytest.param(["--data", "single"], "only one class", marks=thorough),
+        (["--weights", "IMAGENET1K_V9"], "did you mean IMAGENET"),
+        (["--data", "empty"], "no class folders"),
+        (["--data", "single"], "only one class"),
         (["--run-dir", "file/run"], "is a file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -192,10 +186,6 @@ def test_layers_as_a_table(environment: dict[str, str], images: Path, tmp_path: 
 # --- train --------------------------------------------------------------------------------------
 
 
-def of(lines: list[Any], event: str) -> list[Any]:
-    return [line for line in lines if line["event"] == event]
-
-
 def test_train_json(environment: dict[str, str], images: Path, tmp_path: Path) -> None:
     done = run(
         *("train", images, *SMALL, "--json", "--steps", "3", "--strategy", "last-stage"),
@@ -206,8 +196,8 @@ def test_train_json(environment: dict[str, str], images: Path, tmp_path: Path) -
     lines = strict(done.stdout)
     assert lines[0]["event"] == "opened"
     assert lines[0]["run_dir"] == str(tmp_path / "run")
-    assert of(lines, "began") == [{"event": "began", "step": 0, "to_step": 3}]
-    steps = of(lines, "step")
+    assert events_named(lines, "began") == [{"event": "began", "step": 0, "to_step": 3}]
+    steps = events_named(lines, "step")
     assert [step["step"] for step in steps] == [1, 2, 3]
     for step in steps:
         assert set(step) == {
@@ -224,7 +214,7 @@ def test_train_json(environment: dict[str, str], images: Path, tmp_path: Path) -
         assert set(reach.values()) == {"updated", "unreached"}
         conv1 = step["layers"][0]
         assert (conv1["name"], conv1["grad_norm"], conv1["nonfinite"]) == ("conv1", None, 0)
-    (validation,) = of(lines, "validation")
+    (validation,) = events_named(lines, "validation")
     assert (validation["step"], validation["epoch"], validation["total"]) == (3, 1, 12)
     assert (validation["chance"], validation["majority"]) == (0.5, 0.5)
     assert validation["majority_class"] in ("dark", "light")
@@ -234,10 +224,10 @@ def test_train_json(environment: dict[str, str], images: Path, tmp_path: Path) -
     low, high = validation["interval"]
     assert 0 <= low <= validation["accuracy"] <= high <= 1
     assert (validation["best"], validation["skipped_images"]) == (True, 0)
-    for saved in of(lines, "checkpoint"):
+    for saved in events_named(lines, "checkpoint"):
         assert (saved["step"], saved["failure"]) == (3, None)
         assert Path(saved["path"]).is_file()
-    assert {saved["name"] for saved in of(lines, "checkpoint")} == {"best", "last"}
+    assert {saved["name"] for saved in events_named(lines, "checkpoint")} == {"best", "last"}
     assert lines[-1] == {"event": "ended", "step": 3, "reason": "done"}
     assert {"config.json", "journal.jsonl", "engine.log", "checkpoints"} == {
         path.name for path in (tmp_path / "run").iterdir()
@@ -261,7 +251,7 @@ def test_train_from_a_file_along_a_plan(
     assert lines[0]["recipe"]["optimizer"] == "adamw" and lines[0]["recipe"]["balance"] is True
     head, full = lines[0]["plan"]["phases"]
     assert (head["trainable"], head["steps"], full["after_step"]) == (["fc"], 6, 6)
-    steps = of(lines, "step")
+    steps = events_named(lines, "step")
     assert [step["epoch"] for step in steps] == [1] * 6 + [2] * 6
     learnt = [
         {row["name"] for row in step["layers"] if row["reach"] == "updated"} for step in steps
@@ -270,8 +260,8 @@ def test_train_from_a_file_along_a_plan(
     factors = [step["lr_factor"] for step in steps]
     assert factors[0] == pytest.approx(1 / 25) and max(factors) > 0.9
     assert factors[:6] == factors[6:]  # a cycle for each phase
-    assert [line["epoch"] for line in of(lines, "validation")] == [1, 2]
-    (mask,) = [line for line in of(lines, "mask") if line["why"] == "plan lp-ft: full"]
+    assert [line["epoch"] for line in events_named(lines, "validation")] == [1, 2]
+    (mask,) = [line for line in events_named(lines, "mask") if line["why"] == "plan lp-ft: full"]
     assert len(mask["trainable"]) == 10
     assert list((tmp_path / "out" / "tensorboard" / "start-0").glob("*.tfevents.*"))
     assert (tmp_path / "out" / "checkpoints").is_dir()
@@ -291,9 +281,9 @@ def test_labels_from_a_file_and_an_image_that_cannot_be_read(
     done = run(*words, "--json", env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     lines = strict(done.stdout)
-    (validation,) = of(lines, "validation")
+    (validation,) = events_named(lines, "validation")
     assert len(validation["per_class"]) == 2 and "[bold]Käse" in validation["per_class"]
-    (skipped,) = of(lines, "image_skipped")
+    (skipped,) = events_named(lines, "image_skipped")
     assert skipped["path"].endswith("003.png") and validation["skipped_images"] == 1
     done = run(*words, env=environment)
     assert done.returncode == 0 and "\x1b" not in done.stdout
@@ -306,7 +296,7 @@ def test_folds(environment: dict[str, str], images: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = strict(done.stdout)
-    folds, (whole,) = of(lines, "fold"), of(lines, "folds")
+    folds, (whole,) = events_named(lines, "fold"), events_named(lines, "folds")
     assert [fold["fold"] for fold in folds] == [1, 2, 3]
     assert sum(fold["total"] for fold in folds) == whole["total"] == 36  # every image once
     assert whole["accuracies"] == [fold["accuracy"] for fold in folds]

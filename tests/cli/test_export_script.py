@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,9 @@ from PIL import Image
 
 from engine.model import weights_download
 from engine.server import jobs
+from tests.support.command_line import run
 from tests.support.driven_session import DrivenSession, draw_images
+from tests.support.exported_scripts import run_scripts
 from tests.support.run_histories import HISTORIES
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ExportScript, RestoreLayer, SetMask, SetRecipe, Step, Train
@@ -30,29 +31,7 @@ from tui.cli.script_check import compare_losses
 
 pytestmark = pytest.mark.xdist_group("export_script")  # its runs are trained once
 
-ROOT = Path(__file__).resolve().parents[2]
 RUFF = Path(sys.executable).with_name("ruff")
-
-PLAIN_PYTHON = """
-import contextlib, io, json, runpy, sys
-
-class WithoutTlTui:
-    barred = {"engine", "tui", "demo_data", "tl_tui", "textual", "rich", "msgspec", "safetensors"}
-
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self.barred:
-            raise ImportError(f"{name} is not for scripts")
-
-sys.meta_path.insert(0, WithoutTlTui())
-said = {}
-for script in sys.argv[1:]:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        runpy.run_path(script, run_name="__main__")
-    said[script] = out.getvalue()
-print(json.dumps(said))
-"""
-"""Runs scripts one after another, as where there is no tl-tui; torch is imported once."""
 
 
 def session(run: Path, folder: Path | None, **options) -> DrivenSession:
@@ -200,7 +179,7 @@ KINDS: dict[str, Callable[[Path, Path], None]] = {
 
 
 class Exported:
-    """All these runs, their scripts, and what the scripts said."""
+    """All these runs, their scripts, and the losses that the scripts print."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -209,23 +188,11 @@ class Exported:
         for name, make in KINDS.items():
             make(root / name, folder)
             self.written[name] = export(root / name, self.script(name))
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", PLAIN_PYTHON, *(str(self.script(n)) for n in KINDS)],
-            cwd=root,
-            env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        self.said: dict[str, str] = json.loads(done.stdout)
+        losses = run_scripts(*map(self.script, KINDS), cwd=root)
+        self.losses = dict(zip(KINDS, losses, strict=True))
 
     def script(self, name: str) -> Path:
         return self.root / f"{name}.py"
-
-    def losses(self, name: str) -> list[tuple[int, float]]:
-        lines = [line for line in self.said[str(self.script(name))].splitlines()]
-        steps = [line.split() for line in lines if line.startswith("step")]
-        return [(int(words[1].rstrip(":")), float(words[3])) for words in steps]
 
 
 @pytest.fixture(scope="module")
@@ -253,8 +220,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def test_a_script_trains_as_the_run_did(name: str, exported: Exported) -> None:
     journal = read_run(exported.root / name).starts[-1].losses
     assert len(journal) >= 2
-    comparison = compare_losses(journal, exported.losses(name))
-    assert comparison.agrees and comparison.equal == len(journal), (journal, exported.losses(name))
+    comparison = compare_losses(journal, exported.losses[name])
+    assert comparison.agrees and comparison.equal == len(journal), (journal, exported.losses[name])
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -346,20 +313,20 @@ def test_losses_are_compared(script: list, agrees: bool, equal: int) -> None:
 
 @pytest.mark.timeout(900)
 def test_the_command_writes_checks_and_finds_a_difference(
-    exported: Exported, tmp_path: Path
+    exported: Exported, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    def tl_tui(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, ROOT / "tl_tui/__main__.py", "export", *arguments]
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path)
+    def tl_tui(*words: str) -> subprocess.CompletedProcess[str]:
+        return run("export", *words, env=environment, cwd=folder)
 
-    shutil.copytree(exported.root / "demo", tmp_path / "run")
+    folder = tmp_path / "folder"
+    shutil.copytree(exported.root / "demo", folder / "run")
     done = tl_tui("run", "-o", "train.py", "--check")
     assert done.returncode == 0, done.stderr
     assert "Checked: all 2 losses are bit-identical to the journal's." in done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "train.py"]
+    assert sorted(path.name for path in folder.iterdir()) == ["run", "train.py"]
     again = tl_tui("run", "-o", "train.py")
     assert again.returncode == 2 and "--force" in again.stderr
-    journal = tmp_path / "run" / "journal.jsonl"
+    journal = folder / "run" / "journal.jsonl"
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     for line in lines:
         if line["event"] == "step":

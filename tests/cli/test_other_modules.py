@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.command_line import refused, run, strict
+from tests.support.command_line import SMALL, refused, run, strict
 from tests.support.driven_session import draw_images
-
-SMALL = ["--weights", "none", "--image-size", "32", "--batch-size", "4", "--device", "cpu"]
 
 
 def test_a_users_own_modules_are_no_obstacle(

@@ -9,27 +9,16 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.command_line import start, strict
+from tests.support.command_line import SMALL, events_named, start, strict
 from tests.support.fork_server import ForkedProcess
-
-thorough = pytest.mark.thorough
-
-
-SMALL = ["--weights", "none", "--image-size", "32", "--batch-size", "4", "--device", "cpu"]
-
 
 LIMIT = 120
 
 
 Process = subprocess.Popen[str] | ForkedProcess
-
-
-def of(lines: list[Any], event: str) -> list[Any]:
-    return [line for line in lines if line["event"] == event]
 
 
 @pytest.fixture
@@ -56,7 +45,7 @@ def engine_of(process: Process) -> int:
     [
         (signal.SIGINT, 130),
         (signal.SIGTERM, 75),
-        pytest.param(signal.SIGUSR1, 75, marks=thorough),
+        pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.thorough),
     ],
 )
 def test_a_signal_ends_it_and_the_engine(
@@ -67,7 +56,7 @@ def test_a_signal_ends_it_and_the_engine(
     output, errors = training.communicate(timeout=LIMIT)
     assert (training.returncode, errors) == (code, "")
     lines = strict(output)
-    last = of(lines, "checkpoint")[-1]
+    last = events_named(lines, "checkpoint")[-1]
     assert last["name"] == "last" and Path(last["path"]).is_file()
     assert lines[-1] == {"event": "ended", "step": last["step"], "reason": "stopped"}
     assert select.select([engine], [], [], 0)[0]  # it has ended already

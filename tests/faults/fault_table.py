@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.command_line import isolated_environment
+from tests.support.fork_server import process_mark
+
 SOON = float(os.environ.get("TL_TUI_TEST_PATIENCE", "120"))
 """Seconds within which a condition has to come true; far more than it ever takes."""
 
@@ -44,18 +47,20 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of every process of this place; by it they are found again."""
-        homes = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
-        own = {name: str(self.folder / name) for name in homes}
-        return os.environ | own | {"TL_TUI_TMPDIR": str(self.folder), "OMP_NUM_THREADS": "1"}
+        """Of every process of this place; by its TL_TUI_TMPDIR they are found again."""
+        return isolated_environment(self.folder)
 
     def processes(self) -> list[int]:
         """Processes that were started from here and still run."""
         mark = f"TL_TUI_TMPDIR={self.folder}".encode()
+        name = process_mark(str(self.folder)).encode()
         found = []
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                if entry.name.isdigit() and (
+                    mark in (entry / "environ").read_bytes().split(b"\0")
+                    or name == (entry / "comm").read_bytes().strip()
+                ):
                     found.append(int(entry.name))
             except OSError:
                 continue

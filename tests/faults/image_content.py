@@ -7,8 +7,6 @@ import pickle
 import re
 import shutil
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from engine.model.weights import choose_weights
 from tests.faults.fault_table import Place, fault
 from tests.faults.storage import environment
 from tests.faults.training import SMALL, STEPS, losses, reference, train
-from tests.support.pseudo_terminal import ROOT, Terminal
+from tests.support.command_line import open_terminal, run
 
 HOSTILE = (
     "\x1b[2J\x1b]0;owned\x07",
@@ -92,18 +90,7 @@ def _hostile_images(place: Place) -> Path:
 
 @fault("escape sequences and markup in names, without a screen", full=10, like="on the screen")
 def names_without_screen(place: Place) -> None:
-
-    images = _hostile_images(place)
-    command = [
-        sys.executable,
-        str(ROOT / "tl_tui/__main__.py"),
-        "train",
-        str(images),
-        *SMALL,
-    ]
-    done = subprocess.run(
-        command, capture_output=True, env=place.environment, cwd=ROOT, check=False, text=True
-    )
+    done = run("train", _hostile_images(place), *SMALL, env=place.environment)
     assert done.returncode == 0, done.stderr
     assert not CONTROL.search(done.stdout + done.stderr)
     assert "no image" in done.stderr, "what was left out is named"
@@ -111,9 +98,8 @@ def names_without_screen(place: Place) -> None:
 
 @fault("escape sequences and markup in names, on the screen", full=10)
 def names_on_screen(place: Place) -> None:
-    images = _hostile_images(place)
-    command = [sys.executable, str(ROOT / "tl_tui/__main__.py"), str(images), *SMALL]
-    with Terminal(command, columns=120, rows=40, env=place.environment) as terminal:
+    words = (_hostile_images(place), *SMALL)
+    with open_terminal(*words, columns=120, rows=40, env=place.environment) as terminal:
         terminal.wait_for(r"fc +train")
         terminal.press("t")
         terminal.wait_for(r"step 1 ")

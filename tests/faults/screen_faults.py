@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +14,16 @@ from contextlib import contextmanager
 from engine.training import checkpoint
 from tests.faults.fault_table import Place, fault
 from tests.faults.training import SMALL, checkpoints_are_whole, ends, journal_is_readable
-from tests.support.pseudo_terminal import ROOT, Terminal
+from tests.support.command_line import open_terminal, run
+from tests.support.pseudo_terminal import Terminal
 from tl_tui.runs.run_reader import read_run
 
 
 @contextmanager
 def app(place: Place) -> Iterator[Terminal]:
     """The app, ready, in a terminal."""
-    command = [sys.executable, str(ROOT / "tl_tui/__main__.py"), str(place.images), *SMALL]
-    with Terminal(command, columns=100, rows=30, env=place.environment) as terminal:
+    words = (place.images, *SMALL)
+    with open_terminal(*words, columns=100, rows=30, env=place.environment) as terminal:
         terminal.wait_for(r"fc +train")
         yield terminal
 
@@ -42,7 +41,7 @@ def _train_for_a_while(place: Place, terminal: Terminal) -> int:
 
 
 def _run_is_whole(place: Place) -> None:
-    for config in (place.folder / "XDG_STATE_HOME").rglob("config.json"):
+    for config in (place.folder / "state").rglob("config.json"):
         checkpoints_are_whole(config.parent)
         journal_is_readable(config.parent)
 
@@ -96,13 +95,12 @@ def screen_asked_to_end(place: Place) -> None:
 def _stopped(place: Place, engine: int) -> None:
     """The engine outlived its screen; asked to, it saves and ends."""
     assert engine in place.processes(), "the engine went with its screen"
-    (run,) = [file.parent for file in (place.folder / "XDG_STATE_HOME").rglob("config.json")]
-    command = [sys.executable, str(ROOT / "tl_tui/__main__.py"), "stop", run.name]
-    said = subprocess.run(command, capture_output=True, text=True, env=place.environment, cwd=ROOT)
+    (folder,) = [file.parent for file in (place.folder / "state").rglob("config.json")]
+    said = run("stop", folder.name, env=place.environment)
     assert said.returncode == 0, said.stderr
     assert ends(engine), "it was asked to end"
     _run_is_whole(place)
-    whole = read_run(run)
+    whole = read_run(folder)
     assert whole.state in ("paused", "done")
     saved = checkpoint.read(whole.checkpoints["last"]).about["step"]
     assert saved == whole.steps, "every step that was taken is saved"

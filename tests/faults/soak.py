@@ -17,8 +17,9 @@ from pathlib import Path
 
 from tests.faults.fault_table import Place, at_least_one
 from tests.faults.training import SMALL
+from tests.support.command_line import open_terminal
 from tests.support.driven_session import draw_images
-from tests.support.pseudo_terminal import ROOT, Terminal
+from tests.support.pseudo_terminal import Terminal
 
 SAMPLES = 20
 """How often the processes are looked at."""
@@ -117,11 +118,11 @@ def soak(
     Raises:
         AssertionError: no step was taken for so long, or the app or its engine ended.
     """
-    command = [sys.executable, str(ROOT / "tl_tui/__main__.py"), str(place.images), *SMALL[:-2]]
-    with Terminal(command, columns=100, rows=30, env=place.environment) as terminal:
+    words = (place.images, *SMALL[:-2])
+    with open_terminal(*words, columns=100, rows=30, env=place.environment) as terminal:
         terminal.wait_for(r"fc +train")
         (engine,) = terminal.children()
-        counted, found = Steps(place.folder / "XDG_STATE_HOME"), list[Sample]()
+        counted, found = Steps(place.folder / "state"), list[Sample]()
         weights, keys = zip(*ACTIONS, strict=True)
         last_step = time.monotonic()
         while counted.count < steps:

@@ -167,7 +167,7 @@ def clock_jumps(place: Place) -> None:
     )
     before = os.environ.get("PYTHONPATH", "")
     with environment(PYTHONPATH=f"{patch}{os.pathsep}{before}" if before else str(patch)):
-        with train(place, run) as training:
+        with train(place, run, fresh=True) as training:
             code, said = training.end()
     assert code == 0, said
     assert losses(run) == reference(place)

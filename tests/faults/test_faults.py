@@ -16,12 +16,22 @@ from tests.faults import (  # noqa: F401
     storage,
 )
 from tests.faults.fault_table import FAULTS, Fault, Place, Skipped
+from tests.faults.training import train
 from tests.support.driven_session import draw_images
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_images(tmp_path_factory.mktemp("shared") / "images")
+
+
+def test_processes_of_a_place_are_found(images: Path, tmp_path: Path) -> None:
+    """Else none would ever be left."""
+    place = Place(tmp_path, images, random.Random(0))
+    with train(place, tmp_path / "run") as training:
+        training.read("step")
+        assert sorted(place.processes()) == sorted([training.process.pid, training.engine])
+    place.leave()
 
 
 @pytest.mark.timeout(1200)

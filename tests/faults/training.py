@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from engine.training import checkpoint
 from tests.faults.fault_table import Place, wait_until
-from tests.support.pseudo_terminal import ROOT
+from tests.support.command_line import start
+from tests.support.fork_server import ForkedProcess
 from tl_tui.runs.run_reader import read_run
 
 STEPS = 12
@@ -27,7 +27,7 @@ SMALL = (
 class Training:
     """`tl-tui train --json`, or resume, in a process of its own."""
 
-    def __init__(self, place: Path | str, process: subprocess.Popen[str]) -> None:
+    def __init__(self, place: Path | str, process: subprocess.Popen[str] | ForkedProcess) -> None:
         self.run = Path(place)
         self.process = process
         self.lines: list[dict] = []
@@ -62,10 +62,12 @@ class Training:
 
 
 @contextmanager
-def train(place: Place, run: Path, *options: str, images: Path | None = None) -> Iterator[Training]:
-    """A run that begins."""
-    data = images or place.images
-    yield from _started(place, run, "train", str(data), *SMALL, "--run-dir", str(run), *options)
+def train(
+    place: Place, run: Path, *options: str, images: Path | None = None, fresh: bool = False
+) -> Iterator[Training]:
+    """A run that begins; in an interpreter of its own if `fresh`."""
+    words = ("train", str(images or place.images), *SMALL, "--run-dir", str(run), *options)
+    yield from _started(place, run, *words, fresh=fresh)
 
 
 @contextmanager
@@ -74,16 +76,8 @@ def resume(place: Place, run: Path, *options: str) -> Iterator[Training]:
     yield from _started(place, run, "resume", str(run), *options)
 
 
-def _started(place: Place, run: Path, *arguments: str) -> Iterator[Training]:
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "tl_tui/__main__.py"), *arguments, "--json"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=place.environment,
-        cwd=ROOT,
-        text=True,
-    )
+def _started(place: Place, run: Path, *arguments: str, fresh: bool = False) -> Iterator[Training]:
+    process = start(*arguments, "--json", env=place.environment, fresh=fresh)
     try:
         yield Training(run, process)
     finally:

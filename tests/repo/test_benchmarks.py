@@ -13,8 +13,6 @@ from benchmarks.table.report import table
 from benchmarks.table.row import Reading, interleaved, ratio
 from benchmarks.table.screen_output import bytes_by_hand
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def test_a_quick_table_is_printed_and_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -16,9 +16,8 @@ from PIL import Image
 from benchmarks.studies import backbone_sets, backbone_worth, measured_cells
 from engine.model import torchvision_models
 from engine.model.weights import choose_weights
+from tests.support.paths import ROOT
 from tools.demo_backbone import crops, distil, drawings, export, pictures, views
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def noise(width: int = 200, height: int = 150) -> Image.Image:

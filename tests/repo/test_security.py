@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 SOURCES = sorted(
     path for package in ("tl_tui", "engine", "tui") for path in (ROOT / package).rglob("*.py")
 )

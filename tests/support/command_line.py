@@ -18,6 +18,9 @@ from tests.support.pseudo_terminal import PATIENCE, Terminal, launch_program
 TL_TUI = [sys.executable, str(ROOT / "tl_tui/__main__.py")]
 """The command line of a `tl-tui` that runs in an interpreter of its own."""
 
+SMALL = ("--weights", "none", "--image-size", "32", "--batch-size", "4", "--device", "cpu")
+"""Options of runs that only have to run."""
+
 _fork_server: ForkServer | None = None
 
 
@@ -125,6 +128,11 @@ def strict(text: str) -> list[Any]:
         raise AssertionError(f"{constant} is not JSON")
 
     return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+def events_named(lines: list[Any], event: str) -> list[Any]:
+    """Return the lines of `--json` that report one kind of event."""
+    return [line for line in lines if line["event"] == event]
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:

@@ -147,6 +147,10 @@ class PlainTraining:
                 parameter -= self.lr[self.rows[owner]] * change
 
 
+OWNERS = 25
+"""Modules of `small_resnet` that own parameters."""
+
+
 def small_resnet(seed: int = 0) -> nn.Module:
     """Return a small torchvision ResNet with one block per stage."""
     from torchvision.models.resnet import BasicBlock, ResNet

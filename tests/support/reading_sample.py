@@ -15,7 +15,8 @@ import random
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 PACKAGES = ("engine", "tui", "tl_tui")
 REPORTERS = {"Problem", "show_now", "enqueue", "pin", "Refused"}
 """Functions and classes whose first argument is a message to the user."""

@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.driven_session import draw_images
-from tests.support.pseudo_terminal import ROOT, Terminal
+from tests.support.command_line import TL_TUI, isolated_environment, open_terminal
 from tests.support.ssh_server import WHY_NOT, SshServer
+from tests.system.conftest import SMALL
 from tl_tui.connect.discovery import running_engines
 
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
-REMOTE = f"{sys.executable} {ROOT / 'tl_tui/__main__.py'}"
+REMOTE = " ".join(TL_TUI)
 DELAY_S = 0.1
 """Each way: a line of 200 ms."""
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_images(tmp_path_factory.mktemp("images") / "squares", train=24, val=8)
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
     there = tmp_path / "there"
     (there / "ssh").mkdir(parents=True)
-    homes = {
-        name: str(there / name) for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
-    }
-    sockets = {"TL_TUI_TMPDIR": str(there), "OMP_NUM_THREADS": "1"}
     monkeypatch.setenv("TL_TUI_TMPDIR", str(there))
-    server = SshServer(there / "ssh", homes | sockets, delay=DELAY_S)
+    server = SshServer(there / "ssh", isolated_environment(there), delay=DELAY_S)
     yield server
     for one in running_engines():
         os.kill(one.greeted.pid, signal.SIGKILL)
@@ -46,16 +36,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServe
 @pytest.fixture
 def here(tmp_path: Path, server: SshServer) -> dict[str, str]:
     """The environment of the screen: nothing of it is shared with the server's."""
-    homes = {
-        name: str(tmp_path / "here" / name)
-        for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
-    }
-    return homes | {"TL_TUI_TMPDIR": str(tmp_path / "here"), "PATH": server.path}
-
-
-def tl_tui(here: dict[str, str], *words: str, columns: int = 80, rows: int = 24) -> Terminal:
-    command = [sys.executable, str(ROOT / "tl_tui/__main__.py"), *words]
-    return Terminal(command, columns=columns, rows=rows, env=here)
+    return isolated_environment(tmp_path / "here") | {"PATH": server.path}
 
 
 def steps_taken() -> int:
@@ -66,10 +47,9 @@ def steps_taken() -> int:
 def test_a_run_on_a_server_from_the_first_question_to_its_end(
     server: SshServer, here: dict[str, str], images: Path
 ) -> None:
-    small = [str(images), "--image-size", "32", "--batch-size", "8", "--weights", "none"]
-    small += ["--epochs", "10000"]
     host = ["--host", server.HOST]
-    with tl_tui(here, *host, "--remote-command", REMOTE, *small) as terminal:
+    words = [*host, "--remote-command", REMOTE, images, *SMALL, "--epochs", "10000"]
+    with open_terminal(*words, env=here) as terminal:
         # ssh asks before the screen is taken; what the start-up files print is skipped.
         terminal.wait_for(r"continue connecting \(yes/no")
         assert b"\x1b[?1049h" not in terminal.raw
@@ -115,7 +95,7 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         terminal.press("d")
         assert terminal.wait_exit() == 0 and terminal.restored
         assert f"tl-tui attach --host {server.HOST}" in terminal.text
-    with tl_tui(here, "attach", *host, columns=120, rows=40) as back:
+    with open_terminal("attach", *host, env=here, columns=120, rows=40) as back:
         back.wait_for(r"layer4.1 ▸ +train +updated")
         back.wait_for(r"epoch \d+ of 10,?000")
         back.press("q")
@@ -131,28 +111,30 @@ def test_what_stands_in_the_way_is_said_before_the_screen(
     other = tmp_path / "other-version"
     other.write_text('#!/bin/sh\necho\necho \'tl-tui-relay:{"protocol": 99, "version": "9.9"}\'\n')
     other.chmod(0o755)
-    with tl_tui(here, "--host", server.HOST, "--remote-command", "no-tl-tui-here") as terminal:
+    with open_terminal(
+        "--host", server.HOST, "--remote-command", "no-tl-tui-here", env=here
+    ) as terminal:
         terminal.wait_for("continue connecting")
         terminal.press("yes", "enter")
         assert terminal.wait_exit() == 2
         assert "does not find no-tl-tui-here there" in terminal.text.replace("\n", "")
-    with tl_tui(
-        here, "--host", server.HOST, "--remote-command", str(other), columns=200
+    with open_terminal(
+        "--host", server.HOST, "--remote-command", str(other), env=here, columns=200
     ) as terminal:
         assert terminal.wait_exit() == 2
         text = " ".join(terminal.text.split())
         assert "gpu1 has tl-tui 9.9 (protocol 99), here is" in text
         assert "install the same version on both sides" in text
-    with tl_tui(
-        here, "attach", "--host", server.HOST, "--remote-command", REMOTE, columns=200
+    with open_terminal(
+        "attach", "--host", server.HOST, "--remote-command", REMOTE, env=here, columns=200
     ) as terminal:
         assert terminal.wait_exit() == 2
         assert "gpu1: No run is active there" in " ".join(terminal.text.split())
     server.line.refuses = True
-    with tl_tui(here, "stop", "--host", server.HOST, "a-run", columns=200) as terminal:
+    with open_terminal("stop", "--host", server.HOST, "a-run", env=here, columns=200) as terminal:
         assert terminal.wait_exit() == 2
         assert "ssh cannot connect to gpu1" in terminal.text
-    with tl_tui(here, "--host", server.HOST) as terminal:
+    with open_terminal("--host", server.HOST, env=here) as terminal:
         assert terminal.wait_exit() == 2
         assert "ssh cannot connect to gpu1" in terminal.text
         assert b"\x1b[?1049h" not in terminal.raw

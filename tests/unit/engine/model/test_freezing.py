@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from engine.model import freezing
-from tests.support.plain_training import make_trainer, small_resnet
-from tests.unit.engine.training.test_trainer_and_probe import OWNERS
+from tests.support.plain_training import OWNERS, make_trainer, small_resnet
 
 
 @settings(max_examples=15, deadline=None)

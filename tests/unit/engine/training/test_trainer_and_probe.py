@@ -10,11 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.model import freezing
-from tests.support.plain_training import PlainTraining, make_trainer, small_resnet
+from tests.support.plain_training import OWNERS, PlainTraining, make_trainer, small_resnet
 from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
 from tl_tui.protocol.training import LayerMeasurement
-
-OWNERS = 25  # of `small_resnet`; asserted below
 
 
 def norm(tensors: list[torch.Tensor]) -> float:
