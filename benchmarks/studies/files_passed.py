@@ -141,7 +141,7 @@ async def watch(out: str) -> tuple[KeyFiles, set[str]]:
     app = WorkbenchApp(LocalLink(process), config, terminal=terminal, animation=False)
 
     def is_idle() -> bool:
-        return app.run_state.phase == "ready" and app.run_state.results.price is not None
+        return app.run_state.phase == "ready" and app.run_state.results.step_cost is not None
 
     async with app.run_test(size=(120, 40)) as pilot:
         while not is_idle():

@@ -33,7 +33,7 @@ def examine() -> dict[str, Any]:
     """Check everything that tl-tui needs of torch on this machine.
 
     Returns:
-        The findings by name. A check that fails adds a sentence to `problems` instead of raising.
+        The findings by name. `problems` is a list with a sentence for each failed check.
     """
     problems: list[str] = []
     findings: dict[str, Any] = {

@@ -90,7 +90,7 @@ class Connections:
             socket_path: The socket to listen on.
             handler: Executes the commands of the clients.
             loop: The event loop of the clients' thread.
-            state: Records every event, and says what to send to clients that connect later.
+            state: Records every event, and holds what to send to clients that connect later.
         """
         self.alone_since = time.monotonic()
         """When the last client left, or when the engine started if none came yet."""

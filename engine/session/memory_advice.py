@@ -126,7 +126,10 @@ def scale_to_batch(cost: StepCostMeasured, batch_size: int) -> StepCostMeasured:
 
 
 def _available(device: torch.device) -> tuple[int, str]:
-    """Return the free bytes, including those that torch reserves and does not use, and of what."""
+    """Return the number of free bytes, and the name of the memory such as `cuda:0`.
+
+    Bytes that torch has reserved but does not use are free.
+    """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -148,7 +148,8 @@ class Settings:
         rates = list(self.trainer.rates)
         if any(not 0 <= row < len(rates) for row in command.rows):
             raise Problem(
-                f"A rate was set for rows that this model does not have; it has {len(rates)} rows."
+                f"A learning rate was set for a layer that this model does not have; it has "
+                f"{len(rates)} layers with parameters."
             )
         if not 0 <= command.rate <= LARGEST:
             raise Problem(

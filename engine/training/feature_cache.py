@@ -1,12 +1,13 @@
 """The feature cache: run a frozen prefix once per image and reuse its activations.
 
-The cache is exact if nothing below the cut is random or changes: the prefix is frozen and in eval
-mode, and images are not augmented. In fp32 and on the same device, losses equal those of the full
-forward pass.
+The cache is exact if the prefix gives the same output for an image every time: it is frozen and in
+eval mode, and images are not augmented. In fp32 and on the same device, losses equal those of the
+full forward pass.
 
 Changes of the prefix are detected by the version counters of its tensors, which every in-place
-write increments. A step that trains the prefix, a reset or other weights therefore invalidate the
-cached activations, while freezing and unfreezing layers without a step does not.
+write increments. The cached activations therefore become invalid after a step that trains the
+prefix, after a reset, and when other weights are loaded. Freezing or unfreezing layers without a
+step keeps them.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def check_version(greeted: Greeted, where: str) -> None:
     """
     if greeted.protocol != PROTOCOL:
         raise Problem(
-            f"{where} has tl-tui {greeted.version} (protocol {greeted.protocol}), here is "
+            f"{where} has tl-tui {greeted.version} (protocol {greeted.protocol}), but this is "
             f"{__version__} (protocol {PROTOCOL}); install the same version on both sides."
         )
 

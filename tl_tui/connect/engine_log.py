@@ -1,4 +1,4 @@
-"""The engine's log, which holds its standard output and error."""
+"""The log file with the engine's standard output and standard error."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Predict the time and memory of a train step with any mask from the measured cost of each owner.
 
-As in `gradient_reach`, an owner receives a gradient at its output if it or an ancestor is
-trainable, and passes it on if an ancestor is. This decides which tensors autograd saves. Peak
-memory is found by going through the forward pass, the backward pass and the update, owner by owner.
+A gradient arrives at the output of an owner if the owner or one of its ancestors is trainable. It
+goes on below the owner only if an ancestor is trainable (see `gradient_reach`). This decides which
+tensors autograd saves. Peak memory is found by going through the forward pass, the backward pass
+and the update, owner by owner.
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ async def run_job(
 
 
 def _with_choices(event: OpenFailed) -> str:
-    """Return why a session could not be opened, and the options that the reason does not name."""
+    """Return why a session could not be opened, and what to choose if that is not named yet."""
     unnamed = [f"--weights {choice}" for choice in event.choices]
     unnamed = [option for option in unnamed if option not in event.sentence]
     return f"{event.sentence} Choose {' or '.join(unnamed)}." if unnamed else event.sentence

@@ -67,7 +67,7 @@ class Columns:
 
     @property
     def marks(self) -> bool:
-        """Whether there is room for fold marks next to the names."""
+        """Whether there is room next to the names for the marks of folded and unfolded blocks."""
         return self.name >= NAME + 2
 
 

@@ -13,7 +13,7 @@ from tui.state.run_state import RunState
 
 @dataclass(frozen=True)
 class MaskEdit:
-    """Another mask, and how it differs from the wanted one."""
+    """A proposed mask, and how it differs from the mask that the user has set."""
 
     mask: Mask
     action: Literal["thaw", "freeze", "freeze below"]

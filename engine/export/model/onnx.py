@@ -1,4 +1,4 @@
-"""Writing a model as an ONNX file and running it. Needs the extra `onnx`, imported when used."""
+"""Writing a model as an ONNX file and running it. Needs the packages of the extra `onnx`."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class _ModuleNames:
         return self._merge(self.model, "", rates)
 
     def _merge(self, module: nn.Module, path: str, rates: dict[str, float]) -> dict[str, float]:
-        """Replace parameter names by the name of their module where all have the same rate."""
+        """Replace a module's parameter names by its own name if they all have the same rate."""
         module_rates = {rates.get(name) for name, _ in module.named_parameters(prefix=path)}
         if not module_rates or module_rates == {None}:
             return {}

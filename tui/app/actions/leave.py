@@ -69,7 +69,9 @@ class LeaveActions(ActionBase):
     def choose_disconnect_action(self, action: DisconnectAction) -> None:
         """Choose, in the command palette, what the run does when the connection drops."""
         self._set_disconnect_action(action)
-        self.messages.show_now(f"When the connection drops, the run will {action}; remembered.")
+        self.messages.show_now(
+            f"When the connection drops, the run will {action}. This choice is saved."
+        )
 
     # --- SLURM ----------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ def command(
         raise Problem("Name what to export: -o train.py for a script or --model DIR for the model.")
     if script is None and (check or data is not None):
         option = "--check" if check else "--data"
-        raise Problem(f"{option} applies only to the script; add -o FILE.")
+        raise Problem(f"{option} applies only to an exported script; add -o FILE to write one.")
     if model is None and formats is not None:
         raise Problem("--format applies only to the model; add --model DIR.")
     if script is not None:

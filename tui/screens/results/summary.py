@@ -106,5 +106,5 @@ class Summary(Section):
 
 
 def _share(share: float) -> str:
-    """Return a share with as many digits as it needs, such as `.001` for one of 1,000 classes."""
+    """Return a share with enough digits not to be zero, such as `.001` for one of 1,000 classes."""
     return share_words(share) if share >= 0.01 or not share else f"{share:.1g}".lstrip("0")
