@@ -79,7 +79,7 @@ def test_resume_is_a_run_that_never_stopped(
 
 def test_a_run_that_is_done_says_so(runs: dict[str, Path], environment: dict[str, str]) -> None:
     done = run("resume", runs["parts"], "--steps", "6", env=environment)
-    assert done.returncode == 2 and "has taken 6 steps already" in done.stderr
+    assert done.returncode == 2 and "has already taken 6 steps" in done.stderr
     shown = run("show", runs["parts"], env=environment)
     assert shown.returncode == 0
     assert "done: it reached the requested number of steps" in shown.stdout
