@@ -25,7 +25,7 @@ def noise(width: int = 200, height: int = 150) -> Image.Image:
     return Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def test_photographs_are_told_from_drawings() -> None:
+def test_photographs_are_distinguished_from_drawings() -> None:
     assert pictures.photographic(noise())
     assert not pictures.photographic(Image.new("RGB", (200, 150), "white"))
 
@@ -43,7 +43,7 @@ def test_crops_and_views_are_seeded() -> None:
     assert 0.2 < corners.float().mean() < 0.4
 
 
-def test_a_drawing_lies_on_its_ground() -> None:
+def test_a_drawing_is_pasted_on_its_background() -> None:
     disc = Image.new("RGBA", (100, 60), (0, 0, 0, 0))
     disc.paste((255, 0, 0, 255), (20, 10, 80, 50))
     ground = np.full((72, 72, 3), 40, np.uint8)
@@ -71,12 +71,12 @@ def settings(work: Path) -> distil.Settings:
     )
 
 
-def test_the_learning_rate_rises_and_falls_to_nothing(tmp_path: Path) -> None:
+def test_the_learning_rate_rises_and_then_falls_to_zero(tmp_path: Path) -> None:
     rates = [distil.learning_rate(settings(tmp_path), done) for done in (0, 30, 500, 1000)]
     assert rates[0] < 0.1 and rates[1] == 1.0 and 0.4 < rates[2] < 0.6 and rates[3] < 1e-9
 
 
-def test_what_is_exported_is_taken_as_weights(tmp_path: Path) -> None:
+def test_the_exported_file_can_be_used_as_weights(tmp_path: Path) -> None:
     student = distil.Student().to(memory_format=torch.channels_last)
     torch.save({"student": student.state_dict(), "done": 12}, tmp_path / "checkpoint.pt")
     file = tmp_path / "out.safetensors"
@@ -102,7 +102,7 @@ def test_qt_archives_are_read(tmp_path: Path) -> None:
     assert list(backbone_sets.resources(path)) == [("/a/b.txt", b"hello")]
 
 
-def test_no_picture_stands_on_both_sides() -> None:
+def test_no_picture_is_in_both_train_and_test() -> None:
     for found in (backbone_sets.hot_dogs(), backbone_sets.faces()):
         for seed in range(3):
             train, rest = found.split(20, seed)
@@ -118,7 +118,7 @@ def test_balanced_accuracy_is_the_mean_over_classes() -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.thorough
-def test_the_benchmark_makes_its_table(tmp_path: Path) -> None:
+def test_the_benchmark_prints_a_whole_table(tmp_path: Path) -> None:
     """One seed, a step or two: the numbers mean nothing, the table is whole."""
     command = [
         sys.executable,

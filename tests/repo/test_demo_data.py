@@ -77,7 +77,9 @@ def test_mean_colour_does_not_solve_the_task(
     assert accuracy < 0.70
 
 
-def test_the_colour_check_bites(splits: dict[str, tuple[NDArray[np.uint8], Floats]]) -> None:
+def test_the_colour_check_finds_a_task_that_colour_solves(
+    splits: dict[str, tuple[NDArray[np.uint8], Floats]],
+) -> None:
     """The same regression does solve the task once one class is drawn a little redder."""
     (train, y), (val, y_val) = splits["train"], splits["val"]
     x, x_val = train.mean((1, 2)), val.mean((1, 2))

@@ -33,7 +33,7 @@ def lint_imports(project: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_contracts_hold() -> None:
+def test_the_import_contracts_hold() -> None:
     done = lint_imports(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 kept, 0 broken" in done.stdout
@@ -87,12 +87,12 @@ def test_no_module_of_the_engine_loads_the_screen() -> None:
 
 
 @pytest.mark.parametrize("module", ["server.dispatch", "server.server", "server.connections"])
-def test_the_socket_answers_before_torch(module: str) -> None:
+def test_the_server_starts_without_torch(module: str) -> None:
     """What runs before the first stage of opening needs no torch."""
     assert "torch" not in loaded_after(f"import engine.{module}")
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["train", "--help"]])
-def test_the_command_line_starts_light(arguments: list[str]) -> None:
+def test_the_command_line_starts_without_heavy_imports(arguments: list[str]) -> None:
     code = f"from tui.cli.main import main; assert main({arguments!r}) == 0"
     assert not loaded_after(code) & {"textual", "rich", "torch", "asyncio", "numpy"}

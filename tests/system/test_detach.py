@@ -54,7 +54,7 @@ def steps_taken() -> int:
     return one.greeted.step
 
 
-def test_left_running_it_goes_on_and_a_screen_comes_back_to_the_same(tl_tui: Opener) -> None:
+def test_a_run_left_in_the_background_continues_and_attach_shows_it(tl_tui: Opener) -> None:
     terminal = ready(tl_tui("--epochs", "10000"))
     terminal.press("2")
     terminal.wait_for(r"\[2 last stage\]")
@@ -92,7 +92,7 @@ def test_left_running_it_goes_on_and_a_screen_comes_back_to_the_same(tl_tui: Ope
     assert not alive(engine)
 
 
-def test_a_terminal_that_is_closed_leaves_the_run_going(tl_tui: Opener) -> None:
+def test_closing_the_terminal_does_not_end_the_run(tl_tui: Opener) -> None:
     """As an emulator's window, or a line that drops: the pseudo-terminal is gone."""
     terminal = ready(tl_tui("--epochs", "10000"))
     terminal.press("r")
@@ -110,7 +110,7 @@ def test_a_terminal_that_is_closed_leaves_the_run_going(tl_tui: Opener) -> None:
 @pytest.mark.parametrize(
     "number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.thorough)]
 )
-def test_a_screen_that_dies_leaves_the_run_as_was_chosen(
+def test_after_the_screen_is_killed_the_run_pauses_if_so_chosen(
     tl_tui: Opener, number: signal.Signals
 ) -> None:
     terminal = ready(tl_tui("--epochs", "10000"))
@@ -133,7 +133,7 @@ def test_a_screen_that_dies_leaves_the_run_as_was_chosen(
     step(back, taken + 1)
 
 
-def test_two_screens_one_steers(tl_tui: Opener) -> None:
+def test_of_two_screens_only_one_is_in_control(tl_tui: Opener) -> None:
     first = ready(tl_tui())
     step(first, 1)
     second = tl_tui("attach", columns=120, rows=40)
@@ -169,7 +169,7 @@ def test_two_screens_one_steers(tl_tui: Opener) -> None:
     step(first, 3)
 
 
-def test_stop_ends_a_run_from_a_script(tl_tui: Opener, home: dict[str, str]) -> None:
+def test_stop_ends_a_run_and_saves_it(tl_tui: Opener, home: dict[str, str]) -> None:
     terminal = ready(tl_tui("--epochs", "10000"))
     terminal.press("r")
     terminal.wait_for(r"step [3-9]|step \d\d")
@@ -186,7 +186,7 @@ def test_stop_ends_a_run_from_a_script(tl_tui: Opener, home: dict[str, str]) -> 
     assert f"tl-tui resume {engine.name} --screen continues it" in again.stderr
 
 
-def test_several_are_a_list(tl_tui: Opener) -> None:
+def test_attach_lists_several_runs_to_choose_from(tl_tui: Opener) -> None:
     for strategy in ("full", "last-stage"):
         terminal = ready(tl_tui("--strategy", strategy))
         step(terminal, 1)
@@ -201,7 +201,9 @@ def test_several_are_a_list(tl_tui: Opener) -> None:
     assert "[4 full]" in chooser.text, "the older of the two"
 
 
-def test_without_a_run_attach_says_what_to_do(home: dict[str, str], tl_tui: Opener) -> None:
+def test_attach_and_stop_without_a_run_explain_what_to_do(
+    home: dict[str, str], tl_tui: Opener
+) -> None:
     terminal = tl_tui("attach")
     assert terminal.wait_exit() == 2
     assert "No run is in progress here" in terminal.text

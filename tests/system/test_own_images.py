@@ -69,7 +69,7 @@ def right_by_hand(checkpoint: Path, photographs: Path, journal: Path) -> int:
     return right
 
 
-def test_headless_from_photographs_to_a_checkpoint_that_holds_what_was_said(
+def test_the_best_checkpoint_reaches_the_reported_accuracy_with_plain_torchvision(
     photographs: Path, tmp_path: Path
 ) -> None:
     lines = train(
@@ -92,7 +92,9 @@ def test_headless_from_photographs_to_a_checkpoint_that_holds_what_was_said(
 
 
 @pytest.mark.thorough
-def test_folds_over_photographs(photographs: Path, tmp_path: Path) -> None:
+def test_cross_validation_validates_every_photograph_once(
+    photographs: Path, tmp_path: Path
+) -> None:
     lines = train(
         photographs, tmp_path, "--folds", "4", "--steps", "6", "--strategy", "feature-extraction"
     )
@@ -121,7 +123,7 @@ def screen(environment: dict[str, str], photographs: Path) -> Iterator[Opener]:
         terminal.close()
 
 
-def test_r_trains_to_a_result_that_can_be_looked_at(screen: Opener, tmp_path: Path) -> None:
+def test_r_trains_to_the_end_and_the_results_can_be_opened(screen: Opener, tmp_path: Path) -> None:
     run = tmp_path / "run"
     terminal = screen("--epochs", "2", "--run-dir", str(run))
     terminal.wait_for("Press t")
@@ -149,7 +151,7 @@ def test_r_trains_to_a_result_that_can_be_looked_at(screen: Opener, tmp_path: Pa
 
 
 @pytest.mark.thorough
-def test_weights_survive_leaving_in_mid_run(
+def test_leaving_during_training_saves_the_last_step(
     screen: Opener, photographs: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -185,9 +187,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.thorough
-def test_twenty_thousand_files_list_and_train_and_no_key_is_missed(
-    screen: Opener, many: Path
-) -> None:
+def test_no_key_is_lost_with_twenty_thousand_files(screen: Opener, many: Path) -> None:
     terminal = screen("--strategy", "feature-extraction", data=many)
     # While they are listed: help opens at once and goes again.
     terminal.wait_for("torch")

@@ -44,7 +44,7 @@ def steps_taken() -> int:
     return one.greeted.step
 
 
-def test_a_run_on_a_server_from_the_first_question_to_its_end(
+def test_a_remote_run_survives_a_cut_connection_and_detaching(
     server: SshServer, here: dict[str, str], images: Path
 ) -> None:
     host = ["--host", server.HOST]
@@ -105,7 +105,7 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         back.wait_until(lambda: running_engines() == [], "the engine's end")
 
 
-def test_what_stands_in_the_way_is_said_before_the_screen(
+def test_connection_problems_are_reported_before_the_screen_opens(
     server: SshServer, here: dict[str, str], tmp_path: Path
 ) -> None:
     other = tmp_path / "other-version"
