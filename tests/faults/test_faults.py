@@ -1,4 +1,4 @@
-"""Faults once each, with a seed; `python -m tests.faults --full` does them many times."""
+"""Every fault once, from a fixed seed; `python -m tests.faults --full` repeats them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_processes_of_a_place_are_found_while_they_run(images: Path, tmp_path: Path) -> None:
-    """Else none would ever be left."""
+    """If none were found, a process that is left would go unnoticed."""
     place = Place(tmp_path, images, random.Random(0))
     with train(place, tmp_path / "run") as training:
         training.read("step")

@@ -1,4 +1,4 @@
-"""The soak, for a few steps; `python -m tests.faults.soak` is the long one."""
+"""The soak test for a few steps; `python -m tests.faults.soak` takes many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark command: that its rows run and what it writes. No time is asserted."""
+"""The benchmark command: its rows run, and it writes a table. No time is asserted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program that made the demo backbone, and the one that measures what it is worth."""
+"""The programs that trained the demo backbone and that measure its accuracy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_crops_and_views_are_seeded() -> None:
     assert first.shape == (16, 3, 64, 64) and 0 <= first.min() and first.max() <= 1
     assert torch.equal(first, views.batch(pool, drawn, 16, 64, np.random.default_rng((0, 5, 1))))
     many = views.batch(pool, drawn, 400, 64, np.random.default_rng(0))
-    corners = many[:, :, 0, 0].std(1) < 1e-6  # a white picture has no colour anywhere
+    corners = many[:, :, 0, 0].std(1) < 1e-6  # constant only in a white picture
     assert 0.2 < corners.float().mean() < 0.4
 
 
@@ -119,7 +119,7 @@ def test_balanced_accuracy_is_the_mean_over_classes() -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.thorough
 def test_the_benchmark_prints_a_whole_table(tmp_path: Path) -> None:
-    """One seed, a step or two: the numbers mean nothing, the table is whole."""
+    """With one seed and two steps the numbers mean nothing, but no row is missing."""
     command = [
         sys.executable,
         "-m",
@@ -141,4 +141,4 @@ def test_the_benchmark_prints_a_whole_table(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "out" / "backbone_worth.json").read_text())
     assert result["weights_sha256"] == measured_cells.digest(str(weights))
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert again.returncode == 0 and "1/" not in again.stdout  # every cell was kept
+    assert again.returncode == 0 and "1/" not in again.stdout  # nothing is measured again

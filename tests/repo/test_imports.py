@@ -1,4 +1,4 @@
-"""The screen reaches no torch and the engine no screen: by the import graph, and in fact.
+"""The screen never imports torch and the engine never imports the screen.
 
 Static analysis cannot see a deferred import, a fresh interpreter cannot see what it did not run.
 """
@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 
 
 def loaded_after(code: str) -> set[str]:
-    """The top-level modules in a fresh interpreter after some code."""
+    """Run code in a new interpreter and return the top-level modules it has loaded."""
     program = f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120

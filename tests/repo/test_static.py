@@ -1,4 +1,4 @@
-"""ruff and mypy are clean, with the configuration in pyproject.toml."""
+"""ruff and mypy report nothing, with the configuration in pyproject.toml."""
 
 from __future__ import annotations
 

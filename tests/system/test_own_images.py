@@ -1,4 +1,4 @@
-"""From a folder of real photographs to a validated checkpoint: headless, and on the screen."""
+"""Train on a folder of real photographs, without a screen and on the screen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(photographs: Path, tmp_path: Path, *options: str) -> list[dict[str, Any]]:
-    """The lines of `tl-tui train --json` on the photographs."""
+    """Run `tl-tui train --json` on the photographs and return its lines."""
     done = run(
         *("train", photographs, *SMALL, "--json", "--run-dir", tmp_path / "run", *options),
         env=isolated_environment(tmp_path),
@@ -38,7 +38,7 @@ def train(photographs: Path, tmp_path: Path, *options: str) -> list[dict[str, An
 
 
 def right_by_hand(checkpoint: Path, photographs: Path, journal: Path) -> int:
-    """How many of the run's validation images plain torchvision gets right with a checkpoint."""
+    """Count the validation images that plain torchvision classifies correctly with a checkpoint."""
     with safe_open(checkpoint, framework="pt") as file:
         about = json.loads(file.metadata()["tl-tui"])
         state = {
@@ -110,7 +110,7 @@ def test_cross_validation_validates_every_photograph_once(
 
 @pytest.fixture
 def screen(environment: dict[str, str], photographs: Path) -> Iterator[Opener]:
-    """Opens `tl-tui` on the photographs, or on other images; ends it after the test."""
+    """Open `tl-tui` on the photographs, or on other images; close it after the test."""
     opened: list[Terminal] = []
 
     def open_app(*options: str, data: Path = photographs) -> Terminal:
@@ -173,7 +173,7 @@ FILES = 20_000
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty thousand tiny made-up images, half dark, half light."""
+    """Twenty thousand tiny images, half of them dark and half light."""
     root = tmp_path_factory.mktemp("many")
     for name, level in (("dark", 40), ("light", 220)):
         (root / name).mkdir()
@@ -189,7 +189,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.thorough
 def test_no_key_is_lost_with_twenty_thousand_files(screen: Opener, many: Path) -> None:
     terminal = screen("--strategy", "feature-extraction", data=many)
-    # While they are listed: help opens at once and goes again.
+    # While the images are listed, help opens and closes at once.
     terminal.wait_for("torch")
     terminal.press("?")
     terminal.wait_for("(?i)keys")
@@ -198,7 +198,7 @@ def test_no_key_is_lost_with_twenty_thousand_files(screen: Opener, many: Path) -
     terminal.wait_for(r"16,?000")
     terminal.press("r")
     terminal.wait_for(r"step \d")
-    # While they train: seven times down and as many toggles, each of which must be seen.
+    # During training, seven layers are thawed; every key must have its effect.
     for _ in range(7):
         terminal.press("down", "space")
     terminal.wait_until(

@@ -1,4 +1,4 @@
-"""Whole sessions in a real pseudo-terminal: the command, its engine, the emulated screen."""
+"""Whole sessions in a real pseudo-terminal, with a real engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ready(terminal: Terminal) -> Terminal:
 
 
 def brick(terminal: Terminal, name: str) -> str:
-    """What the tower shows beside a layer: cursor, edges and channel."""
+    """Return what the stack draws to the left of a layer's name."""
     line = terminal.line(rf"^.{{3,16}}{re.escape(name)} ")  # not the inspector's heading
     return line[: line.index(name)].strip()
 
@@ -49,7 +49,7 @@ def alive(pid: int) -> bool:
 def test_arrows_f_space_and_t_freeze_thaw_and_take_measured_steps(
     tl_tui: Opener, columns: int, rows: int
 ) -> None:
-    terminal = tl_tui(columns=columns, rows=rows, fresh=True)  # torch must take its time
+    terminal = tl_tui(columns=columns, rows=rows, fresh=True)  # a fork has torch already
     terminal.wait_for("torch")
     assert "fc " not in terminal.text, "the first screenful is there before torch is"
     ready(terminal)
@@ -57,7 +57,7 @@ def test_arrows_f_space_and_t_freeze_thaw_and_take_measured_steps(
     terminal.wait_for("images  ?3")
     terminal.wait_for("will go")
 
-    # Down to layer4.1, then freeze below: the predicted wall stands under it in the same frame.
+    # Freeze below layer4.1: the predicted wall shows under it in the same frame.
     terminal.press("down", "f")
     terminal.wait_for("gradient will stop here")
     assert terminal.line_of("will stop here") > terminal.line_of("layer4.1 ")
@@ -66,7 +66,7 @@ def test_arrows_f_space_and_t_freeze_thaw_and_take_measured_steps(
     assert terminal.colour_of("layer4.0 +(▸ +)?frozen") == "brightblue"
     assert terminal.colour_of("layer4.1 +(▸ +)?train") == "green"
 
-    # One real step: red dots run through what learns, and the wall is measured.
+    # Take a step: red dots run through the trained layers, and the wall is measured.
     step(terminal, 1)
     terminal.wait_for("gradient stopped here · measured in step 1")
     terminal.wait_until(lambda: bool(DOTS.search(brick(terminal, "layer4.1"))), "dots in layer4.1")
@@ -77,7 +77,7 @@ def test_arrows_f_space_and_t_freeze_thaw_and_take_measured_steps(
     assert not DOTS.search(brick(terminal, "layer4.0"))
     assert "Step 1 taught" in terminal.text
 
-    # The frozen middle: freeze layer4.1 itself under a trainable fc, thaw layer3.1.
+    # Freeze layer4.1 and thaw layer3.1: a frozen layer between trainable ones.
     terminal.press("space")
     terminal.wait_for(r"→ frozen")
     terminal.press("down", "down", "space")
@@ -107,12 +107,12 @@ def test_starting_over_keeps_the_old_curve_next_to_the_new_one(tl_tui: Opener) -
     terminal.wait_for("1 head .*")
     terminal.settle()
     assert re.search(r"┈ 1 head", terminal.text) and re.search(r"─ now", terminal.text)
-    terminal.press("u")  # too late for the start over: a step was taken; the mask goes back
+    terminal.press("u")  # after a step, this undoes the mask and not the start over
     terminal.wait_for(r"\[1 head\]")
 
 
 def test_a_mask_key_shows_at_once_during_a_long_step(tl_tui: Opener) -> None:
-    """ResNet-50 at 160 px: some seconds a step. The key does not wait for it."""
+    """A step of ResNet-50 at 160 px takes seconds; the key does not wait for it."""
     terminal = ready(tl_tui("--arch", "resnet50", "--image-size", "160", "--batch-size", "8"))
     terminal.press("t", "1")
     terminal.wait_for(r"\[1 head\]")
@@ -120,7 +120,7 @@ def test_a_mask_key_shows_at_once_during_a_long_step(tl_tui: Opener) -> None:
     terminal.wait_for(r"layer4.2 +(▸ +)?(→ )?frozen")
     assert not re.search(r"step 1 · ", terminal.text), "the step should still be running"
     terminal.wait_for(r"step 1 · ")
-    terminal.wait_for(r"layer4.2 +(▸ +)?→ frozen +updated")  # measured: as it ran
+    terminal.wait_for(r"layer4.2 +(▸ +)?→ frozen +updated")  # as it was in the step
 
 
 # --- terminals of every kind --------------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_an_engine_killed_during_a_step_is_reported_and_R_restarts_it(tl_tui: Op
     (engine,) = terminal.children()
     os.kill(engine, signal.SIGKILL)
     terminal.wait_for(r"(?i)killed|SIGKILL|signal 9")
-    terminal.press("down", "down")  # it does not freeze
+    terminal.press("down", "down")  # the screen still responds
     terminal.wait_until(lambda: "▸" in brick(terminal, "layer4.1"), "the cursor at layer4.1")
     terminal.press("R")
     terminal.wait_for(r"warm-up|weights")
@@ -266,7 +266,7 @@ def test_q_asks_after_a_step_and_ends_the_engine(tl_tui: Opener) -> None:
     "burst", ["ny", *(pytest.param(keys, marks=thorough) for keys in ("qq", "nn", "yy"))]
 )
 def test_keys_typed_ahead_answer_a_dialog_once(tl_tui: Opener, burst: str) -> None:
-    """Over a slow line a burst comes in one chunk."""
+    """Over a slow connection, keys arrive in one chunk."""
     terminal = ready(tl_tui())
     step(terminal, 1)
     terminal.press("q")

@@ -74,8 +74,8 @@ async def test_an_engine_without_a_first_client_ends(socket_folder: Path) -> Non
     assert list(socket_folder.iterdir()) == []
 
 
-async def left_working(engine: EngineProcess, folder: Path) -> RecordedConnection:
-    """A client that may leave: it has trained, and a unit waits until the pipe can be read."""
+async def client_with_a_step_in_progress(engine: EngineProcess, folder: Path) -> RecordedConnection:
+    """Return a client that has trained, with a step in progress until the pipe can be read."""
     os.mkfifo(folder / "pipe")
     one = await connect_and_open(engine, folder)
     one.send(Train(id=2, steps=3))
@@ -87,21 +87,21 @@ async def left_working(engine: EngineProcess, folder: Path) -> RecordedConnectio
 
 
 async def test_an_engine_told_to_continue_alone_keeps_training(tmp_path: Path) -> None:
-    """The time within which somebody has to come ends while it is alone, and trained."""
+    """Even after the time in which a first client must connect, because it has trained."""
     engine = EngineProcess.start([*SCRIPTED, "--first-client", "1"], outlives=True)
-    one = await left_working(engine, tmp_path)
+    one = await client_with_a_step_in_progress(engine, tmp_path)
     await one.connection.close()
     assert not await engine.ended(3.0)
     engine.kill()
 
 
 async def test_an_idle_engine_without_clients_ends(tmp_path: Path, socket_folder: Path) -> None:
-    """It was left running, goes on to the end of its work, and then holds the GPU no longer."""
+    """After its last step, so that it no longer holds the GPU."""
     engine = EngineProcess.start([*SCRIPTED, "--idle", "0"], outlives=True)
-    one = await left_working(engine, tmp_path)
+    one = await client_with_a_step_in_progress(engine, tmp_path)
     await one.until(Heartbeat)
     await one.connection.close()
-    other = await connect(engine)  # it works and has not ended
+    other = await connect(engine)  # still at work
     await other.until(Heartbeat)
     await other.connection.close()
     with open(tmp_path / "pipe", "w") as pipe:
@@ -126,7 +126,7 @@ async def test_sigterm_closes_the_session(engine: EngineProcess, tmp_path: Path)
     assert (tmp_path / "closed").exists()
 
 
-async def test_stop_leaves_no_process_and_no_socket(engine: EngineProcess, tmp_path: Path) -> None:
+async def test_stop_ends_the_process(engine: EngineProcess, tmp_path: Path) -> None:
     await connect_and_open(engine, tmp_path)
     async with asyncio.timeout(SOON):
         await engine.stop()
@@ -134,7 +134,7 @@ async def test_stop_leaves_no_process_and_no_socket(engine: EngineProcess, tmp_p
 
 
 def test_the_engine_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    """Killed, so that nothing can be said to the engine, and with no client attached."""
+    """Even if that process is killed and no client is connected."""
     parent = subprocess.Popen(
         [
             sys.executable,

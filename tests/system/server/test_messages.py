@@ -1,4 +1,4 @@
-"""The engine's process as a client meets it: a real process, a real socket, a scripted session."""
+"""What clients send to an engine and receive from it, over a real socket."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def test_the_engine_waits_for_a_lossless_client_that_gets_every_event(
     log = await connect(engine)
     log.send(TakeOver(id=1))
     log.send(Train(id=2, steps=MANY))
-    # The heart beats in the unit of training: it stands, for the log does not read.
+    # A heartbeat during training: the engine waits, because the log does not read.
     beat = await screen.until(Heartbeat)
     assert isinstance(beat, Heartbeat)
     assert beat.activity == "training"
@@ -130,16 +130,7 @@ async def test_a_client_that_connects_later_gets_the_current_state(
     assert last.step == 5
 
 
-# --- ending -------------------------------------------------------------------------------------
-
-
-# --- failing ------------------------------------------------------------------------------------
-
-
-# --- the log ------------------------------------------------------------------------------------
-
-
-# --- strangers ----------------------------------------------------------------------------------
+# --- bad clients --------------------------------------------------------------------------------
 
 
 async def _answers(engine: EngineProcess, sent: bytes) -> list[AnyEvent]:

@@ -1,4 +1,4 @@
-"""A run that goes on from a checkpoint is, to the bit, the run that was never interrupted."""
+"""A resumed run is bit-identical to one that was never interrupted."""
 
 from __future__ import annotations
 
@@ -77,17 +77,19 @@ def whole(
     return Whole(options, actions, losses(driven), weights(driven), read_run(run))
 
 
-def compare(
+def compare_resumed(
     whole: Whole, folder: Path, run: Path, stops: Iterable[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stop after some of the actions and resume each time; all must be as without a stop."""
+    """Close and resume a run after some of its actions, and compare it with the whole run."""
     driven, taken = session(folder, run, **whole.options), []
     for number, action in enumerate(whole.actions, 1):
         action(driven)
         if number in stops:
             taken += losses(driven)
             driven.session.close()
-            monkeypatch.setattr(os, "cpu_count", partial(int, number))  # other threads that decode
+            monkeypatch.setattr(
+                os, "cpu_count", partial(int, number)
+            )  # with another number of decoding threads
             driven = DrivenSession.resumed(run)
     assert taken + losses(driven) == whole.losses
     assert not freezing.changed_tensors(weights(driven), whole.weights)
@@ -100,16 +102,15 @@ def compare(
 def test_resuming_after_every_action_changes_no_loss_and_no_weight(
     whole: Whole, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compare(whole, folder, tmp_path / "run", range(1, len(whole.actions)), monkeypatch)
+    compare_resumed(whole, folder, tmp_path / "run", range(1, len(whole.actions)), monkeypatch)
 
 
 @pytest.mark.thorough
 def test_resuming_after_any_one_action_changes_no_loss_and_no_weight(
     whole: Whole, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After any of its actions."""
     for stop in range(1, len(whole.actions)):
-        compare(whole, folder, tmp_path / str(stop), [stop], monkeypatch)
+        compare_resumed(whole, folder, tmp_path / str(stop), [stop], monkeypatch)
 
 
 def test_a_resumed_run_sends_the_curves_so_far(folder: Path, tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_steps_after_the_last_checkpoint_of_a_killed_run_are_taken_again(
     cut = tmp_path / "cut"
     shutil.copytree(tmp_path / "run", cut)
     with open(cut / "journal.jsonl", "ab") as journal:
-        journal.write(b'{"event":"step","time":17')  # the machine went down here
+        journal.write(b'{"event":"step","time":17')  # the machine crashed here
     assert read_run(cut).state == "cut off"
     driven.do(Train)
     again = DrivenSession.resumed(cut)
