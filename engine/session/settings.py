@@ -148,8 +148,7 @@ class Settings:
         rates = list(self.trainer.rates)
         if any(not 0 <= row < len(rates) for row in command.rows):
             raise Problem(
-                f"A learning rate was set for a layer that this model does not have; it has "
-                f"{len(rates)} layers with parameters."
+                "A learning rate was set for a row of the stack that this model does not have."
             )
         if not 0 <= command.rate <= LARGEST:
             raise Problem(
