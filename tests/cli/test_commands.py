@@ -17,11 +17,11 @@ from tui.cli.main import COMMANDS
 # --- saying what it is --------------------------------------------------------------------------
 
 
-def test_version(environment: dict[str, str]) -> None:
+def test_version_is_printed(environment: dict[str, str]) -> None:
     assert run("--version", env=environment).stdout == f"tl-tui {__version__}\n"
 
 
-def test_help_teaches(environment: dict[str, str]) -> None:
+def test_help_names_commands_options_keys_and_examples(environment: dict[str, str]) -> None:
     told = run("--help", env=environment).stdout
     for word in (
         "layers",
@@ -47,7 +47,7 @@ def test_each_command_has_help(command: str, environment: dict[str, str]) -> Non
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts(shell: str, environment: dict[str, str]) -> None:
+def test_completion_scripts_are_printed(shell: str, environment: dict[str, str]) -> None:
     assert "_TL_TUI_COMPLETE" in run("completion", shell, env=environment).stdout
 
 
@@ -55,7 +55,9 @@ def test_completion_scripts(shell: str, environment: dict[str, str]) -> None:
     ("words", "offered"),
     [("tl-tui tr", "train"), ("tl-tui --ar", "--arch"), ("tl-tui train --st", "--steps")],
 )
-def test_completion(words: str, offered: str, environment: dict[str, str]) -> None:
+def test_completion_offers_commands_and_options(
+    words: str, offered: str, environment: dict[str, str]
+) -> None:
     asked = {
         "_TL_TUI_COMPLETE": "bash_complete",
         "COMP_WORDS": words,
@@ -88,7 +90,7 @@ def test_completion(words: str, offered: str, environment: dict[str, str]) -> No
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_is_wrong_at_once(
+def test_wrong_arguments_are_refused_before_an_engine_starts(
     arguments: list[str], told: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -116,7 +118,7 @@ def test_what_is_wrong_at_once(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_the_engine_finds_wrong(
+def test_wrong_values_found_by_the_engine_are_refused_with_one_sentence(
     arguments: list[str],
     told: str,
     environment: dict[str, str],
@@ -139,7 +141,7 @@ def test_what_the_engine_finds_wrong(
     assert not list((tmp_path / f"tl-tui-{os.getuid()}").glob("*.sock"))
 
 
-def test_weights_that_are_not_here_stop_a_run_on_own_data(
+def test_weights_that_cannot_be_downloaded_are_refused_with_where_to_put_them(
     environment: dict[str, str], tmp_path: Path, images: Path
 ) -> None:
     """Refused connections stand in for a machine without internet."""
@@ -154,7 +156,9 @@ def test_weights_that_are_not_here_stop_a_run_on_own_data(
 # --- layers -------------------------------------------------------------------------------------
 
 
-def test_layers_json(environment: dict[str, str], images: Path) -> None:
+def test_layers_json_has_parameters_and_what_trains(
+    environment: dict[str, str], images: Path
+) -> None:
     done = run(
         "layers", images, *SMALL, "--json", "--trainable", "layer2.0.conv1,fc", env=environment
     )
@@ -175,7 +179,7 @@ def test_layers_json(environment: dict[str, str], images: Path) -> None:
     assert stack["params"] == sum(layer["params"] for layer in stack["layers"])
 
 
-def test_layers_as_a_table(environment: dict[str, str], images: Path, tmp_path: Path) -> None:
+def test_layers_prints_a_table(environment: dict[str, str], images: Path, tmp_path: Path) -> None:
     done = run("layers", images, *SMALL, "--strategy", "last-stage", env=environment)
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["layer4.1", "BasicBlock", "4,720,640", "train", "4,720,640", "objects"] in lines
@@ -186,7 +190,9 @@ def test_layers_as_a_table(environment: dict[str, str], images: Path, tmp_path: 
 # --- train --------------------------------------------------------------------------------------
 
 
-def test_train_json(environment: dict[str, str], images: Path, tmp_path: Path) -> None:
+def test_train_json_reports_steps_validation_and_checkpoints(
+    environment: dict[str, str], images: Path, tmp_path: Path
+) -> None:
     done = run(
         *("train", images, *SMALL, "--json", "--steps", "3", "--strategy", "last-stage"),
         *("--run-dir", tmp_path / "run"),
@@ -234,7 +240,7 @@ def test_train_json(environment: dict[str, str], images: Path, tmp_path: Path) -
     }
 
 
-def test_train_from_a_file_along_a_plan(
+def test_train_follows_a_configuration_file_with_a_plan(
     environment: dict[str, str], images: Path, tmp_path: Path
 ) -> None:
     """Every part of a longer run: plan, schedule, optimizer, changes to images, TensorBoard."""
@@ -267,7 +273,7 @@ def test_train_from_a_file_along_a_plan(
     assert (tmp_path / "out" / "checkpoints").is_dir()
 
 
-def test_labels_from_a_file_and_an_image_that_cannot_be_read(
+def test_train_with_a_labels_file_and_an_unreadable_image(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     folder = draw_images(tmp_path / "pictures")
@@ -290,7 +296,7 @@ def test_labels_from_a_file_and_an_image_that_cannot_be_read(
     assert "1 image was skipped." in done.stdout and "  [bold]Käse" in done.stdout
 
 
-def test_folds(environment: dict[str, str], images: Path) -> None:
+def test_folds_validate_every_image_once(environment: dict[str, str], images: Path) -> None:
     done = run(
         *("train", images, *SMALL, "--folds", "3", "--epochs", "1", "--json"), env=environment
     )
@@ -303,7 +309,9 @@ def test_folds(environment: dict[str, str], images: Path) -> None:
     assert [line["event"] for line in lines[-2:]] == ["folds", "ended"]
 
 
-def test_too_many_folds_is_one_sentence(environment: dict[str, str], images: Path) -> None:
+def test_too_many_folds_are_refused_with_one_sentence(
+    environment: dict[str, str], images: Path
+) -> None:
     done = run("train", images, *SMALL, "--folds", "400", env=environment)
     assert done.returncode == 2
     (sentence,) = done.stderr.splitlines()
@@ -319,7 +327,9 @@ def test_unmeasured_steps_have_no_layers(environment: dict[str, str], images: Pa
     assert ["layers" in step for step in steps] == [True, False, True]
 
 
-def test_not_finite_is_strict_json(environment: dict[str, str], images: Path) -> None:
+def test_a_loss_that_is_not_finite_is_reported_in_strict_json(
+    environment: dict[str, str], images: Path
+) -> None:
     done = run(
         *("train", images, *SMALL, "--json", "--steps", "3", "--lr", "1e18"),
         *("--strategy", "full"),
@@ -333,7 +343,7 @@ def test_not_finite_is_strict_json(environment: dict[str, str], images: Path) ->
     assert lines[-1]["reason"] == "failed"
 
 
-def test_train_in_plain_lines_ends_with_the_caption(
+def test_train_prints_plain_lines_and_ends_with_the_caption(
     environment: dict[str, str], images: Path
 ) -> None:
     done = run(
@@ -354,7 +364,9 @@ def test_train_in_plain_lines_ends_with_the_caption(
     assert re.search(r"^Last checkpoint, after step 2: /", done.stdout, re.MULTILINE)
 
 
-def test_train_on_a_terminal_has_a_progress_bar(environment: dict[str, str], images: Path) -> None:
+def test_train_draws_a_progress_bar_on_a_terminal(
+    environment: dict[str, str], images: Path
+) -> None:
     command = ["train", images, *SMALL, "--steps", "4", "--strategy", "last-stage"]
     with open_terminal(*command, env=environment) as terminal:
         assert terminal.wait_exit() == 0
@@ -366,7 +378,9 @@ def test_train_on_a_terminal_has_a_progress_bar(environment: dict[str, str], ima
         assert raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l") > 0  # the cursor is back
 
 
-def test_layers_on_a_terminal_without_unicode(environment: dict[str, str], images: Path) -> None:
+def test_layers_uses_ascii_on_a_terminal_without_unicode(
+    environment: dict[str, str], images: Path
+) -> None:
     command = ["layers", images, *SMALL]
     with open_terminal(*command, rows=40, env=environment | {"TERM": "linux"}) as terminal:
         assert terminal.wait_exit() == 0
@@ -375,9 +389,7 @@ def test_layers_on_a_terminal_without_unicode(environment: dict[str, str], image
 
 
 @pytest.mark.parametrize("option", ["--steps", "--seed", "--batch-size", "--image-size"])
-def test_a_number_beyond_the_wire_is_refused_in_a_sentence(
-    option: str, environment: dict[str, str]
-) -> None:
+def test_a_number_of_more_than_64_bits_is_refused(option: str, environment: dict[str, str]) -> None:
     done = run("train", option, "99999999999999999999", env=environment)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert option in done.stderr

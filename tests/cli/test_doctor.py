@@ -9,7 +9,9 @@ import pytest
 from tests.support.command_line import run, strict
 
 
-def test_doctor_json(environment: dict[str, str], tmp_path: Path) -> None:
+def test_doctor_json_reports_torchvision_weights_and_the_terminal(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
     cache = tmp_path / "torch" / "hub" / "checkpoints"
     cache.mkdir(parents=True)
     (cache / "resnet18-f37072fd.pth").write_bytes(b"not what its name says")
@@ -37,7 +39,7 @@ def test_doctor_json(environment: dict[str, str], tmp_path: Path) -> None:
     ],
     ids=["raises", "crashes"],
 )
-def test_a_broken_torch_is_a_finding(
+def test_doctor_reports_a_broken_torch(
     broken: str, told: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "torch.py").write_text(broken + "\n")

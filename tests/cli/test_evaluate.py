@@ -59,7 +59,7 @@ def failure_of(a_run: Path, data: Path | None, **fields: object) -> str:
     return failure
 
 
-def test_what_is_counted_is_what_plain_torchvision_says(a_run: Path, mixed: Path) -> None:
+def test_counts_and_loss_equal_those_of_plain_torchvision(a_run: Path, mixed: Path) -> None:
     model, about = plain_model(a_run)
     paths = sorted(mixed.rglob("*.png"))
     labels = torch.tensor([about["classes"].index(path.parent.name) for path in paths])
@@ -82,7 +82,9 @@ def test_what_is_counted_is_what_plain_torchvision_says(a_run: Path, mixed: Path
     assert sure == sorted(sure, reverse=True)
 
 
-def test_which_images_are_taken(a_run: Path, images: Path, tmp_path: Path) -> None:
+def test_val_then_test_then_all_images_are_evaluated(
+    a_run: Path, images: Path, tmp_path: Path
+) -> None:
     """A val/ in the folder, else a test/, else all; and what the run had to do with them."""
     own, _, _ = evaluated(a_run, images)
     assert (own.source, own.images) == (str(images / "val"), 12)
@@ -117,7 +119,7 @@ def test_classes_are_matched_by_name(a_run: Path, images: Path, tmp_path: Path) 
     assert "no class Light; did you mean light?" in failure_of(a_run, tmp_path)
 
 
-def test_a_labels_file(a_run: Path, images: Path, tmp_path: Path) -> None:
+def test_a_labels_file_selects_the_images(a_run: Path, images: Path, tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     names = [(path, path.parent.name) for path in sorted((images / "val").rglob("*.png"))]
     rows = [f"{path},{label}" for path, label in names]
@@ -132,7 +134,7 @@ def test_a_labels_file(a_run: Path, images: Path, tmp_path: Path) -> None:
     assert "there is no such file" in failure_of(a_run, images, labels=str(tmp_path / "x.csv"))
 
 
-def test_what_cannot_be_evaluated(a_run: Path, tmp_path: Path) -> None:
+def test_data_that_cannot_be_evaluated_is_refused(a_run: Path, tmp_path: Path) -> None:
     assert "there is no such folder" in failure_of(a_run, tmp_path / "nowhere")
     assert "no class folders with images" in failure_of(a_run, tmp_path)
     assert "name a folder" in failure_of(a_run, None)
@@ -144,7 +146,9 @@ def test_what_cannot_be_evaluated(a_run: Path, tmp_path: Path) -> None:
 # --- the command --------------------------------------------------------------------------------
 
 
-def test_words_and_json(a_run: Path, mixed: Path, environment: dict[str, str]) -> None:
+def test_evaluate_prints_text_and_json(
+    a_run: Path, mixed: Path, environment: dict[str, str]
+) -> None:
     _, result, _ = evaluated(a_run, mixed)
     common = ["evaluate", a_run, "--data", mixed, "--device", "cpu"]
     words = run(*common, env=environment)
@@ -176,7 +180,9 @@ def test_what_is_refused(a_run: Path, environment: dict[str, str], tmp_path: Pat
 
 
 @pytest.mark.parametrize("classes", [2, 12, 1000])
-def test_the_report_is_bounded(classes: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_stays_short_for_many_classes(
+    classes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of many classes the worst and the most frequent mistakes, and no matrix."""
     names = tuple(f"class\x1b{number}" for number in range(classes))
     confusion = [(label, label, 5) for label in range(classes)]
@@ -208,7 +214,7 @@ def test_the_report_is_bounded(classes: int, capsys: pytest.CaptureFixture[str])
     assert ("most frequent mistakes" in told) == (classes > 12)
 
 
-def test_an_image_in_the_wrong_way_is_seen_the_right_one(a_run: Path, tmp_path: Path) -> None:
+def test_exif_orientation_is_applied(a_run: Path, tmp_path: Path) -> None:
     """EXIF orientation is applied as in training."""
     (tmp_path / "dark").mkdir()
     pixels = Image.effect_noise((40, 20), 80).convert("RGB")

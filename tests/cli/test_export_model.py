@@ -96,7 +96,7 @@ def snippets(folder: Path) -> dict[str, str]:
     return found
 
 
-def test_the_readmes_own_lines_give_the_models_outputs(
+def test_the_code_in_the_readme_gives_the_models_outputs(
     exported: Path, a_run: Path, images: Path
 ) -> None:
     """Each way to load it, and the preprocessing, as a stranger would type them."""
@@ -118,7 +118,7 @@ def test_the_readmes_own_lines_give_the_models_outputs(
         torch.testing.assert_close(torch.tensor(outputs), expected, rtol=1e-4, atol=1e-3)
 
 
-def test_what_is_told_beside_the_weights(exported: Path, a_run: Path) -> None:
+def test_classes_and_preprocessing_are_stored_with_the_weights(exported: Path, a_run: Path) -> None:
     _, saved = plain_model(a_run)
     about = json.loads((exported / "model.json").read_text())
     assert (about["arch"], about["classes"]) == ("resnet18", ["dark", "light"])
@@ -155,7 +155,7 @@ def test_onnx_takes_any_batch_and_describes_itself(exported: Path, a_run: Path) 
         torch.testing.assert_close(torch.from_numpy(said), expected, rtol=1e-4, atol=1e-3)
 
 
-def test_a_folder_that_holds_something(a_run: Path, tmp_path: Path) -> None:
+def test_a_folder_with_files_is_refused_unless_forced(a_run: Path, tmp_path: Path) -> None:
     """Refused; with force what is of a model is replaced and all else stays."""
     folder = tmp_path / "model"
     folder.mkdir()
@@ -177,7 +177,9 @@ def test_a_folder_that_holds_something(a_run: Path, tmp_path: Path) -> None:
     assert "cannot be written" in failure_of(a_run, tmp_path / "file" / "model")
 
 
-def test_without_the_runs_images_it_is_compared_on_noise(tmp_path: Path, images: Path) -> None:
+def test_without_the_images_of_the_run_outputs_are_compared_on_noise(
+    tmp_path: Path, images: Path
+) -> None:
     """And says so."""
     shutil.copytree(images, tmp_path / "squares")
     a_run = train_run(tmp_path / "squares", tmp_path / "run", steps=1, arch="mobilenet_v3_small")
@@ -192,7 +194,7 @@ def test_without_the_runs_images_it_is_compared_on_noise(tmp_path: Path, images:
     )
 
 
-def test_what_a_killed_engine_left_behind_goes(a_run: Path, tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_engine_are_removed(a_run: Path, tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
     ended.wait()
     left, running = (tmp_path / f".model.{pid}.part" for pid in (ended.pid, os.getppid()))
@@ -202,7 +204,7 @@ def test_what_a_killed_engine_left_behind_goes(a_run: Path, tmp_path: Path) -> N
     assert sorted(tmp_path.iterdir()) == [running, tmp_path / "model"]
 
 
-def test_a_full_disk(a_run: Path, tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_previous_files(a_run: Path, tmp_path: Path) -> None:
     """The folder that was there stays whole."""
     folder = tmp_path / "model"
     told_of(a_run, folder, formats=("pth",))
@@ -219,7 +221,7 @@ def test_a_full_disk(a_run: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_a_file_that_says_something_else_is_not_exported(
+def test_a_file_with_other_outputs_is_not_exported(
     a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     true = torch.load
@@ -233,7 +235,9 @@ def _spoilt(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return state | {"fc.bias": state["fc.bias"] + 1}
 
 
-def test_without_the_extra(a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_onnx_extra_the_file_is_left_out_or_refused(
+    a_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(onnx, "PACKAGES", ("onnx_that_is_not_there",))
     told = failure_of(a_run, tmp_path / "a", formats=("onnx",))
     assert told.startswith("--format onnx: ") and "pip install 'tl-tui[onnx]'" in told
@@ -244,7 +248,9 @@ def test_without_the_extra(a_run: Path, tmp_path: Path, monkeypatch: pytest.Monk
 # --- the command --------------------------------------------------------------------------------
 
 
-def test_the_command(a_run: Path, environment: dict[str, str], tmp_path: Path) -> None:
+def test_export_prints_each_file_and_refuses_bad_options(
+    a_run: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
     common = ["export", a_run, "--model", tmp_path / "model"]
     ended = run(*common, "--format", "safetensors,pth", env=environment)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -257,7 +263,7 @@ def test_the_command(a_run: Path, environment: dict[str, str], tmp_path: Path) -
     assert "choose from safetensors" in refused(run(*common, "--format", "gguf", env=environment))
 
 
-def test_an_image_of_another_shape_is_prepared_alike(exported: Path, tmp_path: Path) -> None:
+def test_a_wide_image_is_preprocessed_as_in_the_engine(exported: Path, tmp_path: Path) -> None:
     """The README's preprocessing is the engine's own, on a wide photograph as well."""
     from engine.data.decoding import read_rgb
     from engine.jobs.load import make_preset

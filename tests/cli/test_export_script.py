@@ -217,7 +217,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", KINDS)
-def test_a_script_trains_as_the_run_did(name: str, exported: Exported) -> None:
+def test_a_script_has_the_losses_of_the_run(name: str, exported: Exported) -> None:
     journal = read_run(exported.root / name).starts[-1].losses
     assert len(journal) >= 2
     comparison = compare_losses(journal, exported.losses[name])
@@ -225,7 +225,7 @@ def test_a_script_trains_as_the_run_did(name: str, exported: Exported) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_script_is_one_that_a_careful_person_would_write(name: str, exported: Exported) -> None:
+def test_a_script_passes_ruff_and_fits_100_columns(name: str, exported: Exported) -> None:
     script, text = exported.script(name), exported.script(name).read_text()
     own = [line for line in text.splitlines() if str(exported.root.parent) not in line]
     assert max(map(len, own)) <= 100
@@ -238,7 +238,7 @@ def test_a_script_is_one_that_a_careful_person_would_write(name: str, exported: 
     assert exported.written[name].lines == text.count("\n")
 
 
-def test_only_what_a_run_needs_stands_in_its_script(exported: Exported) -> None:
+def test_a_script_contains_only_what_the_run_used(exported: Exported) -> None:
     plain = exported.script("entry").read_text()
     assert "resnet18(weights=weights)" in plain
     assert "ResNet18_Weights.IMAGENET1K_V1" in plain
@@ -251,7 +251,7 @@ def test_only_what_a_run_needs_stands_in_its_script(exported: Exported) -> None:
     assert "last of its 2 starts" in exported.script("starts").read_text().replace("\n", " ")
 
 
-def test_starting_weights_lie_beside_the_script(exported: Exported) -> None:
+def test_starting_weights_are_saved_next_to_the_script(exported: Exported) -> None:
     (beside,) = exported.written["file"].extra_files
     assert Path(beside).name == "file.weights.pth"
     state = torch.load(beside, weights_only=True)
@@ -259,7 +259,9 @@ def test_starting_weights_lie_beside_the_script(exported: Exported) -> None:
     assert exported.written["entry"].extra_files == ()
 
 
-def test_what_cannot_be_written_is_told_in_a_sentence(exported: Exported, tmp_path: Path) -> None:
+def test_a_script_that_cannot_be_written_is_refused_with_the_reason(
+    exported: Exported, tmp_path: Path
+) -> None:
     run, script = exported.root / "masks", tmp_path / "train.py"
 
     def refused(path: Path = script, run: Path = run, **fields) -> str:
@@ -280,7 +282,7 @@ def test_what_cannot_be_written_is_told_in_a_sentence(exported: Exported, tmp_pa
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_images_that_a_few_lines_cannot_find_are_listed(tmp_path: Path) -> None:
+def test_images_that_a_folder_scan_would_miss_are_listed_in_a_file(tmp_path: Path) -> None:
     folder = draw_images(tmp_path / "images")
     shutil.copy(folder / "train" / "dark" / "000.png", folder / "train" / "dark" / ".hidden.png")
     session_ = session(tmp_path / "run", folder)
@@ -306,13 +308,13 @@ def test_images_that_a_few_lines_cannot_find_are_listed(tmp_path: Path) -> None:
         ([(1, 0.5)], False, 1),
     ],
 )
-def test_losses_are_compared(script: list, agrees: bool, equal: int) -> None:
+def test_losses_agree_within_a_tolerance(script: list, agrees: bool, equal: int) -> None:
     comparison = compare_losses([(1, 0.5), (2, math.nan)], script)
     assert (comparison.agrees, comparison.equal) == (agrees, equal)
 
 
 @pytest.mark.timeout(900)
-def test_the_command_writes_checks_and_finds_a_difference(
+def test_check_runs_the_script_and_reports_a_difference(
     exported: Exported, environment: dict[str, str], tmp_path: Path
 ) -> None:
     def tl_tui(*words: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from tests.support.command_line import SMALL, refused, run, strict
 from tests.support.driven_session import draw_images
 
 
-def test_a_users_own_modules_are_no_obstacle(
+def test_modules_of_the_user_with_the_same_names_are_not_loaded(
     environment: dict[str, str], images: Path, tmp_path: Path
 ) -> None:
     """`engine.py` beside the images and on PYTHONPATH is common; nothing of it may run."""
@@ -26,7 +26,9 @@ def test_a_users_own_modules_are_no_obstacle(
     assert [line["event"] for line in strict(done.stdout)][-1] == "ended"
 
 
-def test_a_folder_named_like_a_command(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_folder_named_like_a_command_is_opened_by_its_path(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
     draw_images(tmp_path / "layers", train=4, val=2)
     done = run("layers", "./layers", *SMALL, "--json", env=environment, cwd=tmp_path)
     assert strict(done.stdout)[0]["data"] == "layers"

@@ -39,7 +39,7 @@ def failure_of(a_run: Path | str, *paths: Path, **fields: object) -> str:
     return failure
 
 
-def test_probabilities_are_plain_torchvisions(a_run: Path, images: Path) -> None:
+def test_probabilities_equal_those_of_plain_torchvision(a_run: Path, images: Path) -> None:
     model, about = plain_model(a_run)
     folder = images / "val"
     rows = [row for answer in asked(a_run, folder, batch_size=5) for row in answer.images]
@@ -51,15 +51,13 @@ def test_probabilities_are_plain_torchvisions(a_run: Path, images: Path) -> None
     torch.testing.assert_close(said, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_they_come_a_batch_at_a_time(a_run: Path, images: Path) -> None:
+def test_predictions_arrive_batch_by_batch(a_run: Path, images: Path) -> None:
     """Nothing waits for the last image."""
     answers = asked(a_run, images / "train", batch_size=5)
     assert [len(answer.images) for answer in answers] == [5, 5, 5, 5, 4]
 
 
-def test_the_last_checkpoint_on_request_and_where_there_is_no_best(
-    a_run: Path, images: Path, tmp_path: Path
-) -> None:
+def test_a_checkpoint_can_be_chosen_by_name(a_run: Path, images: Path, tmp_path: Path) -> None:
     image = images / "val" / "dark" / "000.png"
     told, _ = run_job(Predict, run=str(a_run), paths=(os.fsencode(image),), checkpoint="last")
     began = told[0]
@@ -71,7 +69,9 @@ def test_the_last_checkpoint_on_request_and_where_there_is_no_best(
     )
 
 
-def test_files_in_all_shapes(a_run: Path, images: Path, tmp_path: Path) -> None:
+def test_folders_are_searched_and_named_files_are_always_read(
+    a_run: Path, images: Path, tmp_path: Path
+) -> None:
     """A folder is walked with all that is in it; a file that is named is looked at in any case."""
     inside = tmp_path / "new" / "deep" / "deeper"
     inside.mkdir(parents=True)
@@ -96,7 +96,9 @@ def test_files_in_all_shapes(a_run: Path, images: Path, tmp_path: Path) -> None:
     assert [file.reason for file in unreadable][::2] == ["it is empty", "there is no such file"]
 
 
-def test_what_cannot_be_predicted(a_run: Path, images: Path, tmp_path: Path) -> None:
+def test_requests_that_cannot_be_predicted_are_refused(
+    a_run: Path, images: Path, tmp_path: Path
+) -> None:
     assert "There are no images in" in failure_of(a_run, tmp_path)
     assert "there is no such image or folder" in failure_of(a_run, tmp_path / "x.png")
     image = images / "val" / "dark" / "000.png"
@@ -105,7 +107,7 @@ def test_what_cannot_be_predicted(a_run: Path, images: Path, tmp_path: Path) -> 
     assert not told and "choose auto, cpu" in failure
 
 
-def test_weights_that_are_no_numbers_any_more(a_run: Path, images: Path, tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_refused(a_run: Path, images: Path, tmp_path: Path) -> None:
     saved = checkpoint.read(a_run / "checkpoints" / "best.safetensors")
     saved.snapshot.tensors["fc.bias"][0] = float("nan")
     broken = tmp_path / "broken"
@@ -117,7 +119,9 @@ def test_weights_that_are_no_numbers_any_more(a_run: Path, images: Path, tmp_pat
     assert "last.safetensors: fc.bias has values that are not finite" in said
 
 
-def test_a_session_beside_it_takes_the_same_step(a_run: Path, images: Path, tmp_path: Path) -> None:
+def test_predicting_does_not_change_the_next_step_of_a_session(
+    a_run: Path, images: Path, tmp_path: Path
+) -> None:
     """A prediction draws no random number of the session's."""
 
     def weights(with_prediction: bool) -> dict[str, torch.Tensor]:
@@ -138,7 +142,7 @@ def test_a_session_beside_it_takes_the_same_step(a_run: Path, images: Path, tmp_
 # --- the command --------------------------------------------------------------------------------
 
 
-def test_every_way_to_write_them(
+def test_text_json_and_csv_have_the_same_predictions(
     a_run: Path, images: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "new"
@@ -174,7 +178,7 @@ def test_every_way_to_write_them(
     assert float(rows[0]["p(dark)"]) == order[0]["probabilities"]["dark"]
 
 
-def test_unreadable_files_are_named_and_the_code_says_so(
+def test_unreadable_files_are_named_and_the_exit_code_is_1(
     a_run: Path, images: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "broken\x07.png").write_bytes(b"no image")
@@ -205,7 +209,9 @@ def test_what_is_refused(
     assert told in refused(run("predict", *given, env=environment, cwd=tmp_path))
 
 
-def test_a_bar_on_a_terminal(a_run: Path, images: Path, environment: dict[str, str]) -> None:
+def test_predict_draws_a_progress_bar_on_a_terminal(
+    a_run: Path, images: Path, environment: dict[str, str]
+) -> None:
     command = ["predict", a_run, images / "val", "--device", "cpu"]
     with open_terminal(*command, columns=300, env=environment) as terminal:
         assert terminal.wait_exit() == 0

@@ -54,7 +54,7 @@ def runs(images: Path, environment: dict[str, str], tmp_path_factory) -> dict[st
     return made
 
 
-def test_resume_is_a_run_that_never_stopped(
+def test_a_resumed_run_equals_one_that_never_stopped(
     images: Path, runs: dict[str, Path], environment: dict[str, str], tmp_path: Path
 ) -> None:
     """In another process, with other threads for decoding, two epochs and then two more."""
@@ -77,7 +77,9 @@ def test_resume_is_a_run_that_never_stopped(
     assert not freezing.changed_tensors(one.snapshot.tensors, other.snapshot.tensors)
 
 
-def test_a_run_that_is_done_says_so(runs: dict[str, Path], environment: dict[str, str]) -> None:
+def test_a_finished_run_is_not_resumed_without_more_steps(
+    runs: dict[str, Path], environment: dict[str, str]
+) -> None:
     done = run("resume", runs["parts"], "--steps", "6", env=environment)
     assert done.returncode == 2 and "has already taken 6 steps" in done.stderr
     shown = run("show", runs["parts"], env=environment)
@@ -104,7 +106,7 @@ def test_runs_are_listed(runs: dict[str, Path], environment: dict[str, str]) -> 
     assert "whole" in table.stdout and "shufflenet_v2_x0_5" in table.stdout
 
 
-def test_no_runs_yet(environment: dict[str, str], tmp_path: Path) -> None:
+def test_runs_without_any_run(environment: dict[str, str], tmp_path: Path) -> None:
     done = run("runs", env=environment | {"XDG_STATE_HOME": str(tmp_path)})
     assert done.returncode == 0 and done.stdout.startswith("There are no runs in")
 
@@ -130,12 +132,14 @@ def test_a_damaged_run_is_named_and_the_others_are_listed(
         (("runs", "nowhere"), "there is no such folder"),
     ],
 )
-def test_what_is_not_there(arguments, words: str, environment: dict[str, str]) -> None:
+def test_missing_runs_and_folders_are_refused(
+    arguments, words: str, environment: dict[str, str]
+) -> None:
     done = run(*arguments, env=environment)
     assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_the_beginning_of_a_name_is_enough(
+def test_a_run_is_found_by_the_beginning_of_its_name(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -167,7 +171,7 @@ def test_a_journal_of_many_steps_stays_small(tmp_path: Path) -> None:
     assert read_run(tmp_path / "run").steps == 2000
 
 
-def test_a_journal_whose_directory_is_removed_is_put_back(tmp_path: Path) -> None:
+def test_a_journal_is_written_again_if_its_directory_was_removed(tmp_path: Path) -> None:
     record, told = JournalWriter(tmp_path / "run"), []
     record.on_failure = told.append
     record.begin({"weights": "random"})

@@ -48,7 +48,7 @@ def engine_of(process: Process) -> int:
         pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.thorough),
     ],
 )
-def test_a_signal_ends_it_and_the_engine(
+def test_a_signal_ends_the_command_and_its_engine(
     number: signal.Signals, code: int, training: Process
 ) -> None:
     engine = os.pidfd_open(engine_of(training))
@@ -70,7 +70,7 @@ def test_a_killed_command_leaves_no_engine(training: Process) -> None:
     os.close(engine)
 
 
-def test_a_killed_engine_is_told(training: Process) -> None:
+def test_a_killed_engine_is_reported(training: Process) -> None:
     os.kill(engine_of(training), signal.SIGKILL)
     output, errors = training.communicate(timeout=LIMIT)
     assert training.returncode == 1
@@ -79,7 +79,7 @@ def test_a_killed_engine_is_told(training: Process) -> None:
     assert "Traceback" not in errors
 
 
-def test_a_closed_pipe_ends_it_quietly(training: Process) -> None:
+def test_a_closed_pipe_ends_the_command_without_a_message(training: Process) -> None:
     assert training.stdout is not None and training.stderr is not None
     engine = os.pidfd_open(engine_of(training))
     training.stdout.close()

@@ -1,4 +1,4 @@
-"""Faults done to a real engine in a real process, again and again, from a seed.
+"""Faults injected into a real engine in its own process, repeatedly and from a random seed.
 
     python -m tests.faults                     every fault once
     python -m tests.faults --full              every fault as often as docs/reliability.md has it

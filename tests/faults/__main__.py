@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: do the faults and print the table; see the package."""
+"""Inject the faults and print the table; see the docstring of the package."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         shared = Path(folder)
         draw_images(shared / "images")
-        reference(Place(shared, shared / "images", random.Random(0)))  # before two would train it
+        reference(
+            Place(shared, shared / "images", random.Random(0))
+        )  # now, so that no two processes train it
         pool = ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn"))
         with pool:
             counted = [(fault, fault.full if options.full else options.times) for fault in chosen]

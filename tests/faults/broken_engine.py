@@ -1,4 +1,4 @@
-"""An engine's process whose model or memory is broken as the environment says; a program.
+"""A program: an engine whose gradients or memory fail as environment variables say.
 
 `FAULT_NAN` is `STEP:OWNER`: from that step on, until `Audit` is asked for, the gradient of the
 owner's first parameter is not finite. `FAULT_MEMORY` is a number of bytes: `Audit` puts a limit on

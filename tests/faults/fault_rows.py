@@ -1,5 +1,7 @@
-"""One row of the table of faults: a fault done many times. Apart from the program, so that a
-process of its own can do it."""
+"""Inject one fault many times: a row of the table.
+
+A module of its own, so that a worker process can import it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tests.faults.fault_table import Fault, Place, Skipped
 
 MOST_ATTEMPTS = 5
 MOST_LIVES = 5
-"""Of a run that is killed again and again."""
+"""How often one run may be killed and resumed, at most."""
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Row:
 
 
 def done(fault: Fault, times: int, seed: int, shared: Path) -> Row:
-    """Do a fault until it was done so often; every time in a place of its own."""
+    """Inject a fault until it was injected `times` times, each time in a new folder."""
     row, attempt, began = Row(fault), 0, time.monotonic()
     while row.tried < times and attempt < MOST_ATTEMPTS * times:
         chance = random.Random(f"{seed} {fault.name} {attempt}")
@@ -38,7 +40,7 @@ def done(fault: Fault, times: int, seed: int, shared: Path) -> Row:
             try:
                 did = fault.do(place)
                 place.leave()
-                count = 1 if did is None else did  # none if the run was over before its time came
+                count = 1 if did is None else did  # 0 if the run had ended before the fault
                 row.survived += count
             except Skipped as why:
                 row.skipped = str(why)
@@ -54,7 +56,7 @@ def done(fault: Fault, times: int, seed: int, shared: Path) -> Row:
 
 
 def table(rows: list[Row]) -> list[str]:
-    """As a table of Markdown, which a terminal shows as well."""
+    """Return the rows as a Markdown table."""
     width = max(len(row.fault.name) for row in rows)
     lines = [f"| {'fault':<{width}} | tried | survived |", f"| {'-' * width} | ----: | -------: |"]
     for row in rows:

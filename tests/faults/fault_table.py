@@ -1,4 +1,4 @@
-"""The faults there are, and the place in which one is done."""
+"""The list of all faults, and what a fault is given to work with."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.support.command_line import isolated_environment
 from tests.support.fork_server import process_mark
 
 SOON = float(os.environ.get("TL_TUI_TEST_PATIENCE", "120"))
-"""Seconds within which a condition has to come true; far more than it ever takes."""
+"""Seconds to wait for a condition, far more than it ever takes."""
 
 
 def at_least_one(word: str) -> int:
-    """A number of a command line, for argparse.
+    """Parse a positive number, for argparse.
 
     Raises:
         ValueError: it is none, or less than 1.
@@ -31,27 +31,27 @@ def at_least_one(word: str) -> int:
 
 
 class Skipped(Exception):
-    """The fault cannot be done here; the text says why."""
+    """The fault cannot be injected on this machine; the text says why."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a fault is done: a folder of its own, the images of all, and what happens by chance."""
+    """What a fault is given: a new folder, the shared images, and a random generator."""
 
     folder: Path
     images: Path
-    """Small ones, of two classes; shared, to be copied before they are harmed."""
+    """Small images of two classes, shared by all faults: copy them before changing them."""
     random: random.Random
     lives: int = 1
-    """How many times one run may be killed and gone on with, each in another of its lives."""
+    """How many times one run may be killed and resumed."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of every process of this place; by its TL_TUI_TMPDIR they are found again."""
+        """The variables of every process started here; `processes` looks for TL_TUI_TMPDIR."""
         return isolated_environment(self.folder)
 
     def processes(self) -> list[int]:
-        """Processes that were started from here and still run."""
+        """Return the running processes that were started with this environment."""
         mark = f"TL_TUI_TMPDIR={self.folder}".encode()
         name = process_mark(str(self.folder)).encode()
         found = []
@@ -67,13 +67,13 @@ class Place:
         return [pid for pid in found if pid != os.getpid() and not _is_zombie(pid)]
 
     def leave(self) -> None:
-        """Assert that no process is left; whatever is, is ended."""
+        """Assert that every process has ended, after killing those that have not."""
         left = [] if wait_until(lambda: not self.processes()) else self.processes()
         self.clear()
         assert not left, f"processes were left: {left}"
 
     def clear(self) -> None:
-        """End what is left after a fault that was not survived."""
+        """Kill the processes that are left."""
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -87,7 +87,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = SOON) -> bool:
-    """Look until a condition holds; whether it came true."""
+    """Wait until a condition holds. Return whether it does."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -100,11 +100,11 @@ def wait_until(condition: Callable[[], object], seconds: float = SOON) -> bool:
 class Fault:
     name: str
     full: int
-    """How often it is done for docs/reliability.md."""
+    """How often it is injected for docs/reliability.md."""
     do: Callable[[Place], int | None]
-    """Does the harm and asserts; returns how many times it did if that is not once."""
+    """Injects the fault and asserts. Returns how often it did so, or None for once."""
     like: str = ""
-    """What tries nearly the same in every run of the tests, where this is left to `--thorough`."""
+    """The test of the default run that covers this fault, if only `--thorough` injects it."""
 
 
 FAULTS: list[Fault] = []
@@ -113,7 +113,7 @@ FAULTS: list[Fault] = []
 def fault(
     name: str, *, full: int, like: str = ""
 ) -> Callable[[Callable[[Place], int | None]], object]:
-    """Register a fault."""
+    """Add the decorated function to `FAULTS`."""
 
     def register(do: Callable[[Place], int | None]) -> object:
         FAULTS.append(Fault(name, full, do, like))

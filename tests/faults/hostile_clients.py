@@ -1,4 +1,4 @@
-"""What comes through the socket: garbage, floods, silence, other users."""
+"""Bad clients of the engine's socket: garbage, floods, silence, other users."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOBODY = 65534
 
 
 async def _attached(place: Place) -> tuple[EngineProcess, Talk, Path]:
-    """An engine with one client that behaves, and its socket."""
+    """Start an engine and connect a well-behaved client. Also return the socket's path."""
     with environment(TL_TUI_TMPDIR=str(place.folder)):
         engine = EngineProcess.start(SCRIPTED)
         talk = Talk(await engine.connect(timeout=SOON, lossless=True))
@@ -48,7 +48,7 @@ async def _leave(engine: EngineProcess, talk: Talk) -> None:
 
 
 def _garbage(place: Place) -> bytes:
-    """A framed message that is no command: random bytes, a command bent, or one cut off."""
+    """Return a framed message that is no valid command: random, with a flipped bit, or cut off."""
     random = place.random
     whole = encode(Pause(id=7))[4:]
     bent = bytearray(whole)
@@ -63,7 +63,7 @@ def _garbage(place: Place) -> bytes:
 
 @fault("garbage in place of a command", full=200)
 def garbage(place: Place) -> int:
-    """Of a client that had said hello: refused with a reason, and it may go on."""
+    """Invalid commands are refused with a reason, and the client stays connected."""
     times = 20
 
     async def drive() -> None:
@@ -138,7 +138,7 @@ def floods_and_silence(place: Place) -> None:
                 for _ in range(200_000):
                     flood.sendall(message)
             except BlockingIOError:
-                pass  # it is not read from any more
+                pass  # the engine no longer reads from it
             else:
                 raise AssertionError("every command of a flood was taken")
             await _still_there(talk)
@@ -155,7 +155,7 @@ def floods_and_silence(place: Place) -> None:
 
 @fault("another user's process at the socket", full=10)
 def another_user(place: Place) -> None:
-    """The folder keeps it out; opened by mistake, the engine itself does."""
+    """The folder's mode keeps other users out; if it is open, the engine refuses them."""
     if os.getuid() != 0:
         raise Skipped("becoming another user needs root")
     program = (

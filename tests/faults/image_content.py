@@ -1,4 +1,4 @@
-"""Files made to hurt: weights that would run code, names that would drive a terminal, bombs."""
+"""Malicious files: weights that run code, names with escape sequences, image bombs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CONTROL = re.compile(r"\x1b\]|\x07|\x9b|\x1b\[2J|\x1b\[31m")
 
 
 class _Code:
-    """Unpickled, it makes a file."""
+    """An object that makes a folder when it is unpickled."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -49,7 +49,7 @@ class _Code:
 
 @fault("weights file that would run code", full=50)
 def code_in_weights(place: Place) -> int:
-    """As a plain pickle, as torch saves it, within a state dict, and in torchvision's cache."""
+    """In a pickle, in a file by torch.save, in a state dict, and in torchvision's cache."""
     ran = place.folder / "ran"
     plain, saved, within = (place.folder / f"{name}.pth" for name in ("plain", "saved", "within"))
     plain.write_bytes(pickle.dumps(_Code(ran), protocol=2))
@@ -136,7 +136,7 @@ def image_bomb(place: Place) -> None:
 
 
 def _png(side: int) -> bytes:
-    """A black picture of so many pixels a side, in a few kilobytes."""
+    """Return a black PNG of `side` × `side` pixels, which takes a few kilobytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data

@@ -1,4 +1,4 @@
-"""Gradients that are not finite, and memory that does not suffice, in a real engine."""
+"""Gradients that are not finite, and steps that run out of memory, in a real engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOM = 1 << 20
 
 
 def config(place: Place) -> RunConfig:
-    """What `training.SMALL` says, in a run of this place."""
+    """Return the configuration of `training.SMALL`, with a run in the folder of this place."""
     return RunConfig(
         data=str(place.images),
         arch="shufflenet_v2_x0_5",
@@ -38,7 +38,7 @@ def config(place: Place) -> RunConfig:
 
 
 class Talk:
-    """A connection to an engine of this place, and what was heard on it."""
+    """A connection to an engine, and the events it has received."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection, self.heard = connection, list[AnyEvent]()
@@ -70,8 +70,7 @@ async def _talk(place: Place, **broken: str) -> tuple[EngineProcess, Talk]:
 
 @fault("gradient not finite at a chosen layer", full=10)
 def gradient_not_finite(place: Place) -> None:
-    """The step is refused with the layer's name; when the fault is gone it trains as if nothing
-    had been."""
+    """The step is refused with the layer's name, and training continues once the fault is gone."""
 
     async def drive() -> None:
         step = 1 + place.random.randrange(STEPS)
@@ -100,7 +99,7 @@ def gradient_not_finite(place: Place) -> None:
 
 @fault("out of memory in a step (RLIMIT_AS)", full=10)
 def out_of_memory(place: Place) -> None:
-    """With a random little room the step may fit or not; if not, nothing of it stays."""
+    """The step may fit into the random amount of memory or not; if not, it changes nothing."""
 
     async def drive() -> None:
         room = place.random.randrange(ROOM, 24 * ROOM)

@@ -1,4 +1,4 @@
-"""Processes killed, ended, stopped and cut off from each other."""
+"""Processes that are killed, ended or stopped, or lose their socket."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ from tests.faults.training import (
 
 
 def _at_random(place: Place, training: Training) -> int | None:
-    """Let it train for a random while; the engine's process id, None if it ended before."""
+    """Let a run train for a random time. Return the engine's id, or None if it has ended."""
     if not training.read("opened"):
         return None
     if not training.read("step", place.random.randrange(4)):
         return None
-    time.sleep(place.random.random() * 0.4)  # into the middle of anything: a step, a checkpoint
+    time.sleep(place.random.random() * 0.4)  # to hit any moment: a step, a checkpoint
     return training.engine
 
 
 def _lives(place: Place, run: Path) -> Iterator[tuple[Training, int]]:
-    """The run, begun and then gone on with, each time at a random moment; with its engine.
+    """Start a run, resume it after each kill, and yield it with its engine at random moments.
 
-    Ends when the run has: with as many lives as the place has, before anything was saved, or done.
+    Stops when the run is done, when it was killed before it had saved anything, or after
+    `place.lives` processes.
     """
     for life in range(place.lives):
         saved = (run / "checkpoints" / "last.safetensors").exists()

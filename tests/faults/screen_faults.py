@@ -1,6 +1,6 @@
-"""The app in a pseudo-terminal: its engine killed under it, itself killed or ended.
+"""The app in a pseudo-terminal: the engine or the app itself is killed or ended.
 
-What `tl-tui attach` shows of a run that went on is in `tests/system/test_detach.py`.
+What `tl-tui attach` shows afterwards is in `tests/system/test_detach.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tl_tui.runs.run_reader import read_run
 
 @contextmanager
 def app(place: Place) -> Iterator[Terminal]:
-    """The app, ready, in a terminal."""
+    """Start the app in a terminal and wait until it is ready."""
     words = (place.images, *SMALL)
     with open_terminal(*words, columns=100, rows=30, env=place.environment) as terminal:
         terminal.wait_for(r"fc +train")
@@ -29,7 +29,7 @@ def app(place: Place) -> Iterator[Terminal]:
 
 
 def _train_for_a_while(place: Place, terminal: Terminal) -> int:
-    """Some single steps, or training that goes on; the engine's process id."""
+    """Take some steps, and at random start training. Return the engine's process id."""
     for number in range(1, 2 + place.random.randrange(3)):
         terminal.press("t")
         terminal.wait_for(rf"step {number} ")
@@ -93,7 +93,7 @@ def screen_asked_to_end(place: Place) -> None:
 
 
 def _stopped(place: Place, engine: int) -> None:
-    """The engine outlived its screen; asked to, it saves and ends."""
+    """Assert that the engine outlived its screen, and that `tl-tui stop` saves and ends it."""
     assert engine in place.processes(), "the engine went with its screen"
     (folder,) = [file.parent for file in (place.folder / "state").rglob("config.json")]
     said = run("stop", folder.name, env=place.environment)

@@ -1,4 +1,4 @@
-"""The whole app in a pseudo-terminal for a long time: random keys, memory and files watched.
+"""Type random keys into the app for a long time and watch the memory and open files.
 
 python -m tests.faults.soak --steps 20000
 """
@@ -22,10 +22,10 @@ from tests.support.driven_session import draw_images
 from tests.support.pseudo_terminal import Terminal
 
 SAMPLES = 20
-"""How often the processes are looked at."""
+"""How often memory and open files are measured."""
 MEGABYTES, DESCRIPTORS = 32, 4
-"""By how much either process may have grown from the first fifth to the end: the curve of so many
-steps is kept, and allocators keep what they once had."""
+"""How much either process may grow between the first fifth and the end: the curve of all steps is
+kept, and allocators keep what they have freed."""
 
 ACTIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (30, ("t",)),
@@ -60,7 +60,7 @@ ACTIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (1, ("/", "f", "c", "enter")),
     (2, ("escape",)),
 )
-"""Weights, and keys that are typed together; none of them leaves."""
+"""Weights, and keys that are typed in a row; none of them leaves the app."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _files(pid: int) -> int:
 
 
 class Steps:
-    """Counts the steps of a journal as it grows."""
+    """The number of steps in a journal, counted as it grows."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -130,11 +130,11 @@ def soak(
             (chosen,) = place.random.choices(keys, weights)
             _type(terminal, *chosen)
             if chosen == ("r",):
-                _take_in(terminal, 2 * place.random.random())  # it trains for a while
+                _take_in(terminal, 2 * place.random.random())  # train for a while
             if counted.look() > before:
                 last_step = time.monotonic()
             elif time.monotonic() - last_step > patience / 2:
-                _type(terminal, "escape", "escape", "0", "4", "t")  # out of whatever it was in
+                _type(terminal, "escape", "escape", "0", "4", "t")  # leave whatever is open
             assert time.monotonic() - last_step < patience, f"no step any more:\n{terminal.text}"
             assert terminal.process.poll() is None, terminal.text
             if counted.count >= (len(found) + 1) * steps / samples:
@@ -150,7 +150,7 @@ def soak(
 
 
 def _type(terminal: Terminal, *keys: str) -> None:
-    """Key after key; what comes right behind an Esc would be taken for Alt and that key."""
+    """Type keys one by one. A key right after Esc would be read as Alt and that key."""
     for key in keys:
         terminal.press(key)
         _take_in(terminal, 0.25 if key == "escape" else 0.03)
@@ -161,11 +161,11 @@ def _take_in(terminal: Terminal, seconds: float) -> None:
     while (left := until - time.monotonic()) > 0:
         terminal.read(left)
     if len(terminal.raw) > 1 << 20:
-        del terminal.raw[: -(1 << 16)]  # the test itself is not to grow either
+        del terminal.raw[: -(1 << 16)]  # keep this process from growing
 
 
 def growth(samples: list[Sample]) -> list[str]:
-    """What has grown too much from the first fifth to the end, in words."""
+    """Return a sentence for everything that has grown too much since the first fifth."""
     first, last = samples[len(samples) // 5], samples[-1]
     said = []
     for name in ("app", "engine"):

@@ -1,4 +1,4 @@
-"""Disks that are full, folders that vanish, files cut off at any byte, clocks that jump."""
+"""Full disks, removed folders, files cut off at a random byte, clocks that jump."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def images_replaced(place: Place) -> None:
 
 @fault("journal torn at a random byte", full=20)
 def journal_torn(place: Place) -> int:
-    """A power cut: what was written since the last sync may be gone, in the middle of a line."""
+    """After a power cut, what was written since the last sync may be missing, even half a line."""
     run = place.folder / "run"
     with train(place, run) as training:
         training.read("checkpoint", 4)
@@ -130,7 +130,7 @@ def journal_torn(place: Place) -> int:
 
 @fault("checkpoint cut off at a random byte while it is written", full=200)
 def checkpoint_cut_off(place: Place) -> int:
-    """What a power cut leaves: a part file of any length beside the checkpoint before."""
+    """A power cut leaves a partial file of any length next to the previous checkpoint."""
     kept = place.images.parent / "reference" / "checkpoints" / "last.safetensors"
     reference(place)
     folder = place.folder / "checkpoints"
@@ -157,7 +157,7 @@ def _about(about: dict) -> dict:
 
 @fault("clock jumps, forwards and back", full=10)
 def clock_jumps(place: Place) -> None:
-    """The wall clock of the engine jumps by up to a year at every look."""
+    """The engine's wall clock jumps by up to a year each time it is read."""
     run, patch = place.folder / "run", place.folder / "patch"
     patch.mkdir()
     (patch / "sitecustomize.py").write_text(
@@ -175,7 +175,7 @@ def clock_jumps(place: Place) -> None:
 
 @contextlib.contextmanager
 def environment(**values: str) -> Iterator[None]:
-    """The environment with other values for a while."""
+    """Set environment variables within a `with` block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,4 +1,4 @@
-"""Faults once each, with a seed; `python -m tests.faults --full` does them many times."""
+"""Every fault once, from a fixed seed; `python -m tests.faults --full` repeats them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_images(tmp_path_factory.mktemp("shared") / "images")
 
 
-def test_processes_of_a_place_are_found(images: Path, tmp_path: Path) -> None:
-    """Else none would ever be left."""
+def test_processes_of_a_place_are_found_while_they_run(images: Path, tmp_path: Path) -> None:
+    """If none were found, a process that is left would go unnoticed."""
     place = Place(tmp_path, images, random.Random(0))
     with train(place, tmp_path / "run") as training:
         training.read("step")
@@ -43,7 +43,9 @@ def test_processes_of_a_place_are_found(images: Path, tmp_path: Path) -> None:
         for fault in FAULTS
     ],
 )
-def test_it_survives(fault: Fault, images: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_fault_is_survived(
+    fault: Fault, images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     place = Place(tmp_path_factory.mktemp("f"), images, random.Random(f"0 {fault.name} 0"))
     try:
         fault.do(place)

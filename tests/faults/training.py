@@ -1,4 +1,4 @@
-"""A run trained by the command itself, and what must hold of it after whatever was done to it."""
+"""Train a run with `tl-tui train`, and check it after a fault."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.fork_server import ForkedProcess
 from tl_tui.runs.run_reader import read_run
 
 STEPS = 12
-"""Of a whole run: 24 images in batches of 8, 4 epochs."""
+"""The steps of a whole run: 24 images in batches of 8, for 4 epochs."""
 SMALL = (
     *("--arch", "shufflenet_v2_x0_5", "--weights", "none", "--device", "cpu"),
     *("--image-size", "32", "--batch-size", "8", "--epochs", "4", "--lr-schedule", "cosine"),
@@ -25,7 +25,7 @@ SMALL = (
 
 
 class Training:
-    """`tl-tui train --json`, or resume, in a process of its own."""
+    """A process of `tl-tui train --json` or `resume --json`, and the lines it has printed."""
 
     def __init__(self, place: Path | str, process: subprocess.Popen[str] | ForkedProcess) -> None:
         self.run = Path(place)
@@ -33,7 +33,7 @@ class Training:
         self.lines: list[dict] = []
 
     def read(self, event: str, count: int = 1) -> bool:
-        """Read until an event has come so often; False if the output ends before."""
+        """Read until an event has come `count` times. Return False if the output ends first."""
         assert self.process.stdout is not None
         while sum(line["event"] == event for line in self.lines) < count:
             line = self.process.stdout.readline()
@@ -44,7 +44,7 @@ class Training:
 
     @property
     def engine(self) -> int | None:
-        """The engine's process id."""
+        """The engine's process id, or None if it has ended."""
         for entry in Path("/proc").iterdir():
             try:
                 parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
@@ -55,7 +55,7 @@ class Training:
         return None
 
     def end(self) -> tuple[int, str]:
-        """Wait for its end; the exit code, and what it said on standard error."""
+        """Wait for the process to end. Return the exit code and its standard error."""
         out, err = self.process.communicate(timeout=600)
         self.lines += [json.loads(line) for line in out.splitlines() if line.strip()]
         return self.process.returncode, err
@@ -65,14 +65,14 @@ class Training:
 def train(
     place: Place, run: Path, *options: str, images: Path | None = None, fresh: bool = False
 ) -> Iterator[Training]:
-    """A run that begins; in an interpreter of its own if `fresh`."""
+    """Start a run; in an interpreter of its own if `fresh`."""
     words = ("train", str(images or place.images), *SMALL, "--run-dir", str(run), *options)
     yield from _started(place, run, *words, fresh=fresh)
 
 
 @contextmanager
 def resume(place: Place, run: Path, *options: str) -> Iterator[Training]:
-    """A run that goes on."""
+    """Resume a run."""
     yield from _started(place, run, "resume", str(run), *options)
 
 
@@ -90,7 +90,7 @@ def _started(place: Place, run: Path, *arguments: str, fresh: bool = False) -> I
 
 
 def reference(place: Place) -> list[tuple[int, float]]:
-    """The losses of a run that nothing was done to; trained once for all faults."""
+    """Return the losses of a run without a fault, which is trained once."""
     kept = place.images.parent / "reference.json"
     if not kept.exists():
         run = place.images.parent / "reference"
@@ -106,13 +106,13 @@ def losses(run: Path) -> list[tuple[int, float]]:
 
 
 def checkpoints_are_whole(run: Path) -> None:
-    """Every checkpoint that has its name can be read, whatever lies beside it."""
+    """Read every checkpoint, and ignore partial files next to them."""
     for file in (run / "checkpoints").glob("*.safetensors"):
         checkpoint.read(file)
 
 
 def journal_is_readable(run: Path) -> None:
-    """Every line but a torn one is JSON; at most the last of each life of the run is torn."""
+    """Assert that at most one line was cut off for each time the run was started or resumed."""
     lives = 1 + sum('"event":"resumed"' in line for line in _lines(run))
     assert read_run(run).torn <= lives
 
@@ -122,14 +122,14 @@ def _lines(run: Path) -> list[str]:
 
 
 def gone_on_to_the_end(place: Place, run: Path) -> None:
-    """The run goes on, to the losses of one that nothing was done to."""
+    """Resume the run to its end and compare its losses with those of a run without a fault."""
     checkpoints_are_whole(run)
     journal_is_readable(run)
     if (run / "checkpoints" / "last.safetensors").exists():
         with resume(place, run) as further:
             code, said = further.end()
         assert code == 0 or "has come to its end" in said, said
-    else:  # nothing was saved yet: it begins anew
+    else:  # nothing was saved yet: start again
         with train(place, run.with_name(f"{run.name}-anew")) as anew:
             code, said = anew.end()
         run = run.with_name(f"{run.name}-anew")
@@ -139,7 +139,7 @@ def gone_on_to_the_end(place: Place, run: Path) -> None:
 
 
 def ends(pid: int) -> bool:
-    """Wait for a process that is no child of this one to end."""
+    """Wait for a process that is not a child of this one. Return whether it has ended."""
 
     def gone() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The benchmark command: that its rows run and what it writes. No time is asserted."""
+"""The benchmark command: its rows run, and it writes a table. No time is asserted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_quick_table_is_printed_and_written(
     assert "not measured" in table(written)
 
 
-def test_a_table_is_gone_on_with_on_the_same_machine(tmp_path: Path) -> None:
+def test_a_table_from_the_same_machine_is_continued(tmp_path: Path) -> None:
     out = tmp_path / "table.json"
     head = {"device": "no GPU", "processor": "p", "threads": 1, "python": "3", "versions": {}}
     lines = [{"row": "idle", "value": 1}, {"row": "probe", "value": 2}]
@@ -54,7 +54,7 @@ def test_a_table_is_gone_on_with_on_the_same_machine(tmp_path: Path) -> None:
     assert measured_before(out, head, set()) == []
 
 
-def test_the_report_takes_each_row_from_where_it_was_measured(tmp_path: Path) -> None:
+def test_the_report_takes_each_row_from_the_machine_that_measured_it(tmp_path: Path) -> None:
     def machine(device: str, *rows: tuple[str, Reading]) -> dict:
         lines = [{"row": name, **reading.described()} for name, reading in rows]
         head = {"device": device, "processor": "p", "threads": 1, "versions": {"torch": "2"}}
@@ -72,7 +72,7 @@ def test_the_report_takes_each_row_from_where_it_was_measured(tmp_path: Path) ->
     assert "no GPU; p, 1 threads; torch 2: `gpu-probe`, `idle`." in text
 
 
-def test_every_row_has_a_floor_and_a_prediction_and_none_is_unknown(
+def test_every_row_has_an_expectation_and_unknown_rows_are_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["--list"]) == 0
@@ -84,7 +84,7 @@ def test_every_row_has_a_floor_and_a_prediction_and_none_is_unknown(
     assert "--rows prob: there is no such row" in capsys.readouterr().err
 
 
-def test_pairs_are_taken_in_turn_and_none_always_first() -> None:
+def test_pairs_alternate_which_measurement_is_first() -> None:
     order: list[str] = []
 
     def cost(name: str, seconds: float) -> float:
@@ -110,6 +110,6 @@ def test_pairs_are_taken_in_turn_and_none_always_first() -> None:
         ("a●", len("\x1b[1;2H\x1b[38;5;196m●".encode())),
     ],
 )
-def test_what_changed_cells_cost_by_hand(after: str, written: int) -> None:
+def test_bytes_of_changed_cells_are_counted(after: str, written: int) -> None:
     before = [[("a", "red"), ("b", "red")]]
     assert bytes_by_hand(before, [[(letter, "red") for letter in after]]) == written

@@ -1,4 +1,4 @@
-"""The program that made the demo backbone, and the one that measures what it is worth."""
+"""The programs that trained the demo backbone and that measure its accuracy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def noise(width: int = 200, height: int = 150) -> Image.Image:
     return Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def test_photographs_are_told_from_drawings() -> None:
+def test_photographs_are_distinguished_from_drawings() -> None:
     assert pictures.photographic(noise())
     assert not pictures.photographic(Image.new("RGB", (200, 150), "white"))
 
@@ -39,11 +39,11 @@ def test_crops_and_views_are_seeded() -> None:
     assert first.shape == (16, 3, 64, 64) and 0 <= first.min() and first.max() <= 1
     assert torch.equal(first, views.batch(pool, drawn, 16, 64, np.random.default_rng((0, 5, 1))))
     many = views.batch(pool, drawn, 400, 64, np.random.default_rng(0))
-    corners = many[:, :, 0, 0].std(1) < 1e-6  # a white picture has no colour anywhere
+    corners = many[:, :, 0, 0].std(1) < 1e-6  # constant only in a white picture
     assert 0.2 < corners.float().mean() < 0.4
 
 
-def test_a_drawing_lies_on_its_ground() -> None:
+def test_a_drawing_is_pasted_on_its_background() -> None:
     disc = Image.new("RGBA", (100, 60), (0, 0, 0, 0))
     disc.paste((255, 0, 0, 255), (20, 10, 80, 50))
     ground = np.full((72, 72, 3), 40, np.uint8)
@@ -71,12 +71,12 @@ def settings(work: Path) -> distil.Settings:
     )
 
 
-def test_the_learning_rate_rises_and_falls_to_nothing(tmp_path: Path) -> None:
+def test_the_learning_rate_rises_and_then_falls_to_zero(tmp_path: Path) -> None:
     rates = [distil.learning_rate(settings(tmp_path), done) for done in (0, 30, 500, 1000)]
     assert rates[0] < 0.1 and rates[1] == 1.0 and 0.4 < rates[2] < 0.6 and rates[3] < 1e-9
 
 
-def test_what_is_exported_is_taken_as_weights(tmp_path: Path) -> None:
+def test_the_exported_file_can_be_used_as_weights(tmp_path: Path) -> None:
     student = distil.Student().to(memory_format=torch.channels_last)
     torch.save({"student": student.state_dict(), "done": 12}, tmp_path / "checkpoint.pt")
     file = tmp_path / "out.safetensors"
@@ -102,7 +102,7 @@ def test_qt_archives_are_read(tmp_path: Path) -> None:
     assert list(backbone_sets.resources(path)) == [("/a/b.txt", b"hello")]
 
 
-def test_no_picture_stands_on_both_sides() -> None:
+def test_no_picture_is_in_both_train_and_test() -> None:
     for found in (backbone_sets.hot_dogs(), backbone_sets.faces()):
         for seed in range(3):
             train, rest = found.split(20, seed)
@@ -118,8 +118,8 @@ def test_balanced_accuracy_is_the_mean_over_classes() -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.thorough
-def test_the_benchmark_makes_its_table(tmp_path: Path) -> None:
-    """One seed, a step or two: the numbers mean nothing, the table is whole."""
+def test_the_benchmark_prints_a_whole_table(tmp_path: Path) -> None:
+    """With one seed and two steps the numbers mean nothing, but no row is missing."""
     command = [
         sys.executable,
         "-m",
@@ -141,4 +141,4 @@ def test_the_benchmark_makes_its_table(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "out" / "backbone_worth.json").read_text())
     assert result["weights_sha256"] == measured_cells.digest(str(weights))
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert again.returncode == 0 and "1/" not in again.stdout  # every cell was kept
+    assert again.returncode == 0 and "1/" not in again.stdout  # nothing is measured again

@@ -1,4 +1,4 @@
-"""The embedded demo images: complete, redrawable, and not to be solved by colour alone."""
+"""The demo images are complete, can be drawn again, and cannot be classified by colour alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _pixels(path: Path | BytesIO) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def splits() -> dict[str, tuple[NDArray[np.uint8], Floats]]:
-    """All images and their labels (1 for the second class), by split."""
+    """Return all images and their labels (1 for the second class), by split."""
     loaded = {}
     for split in COUNTS:
         images, labels = [], []
@@ -51,7 +51,7 @@ def logistic_accuracy(x: Floats, y: Floats, x_val: Floats, y_val: Floats) -> flo
 
 
 def test_the_folders_are_complete_and_small() -> None:
-    """Every planned image is there and nothing else, and the whole stays a small download."""
+    """Every planned image exists and nothing else, and all together stay a small download."""
     found = {p.relative_to(images_dir()) for p in images_dir().rglob("*") if p.is_file()}
     assert found == {plan.path for plan in plans()}
     for split, least in {"train": 120, "val": 40}.items():
@@ -61,7 +61,7 @@ def test_the_folders_are_complete_and_small() -> None:
 
 
 def test_every_image_is_a_jpeg_of_128_pixels() -> None:
-    """The files open as what they claim to be."""
+    """The files have the format of their names."""
     for plan in plans():
         with Image.open(images_dir() / plan.path) as image:
             assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (128, 128))
@@ -71,14 +71,16 @@ def test_every_image_is_a_jpeg_of_128_pixels() -> None:
 def test_mean_colour_does_not_solve_the_task(
     splits: dict[str, tuple[NDArray[np.uint8], Floats]],
 ) -> None:
-    """A classifier that sees three numbers per image must stay close to guessing."""
+    """A classifier on three numbers per image is hardly better than guessing."""
     (train, y), (val, y_val) = splits["train"], splits["val"]
     accuracy = logistic_accuracy(train.mean((1, 2)), y, val.mean((1, 2)), y_val)
     assert accuracy < 0.70
 
 
-def test_the_colour_check_bites(splits: dict[str, tuple[NDArray[np.uint8], Floats]]) -> None:
-    """The same regression does solve the task once one class is drawn a little redder."""
+def test_the_colour_check_finds_a_task_that_colour_solves(
+    splits: dict[str, tuple[NDArray[np.uint8], Floats]],
+) -> None:
+    """The same regression solves the task if one class is a little redder."""
     (train, y), (val, y_val) = splits["train"], splits["val"]
     x, x_val = train.mean((1, 2)), val.mean((1, 2))
     shift = 1.5 * x.std(0) * np.array([1.0, -1.0, -1.0])
@@ -92,15 +94,15 @@ def test_the_colour_check_bites(splits: dict[str, tuple[NDArray[np.uint8], Float
     ids=lambda p: p.path.stem,
 )
 def test_the_program_draws_the_committed_image(plan: Plan) -> None:
-    """Drawing again gives the committed picture."""
+    """Drawing an image again gives the committed picture."""
     committed = _pixels(images_dir() / plan.path).astype(float)
-    # Through JPEG as well, so that only encoder versions are left to differ.
+    # Encoded as JPEG too, so that only versions of the encoder can differ.
     redrawn = _pixels(BytesIO(encode(draw(plan)))).astype(float)
     assert np.abs(committed - redrawn).mean() < TOLERANCE
 
 
 def test_another_seed_is_another_image() -> None:
-    """The tolerance of the comparison above tells two drawings apart."""
+    """Two drawings differ by more than the tolerance of the test above."""
     plan = next(plans())
     other = Plan(plan.split, plan.label, plan.index, plan.seed + 5_000)
     committed = _pixels(images_dir() / plan.path).astype(float)
@@ -108,7 +110,7 @@ def test_another_seed_is_another_image() -> None:
 
 
 def test_seeds_are_never_shared() -> None:
-    """No two images, in whatever split or class, come from one seed."""
+    """No two images, of any split or class, have the same seed."""
     seeds = [plan.seed for plan in plans()]
     assert len(set(seeds)) == len(seeds)
 
@@ -116,7 +118,7 @@ def test_seeds_are_never_shared() -> None:
 def test_no_two_images_are_near_duplicates(
     splits: dict[str, tuple[NDArray[np.uint8], Floats]],
 ) -> None:
-    """Within and across splits, any two pictures differ clearly even at 8 x 8 pixels."""
+    """Any two pictures differ clearly even at 8 × 8 pixels, within and across splits."""
     images = np.concatenate([splits[split][0] for split in COUNTS]).astype(np.float32)
     small = images.reshape(len(images), 8, 16, 8, 16, 3).mean((2, 4)).reshape(len(images), -1)
     closest = min(

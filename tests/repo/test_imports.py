@@ -1,4 +1,4 @@
-"""The screen reaches no torch and the engine no screen: by the import graph, and in fact.
+"""The screen never imports torch and the engine never imports the screen.
 
 Static analysis cannot see a deferred import, a fresh interpreter cannot see what it did not run.
 """
@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 
 
 def loaded_after(code: str) -> set[str]:
-    """The top-level modules in a fresh interpreter after some code."""
+    """Run code in a new interpreter and return the top-level modules it has loaded."""
     program = f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
@@ -33,7 +33,7 @@ def lint_imports(project: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_contracts_hold() -> None:
+def test_the_import_contracts_hold() -> None:
     done = lint_imports(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 kept, 0 broken" in done.stdout
@@ -87,12 +87,12 @@ def test_no_module_of_the_engine_loads_the_screen() -> None:
 
 
 @pytest.mark.parametrize("module", ["server.dispatch", "server.server", "server.connections"])
-def test_the_socket_answers_before_torch(module: str) -> None:
+def test_the_server_starts_without_torch(module: str) -> None:
     """What runs before the first stage of opening needs no torch."""
     assert "torch" not in loaded_after(f"import engine.{module}")
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["train", "--help"]])
-def test_the_command_line_starts_light(arguments: list[str]) -> None:
+def test_the_command_line_starts_without_heavy_imports(arguments: list[str]) -> None:
     code = f"from tui.cli.main import main; assert main({arguments!r}) == 0"
     assert not loaded_after(code) & {"textual", "rich", "torch", "asyncio", "numpy"}

@@ -1,4 +1,4 @@
-"""What SECURITY.md promises of the code itself: nothing executes data, and no port is opened."""
+"""What SECURITY.md says about the code: it executes no data and opens no port."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SOURCES = sorted(
     path for package in ("tl_tui", "engine", "tui") for path in (ROOT / package).rglob("*.py")
 )
 TRIES_ITS_OWN = ROOT / "engine" / "export" / "script" / "data_section.py"
-"""Runs the lines that it has just written for an exported script, names in them as literals."""
+"""Runs the code that it has just generated for an exported script, with all names as literals."""
 EXECUTES = {"eval", "exec", "compile", "system", "popen", "loads", "Unpickler"}
 LISTENS = {"start_server", "create_server", "TCPServer", "HTTPServer", "AF_INET", "AF_INET6"}
 
 
 def _calls(tree: ast.AST) -> Iterator[tuple[str, str, ast.Call]]:
-    """(name before the dot, name, call) of every call."""
+    """Yield every call as (name before the dot, name, call)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name):
@@ -47,7 +47,7 @@ def test_nothing_executes_data_and_nothing_listens(path: Path) -> None:
     assert not names & LISTENS, path
 
 
-def test_the_check_finds_what_it_looks_for() -> None:
+def test_the_check_finds_forbidden_calls() -> None:
     bad = ast.parse("import pickle\npickle.loads(b'')\neval('1')\n")
     assert [(before, name) for before, name, _ in _calls(bad)] == [
         ("pickle", "loads"),

@@ -1,4 +1,4 @@
-"""ruff and mypy are clean, with the configuration in pyproject.toml."""
+"""ruff and mypy report nothing, with the configuration in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 @pytest.mark.parametrize(
     "tool", [["ruff", "check", "."], ["mypy"]], ids=lambda words: " ".join(words)
 )
-def test_clean(tool: list[str]) -> None:
+def test_tool_reports_no_problem(tool: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", *tool], cwd=ROOT, capture_output=True, text=True, timeout=280
     )

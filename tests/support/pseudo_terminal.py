@@ -1,4 +1,4 @@
-"""A real pseudo-terminal with a terminal emulator reading the screen: whole sessions, as a user.
+"""A program in a real pseudo-terminal, whose screen is read by a terminal emulator.
 
     terminal = Terminal([...], columns=80, rows=24)
     terminal.wait_for("updated")
@@ -46,14 +46,14 @@ KEYS = {
     "tab": "\t",
 }
 PATIENCE = float(os.environ.get("TL_TUI_TEST_PATIENCE", "90"))
-"""Seconds that a condition is waited for, on the slowest machine."""
+"""Seconds to wait for a condition, enough for the slowest machine."""
 
 
 class Screen(pyte.Screen):
-    """pyte's screen, deaf to what it would misread: private modes with unusual forms."""
+    """pyte's screen, which ignores private sequences that pyte would misread."""
 
     def report_device_status(self, mode: int, **options: object) -> None:
-        """Answered by `Terminal`, which knows where to write."""
+        """Do nothing; `Terminal` answers, because it can write to the program."""
 
     def select_graphic_rendition(self, *attrs: int, **options: object) -> None:
         if not options.get("private"):  # CSI > 4 ; 1 m is a keyboard mode, not a colour
@@ -61,7 +61,7 @@ class Screen(pyte.Screen):
 
 
 class Process(Protocol):
-    """What a terminal needs of the process in it; `subprocess.Popen` has it."""
+    """The part of `subprocess.Popen` that a terminal needs."""
 
     pid: int
 
@@ -71,7 +71,7 @@ class Process(Protocol):
 
 
 def launch_program(command: list[str], env: Mapping[str, str], terminal: int) -> Process:
-    """Execute a program in a session of its own, whose controlling terminal is this one.
+    """Start a program in a new session with `terminal` as its controlling terminal.
 
     Args:
         command: Program and arguments.
@@ -91,7 +91,7 @@ def launch_program(command: list[str], env: Mapping[str, str], terminal: int) ->
 
 
 class Terminal:
-    """One command in a pseudo-terminal of its own, and what its screen shows."""
+    """A command in a pseudo-terminal, and what its screen shows."""
 
     def __init__(
         self,
@@ -118,13 +118,13 @@ class Terminal:
         self.stream = pyte.ByteStream(self.screen)
         self.bytes_read = 0
         self.read_at = 0.0
-        """When the last bytes came, before the emulator took them in; `time.perf_counter()`."""
+        """When the last bytes arrived, by `time.perf_counter()`, before they were emulated."""
         self.raw = bytearray()
         self.answer_cursor = answer_cursor
         self.hung_up = False
         self.synchronized = False
         self.whole = True
-        """No frame is under way: what the screen shows is what the program meant."""
+        """Whether the screen shows a complete frame."""
         self.master, slave = pty.openpty()
         self._set_size(columns, rows)
         whole = {
@@ -139,10 +139,10 @@ class Terminal:
         self.process = launch(command, env_set, slave)
         self.slave = slave
 
-    # --- doing ----------------------------------------------------------------------------------
+    # --- input ----------------------------------------------------------------------------------
 
     def press(self, *keys: str) -> None:
-        """Type keys, by name or as they are."""
+        """Type keys, given by name or literally."""
         for key in keys:
             os.write(self.master, KEYS.get(key, key).encode())
 
@@ -152,7 +152,7 @@ class Terminal:
             os.write(self.master, f"\x1b[<0;{column + 1};{row + 1}{end}".encode())
 
     def resize(self, columns: int, rows: int) -> None:
-        """Change the window's size, as a user dragging its edge."""
+        """Change the window's size, as by dragging its edge."""
         self._set_size(columns, rows)
         self.screen.resize(rows, columns)
         os.killpg(self.process.pid, signal.SIGWINCH)
@@ -163,7 +163,7 @@ class Terminal:
     # --- reading --------------------------------------------------------------------------------
 
     def read(self, seconds: float = 0.02) -> bool:
-        """Take in what has come, waiting at most so long for it; False if nothing came."""
+        """Read what has arrived, waiting at most `seconds`. Return False if nothing has."""
         ready, _, _ = select.select([self.master], [], [], seconds)
         if not ready:
             return False
@@ -175,7 +175,7 @@ class Terminal:
         self.bytes_read += len(data)
         self.raw += data
         self.stream.feed(data)
-        new = bytes(self.raw[-len(data) - 7 :])  # with what a mark cut in two needs
+        new = bytes(self.raw[-len(data) - 7 :])  # may end a sequence that was cut in two
         began, ended = new.rfind(b"\x1b[?2026h"), new.rfind(b"\x1b[?2026l")
         if began != ended:
             self.whole = ended > began
@@ -184,7 +184,7 @@ class Terminal:
         return bool(data)
 
     def _answer(self, data: bytes, new: bytes) -> None:
-        """Reply to what the program asked of its terminal."""
+        """Answer what the program asks its terminal."""
         if b"\x1b[6n" in data:
             cursor = self.screen.cursor
             os.write(self.master, f"\x1b[{cursor.y + 1};{cursor.x + 1}R".encode())
@@ -196,7 +196,7 @@ class Terminal:
         """Read until a condition holds.
 
         Raises:
-            AssertionError: it did not within `PATIENCE`; with the screen as it is.
+            AssertionError: It does not within `PATIENCE`; the message shows the screen.
         """
         deadline = time.monotonic() + PATIENCE
         while not (self.whole and condition()):
@@ -219,13 +219,13 @@ class Terminal:
         self.wait_until(lambda: re.search(pattern, self.text) is None, f"{pattern!r} to go")
 
     def settle(self, quiet: float = 0.3) -> None:
-        """Read until nothing came for a while: an animation has ended."""
+        """Read until nothing arrives for `quiet` seconds, as when an animation has ended."""
         deadline = time.monotonic() + PATIENCE
         while self.read(quiet) and time.monotonic() < deadline:
             pass
 
     def wait_exit(self) -> int:
-        """Read to the end; the exit code."""
+        """Read until the command ends. Return its exit code."""
         deadline = time.monotonic() + PATIENCE
         while self.process.poll() is None and time.monotonic() < deadline:
             self.read()
@@ -240,7 +240,7 @@ class Terminal:
         return "\n".join(self.screen.display)
 
     def line_of(self, pattern: str) -> int:
-        """The first line that shows a regular expression."""
+        """Return the number of the first line that a regular expression matches."""
         for number, line in enumerate(self.screen.display):
             if re.search(pattern, line):
                 return number
@@ -250,14 +250,14 @@ class Terminal:
         return self.screen.display[self.line_of(pattern)]
 
     def colour_of(self, pattern: str) -> str:
-        """The foreground of the first character that a regular expression matches."""
+        """Return the foreground colour of the first character that a regular expression matches."""
         number = self.line_of(pattern)
         match = re.search(pattern, self.screen.display[number])
         assert match is not None
         return self.screen.buffer[number][match.start()].fg
 
     def colours(self) -> set[str]:
-        """Every foreground and background on the screen."""
+        """Return every foreground and background colour on the screen."""
         cells = [
             self.screen.buffer[y][x]
             for y in range(self.screen.lines)
@@ -267,7 +267,7 @@ class Terminal:
 
     @property
     def restored(self) -> bool:
-        """The terminal is as a shell wants it: main screen, cursor seen, no mouse, echo on."""
+        """Whether the terminal is ready for a shell: main screen, cursor, echo, and no mouse."""
         raw = bytes(self.raw)
         alternate = raw.rfind(b"\x1b[?1049l") > raw.rfind(b"\x1b[?1049h")
         cursor = raw.rfind(b"\x1b[?25h") >= raw.rfind(b"\x1b[?25l")
@@ -282,7 +282,7 @@ class Terminal:
     # --- ending ---------------------------------------------------------------------------------
 
     def children(self) -> list[int]:
-        """Process ids that descend from the command, the engine's own session included."""
+        """Return the process ids of the command's children, such as its engine."""
         found: list[int] = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
@@ -296,14 +296,14 @@ class Terminal:
         return found
 
     def hang_up(self) -> None:
-        """Close the terminal itself, as an emulator's window or a line that drops."""
+        """Close the terminal, as when its window is closed or an ssh connection is lost."""
         if not self.hung_up:
             self.hung_up = True
             os.close(self.slave)
             os.close(self.master)
 
     def close(self) -> None:
-        """End the command if it still runs, and its engine, which would outlive it."""
+        """Kill the command and its engine if they still run."""
         if self.process.poll() is None:
             for pid in (*self.children(), self.process.pid):
                 with contextlib.suppress(ProcessLookupError):

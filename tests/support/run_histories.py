@@ -1,4 +1,4 @@
-"""Runs in which a user changes one thing after another, for what must come out the same again."""
+"""Runs in which the user changes one setting after another, to be repeated in other ways."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tl_tui.protocol.commands import (
 Action = Callable[[DrivenSession], object]
 
 EPOCH = 3
-"""Steps of an epoch: the 24 images of `draw_images` in batches of 8."""
+"""Steps per epoch: the 24 images of `draw_images` in batches of 8."""
 
 
 def train_to(step: int) -> Action:
@@ -29,7 +29,7 @@ def train_to(step: int) -> Action:
 
 
 def masks(driven: DrivenSession) -> list[Action]:
-    """Layers are frozen and thawed; a rate and a BatchNorm's mode are set by hand."""
+    """Freeze and thaw layers, and set a rate and the mode of a BatchNorm by hand."""
     named = driven.opened.strategies
     owners = [owner.name for owner in driven.opened.stack.owners]
     norm = owners.index("stage2.0.branch1.1")
@@ -46,12 +46,12 @@ def masks(driven: DrivenSession) -> list[Action]:
 
 
 def plan(driven: DrivenSession) -> list[Action]:
-    """A plan over epochs, along a cosine with warm-up."""
+    """Follow a plan over epochs, with a cosine schedule and warm-up."""
     return [train_to(2), train_to(EPOCH), train_to(EPOCH + 2), train_to(3 * EPOCH)]
 
 
 def other_starts(driven: DrivenSession) -> list[Action]:
-    """Augmented and balanced; started over, and with another recipe."""
+    """Augment and balance the images, start over, and change the recipe."""
     recipe = msgspec.structs.replace(driven.opened.recipe, lr_head=0.05, weight_decay=0.01)
     return [
         train_to(2),
@@ -77,4 +77,4 @@ HISTORIES: dict[str, tuple[dict[str, Any], Callable[[DrivenSession], list[Action
     ),
     "starts": ({"augmentation": "standard", "balance": True, "strategy": "full"}, other_starts),
 }
-"""The options to open a session with, and what is then done, one action after another."""
+"""The options of each session, and a function that returns the actions to perform in it."""

@@ -68,14 +68,14 @@ def picture(screen: pyte.Screen, dim: set[tuple[int, int]], file: Path) -> None:
             if cell.data == "█":
                 draw.rectangle(box, fill=ink)
             elif cell.data.strip():
-                dots = 0x2800 <= ord(cell.data[0]) < 0x2900  # which the monospaced face lacks
+                dots = 0x2800 <= ord(cell.data[0]) < 0x2900  # missing in the monospaced font
                 font = braille if dots else bold if cell.bold else plain
                 draw.text((x * width, y * height + 1), cell.data, font=font, fill=ink)
     image.save(file)
 
 
 class DimScreen(Screen):
-    """Remembers which cells were written dim, which pyte itself does not."""
+    """A screen that remembers which cells are dim, which pyte does not."""
 
     def __init__(self, columns: int, lines: int) -> None:
         self.dim: set[tuple[int, int]] = set()
@@ -101,12 +101,12 @@ class DimScreen(Screen):
             before = (self.cursor.y, self.cursor.x)
             super().draw(character)
             after = (self.cursor.y, self.cursor.x - 1)
-            for place in {before, after} if after[0] == before[0] else {after}:
-                (self.dim.add if self._faint else self.dim.discard)(place)
+            for position in {before, after} if after[0] == before[0] else {after}:
+                (self.dim.add if self._faint else self.dim.discard)(position)
 
     def erase_in_line(self, how: int = 0, private: bool = False) -> None:
         super().erase_in_line(how, private)
-        self.dim -= {place for place in self.dim if place[0] == self.cursor.y}
+        self.dim -= {position for position in self.dim if position[0] == self.cursor.y}
 
 
 def main() -> None:

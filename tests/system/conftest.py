@@ -1,4 +1,4 @@
-"""What the tests of whole processes share: images, and terminals that are closed after a test."""
+"""Fixtures of the tests of whole processes: images, and terminals that are closed after a test."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Opener = Callable[..., Terminal]
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn squares, 48 for training and 16 for validation; not to be changed."""
+    """Drawn squares, 48 for training and 16 for validation. Tests must not change them."""
     return draw_images(tmp_path_factory.mktemp("images") / "squares", train=24, val=8)
 
 
 @pytest.fixture
 def tl_tui(environment: dict[str, str], images: Path) -> Iterator[Opener]:
-    """Opens `tl-tui` on the images, or `tl-tui attach`; ends it and its engine after the test."""
+    """Open `tl-tui` on the images, or `tl-tui attach`; end it and its engine after the test."""
     opened: list[Terminal] = []
 
     def open_app(

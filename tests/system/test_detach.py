@@ -1,4 +1,4 @@
-"""Leaving and coming back: real engines, real pseudo-terminals, a screen that goes in every way."""
+"""Leave a run in the background and attach to it again, with real engines and pseudo-terminals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tl_tui.connect.discovery import running_engines
 
 @pytest.fixture(autouse=True)
 def home(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """The test finds the engines of its own folder; those that are left in the end are killed."""
+    """Let the test find the engines in its folder, and kill those that are left afterwards."""
     monkeypatch.setenv("TL_TUI_TMPDIR", environment["TL_TUI_TMPDIR"])
     yield environment
     for engine in engines():
@@ -54,7 +54,7 @@ def steps_taken() -> int:
     return one.greeted.step
 
 
-def test_left_running_it_goes_on_and_a_screen_comes_back_to_the_same(tl_tui: Opener) -> None:
+def test_a_run_left_in_the_background_continues_and_attach_shows_it(tl_tui: Opener) -> None:
     terminal = ready(tl_tui("--epochs", "10000"))
     terminal.press("2")
     terminal.wait_for(r"\[2 last stage\]")
@@ -71,12 +71,12 @@ def test_left_running_it_goes_on_and_a_screen_comes_back_to_the_same(tl_tui: Ope
     name = re.search(r"tl-tui attach (\S+) +returns", terminal.text)
     assert name is not None, terminal.text
 
-    back = tl_tui("attach", columns=120, rows=40)  # there is but one
+    back = tl_tui("attach", columns=120, rows=40)  # the only one
     back.wait_for(r"fc +(▸ +)?train +updated")
     back.wait_for(r"epoch \d+ of 10,?000")
     assert "[2 last stage]" in back.text
     back.wait_until(lambda: steps_taken() > left + 10, "more steps")
-    back.wait_for("now +0?\\.\\d\\d")  # the curve has its legend
+    back.wait_for("now +0?\\.\\d\\d")  # the legend of the curve
     assert engines() == [engine]
     back.press("r")
     back.wait_for("Paused after step")
@@ -92,8 +92,8 @@ def test_left_running_it_goes_on_and_a_screen_comes_back_to_the_same(tl_tui: Ope
     assert not alive(engine)
 
 
-def test_a_terminal_that_is_closed_leaves_the_run_going(tl_tui: Opener) -> None:
-    """As an emulator's window, or a line that drops: the pseudo-terminal is gone."""
+def test_closing_the_terminal_does_not_end_the_run(tl_tui: Opener) -> None:
+    """As when the window is closed or an ssh connection is lost: the pseudo-terminal disappears."""
     terminal = ready(tl_tui("--epochs", "10000"))
     terminal.press("r")
     terminal.wait_for(r"step 3\b|step [4-9]|step \d\d")
@@ -110,7 +110,7 @@ def test_a_terminal_that_is_closed_leaves_the_run_going(tl_tui: Opener) -> None:
 @pytest.mark.parametrize(
     "number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.thorough)]
 )
-def test_a_screen_that_dies_leaves_the_run_as_was_chosen(
+def test_after_the_screen_is_killed_the_run_pauses_if_so_chosen(
     tl_tui: Opener, number: signal.Signals
 ) -> None:
     terminal = ready(tl_tui("--epochs", "10000"))
@@ -133,7 +133,7 @@ def test_a_screen_that_dies_leaves_the_run_as_was_chosen(
     step(back, taken + 1)
 
 
-def test_two_screens_one_steers(tl_tui: Opener) -> None:
+def test_of_two_screens_only_one_is_in_control(tl_tui: Opener) -> None:
     first = ready(tl_tui())
     step(first, 1)
     second = tl_tui("attach", columns=120, rows=40)
@@ -141,7 +141,7 @@ def test_two_screens_one_steers(tl_tui: Opener) -> None:
     first.wait_for("2 screens")
     second.wait_for(r"fc +(▸ +)?train +updated")
 
-    # What the first one does the second one sees; its own keys are refused.
+    # The second screen shows what the first one does; its own keys are refused.
     first.press("4")
     first.wait_for(r"\[4 full\]")
     second.wait_for(r"\[4 full\]")
@@ -152,7 +152,7 @@ def test_two_screens_one_steers(tl_tui: Opener) -> None:
     second.settle()
     assert steps_taken() == 1
 
-    # It takes over, and the first one only watches.
+    # It takes control, and the first one only watches.
     second.press("W")
     second.wait_for("This screen steers")
     first.wait_for("watching, W steers")
@@ -161,7 +161,7 @@ def test_two_screens_one_steers(tl_tui: Opener) -> None:
     second.press("t")
     first.wait_for(r"step 2 · ")
 
-    # The one that steers leaves without a question: the run stays with the other one.
+    # The screen in control leaves without a question; the other one keeps the run.
     second.press("q")
     assert second.wait_exit() == 0
     assert "stays open on its other screen" in second.text
@@ -169,7 +169,7 @@ def test_two_screens_one_steers(tl_tui: Opener) -> None:
     step(first, 3)
 
 
-def test_stop_ends_a_run_from_a_script(tl_tui: Opener, home: dict[str, str]) -> None:
+def test_stop_ends_a_run_and_saves_it(tl_tui: Opener, home: dict[str, str]) -> None:
     terminal = ready(tl_tui("--epochs", "10000"))
     terminal.press("r")
     terminal.wait_for(r"step [3-9]|step \d\d")
@@ -186,7 +186,7 @@ def test_stop_ends_a_run_from_a_script(tl_tui: Opener, home: dict[str, str]) -> 
     assert f"tl-tui resume {engine.name} --screen continues it" in again.stderr
 
 
-def test_several_are_a_list(tl_tui: Opener) -> None:
+def test_attach_lists_several_runs_to_choose_from(tl_tui: Opener) -> None:
     for strategy in ("full", "last-stage"):
         terminal = ready(tl_tui("--strategy", strategy))
         step(terminal, 1)
@@ -201,7 +201,9 @@ def test_several_are_a_list(tl_tui: Opener) -> None:
     assert "[4 full]" in chooser.text, "the older of the two"
 
 
-def test_without_a_run_attach_says_what_to_do(home: dict[str, str], tl_tui: Opener) -> None:
+def test_attach_and_stop_without_a_run_explain_what_to_do(
+    home: dict[str, str], tl_tui: Opener
+) -> None:
     terminal = tl_tui("attach")
     assert terminal.wait_exit() == 2
     assert "No run is in progress here" in terminal.text

@@ -1,4 +1,4 @@
-"""What 0.1.0 wrote can still be read, shown, resumed and exported; see the README beside it."""
+"""Files written by version 0.1.0 can be shown, resumed and exported; see tests/golden/v0.1.0."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ LOSSES = [
     0.05801662057638168,
     0.02158815786242485,
 ]
-"""Of the ten steps of the last start, as its journal has them."""
+"""The losses in the journal, for the ten steps of the last start."""
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A copy of the run, which a test may write to."""
+    """A copy of the run, which the test may change."""
     return Path(shutil.copytree(GOLDEN / "run", tmp_path / "run"))
 
 
 def tl_tui(*words: str | Path, folder: Path) -> str:
-    """Standard output of a command that must succeed; its own files are in `folder`."""
+    """Run a command that must succeed, with its files in `folder`, and return its output."""
     done = command_line.run(*words, env=isolated_environment(folder))
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -72,7 +72,7 @@ def test_resume_continues_after_the_last_step(run: Path, tmp_path: Path) -> None
 
 
 def test_its_script_and_a_new_export_take_the_same_steps(run: Path, tmp_path: Path) -> None:
-    """With other kernels, losses are rounded differently, and the difference grows."""
+    """Other kernels round losses differently, and the difference grows with the steps."""
     old, new = tmp_path / "old.py", tmp_path / "new.py"
     text = (GOLDEN / "train.py").read_text()
     old.write_text(text.replace("/data/golden/images", str(IMAGES)))

@@ -1,4 +1,4 @@
-"""From a folder of real photographs to a validated checkpoint: headless, and on the screen."""
+"""Train on a folder of real photographs, without a screen and on the screen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(photographs: Path, tmp_path: Path, *options: str) -> list[dict[str, Any]]:
-    """The lines of `tl-tui train --json` on the photographs."""
+    """Run `tl-tui train --json` on the photographs and return its lines."""
     done = run(
         *("train", photographs, *SMALL, "--json", "--run-dir", tmp_path / "run", *options),
         env=isolated_environment(tmp_path),
@@ -38,7 +38,7 @@ def train(photographs: Path, tmp_path: Path, *options: str) -> list[dict[str, An
 
 
 def right_by_hand(checkpoint: Path, photographs: Path, journal: Path) -> int:
-    """How many of the run's validation images plain torchvision gets right with a checkpoint."""
+    """Count the validation images that plain torchvision classifies correctly with a checkpoint."""
     with safe_open(checkpoint, framework="pt") as file:
         about = json.loads(file.metadata()["tl-tui"])
         state = {
@@ -69,7 +69,7 @@ def right_by_hand(checkpoint: Path, photographs: Path, journal: Path) -> int:
     return right
 
 
-def test_headless_from_photographs_to_a_checkpoint_that_holds_what_was_said(
+def test_the_best_checkpoint_reaches_the_reported_accuracy_with_plain_torchvision(
     photographs: Path, tmp_path: Path
 ) -> None:
     lines = train(
@@ -92,7 +92,9 @@ def test_headless_from_photographs_to_a_checkpoint_that_holds_what_was_said(
 
 
 @pytest.mark.thorough
-def test_folds_over_photographs(photographs: Path, tmp_path: Path) -> None:
+def test_cross_validation_validates_every_photograph_once(
+    photographs: Path, tmp_path: Path
+) -> None:
     lines = train(
         photographs, tmp_path, "--folds", "4", "--steps", "6", "--strategy", "feature-extraction"
     )
@@ -108,7 +110,7 @@ def test_folds_over_photographs(photographs: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def screen(environment: dict[str, str], photographs: Path) -> Iterator[Opener]:
-    """Opens `tl-tui` on the photographs, or on other images; ends it after the test."""
+    """Open `tl-tui` on the photographs, or on other images; close it after the test."""
     opened: list[Terminal] = []
 
     def open_app(*options: str, data: Path = photographs) -> Terminal:
@@ -121,7 +123,7 @@ def screen(environment: dict[str, str], photographs: Path) -> Iterator[Opener]:
         terminal.close()
 
 
-def test_r_trains_to_a_result_that_can_be_looked_at(screen: Opener, tmp_path: Path) -> None:
+def test_r_trains_to_the_end_and_the_results_can_be_opened(screen: Opener, tmp_path: Path) -> None:
     run = tmp_path / "run"
     terminal = screen("--epochs", "2", "--run-dir", str(run))
     terminal.wait_for("Press t")
@@ -149,7 +151,7 @@ def test_r_trains_to_a_result_that_can_be_looked_at(screen: Opener, tmp_path: Pa
 
 
 @pytest.mark.thorough
-def test_weights_survive_leaving_in_mid_run(
+def test_leaving_during_training_saves_the_last_step(
     screen: Opener, photographs: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -171,7 +173,7 @@ FILES = 20_000
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty thousand tiny made-up images, half dark, half light."""
+    """Twenty thousand tiny images, half of them dark and half light."""
     root = tmp_path_factory.mktemp("many")
     for name, level in (("dark", 40), ("light", 220)):
         (root / name).mkdir()
@@ -185,11 +187,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.thorough
-def test_twenty_thousand_files_list_and_train_and_no_key_is_missed(
-    screen: Opener, many: Path
-) -> None:
+def test_no_key_is_lost_with_twenty_thousand_files(screen: Opener, many: Path) -> None:
     terminal = screen("--strategy", "feature-extraction", data=many)
-    # While they are listed: help opens at once and goes again.
+    # While the images are listed, help opens and closes at once.
     terminal.wait_for("torch")
     terminal.press("?")
     terminal.wait_for("(?i)keys")
@@ -198,7 +198,7 @@ def test_twenty_thousand_files_list_and_train_and_no_key_is_missed(
     terminal.wait_for(r"16,?000")
     terminal.press("r")
     terminal.wait_for(r"step \d")
-    # While they train: seven times down and as many toggles, each of which must be seen.
+    # During training, seven layers are thawed; every key must have its effect.
     for _ in range(7):
         terminal.press("down", "space")
     terminal.wait_until(

@@ -1,4 +1,4 @@
-"""The screen here, the engine over there: a real sshd on loopback, slow, noisy, and cut."""
+"""An engine on another host: a real sshd on loopback, with a slow connection that is cut."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
 REMOTE = " ".join(TL_TUI)
 DELAY_S = 0.1
-"""Each way: a line of 200 ms."""
+"""Delay in each direction: a round trip of 200 ms."""
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServe
 
 @pytest.fixture
 def here(tmp_path: Path, server: SshServer) -> dict[str, str]:
-    """The environment of the screen: nothing of it is shared with the server's."""
+    """The environment of the screen, which shares no folder with the server."""
     return isolated_environment(tmp_path / "here") | {"PATH": server.path}
 
 
@@ -44,13 +44,13 @@ def steps_taken() -> int:
     return one.greeted.step
 
 
-def test_a_run_on_a_server_from_the_first_question_to_its_end(
+def test_a_remote_run_survives_a_cut_connection_and_detaching(
     server: SshServer, here: dict[str, str], images: Path
 ) -> None:
     host = ["--host", server.HOST]
     words = [*host, "--remote-command", REMOTE, images, *SMALL, "--epochs", "10000"]
     with open_terminal(*words, env=here) as terminal:
-        # ssh asks before the screen is taken; what the start-up files print is skipped.
+        # ssh asks before the screen opens; the output of start-up files is skipped.
         terminal.wait_for(r"continue connecting \(yes/no")
         assert b"\x1b[?1049h" not in terminal.raw
         terminal.press("yes", "enter")
@@ -59,7 +59,7 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         assert "Welcome to gpu1" not in terminal.text and "start-up file" not in terminal.text
         (engine,) = [one.greeted.pid for one in running_engines()]
 
-        # A key shows although nothing at all comes through.
+        # A key shows its effect although the connection delivers nothing.
         server.line.stall()
         terminal.press("2")
         terminal.wait_for(r"\[2 last stage\]")
@@ -69,7 +69,7 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         terminal.wait_for(r"step 1 · \d")
         terminal.wait_for(r"layer4.1 +train +updated")
 
-        # The line is cut in mid-run: the run goes on, and so does the screen, without a question.
+        # The connection is cut during a run: the run and the screen both continue.
         terminal.press("r")
         terminal.wait_for(r"epoch \d+ of")
         server.line.refuses = True
@@ -86,10 +86,10 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         terminal.wait_for(r"epoch \d+ of")
         assert [one.greeted.pid for one in running_engines()] == [engine]
         terminal.wait_until(lambda: running_engines()[0].greeted.screens == 1, "no stale relay")
-        terminal.wait_for(r"layer4.0 +(▸ +)?frozen")  # it was chosen in between, and is done
+        terminal.wait_for(r"layer4.0 +(▸ +)?frozen")  # chosen while the connection was cut
         assert "[by hand]" in terminal.text
 
-        # Left running, and the screen comes back, with the command it remembered.
+        # Detached, and attached again with the remembered remote command.
         terminal.press("q")
         terminal.wait_for("d continue without a screen")
         terminal.press("d")
@@ -105,7 +105,7 @@ def test_a_run_on_a_server_from_the_first_question_to_its_end(
         back.wait_until(lambda: running_engines() == [], "the engine's end")
 
 
-def test_what_stands_in_the_way_is_said_before_the_screen(
+def test_connection_problems_are_reported_before_the_screen_opens(
     server: SshServer, here: dict[str, str], tmp_path: Path
 ) -> None:
     other = tmp_path / "other-version"

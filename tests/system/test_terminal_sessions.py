@@ -1,4 +1,4 @@
-"""Whole sessions in a real pseudo-terminal: the command, its engine, the emulated screen."""
+"""Whole sessions in a real pseudo-terminal, with a real engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ready(terminal: Terminal) -> Terminal:
 
 
 def brick(terminal: Terminal, name: str) -> str:
-    """What the tower shows beside a layer: cursor, edges and channel."""
+    """Return what the stack draws to the left of a layer's name."""
     line = terminal.line(rf"^.{{3,16}}{re.escape(name)} ")  # not the inspector's heading
     return line[: line.index(name)].strip()
 
@@ -46,8 +46,10 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
-def test_arrows_space_and_t_do_what_the_card_says(tl_tui: Opener, columns: int, rows: int) -> None:
-    terminal = tl_tui(columns=columns, rows=rows, fresh=True)  # torch must take its time
+def test_arrows_f_space_and_t_freeze_thaw_and_take_measured_steps(
+    tl_tui: Opener, columns: int, rows: int
+) -> None:
+    terminal = tl_tui(columns=columns, rows=rows, fresh=True)  # a fork has torch already
     terminal.wait_for("torch")
     assert "fc " not in terminal.text, "the first screenful is there before torch is"
     ready(terminal)
@@ -55,7 +57,7 @@ def test_arrows_space_and_t_do_what_the_card_says(tl_tui: Opener, columns: int, 
     terminal.wait_for("images  ?3")
     terminal.wait_for("will go")
 
-    # Down to layer4.1, then freeze below: the predicted wall stands under it in the same frame.
+    # Freeze below layer4.1: the predicted wall shows under it in the same frame.
     terminal.press("down", "f")
     terminal.wait_for("gradient will stop here")
     assert terminal.line_of("will stop here") > terminal.line_of("layer4.1 ")
@@ -64,7 +66,7 @@ def test_arrows_space_and_t_do_what_the_card_says(tl_tui: Opener, columns: int, 
     assert terminal.colour_of("layer4.0 +(▸ +)?frozen") == "brightblue"
     assert terminal.colour_of("layer4.1 +(▸ +)?train") == "green"
 
-    # One real step: red dots run through what learns, and the wall is measured.
+    # Take a step: red dots run through the trained layers, and the wall is measured.
     step(terminal, 1)
     terminal.wait_for("gradient stopped here · measured in step 1")
     terminal.wait_until(lambda: bool(DOTS.search(brick(terminal, "layer4.1"))), "dots in layer4.1")
@@ -75,7 +77,7 @@ def test_arrows_space_and_t_do_what_the_card_says(tl_tui: Opener, columns: int, 
     assert not DOTS.search(brick(terminal, "layer4.0"))
     assert "Step 1 taught" in terminal.text
 
-    # The frozen middle: freeze layer4.1 itself under a trainable fc, thaw layer3.1.
+    # Freeze layer4.1 and thaw layer3.1: a frozen layer between trainable ones.
     terminal.press("space")
     terminal.wait_for(r"→ frozen")
     terminal.press("down", "down", "space")
@@ -90,7 +92,7 @@ def test_arrows_space_and_t_do_what_the_card_says(tl_tui: Opener, columns: int, 
     terminal.wait_for(r"val \d+/16")
 
 
-def test_both_curves_after_a_start_over(tl_tui: Opener) -> None:
+def test_starting_over_keeps_the_old_curve_next_to_the_new_one(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     terminal.press("1")
     terminal.wait_for(r"\[1 head\]")
@@ -105,12 +107,12 @@ def test_both_curves_after_a_start_over(tl_tui: Opener) -> None:
     terminal.wait_for("1 head .*")
     terminal.settle()
     assert re.search(r"┈ 1 head", terminal.text) and re.search(r"─ now", terminal.text)
-    terminal.press("u")  # too late for the start over: a step was taken; the mask goes back
+    terminal.press("u")  # after a step, this undoes the mask and not the start over
     terminal.wait_for(r"\[1 head\]")
 
 
-def test_a_toggle_shows_at_once_while_a_long_step_runs(tl_tui: Opener) -> None:
-    """ResNet-50 at 160 px: some seconds a step. The key does not wait for it."""
+def test_a_mask_key_shows_at_once_during_a_long_step(tl_tui: Opener) -> None:
+    """A step of ResNet-50 at 160 px takes seconds; the key does not wait for it."""
     terminal = ready(tl_tui("--arch", "resnet50", "--image-size", "160", "--batch-size", "8"))
     terminal.press("t", "1")
     terminal.wait_for(r"\[1 head\]")
@@ -118,7 +120,7 @@ def test_a_toggle_shows_at_once_while_a_long_step_runs(tl_tui: Opener) -> None:
     terminal.wait_for(r"layer4.2 +(▸ +)?(→ )?frozen")
     assert not re.search(r"step 1 · ", terminal.text), "the step should still be running"
     terminal.wait_for(r"step 1 · ")
-    terminal.wait_for(r"layer4.2 +(▸ +)?→ frozen +updated")  # measured: as it ran
+    terminal.wait_for(r"layer4.2 +(▸ +)?→ frozen +updated")  # as it was in the step
 
 
 # --- terminals of every kind --------------------------------------------------------------------
@@ -131,7 +133,7 @@ def test_a_toggle_shows_at_once_while_a_long_step_runs(tl_tui: Opener) -> None:
         *(pytest.param(t, marks=thorough) for t in ("xterm", "tmux-256color", "xterm-256color")),
     ],
 )
-def test_sixteen_colours_are_the_terminals_own(tl_tui: Opener, term: str) -> None:
+def test_a_sixteen_colour_terminal_gets_its_own_colours(tl_tui: Opener, term: str) -> None:
     terminal = ready(tl_tui("--strategy", "last-stage", env={"TERM": term}))
     step(terminal, 1)
     terminal.settle()
@@ -140,7 +142,7 @@ def test_sixteen_colours_are_the_terminals_own(tl_tui: Opener, term: str) -> Non
     assert terminal.colours() <= {"default", "green", "brightblue", "brightred"}
 
 
-def test_no_color_tells_the_states_apart_by_shape(tl_tui: Opener) -> None:
+def test_with_no_color_states_differ_by_shape(tl_tui: Opener) -> None:
     terminal = ready(tl_tui("--trainable", "layer3.1,fc", env={"NO_COLOR": "1"}))
     step(terminal, 1)
     terminal.settle()
@@ -158,7 +160,9 @@ def test_no_color_tells_the_states_apart_by_shape(tl_tui: Opener) -> None:
         ([], {"LANG": "C", "LC_ALL": "C", "ASCII": "1"}),
     ],
 )
-def test_ascii(tl_tui: Opener, options: list[str], env: dict[str, str]) -> None:
+def test_ascii_output_has_no_other_characters(
+    tl_tui: Opener, options: list[str], env: dict[str, str]
+) -> None:
     plain = env.pop("ASCII", "")
     terminal = tl_tui(
         *("--trainable", "layer3.1,fc", *options),
@@ -174,7 +178,7 @@ def test_ascii(tl_tui: Opener, options: list[str], env: dict[str, str]) -> None:
     assert "::" in brick(terminal, "layer4.1") and "o" in brick(terminal, "layer4.1")
 
 
-def test_resizing_in_mid_animation(tl_tui: Opener) -> None:
+def test_resizing_during_an_animation_keeps_the_screen_whole(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     for number, (columns, rows) in enumerate([(120, 40), (44, 14), (300, 80), (80, 24)], 1):
         terminal.press("t")
@@ -186,7 +190,7 @@ def test_resizing_in_mid_animation(tl_tui: Opener) -> None:
     assert "quit" in terminal.screen.display[-1]
 
 
-def test_the_mouse_toggles_and_moves(tl_tui: Opener) -> None:
+def test_a_click_freezes_a_layer_or_moves_the_cursor(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     row = terminal.line_of("layer3.0 ")
     terminal.click(5, row)
@@ -195,7 +199,7 @@ def test_the_mouse_toggles_and_moves(tl_tui: Opener) -> None:
     terminal.wait_until(lambda: "▸" in brick(terminal, "layer3.0"), "the cursor at layer3.0")
 
 
-def test_an_animation_frame_costs_its_dots_not_the_screen(tl_tui: Opener) -> None:
+def test_an_animation_frame_writes_only_the_changed_cells(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     step(terminal, 1)
     terminal.wait_for(r"val \d+/16")
@@ -214,7 +218,7 @@ def test_an_animation_frame_costs_its_dots_not_the_screen(tl_tui: Opener) -> Non
     assert terminal.bytes_read == before, "nothing moves, nothing is sent"
 
 
-def test_no_animation_shows_the_trail_at_once(tl_tui: Opener) -> None:
+def test_without_animation_the_whole_trail_shows_at_once(tl_tui: Opener) -> None:
     terminal = ready(tl_tui("--no-animation"))
     step(terminal, 1)
     terminal.wait_until(lambda: "●" in brick(terminal, "conv1"), "the whole trail")
@@ -223,7 +227,7 @@ def test_no_animation_shows_the_trail_at_once(tl_tui: Opener) -> None:
 # --- when things end ----------------------------------------------------------------------------
 
 
-def test_an_engine_killed_in_mid_step_is_announced_and_restarted(tl_tui: Opener) -> None:
+def test_an_engine_killed_during_a_step_is_reported_and_R_restarts_it(tl_tui: Opener) -> None:
     terminal = ready(tl_tui("--arch", "resnet50", "--image-size", "160", "--batch-size", "8"))
     terminal.press("1")
     terminal.wait_for(r"\[1 head\]")
@@ -232,7 +236,7 @@ def test_an_engine_killed_in_mid_step_is_announced_and_restarted(tl_tui: Opener)
     (engine,) = terminal.children()
     os.kill(engine, signal.SIGKILL)
     terminal.wait_for(r"(?i)killed|SIGKILL|signal 9")
-    terminal.press("down", "down")  # it does not freeze
+    terminal.press("down", "down")  # the screen still responds
     terminal.wait_until(lambda: "▸" in brick(terminal, "layer4.1"), "the cursor at layer4.1")
     terminal.press("R")
     terminal.wait_for(r"warm-up|weights")
@@ -242,7 +246,7 @@ def test_an_engine_killed_in_mid_step_is_announced_and_restarted(tl_tui: Opener)
     step(terminal, 1)
 
 
-def test_q_asks_when_steps_would_be_lost_and_leaves_nothing(tl_tui: Opener) -> None:
+def test_q_asks_after_a_step_and_ends_the_engine(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     step(terminal, 1)
     (engine,) = terminal.children()
@@ -261,8 +265,8 @@ def test_q_asks_when_steps_would_be_lost_and_leaves_nothing(tl_tui: Opener) -> N
 @pytest.mark.parametrize(
     "burst", ["ny", *(pytest.param(keys, marks=thorough) for keys in ("qq", "nn", "yy"))]
 )
-def test_keys_typed_ahead_into_a_dialog_answer_it_once(tl_tui: Opener, burst: str) -> None:
-    """Over a slow line a burst comes in one chunk."""
+def test_keys_typed_ahead_answer_a_dialog_once(tl_tui: Opener, burst: str) -> None:
+    """Over a slow connection, keys arrive in one chunk."""
     terminal = ready(tl_tui())
     step(terminal, 1)
     terminal.press("q")
@@ -276,7 +280,7 @@ def test_keys_typed_ahead_into_a_dialog_answer_it_once(tl_tui: Opener, burst: st
     assert "Traceback" not in terminal.text and "Error" not in terminal.text
 
 
-def test_an_engine_that_dies_while_idle_is_announced(tl_tui: Opener) -> None:
+def test_an_engine_killed_while_idle_is_reported(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     step(terminal, 1)
     terminal.wait_for(r"val \d+/16")
@@ -285,13 +289,13 @@ def test_an_engine_that_dies_while_idle_is_announced(tl_tui: Opener) -> None:
     terminal.wait_for(r"(?i)killed|SIGKILL|signal 9")
 
 
-def test_q_before_any_step_just_leaves(tl_tui: Opener) -> None:
+def test_q_before_the_first_step_leaves_without_a_question(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     terminal.press("q")
     assert terminal.wait_exit() == 0 and terminal.restored
 
 
-def test_ctrl_c_twice_leaves(tl_tui: Opener) -> None:
+def test_ctrl_c_twice_leaves_and_ends_the_engine(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     step(terminal, 1)
     (engine,) = terminal.children()
@@ -303,7 +307,9 @@ def test_ctrl_c_twice_leaves(tl_tui: Opener) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, pytest.param(signal.SIGTERM, marks=thorough)])
-def test_a_signal_restores_the_terminal(tl_tui: Opener, number: signal.Signals) -> None:
+def test_a_signal_restores_the_terminal_and_ends_the_engine(
+    tl_tui: Opener, number: signal.Signals
+) -> None:
     terminal = ready(tl_tui())
     (engine,) = terminal.children()
     os.kill(terminal.process.pid, number)
@@ -313,7 +319,7 @@ def test_a_signal_restores_the_terminal(tl_tui: Opener, number: signal.Signals) 
 
 
 @thorough
-def test_a_screen_that_is_killed_leaves_no_engine(tl_tui: Opener) -> None:
+def test_no_engine_remains_after_the_screen_is_killed(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     (engine,) = terminal.children()
     os.kill(terminal.process.pid, signal.SIGKILL)
@@ -325,7 +331,7 @@ def test_a_screen_that_is_killed_leaves_no_engine(tl_tui: Opener) -> None:
     assert not alive(engine)
 
 
-def test_bad_input_is_told_before_the_screen_is_taken(tl_tui: Opener) -> None:
+def test_bad_input_is_reported_before_the_screen_opens(tl_tui: Opener) -> None:
     terminal = tl_tui("--arch", "resnet19")
     terminal.wait_for("resnet18")
     assert "Traceback" not in terminal.text

@@ -48,7 +48,7 @@ FOLDS: list[AnyEvent] = [
 ]
 
 
-def test_folds_are_asked_for_and_told_one_by_one(train: Train, tmp_path: Path) -> None:
+def test_folds_are_requested_and_printed_one_by_one(train: Train, tmp_path: Path) -> None:
     done = train(FOLDS, "--folds", "3")
     assert done.returncode == 0
     opening, asking = sent(tmp_path)
@@ -88,7 +88,7 @@ SHORT: list[AnyEvent] = [TrainBegan(start=0, step=0, to_step=16), step(1), step(
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)]
 )
-def test_a_signal_ends_it_after_the_checkpoint(
+def test_a_signal_ends_the_command_after_the_checkpoint(
     number: signal.Signals, code: int, train: Train
 ) -> None:
     at_close: list[AnyEvent] = [TrainEnded(start=0, step=2, reason="paused"), saved("last", 2)]
@@ -112,7 +112,7 @@ def refused_step(**fields: Any) -> list[AnyEvent]:
     ]
 
 
-def test_a_step_that_is_not_applied_ends_it_and_says_how_to_resume(train: Train) -> None:
+def test_a_step_that_is_not_applied_ends_the_run_with_how_to_resume(train: Train) -> None:
     done = train(refused_step(loss=float("nan"), row=2))
     assert done.returncode == 1
     lines = done.stdout.splitlines()
@@ -121,7 +121,7 @@ def test_a_step_that_is_not_applied_ends_it_and_says_how_to_resume(train: Train)
     assert resumed in lines
 
 
-def test_a_step_without_memory_is_told_with_what_fits_in_json(train: Train) -> None:
+def test_a_step_out_of_memory_reports_the_batch_size_that_fits_in_json(train: Train) -> None:
     head = tuple(SESSION.strategies["feature-extraction"])
     done = train(refused_step(memory=True, needed=5, available=3, trainable=head), "--json")
     assert done.returncode == 1
@@ -137,7 +137,7 @@ def test_a_signal_in_json(train: Train) -> None:
     assert lines_of(done, "ended") == [{"step": 2, "reason": "stopped"}]
 
 
-def test_a_signal_among_folds(train: Train) -> None:
+def test_a_signal_between_folds(train: Train) -> None:
     ended = CrossValidationEnded(
         folds=3, correct=38, total=40, accuracies=(0.9, 1.0), reason="paused"
     )
@@ -148,7 +148,7 @@ def test_a_signal_among_folds(train: Train) -> None:
 
 
 @pytest.mark.parametrize("json_lines", [True, False])
-def test_a_failed_engine_is_told_with_where_to_go_on_from(json_lines: bool, train: Train) -> None:
+def test_a_failed_engine_is_reported_with_how_to_resume(json_lines: bool, train: Train) -> None:
     events: list[AnyEvent] = [*SHORT, saved("last", 2), EngineFailed(sentence="The GPU is lost.")]
     done = train(events, *(["--json"] if json_lines else []))
     assert (done.returncode, done.stderr) == (1, "tl-tui: The GPU is lost.\n")
@@ -158,12 +158,12 @@ def test_a_failed_engine_is_told_with_where_to_go_on_from(json_lines: bool, trai
         assert "Last checkpoint, after step 2: runs/test/last.pt" in done.stdout
 
 
-def test_what_the_engine_refuses_cannot_be_had(train: Train) -> None:
+def test_what_the_engine_refuses_has_exit_code_2(train: Train) -> None:
     done = train([Refused(id=2, reason="--folds 400: there are only 12 images.")], "--folds", "400")
     assert (done.returncode, done.stderr) == (2, "tl-tui: --folds 400: there are only 12 images.\n")
 
 
-def test_failed_training_is_told(train: Train) -> None:
+def test_failed_training_is_reported(train: Train) -> None:
     done = train([*SHORT, TrainEnded(start=0, step=2, reason="failed")])
     assert done.returncode == 1
     assert "Training failed at step 2." in done.stdout.splitlines()

@@ -166,7 +166,7 @@ def test_plain_lines_of_a_run(train: Train) -> None:
     ]
 
 
-def test_of_many_classes_the_ten_worst(train: Train) -> None:
+def test_of_many_classes_the_ten_worst_are_printed(train: Train) -> None:
     names = tuple(f"class {number:02}" for number in range(30))
     counts = tuple((number % 11, 10) if number else (0, 0) for number in range(30))
     result = validated(4, 1, sum(right for right, _ in counts), total=290, per_class=counts)
@@ -194,7 +194,7 @@ HOSTILE = (
 )
 
 
-def test_class_names_are_never_interpreted(train: Train) -> None:
+def test_control_characters_in_class_names_are_escaped(train: Train) -> None:
     session = opened(classes=HOSTILE, majority_class=1, data="\x1b[31mred")
     result = validated(1, 1, 6, total=12, per_class=tuple((1, 2) for _ in HOSTILE))
     events: list[AnyEvent] = [result, TrainEnded(start=0, step=1, reason="done")]
@@ -210,7 +210,7 @@ def test_class_names_are_never_interpreted(train: Train) -> None:
     assert tuple(line["per_class"]) == HOSTILE
 
 
-def test_an_output_without_unicode_is_no_obstacle(train: Train) -> None:
+def test_output_works_without_unicode(train: Train) -> None:
     session = opened(classes=("Käse", "Brot"))
     ascii_only = {"PYTHONIOENCODING": "ascii"}
     events: list[AnyEvent] = [validated(1, 1, 60), TrainEnded(start=0, step=1, reason="done")]
@@ -247,7 +247,7 @@ def test_the_bar_has_epochs_and_time_left(
     assert raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l") > 0  # the cursor is back
 
 
-def test_names_are_no_markup_on_a_terminal(environment: dict[str, str], tmp_path: Path) -> None:
+def test_class_names_are_not_read_as_markup(environment: dict[str, str], tmp_path: Path) -> None:
     session = opened(classes=HOSTILE)
     result = validated(1, 1, 6, total=12, per_class=tuple((1, 2) for _ in HOSTILE))
     events: list[AnyEvent] = [step(1), result, TrainEnded(start=0, step=1, reason="done")]

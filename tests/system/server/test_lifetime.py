@@ -39,7 +39,7 @@ from tl_tui.protocol.events import (
 from tl_tui.protocol.training import StepTaken
 
 
-async def test_it_ends_with_its_last_client(
+async def test_the_engine_ends_with_its_last_client(
     engine: EngineProcess, tmp_path: Path, socket_folder: Path
 ) -> None:
     one = await connect_and_open(engine, tmp_path)
@@ -55,7 +55,7 @@ async def test_it_ends_with_its_last_client(
     assert engine.reason() == "The engine has ended."
 
 
-async def test_it_ends_with_its_last_client_in_mid_unit(
+async def test_the_engine_ends_with_its_last_client_during_a_step(
     engine: EngineProcess, tmp_path: Path, socket_folder: Path
 ) -> None:
     os.mkfifo(tmp_path / "pipe")  # nobody ever writes into it
@@ -68,14 +68,14 @@ async def test_it_ends_with_its_last_client_in_mid_unit(
     assert "waiting for the test" in engine.reason()
 
 
-async def test_one_that_nobody_comes_to_ends(socket_folder: Path) -> None:
+async def test_an_engine_without_a_first_client_ends(socket_folder: Path) -> None:
     engine = EngineProcess.start([*SCRIPTED, "--first-client", "0"], outlives=True)
     assert await engine.ended(SOON)
     assert list(socket_folder.iterdir()) == []
 
 
-async def left_working(engine: EngineProcess, folder: Path) -> RecordedConnection:
-    """A client that may leave: it has trained, and a unit waits until the pipe can be read."""
+async def client_with_a_step_in_progress(engine: EngineProcess, folder: Path) -> RecordedConnection:
+    """Return a client that has trained, with a step in progress until the pipe can be read."""
     os.mkfifo(folder / "pipe")
     one = await connect_and_open(engine, folder)
     one.send(Train(id=2, steps=3))
@@ -86,24 +86,22 @@ async def left_working(engine: EngineProcess, folder: Path) -> RecordedConnectio
     return one
 
 
-async def test_left_running_early_it_goes_on(tmp_path: Path) -> None:
-    """The time within which somebody has to come ends while it is alone, and trained."""
+async def test_an_engine_told_to_continue_alone_keeps_training(tmp_path: Path) -> None:
+    """Even after the time in which a first client must connect, because it has trained."""
     engine = EngineProcess.start([*SCRIPTED, "--first-client", "1"], outlives=True)
-    one = await left_working(engine, tmp_path)
+    one = await client_with_a_step_in_progress(engine, tmp_path)
     await one.connection.close()
     assert not await engine.ended(3.0)
     engine.kill()
 
 
-async def test_without_screen_and_work_it_ends_by_itself(
-    tmp_path: Path, socket_folder: Path
-) -> None:
-    """It was left running, goes on to the end of its work, and then holds the GPU no longer."""
+async def test_an_idle_engine_without_clients_ends(tmp_path: Path, socket_folder: Path) -> None:
+    """After its last step, so that it no longer holds the GPU."""
     engine = EngineProcess.start([*SCRIPTED, "--idle", "0"], outlives=True)
-    one = await left_working(engine, tmp_path)
+    one = await client_with_a_step_in_progress(engine, tmp_path)
     await one.until(Heartbeat)
     await one.connection.close()
-    other = await connect(engine)  # it works and has not ended
+    other = await connect(engine)  # still at work
     await other.until(Heartbeat)
     await other.connection.close()
     with open(tmp_path / "pipe", "w") as pipe:
@@ -112,7 +110,9 @@ async def test_without_screen_and_work_it_ends_by_itself(
     assert (tmp_path / "closed").exists() and list(socket_folder.iterdir()) == []
 
 
-async def test_shutdown_is_confirmed_and_done(engine: EngineProcess, tmp_path: Path) -> None:
+async def test_shutdown_is_confirmed_and_ends_the_engine(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
     one = await connect_and_open(engine, tmp_path)
     one.send(Shutdown(id=9))
     assert Confirmed(id=9) in await one.to_the_end()
@@ -126,15 +126,15 @@ async def test_sigterm_closes_the_session(engine: EngineProcess, tmp_path: Path)
     assert (tmp_path / "closed").exists()
 
 
-async def test_stop_leaves_nothing(engine: EngineProcess, tmp_path: Path) -> None:
+async def test_stop_ends_the_process(engine: EngineProcess, tmp_path: Path) -> None:
     await connect_and_open(engine, tmp_path)
     async with asyncio.timeout(SOON):
         await engine.stop()
     assert not engine.alive
 
 
-def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    """Killed, so that nothing can be said to the engine, and with no client attached."""
+def test_the_engine_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """Even if that process is killed and no client is connected."""
     parent = subprocess.Popen(
         [
             sys.executable,
@@ -155,7 +155,9 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     os.close(end)
 
 
-async def test_a_failure_is_told_with_its_log(engine: EngineProcess, tmp_path: Path) -> None:
+async def test_a_failure_is_reported_with_the_path_of_the_log(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
     one = await connect_and_open(engine, tmp_path)
     one.send(Audit(id=2))
     failed = (await one.to_the_end())[-1]
@@ -168,27 +170,31 @@ async def test_a_failure_is_told_with_its_log(engine: EngineProcess, tmp_path: P
     assert "code 1: RuntimeError: the device is lost" in engine.reason()
 
 
-async def test_a_killed_engine_says_so(engine: EngineProcess, tmp_path: Path) -> None:
+async def test_the_reason_for_a_killed_engine_names_the_signal(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
     one = await connect_and_open(engine, tmp_path)
     os.kill(engine.pid, signal.SIGKILL)
     await one.to_the_end()
     assert "killed (SIGKILL), perhaps because memory ran out" in engine.reason()
 
 
-async def test_a_crash_is_found_in_the_log(engine: EngineProcess, tmp_path: Path) -> None:
+async def test_the_reason_for_a_crash_comes_from_the_log(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
     one = await connect_and_open(engine, tmp_path)
     one.send(StartOver(id=2))
     await one.to_the_end()
     assert "died of SIGABRT: Fatal Python error: Aborted" in engine.reason()
 
 
-async def test_an_engine_that_cannot_start_is_not_waited_for() -> None:
+async def test_connecting_fails_at_once_if_the_engine_cannot_start() -> None:
     process = EngineProcess.start([sys.executable, "-c", "import a_module_that_is_not_there"])
     with pytest.raises(EngineGone, match="code 1: ModuleNotFoundError.*Its log: "):
         await process.connect(timeout=SOON)
 
 
-async def test_the_log_catches_libraries_and_moves_into_the_run(
+async def test_output_of_libraries_is_logged_in_the_run_directory(
     engine: EngineProcess, tmp_path: Path
 ) -> None:
     one = await connect_and_open(engine, tmp_path)

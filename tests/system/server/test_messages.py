@@ -1,4 +1,4 @@
-"""The engine's process as a client meets it: a real process, a real socket, a scripted session."""
+"""What clients send to an engine and receive from it, over a real socket."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MANY = 3000
 """Steps whose messages no socket's buffer holds."""
 
 
-async def test_it_greets_and_confirms(engine: EngineProcess) -> None:
+async def test_a_client_is_greeted_and_its_commands_confirmed(engine: EngineProcess) -> None:
     one = await connect(engine)
     greeted = Greeted(
         protocol=PROTOCOL, version=__version__, pid=engine.pid, host=socket.gethostname()
@@ -51,7 +51,7 @@ async def test_it_greets_and_confirms(engine: EngineProcess) -> None:
     assert one.received == [greeted, Confirmed(id=0)]
 
 
-async def test_each_command_is_answered_once_and_to_who_sent_it(
+async def test_each_command_is_answered_once_and_only_to_its_sender(
     engine: EngineProcess, tmp_path: Path
 ) -> None:
     one = await connect_and_open(engine, tmp_path)
@@ -67,7 +67,7 @@ async def test_each_command_is_answered_once_and_to_who_sent_it(
     assert Confirmed(id=7) not in one.received
 
 
-async def test_a_long_unit_has_a_heartbeat(engine: EngineProcess, tmp_path: Path) -> None:
+async def test_a_long_step_sends_heartbeats(engine: EngineProcess, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     one = await connect_and_open(engine, tmp_path)
@@ -81,7 +81,7 @@ async def test_a_long_unit_has_a_heartbeat(engine: EngineProcess, tmp_path: Path
     await one.until(StepTaken)
 
 
-async def test_a_slow_screen_gets_the_latest_and_slows_nothing(
+async def test_a_slow_screen_gets_the_latest_state_and_slows_no_step(
     engine: EngineProcess, tmp_path: Path
 ) -> None:
     log = await connect_and_open(engine, tmp_path)
@@ -96,14 +96,14 @@ async def test_a_slow_screen_gets_the_latest_and_slows_nothing(
     assert len(steps) < MANY
 
 
-async def test_a_log_gets_everything_and_the_engine_waits_for_it(
+async def test_the_engine_waits_for_a_lossless_client_that_gets_every_event(
     engine: EngineProcess, tmp_path: Path
 ) -> None:
     screen = await connect_and_open(engine, tmp_path, lossless=False)
     log = await connect(engine)
     log.send(TakeOver(id=1))
     log.send(Train(id=2, steps=MANY))
-    # The heart beats in the unit of training: it stands, for the log does not read.
+    # A heartbeat during training: the engine waits, because the log does not read.
     beat = await screen.until(Heartbeat)
     assert isinstance(beat, Heartbeat)
     assert beat.activity == "training"
@@ -113,7 +113,7 @@ async def test_a_log_gets_everything_and_the_engine_waits_for_it(
     assert steps == list(range(1, MANY + 1))
 
 
-async def test_who_attaches_later_gets_the_current_state(
+async def test_a_client_that_connects_later_gets_the_current_state(
     engine: EngineProcess, tmp_path: Path
 ) -> None:
     one = await connect_and_open(engine, tmp_path)
@@ -130,16 +130,7 @@ async def test_who_attaches_later_gets_the_current_state(
     assert last.step == 5
 
 
-# --- ending -------------------------------------------------------------------------------------
-
-
-# --- failing ------------------------------------------------------------------------------------
-
-
-# --- the log ------------------------------------------------------------------------------------
-
-
-# --- strangers ----------------------------------------------------------------------------------
+# --- bad clients --------------------------------------------------------------------------------
 
 
 async def _answers(engine: EngineProcess, sent: bytes) -> list[AnyEvent]:
@@ -157,7 +148,7 @@ def _socket(engine: EngineProcess) -> Path:
     return engine.log.with_suffix(".sock")
 
 
-async def test_another_protocol_is_refused_in_a_sentence(engine: EngineProcess) -> None:
+async def test_another_protocol_version_is_refused_with_a_sentence(engine: EngineProcess) -> None:
     one = await connect(engine)
     heard = await _answers(engine, encode(Hello(id=3, protocol=PROTOCOL + 1)))
     assert isinstance(heard[1], Refused)
@@ -175,7 +166,9 @@ async def test_another_protocol_is_refused_in_a_sentence(engine: EngineProcess) 
     ],
     ids=["http", "no message", "no hello"],
 )
-async def test_a_stranger_disturbs_nobody(engine: EngineProcess, sent: bytes) -> None:
+async def test_a_client_that_sends_garbage_disturbs_no_other(
+    engine: EngineProcess, sent: bytes
+) -> None:
     one = await connect(engine)
     heard = await _answers(engine, sent)
     assert isinstance(heard[0], Greeted)
@@ -183,7 +176,7 @@ async def test_a_stranger_disturbs_nobody(engine: EngineProcess, sent: bytes) ->
     await one.until(Confirmed)
 
 
-async def test_a_visitor_without_a_word_is_no_last_client(engine: EngineProcess) -> None:
+async def test_a_client_that_never_says_hello_is_not_the_last_client(engine: EngineProcess) -> None:
     one = await connect(engine)
     with socket.socket(socket.AF_UNIX) as visitor:
         visitor.connect(str(_socket(engine)))
@@ -194,7 +187,7 @@ async def test_a_visitor_without_a_word_is_no_last_client(engine: EngineProcess)
 @pytest.mark.parametrize(
     "given", ["", "glibc.malloc.hugetlb=0:glibc.malloc.arena_max=2", "glibc.malloc.check=0"]
 )
-async def test_an_engine_is_told_how_to_allocate_and_keeps_what_its_user_set(
+async def test_malloc_settings_are_added_to_those_of_the_user(
     given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if given:

@@ -1,4 +1,4 @@
-"""A run that goes on from a checkpoint is, to the bit, the run that was never interrupted."""
+"""A resumed run is bit-identical to one that was never interrupted."""
 
 from __future__ import annotations
 
@@ -77,17 +77,19 @@ def whole(
     return Whole(options, actions, losses(driven), weights(driven), read_run(run))
 
 
-def compare(
+def compare_resumed(
     whole: Whole, folder: Path, run: Path, stops: Iterable[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stop after some of the actions and resume each time; all must be as without a stop."""
+    """Close and resume a run after some of its actions, and compare it with the whole run."""
     driven, taken = session(folder, run, **whole.options), []
     for number, action in enumerate(whole.actions, 1):
         action(driven)
         if number in stops:
             taken += losses(driven)
             driven.session.close()
-            monkeypatch.setattr(os, "cpu_count", partial(int, number))  # other threads that decode
+            monkeypatch.setattr(
+                os, "cpu_count", partial(int, number)
+            )  # with another number of decoding threads
             driven = DrivenSession.resumed(run)
     assert taken + losses(driven) == whole.losses
     assert not freezing.changed_tensors(weights(driven), whole.weights)
@@ -97,22 +99,21 @@ def compare(
     assert read.torn == 0
 
 
-def test_a_run_stopped_after_every_action_is_the_run_that_never_stopped(
+def test_resuming_after_every_action_changes_no_loss_and_no_weight(
     whole: Whole, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compare(whole, folder, tmp_path / "run", range(1, len(whole.actions)), monkeypatch)
+    compare_resumed(whole, folder, tmp_path / "run", range(1, len(whole.actions)), monkeypatch)
 
 
 @pytest.mark.thorough
-def test_a_run_stopped_once_is_the_run_that_never_stopped(
+def test_resuming_after_any_one_action_changes_no_loss_and_no_weight(
     whole: Whole, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After any of its actions."""
     for stop in range(1, len(whole.actions)):
-        compare(whole, folder, tmp_path / str(stop), [stop], monkeypatch)
+        compare_resumed(whole, folder, tmp_path / str(stop), [stop], monkeypatch)
 
 
-def test_a_screen_is_told_the_curves_so_far(folder: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_sends_the_curves_so_far(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path / "run", epochs=2)
     driven.do(Train, steps=2)
     driven.do(StartOver)
@@ -128,7 +129,7 @@ def test_a_screen_is_told_the_curves_so_far(folder: Path, tmp_path: Path) -> Non
     assert f"Goes on after step {2 * EPOCH}" in again.opened.notes[0]
 
 
-def test_what_was_cut_off_is_taken_again_from_the_last_checkpoint(
+def test_steps_after_the_last_checkpoint_of_a_killed_run_are_taken_again(
     folder: Path, tmp_path: Path
 ) -> None:
     driven = session(folder, tmp_path / "run", epochs=2)
@@ -138,7 +139,7 @@ def test_what_was_cut_off_is_taken_again_from_the_last_checkpoint(
     cut = tmp_path / "cut"
     shutil.copytree(tmp_path / "run", cut)
     with open(cut / "journal.jsonl", "ab") as journal:
-        journal.write(b'{"event":"step","time":17')  # the machine went down here
+        journal.write(b'{"event":"step","time":17')  # the machine crashed here
     assert read_run(cut).state == "cut off"
     driven.do(Train)
     again = DrivenSession.resumed(cut)
@@ -152,7 +153,9 @@ def test_what_was_cut_off_is_taken_again_from_the_last_checkpoint(
     assert read.torn == 1 and read.state == "done"
 
 
-def test_another_mask_says_what_is_kept_and_what_is_dropped(folder: Path, tmp_path: Path) -> None:
+def test_resuming_with_another_mask_reports_kept_and_dropped_optimizer_state(
+    folder: Path, tmp_path: Path
+) -> None:
     driven = session(folder, tmp_path / "run", arch="resnet18", strategy="last-stage")
     driven.do(Train, steps=2)
     driven.session.close()
@@ -166,7 +169,7 @@ def test_another_mask_says_what_is_kept_and_what_is_dropped(folder: Path, tmp_pa
     assert names == {"layer1.0", "layer1.1", "fc"}
 
 
-def test_more_epochs_are_a_longer_schedule(folder: Path, tmp_path: Path) -> None:
+def test_resuming_with_more_epochs_extends_the_schedule(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path / "run", epochs=1, lr_schedule="cosine")
     driven.do(Train)
     driven.session.close()
@@ -176,7 +179,7 @@ def test_more_epochs_are_a_longer_schedule(folder: Path, tmp_path: Path) -> None
     assert again.last(StepTaken).step == 3 * EPOCH
 
 
-def test_epochs_are_of_the_whole_run_also_when_a_cycle_began_in_it(
+def test_epochs_count_from_the_start_even_if_a_cycle_began_later(
     folder: Path, tmp_path: Path
 ) -> None:
     driven = session(folder, tmp_path / "run", epochs=2, strategy="feature-extraction")
@@ -191,7 +194,7 @@ def test_epochs_are_of_the_whole_run_also_when_a_cycle_began_in_it(
     assert again.last(StepTaken).step == 3 * EPOCH
 
 
-def test_a_plan_keeps_its_epochs(folder: Path, tmp_path: Path) -> None:
+def test_the_epochs_of_a_plan_cannot_be_changed(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path / "run", plan="lp-ft", epochs=2)
     driven.do(Train, steps=2)
     driven.session.close()
@@ -201,7 +204,9 @@ def test_a_plan_keeps_its_epochs(folder: Path, tmp_path: Path) -> None:
     assert again.opened.plan is None and again.opened.step == 2
 
 
-def test_where_it_is_saved_is_told_again(folder: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_reports_its_checkpoint_and_holds_its_lock(
+    folder: Path, tmp_path: Path
+) -> None:
     driven = session(folder, tmp_path / "run")
     driven.do(Train, steps=2)
     driven.session.close()
@@ -219,7 +224,9 @@ def test_where_it_is_saved_is_told_again(folder: Path, tmp_path: Path) -> None:
     )
 
 
-def test_a_checkpoints_weights_begin_another_run(folder: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_can_be_the_starting_weights_of_another_run(
+    folder: Path, tmp_path: Path
+) -> None:
     driven = session(folder, tmp_path / "run")
     driven.do(Train, steps=2)
     trained = weights(driven)
@@ -252,7 +259,9 @@ def test_a_checkpoints_weights_begin_another_run(folder: Path, tmp_path: Path) -
         ),
     ],
 )
-def test_what_cannot_go_on_is_told_in_a_sentence(spoil, words: str, tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(
+    spoil, words: str, tmp_path: Path
+) -> None:
     folder = draw_images(tmp_path / "images")
     driven = session(folder, tmp_path / "run")
     driven.do(Train, steps=1)
@@ -265,7 +274,7 @@ def test_what_cannot_go_on_is_told_in_a_sentence(spoil, words: str, tmp_path: Pa
     assert again.session.run is None
 
 
-def test_a_run_that_another_engine_writes_is_left_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_run_open_in_another_engine_is_refused(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path / "run")
     driven.do(Train, steps=1)
     assert read_run(tmp_path / "run").state == "running"
@@ -277,7 +286,7 @@ def test_a_run_that_another_engine_writes_is_left_alone(folder: Path, tmp_path: 
     assert read_run(tmp_path / "run").state == "done"
 
 
-def test_images_that_changed_are_told(tmp_path: Path) -> None:
+def test_changed_and_moved_images_are_reported(tmp_path: Path) -> None:
     folder = draw_images(tmp_path / "images")
     driven = session(folder, tmp_path / "run")
     driven.do(Train, steps=1)
