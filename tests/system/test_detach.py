@@ -119,7 +119,7 @@ def test_after_the_screen_is_killed_the_run_pauses_if_so_chosen(
     terminal.press("drops pause")
     terminal.wait_for("When the connection drops: pause")
     terminal.press("enter")
-    terminal.wait_for("the run will pause; remembered")
+    terminal.wait_for("the run will pause. This choice is saved")
     terminal.press("r")
     terminal.wait_for(r"step [3-9]|step \d\d")
     os.kill(terminal.process.pid, number)
