@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tl_tui.common.errors import Problem
+from tl_tui.protocol.dataset import LeftOut
 
 
 class DataProblem(Problem):
@@ -30,6 +31,12 @@ class ImageFolder:
     """The names of the classes, in alphabetical order."""
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
+    validation: str = ""
+    """Where the validation images come from, such as `Val/` or `a fifth of each class`."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What the folder or the labels file holds besides, by kind."""
+    findings: tuple[str, ...] = ()
+    """Sentences about what is probably wrong with the dataset."""
 
 
 def printable(path: str) -> str:

@@ -23,6 +23,7 @@ from engine.model.layer_stack import Stack
 from engine.model.weights import Weights
 from engine.training.trainer import Trainer
 from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.dataset import DatasetSummary
 from tl_tui.protocol.session import Cycle, Plan, SessionOpened
 from tl_tui.settings.recipe import choices_of
 
@@ -159,6 +160,7 @@ def make_context(
         classes=folder.classes,
         train_images=len(folder.train),
         val_images=len(folder.val),
+        dataset=_summary(folder),
         chance=_chance(yardstick),
         majority_class=majority[0],
         majority=majority[1],
@@ -221,6 +223,18 @@ def make_context(
         transform=torchvision_models.describe_transform(preset),
         entry=weights.entry.name if weights.entry is not None else None,
         resolved=resolved,
+    )
+
+
+def _summary(folder: ImageFolder) -> DatasetSummary:
+    train, val = (Counter(sample.label for sample in part) for part in (folder.train, folder.val))
+    labels = range(len(folder.classes))
+    return DatasetSummary(
+        train_counts=tuple(train[label] for label in labels),
+        val_counts=tuple(val[label] for label in labels),
+        validation=folder.validation,
+        left_out=folder.left_out,
+        findings=folder.findings,
     )
 
 

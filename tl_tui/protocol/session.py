@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from tl_tui.protocol.config import Precision, Recipe
+from tl_tui.protocol.dataset import DatasetSummary
 from tl_tui.protocol.layers import NormMode, StackInfo
 
 LoadingStage = Literal["torch", "data", "weights", "calibration", "warm-up"]
@@ -80,6 +81,7 @@ class SessionOpened(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     classes: tuple[str, ...]
     train_images: int
     val_images: int
+    dataset: DatasetSummary = DatasetSummary()
     chance: float
     """The share of the most frequent class in the yardstick: the accuracy of always guessing it,
     0 to 1."""

@@ -1,0 +1,32 @@
+"""What a dataset is trained on: images per class, where validation comes from, what was left out."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Files, folders, rows or columns of one kind that are not used."""
+
+    kind: str
+    """What they are, as a noun that follows the count, such as `.heic` or `system folders`."""
+    count: int
+    example: str = ""
+    """The path or the name of one of them."""
+    reason: str = ""
+    """Why they are not used, in a few words; empty if the kind says it."""
+
+
+class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session trains on and validates with."""
+
+    train_counts: tuple[int, ...] = ()
+    """The number of training images of each class."""
+    val_counts: tuple[int, ...] = ()
+    """The number of validation images of each class."""
+    validation: str = ""
+    """Where the validation images come from, such as `Val/` or `a fifth of each class`."""
+    left_out: tuple[LeftOut, ...] = ()
+    findings: tuple[str, ...] = ()
+    """Sentences about what is probably wrong, such as validation images that are also training
+    images."""
