@@ -1,4 +1,4 @@
-"""What a dataset is trained on: images per class, where validation comes from, what was left out."""
+"""What a dataset is trained on: images per class, the source of validation, what is left out."""
 
 from __future__ import annotations
 
