@@ -41,7 +41,7 @@ def after_toggle(state: RunState, target: Target) -> MaskEdit:
 
 
 def after_freeze_below(state: RunState, target: Target) -> MaskEdit:
-    """Return the mask that freezes the rows below a target and trains it and all rows above."""
+    """Return the mask that freezes the rows below a row, and trains that row and all above it."""
     assert state.session is not None
     stack = state.session.stack
     lowest = stack.owners[target_owners(state, target).start].row
