@@ -19,8 +19,9 @@ from torchvision.transforms._presets import ImageClassification
 
 from engine.data.augmentation import Augmentation, combine_seeds
 from engine.data.decoded_images import DecodedImages
-from engine.data.decoding import Transform, UnreadableImage, normalised, read_rgb, without_outliers
+from engine.data.decoding import Transform, UnreadableImage, normalised, read_rgb
 from engine.data.samples import DataProblem, Sample, printable
+from engine.data.value_ranges import NO_RANGES, ClippedValues, Ranges
 from engine.hardware.memory_errors import ran_out_of_memory
 
 if TYPE_CHECKING:
@@ -50,14 +51,23 @@ class Batch:
 class Decoder:
     """Decodes images in a pool of threads, so that the next batch is decoded during a step."""
 
-    def __init__(self, transform: Transform, threads: int = 4, keep: int = 0) -> None:
+    def __init__(
+        self,
+        transform: Transform,
+        threads: int = 4,
+        keep: int = 0,
+        ranges: Ranges = NO_RANGES,
+    ) -> None:
         """
         Args:
             transform: The default transform, for samples without one of their own.
             threads: The number of images to decode at the same time.
             keep: The number of bytes of decoded images to keep for the next epochs.
+            ranges: The ranges by which images with more than 8 bits per pixel are scaled.
         """
         self.transform = transform
+        self.ranges = ranges
+        self.clipped = ClippedValues()
         self.decoded = DecodedImages(keep)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
@@ -91,9 +101,8 @@ class Decoder:
         image = self.decoded.get(path, "rgb", lambda: self._read(path))
         return _apply_transform(transform, image)
 
-    @staticmethod
-    def _read(path: str) -> Image.Image:
-        return without_outliers(read_rgb(path))
+    def _read(self, path: str) -> Image.Image:
+        return read_rgb(path, self.ranges, self.clipped)
 
     def collect(
         self, samples: Sequence[Sample], futures: list[Future[Tensor]], epoch: int

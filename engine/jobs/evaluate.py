@@ -18,6 +18,7 @@ from engine.jobs.inference import compute_logits, load_checked_model, make_decod
 from engine.jobs.load import TrainedModel
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import EvaluateData
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.inference import (
     DataEvaluated,
     InferenceBegan,
@@ -29,7 +30,7 @@ from tl_tui.runs.run_reader import read_config
 
 def evaluate(
     command: EvaluateData,
-) -> Iterator[InferenceBegan | InferenceProgressed | DataEvaluated | None]:
+) -> Iterator[InferenceBegan | InferenceProgressed | ValuesClipped | DataEvaluated | None]:
     """Evaluate the model of a run on a folder of labelled images.
 
     Args:
@@ -87,6 +88,8 @@ def evaluate(
                 UnreadableFile(printable(sample.path), reason) for sample, reason in batch.skipped
             )
             yield InferenceProgressed(done=done, unreadable=unreadable)
+        if (clipped := decoder.clipped.report()) is not None:
+            yield clipped
     finally:
         decoder.close()
     if not evaluation.total:

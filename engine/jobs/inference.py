@@ -35,7 +35,8 @@ def load_checked_model(run: str, checkpoint: str, device: torch.device) -> Train
 
 def make_decoder(trained: TrainedModel) -> Decoder:
     """Return a decoder that applies the model's own transform."""
-    return Decoder(trained.preset, threads=min(8, (os.cpu_count() or 2) + 2))
+    threads = min(8, (os.cpu_count() or 2) + 2)
+    return Decoder(trained.preset, threads, ranges=trained.ranges)
 
 
 def compute_logits(trained: TrainedModel, images: Tensor) -> Tensor:

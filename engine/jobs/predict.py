@@ -11,6 +11,7 @@ from engine.hardware.devices import choose_device
 from engine.jobs.inference import compute_logits, load_checked_model, make_decoder
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import Predict
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.inference import (
     ImagesPredicted,
     InferenceBegan,
@@ -22,7 +23,7 @@ NAMES_PER_UNIT = 1000
 """File names listed per unit of work."""
 
 
-def predict(command: Predict) -> Iterator[InferenceBegan | ImagesPredicted | None]:
+def predict(command: Predict) -> Iterator[InferenceBegan | ImagesPredicted | ValuesClipped | None]:
     """Classify images.
 
     Args:
@@ -76,6 +77,8 @@ def predict(command: Predict) -> Iterator[InferenceBegan | ImagesPredicted | Non
                 UnreadableFile(printable(sample.path), reason) for sample, reason in batch.skipped
             )
             yield ImagesPredicted(images=predicted, unreadable=unreadable)
+        if (clipped := decoder.clipped.report()) is not None:
+            yield clipped
     finally:
         decoder.close()
 

@@ -47,7 +47,8 @@ class SessionContext:
     preset: ImageClassification
     """The transform that belongs to the weights."""
     transform: dict[str, Any]
-    """The same transform in plain types, for checkpoints."""
+    """The same transform in plain types, and the ranges of images with more than 8 bits per pixel,
+    for checkpoints."""
     entry: str | None
     """The name of the weights in torchvision; None if they are not from torchvision."""
     resolved: dict[str, Any]
@@ -188,6 +189,7 @@ def make_context(
         skipped_images=0,
         notes=tuple(notes),
     )
+    ranges = {"ranges": dict(decoder.ranges)} if decoder.ranges else {}
     resolved = {
         "arch": config.arch,
         "weights": weights.label,
@@ -209,6 +211,7 @@ def make_context(
         "execution": "eager" if trainer.cuda_graphs is None else "captured",
         "memory_format": config.memory_format,
         "feature_cache": config.feature_cache,
+        **ranges,
     }
     return SessionContext(
         config=config,
@@ -220,7 +223,7 @@ def make_context(
         trainer=trainer,
         from_top=from_top,
         preset=preset,
-        transform=torchvision_models.describe_transform(preset),
+        transform=torchvision_models.describe_transform(preset) | ranges,
         entry=weights.entry.name if weights.entry is not None else None,
         resolved=resolved,
     )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -20,7 +21,9 @@ from torch import nn
 import demo_data
 from engine.data.batches import Decoder, TrainBatches
 from engine.data.image_folder import list_folder
+from engine.data.range_sample import MeasuredRanges, measure_ranges
 from engine.data.samples import DataProblem, ImageFolder
+from engine.data.value_ranges import ranges_of
 from engine.hardware import memory_limit
 from engine.hardware.devices import ChosenDevice, choose_device
 from engine.model import architectures, freezing, torchvision_models
@@ -81,14 +84,14 @@ class _Stage:
 
 
 def open_session(
-    config: RunConfig, emit: Callable[[AnyEvent], None], *, resuming: bool = False
+    config: RunConfig, emit: Callable[[AnyEvent], None], *, resumed: dict[str, Any] | None = None
 ) -> Iterator[SessionContext | None]:
     """Open a session, one stage per unit of work.
 
     Args:
         config: The requested configuration.
         emit: Called with every event, in order.
-        resuming: Whether the run directory holds this run already.
+        resumed: The content of `config.json` if the run directory holds this run already.
 
     Yields:
         None between two stages, and at last the context of the session.
@@ -104,7 +107,7 @@ def open_session(
         torch.backends.cudnn.benchmark = False
     device = choose_device(config.device)
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config.arch)
-    if not resuming:
+    if resumed is None:
         check_run_dir(run_dir)
     yield None
 
@@ -123,6 +126,11 @@ def open_session(
             folder = listed
         else:
             stage.progress(f"{listed:,} images")
+            yield None
+    measured = MeasuredRanges(ranges_of(resumed or {}))
+    if resumed is None and not config.describe_only:
+        for unit in measure_ranges(folder.train, config.seed):
+            measured = unit or measured
             yield None
     stage.done(f"{len(folder.train)} + {len(folder.val)} images, {len(folder.classes)} classes")
     yield None
@@ -181,8 +189,9 @@ def open_session(
         preset,
         threads=min(8, (os.cpu_count() or 2) + 2),
         keep=int(memory_limit.memory().free * DECODED_SHARE),
+        ranges=measured.ranges,
     )
-    notes: list[str] = []
+    notes = list(measured.notes)
     if weights.why:
         notes.append(f"Starting from {_weights_text(weights)}: {weights.why}.")
     has_statistics = any(owner.keeps_statistics for owner in stack.owners)

@@ -89,6 +89,7 @@ class Validation:
         evaluation = self._new_evaluation()
         yield from self._run(evaluation, self.context.folder.val)
         self._attempted = self.progress.weights_version
+        self._report_clipped_values()
         if not evaluation.total:
             return  # no image can be read, and each was reported
         best = math.isfinite(evaluation.loss) and (
@@ -100,6 +101,12 @@ class Validation:
         event = self._emit_validated(evaluation, yardstick=False, best=best)
         if best:
             self.best, self._best = event, evaluation
+
+    def _report_clipped_values(self) -> None:
+        clipped = self.context.decoder.clipped.report()
+        if clipped is not None:
+            self.journal.note("values_clipped", **msgspec.structs.asdict(clipped))
+            self.emit(clipped)
 
     def show_results(self) -> Iterator[None]:
         """Emit the results of the last full evaluation, after evaluating if there is none.

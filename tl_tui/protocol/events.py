@@ -15,6 +15,7 @@ from tl_tui.protocol.checks import (
     StepCostMeasured,
     WeightDriftMeasured,
 )
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.inference import (
     DataEvaluated,
     ImagesPredicted,
@@ -163,6 +164,7 @@ AnyEvent = (
     | CrossValidationEnded
     | TrainEnded
     | ImageSkipped
+    | ValuesClipped
     | Heartbeat
     | JobEnded
     | InferenceBegan

@@ -20,6 +20,7 @@ from tl_tui.connect.engine_link import EngineLink
 from tl_tui.protocol.checks import Audited
 from tl_tui.protocol.commands import MeasureStepCost, ResumeRun
 from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.events import AnyEvent, Greeted, ViewersChanged
 from tl_tui.protocol.session import OpenFailed, SessionOpened
 from tl_tui.protocol.training import ImageSkipped, StepNotApplied, StepTaken
@@ -47,6 +48,7 @@ from tui.screens.help import HelpScreen
 from tui.screens.messages import MessagesScreen
 from tui.screens.open_failed import OpenFailedDialog
 from tui.stack.stack import LayerStack
+from tui.text.clipped_values import clipped_sentence
 from tui.text.notices import audit_sentence, lost_sentence, proposal_text
 from tui.text.viewers import viewers_sentence
 
@@ -199,6 +201,8 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
                 self.messages.pin(f"{sentence}{proposal_text(self.run_state.proposed())}")
             case ImageSkipped(lost_class=sentence) if sentence:
                 self.messages.pin(sentence)
+            case ValuesClipped():
+                self.messages.enqueue(clipped_sentence(event))
             case OpenFailed():
                 self.push_screen(
                     OpenFailedDialog(event, self.appearance), self._answer_open_question

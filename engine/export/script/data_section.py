@@ -9,22 +9,16 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from engine.data.decoding import LONGEST
 from engine.data.image_folder import VALIDATION_NAMES
-from engine.data.samples import ImageFolder, Sample, printable
-from engine.export.script.facts import DataSection, ImageFacts
+from engine.data.samples import ImageFolder
+from engine.export.script.facts import DataSection
 from engine.export.script.literals import WIDTH, literal, path_lines, quoted
 
 MAX_NAMED_CLASSES = 12
 """Up to this number, the classes are named in the script; otherwise the script lists the folder."""
-IMAGES_PER_UNIT = 200
-"""Image headers read per unit of work."""
 
 
 def data_section(
@@ -196,34 +190,3 @@ def _by_listing(folder: ImageFolder, root: str, name: str) -> DataSection:
     for split, samples in (("train", folder.train), ("val", folder.val)):
         table.writerows([os.path.abspath(path), label, split] for path, label in samples)
     return DataSection(settings, code, {"import csv"}, listing=text.getvalue())
-
-
-# --- image formats ------------------------------------------------------------------------------
-
-
-def image_facts(folder: ImageFolder) -> Iterator[ImageFacts | None]:
-    """Read the headers of all images; yield None after each unit of work, at last the facts."""
-    facts = ImageFacts()
-    for number, sample in enumerate((*folder.train, *folder.val)):
-        if number % IMAGES_PER_UNIT == IMAGES_PER_UNIT - 1:
-            yield None
-        _read_header(sample, facts)
-    yield facts
-
-
-def _read_header(sample: Sample, facts: ImageFacts) -> None:
-    try:
-        with Image.open(sample.path) as image:
-            width, height = image.size
-            if max(width, height) > LONGEST * min(width, height):
-                facts.elongated = True
-            if image.mode.startswith("I;16"):
-                facts.sixteen_bit = True
-                supported = image.format != "TIFF" and not image.has_transparency_data
-            else:
-                facts.transparent |= image.has_transparency_data
-                supported = image.mode not in ("I", "F", "La", "PA")
-            if not supported and not facts.unsupported:
-                facts.unsupported = f"{printable(sample.path)} ({image.format}, mode {image.mode})"
-    except Exception:  # unreadable: the run skipped it too
-        return

@@ -152,8 +152,16 @@ def restore(modules):
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             if name.rpartition(".")[0] in modules:
                 tensor.copy_(initial_state[name])
-                optimizer.state.pop(tensor, None)
 '''
+
+DROP_STATE = """\
+optimizer.state.pop(tensor, None)
+"""
+
+ZERO_MOMENTUM = """\
+if "momentum_buffer" in optimizer.state.get(tensor, {}):
+    optimizer.state[tensor]["momentum_buffer"].zero_()
+"""
 
 CALIBRATE = """\
 # With random weights, BatchNorm has no useful running statistics yet. Estimate them as the mean

@@ -75,7 +75,8 @@ def _write(
     from engine.data.batches import Decoder, TrainBatches
     from engine.data.image_folder import list_folder
     from engine.data.samples import ImageFolder, printable
-    from engine.export.script.data_section import data_section, image_facts
+    from engine.data.value_ranges import ranges_of
+    from engine.export.script.data_section import data_section
     from engine.export.script.model_facts import backbone, model_facts, weights_of
     from engine.export.script.script import script_text
     from engine.model import torchvision_models
@@ -90,14 +91,6 @@ def _write(
             folder = item
         yield None
     _check_images(folder, saved_config, root)
-    reading = image_facts(folder)
-    while (images := next(reading)) is None:
-        yield None
-    if images.unsupported:
-        raise ExportError(
-            f"{images.unsupported}: a script cannot read images of this format as the run did. "
-            "Convert the image, or export the model with --model."
-        )
     batch_size = saved_config["batch_size"]
     decoder = Decoder(lambda image: torch.empty(0), threads=1)
     per_epoch = TrainBatches(folder.train, batch_size, config.seed, decoder).batches_per_epoch
@@ -133,6 +126,7 @@ def _write(
         device=saved_config["device"].split()[0].split(":")[0],
         memory_format=config.memory_format,
         deterministic=saved_config["deterministic"],
+        threads=saved_config["threads"],
         seed=config.seed,
         classes=folder.classes,
         batch_size=batch_size,
@@ -142,7 +136,7 @@ def _write(
         random_weights=random,
         weights_file="" if random or from_entry else f"{target.stem}.weights.pth",
         listing_file=f"{target.stem}.images.csv",
-        images=images,
+        ranges=dict(ranges_of(saved_config)),
         unreadable=unreadable,
         model=model,
         calibration_batches=max(1, min(CALIBRATION_IMAGES, len(folder.train)) // batch_size),

@@ -9,6 +9,7 @@ import click
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import EvaluateData
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.inference import (
     DataEvaluated,
@@ -19,6 +20,7 @@ from tl_tui.protocol.inference import (
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.inference import RUN, checked_text, inference_options
+from tui.text.clipped_values import clipped_sentence
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -101,6 +103,8 @@ def command(
                         unreadable += event.unreadable
                         bar.advance(event.done - done)
                         done = event.done
+                    case ValuesClipped():
+                        bar.print_error(clipped_sentence(event))
                     case DataEvaluated():
                         result = event
         assert began is not None and result is not None

@@ -10,12 +10,14 @@ import click
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import Predict
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.inference import ImagesPredicted, InferenceBegan
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.inference import RUN, inference_options
 from tui.cli.options.types import WholeNumber
+from tui.text.clipped_values import clipped_sentence
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -124,6 +126,8 @@ def command(
                             ]
                             bar.print_line("\n".join(rows))
                         bar.advance(len(event.images) + len(event.unreadable))
+                    case ValuesClipped():
+                        bar.print_error(clipped_sentence(event))
             if unsorted is not None and lines is not None:
                 for path, probabilities in unsorted.rows():
                     bar.print_line(lines.line(path, probabilities))

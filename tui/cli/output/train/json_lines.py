@@ -11,6 +11,7 @@ import msgspec
 from tl_tui.common import json_codec
 from tl_tui.common.metrics import balanced_accuracy, interval
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
 from tl_tui.protocol.training import (
@@ -80,6 +81,8 @@ class JsonLines:
                     total=event.total,
                     lost_class=event.lost_class or None,
                 )
+            case ValuesClipped():
+                self._line("values_clipped", **msgspec.structs.asdict(event))
             case Validated(yardstick=False):
                 self._validated(event)
             case CheckpointSaved():

@@ -15,6 +15,7 @@ from rich.cells import cell_len, set_cell_size
 
 from tl_tui.common.metrics import accuracy_words, share_words
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.layers import StackInfo
 from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
@@ -30,6 +31,7 @@ from tl_tui.runs.journal_writer import runs_directory
 from tui.app.config_from_state import mask_names
 from tui.cli.output.names import short_name
 from tui.cli.output.train.run_summary import RunSummary
+from tui.text.clipped_values import clipped_sentence
 from tui.text.format import format_duration
 from tui.text.layer_names import names_of
 
@@ -85,6 +87,8 @@ def event_lines(summary: RunSummary, event: AnyEvent) -> list[str]:
     match event:
         case Validated(yardstick=False):
             return [validation_sentence(summary.session, event)]
+        case ValuesClipped():
+            return [clipped_sentence(event)]
         case CheckpointSaved(name="journal"):
             return [event.failure]
         case CheckpointSaved() if event.failure:
