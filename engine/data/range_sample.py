@@ -83,7 +83,7 @@ def measure_ranges(samples: Sequence[Sample], seed: int) -> Iterator[MeasuredRan
             found = pool.map(_read_header, paths[first : first + 50])
             headers += [header for header in found if header is not None]
             yield None
-    ranges: dict[str, tuple[float, float]] = {}
+    ranges: Ranges = {}
     notes: list[str] = []
     for kind in KINDS:
         deep = [header.path for header in headers if header.kind == kind]

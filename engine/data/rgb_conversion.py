@@ -8,7 +8,7 @@ pixels. They therefore need only the standard library, NumPy and Pillow.
 import sys
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -21,7 +21,7 @@ UPRIGHT = {
 }  # by EXIF orientation
 
 
-def to_rgb(image: Image.Image, ranges: dict) -> Image.Image:
+def to_rgb(image: ImageFile.ImageFile, ranges: dict) -> Image.Image:
     """Return the first frame of an opened image as 8-bit RGB: upright, transparency on white.
 
     ranges: By kind of image, the values that become 0 and 255; see deep_values and scale.
@@ -30,7 +30,7 @@ def to_rgb(image: Image.Image, ranges: dict) -> Image.Image:
     return convert(image, kind, values, ranges)
 
 
-def deep_values(image: Image.Image, colour: bool) -> tuple[str, np.ndarray]:
+def deep_values(image: ImageFile.ImageFile, colour: bool) -> tuple[str, np.ndarray]:
     """Load the first frame of an opened image; return its kind and its values.
 
     The kind is "integer" for grey levels of more than 8 bits, "float" for floating-point ones,
@@ -47,7 +47,7 @@ def deep_values(image: Image.Image, colour: bool) -> tuple[str, np.ndarray]:
     return ("integer", np.asarray(image)) if image.mode.startswith("I") else ("", np.empty(0))
 
 
-def lower_bytes(image: Image.Image) -> np.ndarray | None:
+def lower_bytes(image: ImageFile.ImageFile) -> np.ndarray | None:
     """Return the lower byte of each value if an opened image has 16 bits per colour channel.
 
     Pillow reads only the upper bytes of such an image, or the lower ones in the other byte order.

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from tl_tui.protocol.dataset import ValuesClipped
 
-Ranges = Mapping[str, tuple[float, float]]
+Ranges = dict[str, tuple[float, float]]
 """The values that become 0 and 255, by kind of image: `integer`, `float` or `colour` (see
 `rgb_conversion.deep_values`)."""
-NO_RANGES: Ranges = MappingProxyType({})
+NO_RANGES: Ranges = {}
 
 
 def ranges_of(transform: dict[str, Any]) -> Ranges:

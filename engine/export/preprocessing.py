@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.data import rgb_conversion
 
-IMPORTS = ("import sys", "import numpy as np", "from PIL import Image")
+IMPORTS = ("import sys", "import numpy as np", "from PIL import Image, ImageFile")
 """What the code imports."""
 HEIC = """\
 try:  # HEIC images need this package

@@ -189,7 +189,7 @@ def make_context(
         skipped_images=0,
         notes=tuple(notes),
     )
-    ranges = {"ranges": dict(decoder.ranges)} if decoder.ranges else {}
+    ranges = {"ranges": decoder.ranges} if decoder.ranges else {}
     resolved = {
         "arch": config.arch,
         "weights": weights.label,

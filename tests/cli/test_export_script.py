@@ -165,7 +165,7 @@ def channels_last(run: Path, folder: Path) -> None:
 
 def photographs(run: Path, folder: Path) -> None:
     """All layers at a high rate: other kernels of the optimizer soon give other losses."""
-    crops = crops_of_photographs(run.with_name("photographs"), 10)
+    crops = crops_of_photographs(run.with_name("crops of photographs"), 10)
     driven = session(run, crops, strategy="full", lr=0.02, lr_pretrained=0.02)
     driven.do(Train, steps=12)
     driven.session.close()
@@ -255,7 +255,7 @@ def test_a_script_contains_only_what_the_run_used(exported: Exported) -> None:
     for word in ("PHASES", "lr_factor", "balanced", "momentum = None", "csv", "UNREADABLE"):
         assert word not in plain
     demo = exported.script("demo").read_text()
-    assert "augment" not in demo and len(demo.splitlines()) <= 240
+    assert "augment" not in demo and len(demo.splitlines()) <= 300
     assert "last of its 2 starts" in exported.script("starts").read_text().replace("\n", " ")
 
 

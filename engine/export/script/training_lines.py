@@ -69,7 +69,10 @@ def _make_optimizer(needs: Needs, first: str, kind: str, indent: int = 0) -> Lin
     line = f"{margin}optimizer = {_OPTIMIZERS[kind]}({inside})"
     if len(line) <= WIDTH:
         return [line]
-    return [f"{margin}optimizer = {_OPTIMIZERS[kind]}(", f"{margin}    {inside}", f"{margin})"]
+    wrapped = [f"{margin}    {inside}"]
+    if len(wrapped[0]) > WIDTH:
+        wrapped = [f"{margin}    {argument}," for argument in ", ".join(arguments).split(", ")]
+    return [f"{margin}optimizer = {_OPTIMIZERS[kind]}(", *wrapped, f"{margin})"]
 
 
 def _groups(needs: Needs, trainable: str) -> Lines:

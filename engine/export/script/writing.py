@@ -136,7 +136,7 @@ def _write(
         random_weights=random,
         weights_file="" if random or from_entry else f"{target.stem}.weights.pth",
         listing_file=f"{target.stem}.images.csv",
-        ranges=dict(ranges_of(saved_config)),
+        ranges=ranges_of(saved_config),
         unreadable=unreadable,
         model=model,
         calibration_batches=max(1, min(CALIBRATION_IMAGES, len(folder.train)) // batch_size),
