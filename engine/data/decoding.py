@@ -76,6 +76,8 @@ def read_rgb(
             kind, values = deep_values(image, colour="colour" in ranges)
             if clipped is not None and kind in ranges:
                 clipped.add(os.fspath(path), values, ranges[kind])
+            elif clipped is not None and kind:
+                clipped.add_without_range(os.fspath(path))
             return convert(image, kind, values, ranges)
     except UnreadableImage:
         raise

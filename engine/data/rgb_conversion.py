@@ -37,7 +37,8 @@ def deep_values(image: ImageFile.ImageFile, colour: bool) -> tuple[str, np.ndarr
     "colour" for 16 bits per colour channel (if these are wanted), and "" for other images, whose
     values are not returned.
     """
-    image.seek(0)
+    if image.format != "HEIF":  # which opens at its primary image
+        image.seek(0)
     lower = lower_bytes(image) if colour else None
     image.load()
     if lower is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.data.samples import printable
 from tl_tui.protocol.dataset import ValuesClipped
 
 Ranges = dict[str, tuple[float, float]]
@@ -41,8 +42,9 @@ class ClippedValues:
 
     def __init__(self) -> None:
         self._images: dict[str, _Clipped] = {}
+        self._without_range: set[str] = set()
         self._lock = threading.Lock()
-        self._reported = 0
+        self._reported = (0, 0)
 
     def add(self, path: str, values: np.ndarray, limits: tuple[float, float]) -> None:
         """Count the values of an image that are beyond its limits."""
@@ -56,15 +58,24 @@ class ClippedValues:
         with self._lock:
             self._images[path] = _Clipped(beyond, values.size, lowest, highest, limits)
 
-    def report(self) -> ValuesClipped | None:
-        """Return what was counted so far; None if nothing was clipped since the last report."""
+    def add_without_range(self, path: str) -> None:
+        """Count an image with more than 8 bits per pixel for which there is no range."""
         with self._lock:
-            images = dict(self._images)
+            self._without_range.add(path)
+
+    def report(self) -> ValuesClipped | None:
+        """Return what was counted so far; None if it is the same as in the last report."""
+        with self._lock:
+            images, without_range = dict(self._images), sorted(self._without_range)
         clipped = {path: image for path, image in images.items() if image.values}
-        if len(clipped) == self._reported:
+        if (len(clipped), len(without_range)) == self._reported:
             return None
-        self._reported = len(clipped)
-        path, worst = max(clipped.items(), key=lambda item: item[1].values / item[1].size)
+        self._reported = len(clipped), len(without_range)
+        path, worst = max(
+            clipped.items(),
+            key=lambda item: item[1].values / item[1].size,
+            default=("", _Clipped(0, 1, 0.0, 0.0, (0.0, 0.0))),
+        )
         return ValuesClipped(
             images=len(clipped),
             of_images=len(images),
@@ -72,7 +83,9 @@ class ClippedValues:
             of_values=sum(image.size for image in images.values()),
             low=float(worst.limits[0]),
             high=float(worst.limits[1]),
-            example=path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+            example=printable(path),
             lowest=worst.lowest,
             highest=worst.highest,
+            without_range=len(without_range),
+            example_without_range=printable(without_range[0]) if without_range else "",
         )

@@ -33,7 +33,8 @@ class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ValuesClipped(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Images with more than 8 bits per pixel have values beyond the range they are scaled by.
+    """Images with more than 8 bits per pixel have values beyond the range they are scaled by, or
+    there is no range for them.
 
     Sent after a validation, if there are more such images than before, and at the end of a job.
     """
@@ -56,3 +57,7 @@ class ValuesClipped(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The lowest value of that image."""
     highest: float
     """The highest value of that image."""
+    without_range: int = 0
+    """The number of images with more than 8 bits per pixel for which the run has no range."""
+    example_without_range: str = ""
+    """The path of one of these."""

@@ -18,6 +18,7 @@ from tl_tui.protocol.commands import EvaluateData, ExportModel, Predict, Step, T
 from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.inference import ImagesPredicted
 from tl_tui.protocol.training import StepTaken, Validated
+from tui.text.clipped_values import clipped_sentence
 
 
 def draw_twelve_bit(root: Path, count: int = 16, bits: int = 0) -> Path:
@@ -83,6 +84,9 @@ def test_values_beyond_the_range_are_counted(tmp_path: Path) -> None:
         assert not failure and clipped.images == clipped.of_images == 12
         assert clipped.highest == 5268 and (clipped.low, clipped.high) == (281, 2634)
         assert 0 < clipped.values < clipped.of_values == 12 * 48 * 48
+        sentence = clipped_sentence(clipped)
+        assert sentence.startswith("12 of 12 images with more than 8 bits per pixel have values")
+        assert "281 to 2,634" in sentence and "5,268" in sentence
 
 
 def test_validation_images_beyond_the_range_are_reported_once(tmp_path: Path) -> None:
@@ -122,6 +126,13 @@ def test_a_resumed_run_keeps_its_scaling(known: bool, tmp_path: Path) -> None:
 
 
 def test_8_bit_images_have_no_range(tmp_path: Path) -> None:
+    """And an image with more bits is reported, because it cannot be scaled as it should."""
     run = train_run(draw_images(tmp_path / "d"), tmp_path / "run", steps=1)
     assert "ranges" not in json.loads((run / "config.json").read_text())
     assert load_model(str(run)).ranges == {}
+    other = draw_twelve_bit(tmp_path / "other", 2)
+    told, _ = run_job(Predict, run=str(run), paths=(bytes(other),), device="cpu")
+    (event,) = [event for event in told if isinstance(event, ValuesClipped)]
+    assert (event.images, event.without_range) == (0, 4)
+    sentence = clipped_sentence(event)
+    assert sentence.startswith("The run has no range for 4 images") and "upper 8" in sentence
