@@ -48,6 +48,7 @@ class JsonLines:
             classes=session.classes,
             train_images=session.train_images,
             val_images=session.val_images,
+            dataset=msgspec.to_builtins(session.dataset),
             device=session.device,
             image_size=session.image_size,
             batch_size=session.batch_size,

@@ -30,6 +30,7 @@ from tl_tui.runs.journal_writer import runs_directory
 from tui.app.config_from_state import mask_names
 from tui.cli.output.names import short_name
 from tui.cli.output.train.run_summary import RunSummary
+from tui.text.dataset import dataset_sentences
 from tui.text.format import format_duration
 from tui.text.layer_names import names_of
 
@@ -61,7 +62,7 @@ def progress_text(summary: RunSummary, step: StepTaken) -> str:
 
 
 def opening_lines(session: SessionOpened) -> list[str]:
-    """Return the model, data, device, trainable parameters, plan and notes of a session."""
+    """Return the model, data, device, trainable parameters, images, plan and notes of a session."""
     owners = session.stack.owners
     trains = sum(owners[owner].params for owner in session.trainable)
     lines = [
@@ -69,6 +70,7 @@ def opening_lines(session: SessionOpened) -> list[str]:
         f"classes, {session.train_images} + {session.val_images} images; {session.device}; "
         f"{trains:,} of {sum(owner.params for owner in owners):,} parameters train"
     ]
+    lines += dataset_sentences(session)
     if session.plan is not None:
         lines.append(_plan_sentence(session.plan))
     return [*lines, *session.notes]

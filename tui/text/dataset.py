@@ -1,0 +1,60 @@
+"""Sentences about a dataset: images per class, the source of validation, what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tl_tui.protocol.dataset import LeftOut
+from tl_tui.protocol.session import SessionOpened
+from tui.drawing.lines import fitted
+
+MOST_CLASSES = 10
+"""The largest number of classes whose images are counted one by one in a sentence."""
+NAME_CELLS = 40
+"""The width of the longest class name in a sentence, in cells."""
+
+
+def dataset_sentences(session: SessionOpened) -> list[str]:
+    """Return what a session trains on and validates with, what was left out, and warnings.
+
+    Empty if the session does not say.
+    """
+    dataset = session.dataset
+    if not dataset.train_counts:
+        return []
+    source = f" ({dataset.validation})" if dataset.validation else ""
+    sentences = [
+        f"Training images: {_counts(session.classes, dataset.train_counts)}.",
+        f"Validation images{source}: {_counts(session.classes, dataset.val_counts)}.",
+    ]
+    if dataset.left_out:
+        sentences.append(left_out_sentence(dataset.left_out))
+    return [*sentences, *(f"Warning: {finding}" for finding in dataset.findings)]
+
+
+def left_out_sentence(left_out: Sequence[LeftOut]) -> str:
+    """Return what was left out, with an example and a reason for each kind."""
+    return f"Left out: {', '.join(_with_reason(item) for item in left_out)}."
+
+
+def left_out_notice(left_out: Sequence[LeftOut]) -> str:
+    """Return what was left out in a few words, and where to read the reasons."""
+    kinds = ", ".join(f"{item.count:,} {item.kind}" for item in left_out)
+    return f"Left out: {kinds}. The command palette's Dataset page gives the reasons."
+
+
+def _with_reason(item: LeftOut) -> str:
+    more = "; ".join(part for part in (item.example, item.reason) if part)
+    return f"{item.count:,} {item.kind}" + (f" ({more})" if more else "")
+
+
+def _counts(classes: Sequence[str], counts: Sequence[int]) -> str:
+    """Return the number of images of each class, or the range if there are many classes."""
+    named = [(fitted(name, NAME_CELLS), n) for name, n in zip(classes, counts, strict=True)]
+    if len(named) <= MOST_CLASSES:
+        return ", ".join(f"{name} {count:,}" for name, count in named)
+    fewest, most = (choose(named, key=lambda pair: pair[1]) for choose in (min, max))
+    return (
+        f"{sum(counts):,} of {len(named):,} classes, "
+        f"from {fewest[1]:,} ({fewest[0]}) to {most[1]:,} ({most[0]}) per class"
+    )
