@@ -14,6 +14,9 @@ SECONDS = 3.0
 """The longest time for comparing images, in seconds."""
 FILES_PER_YIELD = 500
 """The number of files to look at between two yields."""
+FIRST_COMPARED = 200
+"""The number of validation images that are first compared with training images of their name, which
+finds a copied or linked folder however many images there are."""
 PROBE_BYTES = 4096
 """The number of bytes in the middle of two files that are compared first."""
 
@@ -30,6 +33,13 @@ class RepeatedImages:
         """The number of those that are also training images."""
         self.example = ("", "")
         """A validation image and the training image that it repeats."""
+
+    def add(self, path: str, same: str) -> None:
+        """Count a validation image; `same` is the training image that it repeats, or empty."""
+        self.compared += 1
+        if same:
+            self.repeated += 1
+            self.example = self.example if self.example[0] else (path, same)
 
     def sentences(self, root: str) -> tuple[str, ...]:
         """Return a warning if validation images are also training images; else nothing.
@@ -71,6 +81,8 @@ def find_repeated(
 ) -> Generator[None, None, RepeatedImages]:
     """Compare validation images with training images: by inode, by size, then by content.
 
+    If the time does not suffice for all of them, some are compared with those of the same name.
+
     Args:
         train: The training images.
         val: The validation images.
@@ -83,6 +95,10 @@ def find_repeated(
         What was found in this time.
     """
     deadline = time.monotonic() + seconds
+    # A stride through all classes, so that what is compared in time is not one class alone.
+    stride = max(1, len(val) // FIRST_COMPARED)
+    by_name = _compare_names(train, val[::stride], len(val))
+    yield
     result = RepeatedImages(len(val))
     by_size: dict[int, list[str]] = defaultdict(list)
     by_inode: dict[tuple[int, int], str] = {}
@@ -93,10 +109,8 @@ def find_repeated(
         if number % FILES_PER_YIELD == 0:
             yield
             if time.monotonic() > deadline:
-                return result
+                return by_name
     probes: dict[int, dict[bytes, list[str]]] = {}
-    # A stride through all classes, so that what is compared in time is not one class alone.
-    stride = max(1, len(val) // 97)
     work = 0
     for path in (sample.path for first in range(stride) for sample in val[first::stride]):
         status = _status(path)
@@ -112,20 +126,46 @@ def find_repeated(
                     if work % FILES_PER_YIELD == 0:
                         yield
                         if time.monotonic() > deadline:
-                            return result
+                            return max(result, by_name, key=lambda one: one.compared)
                 probes[status.st_size] = table
             if candidates:
                 same = _copy_of(path, probes[status.st_size])
-        result.compared += 1
-        if same:
-            result.repeated += 1
-            result.example = result.example if result.example[0] else (path, same)
+        result.add(path, same)
         work += 1
         if work % FILES_PER_YIELD == 0:
             yield
         if time.monotonic() > deadline:
             break
     return result
+
+
+def _compare_names(
+    train: Sequence[Sample], some: Sequence[Sample], validation: int
+) -> RepeatedImages:
+    """Compare validation images with the training images of the same class and file name.
+
+    Args:
+        train: The training images.
+        some: Some of the validation images.
+        validation: The number of all validation images.
+    """
+    result = RepeatedImages(validation)
+    wanted = {(sample.label, os.path.basename(sample.path)) for sample in some}
+    named: dict[tuple[int, str], str] = {}
+    for sample in train:
+        if (key := (sample.label, os.path.basename(sample.path))) in wanted:
+            named[key] = sample.path
+    for sample in some:
+        other = named.get((sample.label, os.path.basename(sample.path)), "")
+        result.add(sample.path, other if other and _same_file(sample.path, other) else "")
+    return result
+
+
+def _same_file(one: str, other: str) -> bool:
+    a, b = _status(one), _status(other)
+    if a is None or b is None or not a.st_size or a.st_size != b.st_size:
+        return False
+    return os.path.samestat(a, b) or _same_content(one, other)
 
 
 def _status(path: str) -> os.stat_result | None:

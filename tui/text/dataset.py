@@ -10,26 +10,43 @@ from tui.drawing.lines import fitted
 
 MOST_CLASSES = 10
 """The largest number of classes whose images are counted one by one in a sentence."""
+MOST_KINDS = 3
+"""The number of kinds that a notice names."""
 NAME_CELLS = 40
 """The width of the longest class name in a sentence, in cells."""
 
 
-def dataset_sentences(session: SessionOpened) -> list[str]:
+def dataset_sentences(session: SessionOpened, folds: int | None = None) -> list[str]:
     """Return what a session trains on and validates with, what was left out, and warnings.
 
-    Empty if the session does not say.
+    Args:
+        session: The session.
+        folds: The number of folds of the cross-validation that follows, which pools all images;
+            None if training does.
+
+    Returns:
+        The sentences; none if the session does not say.
     """
     dataset = session.dataset
     if not dataset.train_counts:
         return []
+    if folds is not None:
+        both = zip(dataset.train_counts, dataset.val_counts, strict=True)
+        counts = _counts(session.classes, [train + val for train, val in both])
+        images = [f"Images: {counts}; each is used for validation in one of {folds} folds."]
+    else:
+        images = _training_and_validation(session)
+    left_out = [left_out_sentence(dataset.left_out)] if dataset.left_out else []
+    return [*images, *left_out, *(f"Warning: {finding}" for finding in dataset.findings)]
+
+
+def _training_and_validation(session: SessionOpened) -> list[str]:
+    dataset = session.dataset
     source = f" ({dataset.validation})" if dataset.validation else ""
-    sentences = [
+    return [
         f"Training images: {_counts(session.classes, dataset.train_counts)}.",
         f"Validation images{source}: {_counts(session.classes, dataset.val_counts)}.",
     ]
-    if dataset.left_out:
-        sentences.append(left_out_sentence(dataset.left_out))
-    return [*sentences, *(f"Warning: {finding}" for finding in dataset.findings)]
 
 
 def left_out_sentence(left_out: Sequence[LeftOut]) -> str:
@@ -39,8 +56,10 @@ def left_out_sentence(left_out: Sequence[LeftOut]) -> str:
 
 def left_out_notice(left_out: Sequence[LeftOut]) -> str:
     """Return what was left out in a few words, and where to read the reasons."""
-    kinds = ", ".join(f"{item.count:,} {item.kind}" for item in left_out)
-    return f"Left out: {kinds}. The command palette's Dataset page gives the reasons."
+    kinds = [f"{item.count:,} {item.kind}" for item in left_out]
+    if len(kinds) > MOST_KINDS:
+        kinds[MOST_KINDS:] = [f"{len(kinds) - MOST_KINDS} more kinds"]
+    return f"Left out: {', '.join(kinds)}. The reasons are on the palette's page Dataset."
 
 
 def _with_reason(item: LeftOut) -> str:

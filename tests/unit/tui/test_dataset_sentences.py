@@ -31,6 +31,10 @@ def test_the_opening_lines_say_what_is_trained_on() -> None:
         "A note.",
     ]
     assert len(opening_lines(opened())) == 1, "a session that does not say it"
+    pooled = opening_lines(opened(dataset=SUMMARY), 5)[1]
+    assert pooled == (
+        "Images: hot dog 160, not hot dog 160; each is used for validation in one of 5 folds."
+    )
 
 
 def test_of_many_classes_the_smallest_and_the_largest_are_named() -> None:
@@ -47,3 +51,4 @@ def test_of_many_classes_the_smallest_and_the_largest_are_named() -> None:
 def test_the_notice_counts_the_kinds() -> None:
     notice = left_out_notice(SUMMARY.left_out)
     assert notice.startswith("Left out: 1,050 .heic, 2 system folders. ")
+    assert ", 1,050 .heic, 3 more kinds. " in left_out_notice(SUMMARY.left_out * 3)

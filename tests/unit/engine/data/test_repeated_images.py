@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.data import repeated_images
 from engine.data.image_folder import open_folder
 from engine.data.repeated_images import RepeatedImages, find_repeated
 from engine.data.samples import Sample
@@ -63,6 +64,20 @@ def test_what_was_not_compared_in_time_is_stated(root: Path) -> None:
     result = compared(train, val * 2, seconds=0.0)
     assert result.repeated == 0 and result.compared < 12
     assert result.unfinished().startswith(f"{result.compared} of 12 compared")
+
+
+def test_a_copied_folder_is_found_however_little_time_there_is(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repeated_images, "FILES_PER_YIELD", 1)
+    monkeypatch.setattr(repeated_images, "FIRST_COMPARED", 4)
+    shutil.rmtree(root / "val")
+    shutil.copytree(root / "train", root / "val")
+    folder = open_folder(root)
+    train, val = ([s.path for s in part] for part in (folder.train, folder.val))
+    result = compared(train, val, seconds=0.0)
+    assert (result.compared, result.repeated) == (4, 4)
+    assert result.sentences(str(root))[0].startswith("4 of the 4 validation images that were comp")
 
 
 def compared(train: list[str], val: list[str], seconds: float = 60.0) -> RepeatedImages:

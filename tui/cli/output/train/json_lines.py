@@ -36,7 +36,7 @@ class JsonLines:
         self._summary: RunSummary | None = None
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
         owners = session.stack.owners
         self._line(
