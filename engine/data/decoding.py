@@ -47,8 +47,6 @@ class UnreadableImage(Exception):
 
 @cache
 def _formats() -> tuple[str, ...]:
-    # Images are decoded by a pool of threads already.
-    pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False)
     Image.init()
     return tuple(name for name in Image.OPEN if name not in NOT_OPENED)
 
@@ -232,3 +230,5 @@ def without_outliers(image: Image.Image) -> Image.Image:
 
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # a truncated image is an error
+# Before any thread iterates over the formats; images are decoded by a pool of threads already.
+pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False)

@@ -118,7 +118,7 @@ def test_classes_one_level_below_a_single_folder_are_found(tmp_path: Path) -> No
         (["Train/cat", "Train/dog", "Training/cat", "Training/dog"], "both look like training"),
         (["cat", "dog", "val/cat", "dev/cat"], "both look like validation"),
         (["cat/train", "cat/test", "dog/train", "dog/test"], "a split inside a class folder"),
-        (["train/cat", "train/dog", "val/cat", "val/dogs"], "the class dogs.* is it dog"),
+        (["train/cat", "train/dog", "val/cat", "val/dogs"], "the class dogs.*.is it dog"),
         (["control", "test"], "only one class with images .control.*Left out: 1 test folder"),
     ],
 )
