@@ -31,11 +31,12 @@ TEST_FOLDERS = "test folders"
 BESIDE = "folders beside the training images"
 WRAPPERS = 3
 """The largest number of single folders around a dataset."""
-_ROLES: dict[str, Role] = (
-    dict.fromkeys(TRAIN_NAMES, "train")
-    | dict.fromkeys(VALIDATION_NAMES, "val")
-    | dict.fromkeys(TEST_NAMES, "test")
-)
+_NAMES: dict[Role, tuple[str, ...]] = {
+    "train": TRAIN_NAMES,
+    "val": VALIDATION_NAMES,
+    "test": TEST_NAMES,
+}
+_ROLES: dict[str, Role] = {name: role for role, names in _NAMES.items() for name in names}
 _RANK = {name: rank for rank, name in enumerate((*TRAIN_NAMES, *VALIDATION_NAMES, *TEST_NAMES))}
 _GENERIC = frozenset(
     "set sets data dataset images image imgs img pictures photos split folder files".split()
@@ -266,7 +267,9 @@ def _with_outer(
 def _left_out_tests(root: Path, splits: list[Split], tally: Tally) -> list[Path]:
     tests = [root / split.name for split in splits if split.role == "test"]
     for folder in tests:
-        tally.add(TEST_FOLDERS, str(folder), "not for training; tl-tui evaluate uses it")
+        usable = class_folders(folder, Tally(""))
+        reason = "kept for tl-tui evaluate" if usable else "no class folders in it"
+        tally.add(TEST_FOLDERS, str(folder), reason)
     return tests
 
 

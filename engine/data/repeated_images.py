@@ -57,8 +57,8 @@ class RepeatedImages:
                 count = f"One of the {self._compared_words()} is"
         one, other = (printable(os.path.relpath(path, root)) for path in self.example)
         return (
-            f"{count} also among the training images, so the validation accuracy is too high; use "
-            f"other images for validation. Such as {one}, which is the same as {other}.",
+            f"{count} also among the training images, so the validation accuracy is optimistic; "
+            f"use other images for validation. Such as {one}, which is the same as {other}.",
         )
 
     def unfinished(self) -> str:
