@@ -9,7 +9,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from engine.data.class_names import match_names, matched_sentences, similar_sentences
-from engine.data.layout import Layout, find_splits, recognise, recognise_first
+from engine.data.folder_contents import class_root
+from engine.data.layout import Layout, recognise, recognise_first
 from engine.data.left_out import Tally
 from engine.data.listing import Lister, class_folders
 from engine.data.repeated_images import RepeatedImages, find_repeated
@@ -53,6 +54,8 @@ def from_class_folders(
     train = yield from lister.list_classes(layout.train, folders)
     _check_classes(layout, train, where, lister, rules)
     findings = similar_sentences(classes)
+    if rules > 1:
+        findings += _nested_sentences(layout, lister)
     if layout.validation is not None:
         val, more = yield from _validation(layout, layout.validation, where, lister)
         repeated = yield from _compare(train, val, lister)
@@ -106,7 +109,7 @@ def _check_classes(
     if len(filled) < 2:
         raise DataProblem(
             f"{where}: only one class with images ({printable(classes[filled[0]])}); "
-            f"a classifier needs at least two.{besides}"
+            f"a classifier needs at least two, each in a folder of its own.{besides}"
         )
     if len(filled) < len(classes):
         empty = next(name for index, name in enumerate(classes) if index not in filled)
@@ -114,15 +117,46 @@ def _check_classes(
             f"{where}: the class folder {printable(empty)}/ {_contents(layout.train / empty)}; "
             "add images, or move it away."
         )
-    for path, subfolders in lister.subfolders.items() if rules > 1 else ():
-        name, parts = os.path.basename(path), find_splits(subfolders)
-        if len({part.role for part in parts}) > 1:
-            shown = " and ".join(f"{printable(part.name)}/" for part in parts[:2])
-            raise DataProblem(
-                f"{where}: {printable(name)}/ holds {shown}, a split inside a class folder, which "
-                f"cannot be used; make {printable(parts[0].name)}/{printable(name)}/ of it, or "
-                "rename these folders."
+    if rules > 1:
+        _check_nested(layout, where, lister)
+
+
+def _check_nested(layout: Layout, where: str, lister: Lister) -> None:
+    """Raise a problem if a class folder holds a split, or the class folders once more."""
+    if lister.inner_split is not None:
+        path, parts = lister.inner_split
+        name = printable(os.path.relpath(path, layout.train))
+        shown = " and ".join(f"{printable(part.name)}/" for part in parts[:2])
+        if class_root(Path(path) / parts[0].name) is not None:
+            advice = f"to use it, pass --data {printable(path)}"
+        else:
+            advice = (
+                f"make {printable(parts[0].name)}/{name}/ of {name}/{printable(parts[0].name)}/"
             )
+        raise DataProblem(
+            f"{where}: {name}/ holds {shown}, a split inside a class folder, which cannot be used; "
+            f"{advice}."
+        )
+    for path, subfolders in lister.subfolders.items():
+        if len(same := sorted(set(subfolders) & set(layout.classes))) > 1:
+            name = printable(os.path.basename(path))
+            raise DataProblem(
+                f"{where}: {name}/ holds folders with the names of classes ({printable(same[0])}, "
+                f"{printable(same[1])}), so it looks like a copy of the dataset; move it away."
+            )
+
+
+def _nested_sentences(layout: Layout, lister: Lister) -> list[str]:
+    """Return a sentence if all class folders hold folders of the same names; else nothing."""
+    kinds = {tuple(names) for names in lister.subfolders.values()}
+    if len(kinds) != 1 or len(lister.subfolders) != len(layout.classes):
+        return []
+    (names,) = kinds
+    shown = ", ".join(map(printable, names[:3])) + (", ..." if len(names) > 3 else "")
+    return [
+        f"All class folders hold the folders {shown}. If these are the classes, name one of the "
+        "class folders with --data, or merge them."
+    ]
 
 
 def _contents(folder: Path) -> str:

@@ -8,56 +8,32 @@ part of a split and cannot be used as one is refused.
 
 from __future__ import annotations
 
-import os
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from engine.data.class_names import folded, match_names
-from engine.data.decoding import image_endings
-from engine.data.left_out import OUTSIDE, Tally
-from engine.data.listing import OTHER_ENDINGS, class_folders, is_folder
+from engine.data.class_names import match_names
+from engine.data.folder_contents import (
+    class_root,
+    count_files,
+    direct_images,
+    holds_files,
+    image_root,
+    wraps,
+)
+from engine.data.left_out import Tally
+from engine.data.listing import class_folders
 from engine.data.samples import DataProblem, printable
+from engine.data.split_names import Role, Split, find_splits
 
-Role = Literal["train", "val", "test"]
-
-TRAIN_NAMES = ("train", "training", "trn")
-VALIDATION_NAMES = ("val", "valid", "validation", "validate", "dev", "eval", "evaluation")
-TEST_NAMES = ("test", "testing", "tests", "tst", "holdout")
 FIRST_VALIDATION_NAMES = ("val", "valid", "validation")
 """The names of a validation folder that version 0.1.0 knew."""
 TEST_FOLDERS = "test folders"
 BESIDE = "folders beside the training images"
 WRAPPERS = 3
 """The largest number of single folders around a dataset."""
-_NAMES: dict[Role, tuple[str, ...]] = {
-    "train": TRAIN_NAMES,
-    "val": VALIDATION_NAMES,
-    "test": TEST_NAMES,
-}
-_ROLES: dict[str, Role] = {name: role for role, names in _NAMES.items() for name in names}
-_RANK = {name: rank for rank, name in enumerate((*TRAIN_NAMES, *VALIDATION_NAMES, *TEST_NAMES))}
-_GENERIC = frozenset(
-    "set sets data dataset images image imgs img pictures photos split folder files".split()
-)
-"""Words that say nothing about the split that they stand beside."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """A folder whose name says which part of a split it holds."""
-
-    role: Role
-    name: str
-    rest: tuple[str, ...]
-    """The other words of the name, such as `seg` in `seg_train`."""
-
-    @property
-    def rank(self) -> tuple[bool, bool, int, str]:
-        """The order of folders with the same role: the plain word first."""
-        word = folded(self.name)
-        return bool(self.rest), word != self.name, _RANK.get(word, len(_RANK)), self.name
+FEW_FOLDERS = 20
+"""Up to this number of folders, those without images, such as `annotations`, are no classes if a
+single one is left that holds the dataset."""
 
 
 @dataclass
@@ -70,42 +46,6 @@ class Layout:
     """The names of the class folders, in alphabetical order."""
     validation: Path | None = None
     """The folder that holds the class folders of the validation images, if there is one."""
-    tests: list[Path] = field(default_factory=list)
-    """Folders with test images, which are not used for training."""
-
-
-def split_of(name: str) -> Split | None:
-    """Return the part of a split that a folder's name stands for; None if it is another name."""
-    words = [word for word in re.split(r"[\W_\d]+", folded(name)) if word]
-    if len(words) == 1:
-        for suffix in _GENERIC:
-            stem = words[0].removesuffix(suffix)
-            if stem in _ROLES:
-                words = [stem]
-                break
-    known = [word for word in words if word in _ROLES]
-    roles = {_ROLES[word] for word in known}
-    if len(roles) != 1 or not (words[0] in _ROLES or words[-1] in _ROLES):
-        return None
-    rest = tuple(word for word in words if word not in _ROLES and word not in _GENERIC)
-    return Split(roles.pop(), name, rest)
-
-
-def find_splits(names: list[str]) -> list[Split]:
-    """Return the folders that are parts of a split, judging by the names of all of them.
-
-    A name with other words counts if another part of a split has the same ones, so that
-    `seg_train` beside `seg_test` is part of a split, and the class `steam_train` is not.
-    """
-    splits = [split for name in names if (split := split_of(name)) is not None]
-    found = [
-        split
-        for split in splits
-        if not split.rest
-        or any(other.rest == split.rest and other.role != split.role for other in splits)
-    ]
-    # `valid` is a class beside `invalid`.
-    return [split for split in found if not {f"in{folded(split.name)}"} & set(map(folded, names))]
 
 
 def recognise(directory: Path, where: str, tally: Tally) -> Layout:
@@ -124,29 +64,40 @@ def recognise(directory: Path, where: str, tally: Tally) -> Layout:
     root = directory
     for _ in range(WRAPPERS):
         names = class_folders(root, tally)
-        _count_files(root, tally)
+        count_files(root, tally)
         splits = find_splits(names)
         others = [name for name in names if name not in {split.name for split in splits}]
         trains = [split for split in splits if split.role == "train"]
         rest = [split for split in splits if split.role != "train"]
-        if any(class_folders(root / split.name, Tally("")) for split in trains):
+        if any(class_root(root / split.name) for split in trains):
             return _train_folder(root, where, trains, rest, others, tally)
         if trains and not (
-            any(_holds_files(root / name) for name in others)
-            and not any(_direct_images(root / split.name) for split in rest)
+            any(holds_files(root / name) for name in others)
+            and not any(direct_images(root / split.name) for split in rest)
         ):
             raise _flat(root / min(trains, key=lambda split: split.rank).name, where, others)
         if rest and not others and not trains:
             raise _only(root, where, rest)
-        if len(others) == 1 and not trains and _wraps(root / others[0]):
+        single = None if trains else _single(root, others)
+        if single is not None:
+            for name in others:
+                if name != single:
+                    tally.add(BESIDE, str(root / name))
             if rest:
-                inner = recognise(root / others[0], where, tally)
+                inner = recognise(root / single, where, tally)
                 return _with_outer(root, inner, where, rest, tally)
-            root = root / others[0]
+            root = root / single
             continue
         return _class_folders(root, where, sorted(others + [s.name for s in trains]), rest, tally)
     names = class_folders(root, tally)
     return _class_folders(root, where, names, [], tally)
+
+
+def _single(root: Path, names: list[str]) -> str | None:
+    """Return the only one of some folders with images, if it holds folders and so is no class."""
+    if 1 < len(names) <= FEW_FOLDERS:
+        names = [name for name in names if holds_files(root / name)]
+    return names[0] if len(names) == 1 and wraps(root / names[0]) else None
 
 
 def recognise_first(directory: Path) -> Layout:
@@ -188,17 +139,18 @@ def evaluation_folder(
         for role in ("test", "val"):
             parts = sorted((s for s in splits if s.role == role), key=lambda s: s.rank)
             for part in parts:
-                if class_folders(root / part.name, Tally("")):
-                    return _inner(root / part.name), role
+                if (found := class_root(root / part.name)) is not None:
+                    return found, role
         trains = [split for split in splits if split.role == "train"]
         if trains:
             raise DataProblem(
                 f"{where} has training images, but no val/ or test/ with class folders; to use "
                 f"the training images, pass --data {printable(str(root / trains[0].name))}."
             )
-        if len(names) != 1 or known or not _wraps(root / names[0]):
+        single = None if known else _single(root, others)
+        if single is None:
             break
-        root = root / names[0]
+        root = root / single
     return root, None
 
 
@@ -209,7 +161,7 @@ def _train_folder(
     root: Path, where: str, trains: list[Split], rest: list[Split], others: list[str], tally: Tally
 ) -> Layout:
     """Return the layout of a folder with a training folder that holds class folders."""
-    usable = [split for split in trains if class_folders(root / split.name, Tally(""))]
+    usable = [split for split in trains if class_root(root / split.name) is not None]
     usable.sort(key=lambda split: split.rank)
     if len(usable) > 1 and usable[0].name != "train":
         names = " and ".join(f"{printable(split.name)}/" for split in usable[:2])
@@ -220,12 +172,17 @@ def _train_folder(
     for split in trains:
         if split is not chosen:
             tally.add(BESIDE, str(root / split.name), f"{printable(chosen.name)}/ is used")
-    for name in others:
-        tally.add(BESIDE, str(root / name))
-    train = _inner(root / chosen.name)
-    _count_files(train, tally)
+    train = class_root(root / chosen.name)
+    assert train is not None
+    count_files(train, tally)
     classes = class_folders(train, tally)
-    layout = Layout(train, classes, tests=_left_out_tests(root, rest, tally))
+    for name in others:
+        same = set(class_folders(root / name, Tally(""))) & set(classes)
+        shown = f"{printable(chosen.name)}/"
+        reason = f"not the name of a validation folder, but holds classes of {shown}"
+        tally.add(BESIDE, str(root / name), reason if same else "")
+    layout = Layout(train, classes)
+    _leave_out_tests(root, rest, tally)
     vals = sorted((split for split in rest if split.role == "val"), key=lambda s: s.rank)
     if vals:
         layout.validation = _validation_folder(root / vals[0].name, where, tally)
@@ -239,7 +196,8 @@ def _class_folders(
     root: Path, where: str, classes: list[str], rest: list[Split], tally: Tally
 ) -> Layout:
     """Return the layout of a folder with class folders, perhaps beside parts of a split."""
-    layout = Layout(root, classes, tests=_left_out_tests(root, rest, tally))
+    layout = Layout(root, classes)
+    _leave_out_tests(root, rest, tally)
     vals = sorted((split for split in rest if split.role == "val"), key=lambda s: s.rank)
     if len(vals) > 1:
         names = " and ".join(f"{printable(split.name)}/" for split in vals[:2])
@@ -255,7 +213,7 @@ def _with_outer(
     directory: Path, inner: Layout, where: str, outer: list[Split], tally: Tally
 ) -> Layout:
     """Add the parts of a split that stand beside the single folder that holds a dataset."""
-    inner.tests += _left_out_tests(directory, outer, tally)
+    _leave_out_tests(directory, outer, tally)
     for split in outer:
         if split.role == "val" and inner.validation is None:
             inner.validation = _validation_folder(directory / split.name, where, tally)
@@ -264,13 +222,13 @@ def _with_outer(
     return inner
 
 
-def _left_out_tests(root: Path, splits: list[Split], tally: Tally) -> list[Path]:
-    tests = [root / split.name for split in splits if split.role == "test"]
-    for folder in tests:
-        usable = class_folders(folder, Tally(""))
-        reason = "kept for tl-tui evaluate" if usable else "no class folders in it"
+def _leave_out_tests(root: Path, splits: list[Split], tally: Tally) -> None:
+    for folder in (root / split.name for split in splits if split.role == "test"):
+        if class_root(folder) is not None:
+            reason = "kept for tl-tui evaluate"
+        else:
+            reason = "no class folders in it; if it is a class, rename it"
         tally.add(TEST_FOLDERS, str(folder), reason)
-    return tests
 
 
 def _validation_folder(folder: Path, where: str, tally: Tally) -> Path:
@@ -279,12 +237,14 @@ def _validation_folder(folder: Path, where: str, tally: Tally) -> Path:
     Raises:
         DataProblem: It has none.
     """
-    inner = _inner(folder)
-    if class_folders(inner, tally):
-        _count_files(inner, tally)
+    inner = class_root(folder)
+    if inner is not None:
+        class_folders(inner, tally)
+        count_files(inner, tally)
         return inner
-    name = printable(folder.name)
-    if images := _direct_images(folder):
+    flat = image_root(folder)
+    name = printable(str(flat.relative_to(folder.parent)))
+    if images := direct_images(flat):
         raise DataProblem(
             f"{where}: {name}/ holds {_images(images)} but no class folders, so their classes are "
             "not known; sort them into one folder per class, or move the folder away (if it is a "
@@ -296,62 +256,6 @@ def _validation_folder(folder: Path, where: str, tally: Tally) -> Path:
     )
 
 
-def _inner(folder: Path) -> Path:
-    """Return the folder itself, or a single folder in it that repeats its name or says `images`."""
-    names = class_folders(folder, Tally(""))
-    if len(names) != 1:
-        return folder
-    inner, own = split_of(names[0]), split_of(folder.name)
-    repeats = folded(names[0]) in _GENERIC or (inner and own and inner.role == own.role)
-    return folder / names[0] if repeats and _wraps(folder / names[0]) else folder
-
-
-# --- what a folder holds ------------------------------------------------------------------------
-
-
-def _wraps(folder: Path) -> bool:
-    """Return whether a folder holds folders alone, and so is no class."""
-    return bool(class_folders(folder, Tally(""))) and not _direct_images(folder)
-
-
-def _direct_images(folder: Path) -> int:
-    """Return the number of images that lie directly in a folder, judging by their endings."""
-    endings = image_endings()
-    with os.scandir(folder) as entries:
-        return sum(
-            not entry.name.startswith(".")
-            and os.path.splitext(entry.name)[1].lower() in endings
-            and not is_folder(entry)
-            for entry in entries
-        )
-
-
-def _holds_files(folder: Path) -> bool:
-    """Return whether there is any file below a folder that may be an image, so that it may be a
-    class."""
-    for _, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            ending = os.path.splitext(name)[1].lower()
-            if not name.startswith(".") and ending not in OTHER_ENDINGS:
-                return True
-    return False
-
-
-def _count_files(root: Path, tally: Tally) -> None:
-    """Count the files that lie beside the class folders."""
-    endings = image_endings()
-    with os.scandir(root) as entries:
-        for entry in entries:
-            if is_folder(entry):
-                continue
-            ending = os.path.splitext(entry.name)[1].lower()
-            if ending in endings and not entry.name.startswith("."):
-                tally.add(OUTSIDE, entry.path)
-            else:
-                tally.add_file(entry.name, entry.path)
-
-
 # --- refusals -----------------------------------------------------------------------------------
 
 
@@ -361,8 +265,9 @@ def _images(count: int) -> str:
 
 def _flat(folder: Path, where: str, others: list[str]) -> DataProblem:
     """Return the refusal of a training folder without class folders."""
-    name = printable(folder.name)
-    images = _direct_images(folder)
+    flat = image_root(folder)
+    name = printable(str(flat.relative_to(folder.parent)))
+    images = direct_images(flat)
     holds = f"{name}/ holds {_images(images)}, but " if images else ""
     is_class = f" If {name}/ is a class, rename it." if images and others else ""
     return DataProblem(

@@ -16,6 +16,7 @@ from engine.data import left_out
 from engine.data.decoding import HEIF_ENDINGS, image_endings, looks_like_image
 from engine.data.left_out import Tally
 from engine.data.samples import Sample
+from engine.data.split_names import Split, find_splits
 from tl_tui.protocol.config import IMAGE_RULES
 
 NAMES_PER_YIELD = 1000
@@ -92,6 +93,8 @@ class Lister:
         self.tally = Tally(root)
         self.subfolders: dict[str, list[str]] = {}
         """The names of the folders in a class folder, by its path, where there are several."""
+        self.inner_split: tuple[str, list[Split]] | None = None
+        """A folder below a class folder that holds a split, with the parts of it."""
         self._names_seen = 0
         self._rules = rules
         self._endings = image_endings() if rules > 1 else image_endings() - HEIF_ENDINGS
@@ -167,12 +170,22 @@ class Lister:
                             yield None
                         else:
                             yield entry.path
-                if current == folder and len(subfolders) > 1:
-                    self.subfolders[folder] = [os.path.basename(path) for path in subfolders]
+                if len(subfolders) > 1:
+                    self._note_subfolders(folder, current, subfolders)
                 # Sorted, so that of two links to a folder the same one is always followed.
                 pending += sorted(subfolders, reverse=True)
             except FileNotFoundError:
                 continue  # the folder was removed while it was being listed
+
+    def _note_subfolders(self, folder: str, current: str, subfolders: list[str]) -> None:
+        """Keep what the folders in a folder tell about the layout of the dataset."""
+        names = [os.path.basename(path) for path in subfolders]
+        if current == folder:
+            self.subfolders[folder] = sorted(names)
+        if self.inner_split is None:
+            parts = find_splits(names)
+            if len({part.role for part in parts}) > 1:
+                self.inner_split = current, sorted(parts, key=lambda part: part.order)
 
     def take_doubtful(self) -> list[Sample]:
         """Return the files that `walk` could not judge by their names, and forget them."""

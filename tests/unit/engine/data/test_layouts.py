@@ -117,7 +117,11 @@ def test_classes_one_level_below_a_single_folder_are_found(tmp_path: Path) -> No
         (["test/cat", "test/dog", "val/cat"], "only test/ and val/"),
         (["Train/cat", "Train/dog", "Training/cat", "Training/dog"], "both look like training"),
         (["cat", "dog", "val/cat", "dev/cat"], "both look like validation"),
-        (["cat/train", "cat/test", "dog/train", "dog/test"], "a split inside a class folder"),
+        (["cat/train", "cat/test", "dog/train", "dog/test"], "make train/cat/ of cat/train/"),
+        (["a/b/train/cat", "a/b/test/cat", "c/cat"], "b/ holds train/ and test/.*pass --data"),
+        (["cat", "dog", "pets/cat", "pets/dog"], "pets/ .*looks like a copy of the dataset"),
+        (["train/images", "val/images"], "train/images/ holds 3 images"),
+        (["train/cat", "train/dog", "val/images"], "val/images/ holds 3 images"),
         (["train/cat", "train/dog", "val/cat", "val/dogs"], "the class dogs.*.is it dog"),
         (["control", "test"], "only one class with images .control.*Left out: 1 test folder"),
     ],
@@ -128,6 +132,25 @@ def test_a_split_that_cannot_be_used_is_refused_with_the_reason(
     fill(tmp_path, *folders)
     with pytest.raises(DataProblem, match=message):
         open_folder(tmp_path)
+
+
+def test_folders_without_images_beside_a_single_folder_are_left_out(tmp_path: Path) -> None:
+    fill(tmp_path, "images/apple", "images/pie")
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "classes.txt").touch()
+    folder = open_folder(tmp_path)
+    assert folder.classes == ("apple", "pie")
+    assert left_out(folder) == {"folder beside the training images": (1, "meta")}
+
+
+def test_a_folder_with_the_classes_of_the_training_folder_is_named_as_such(tmp_path: Path) -> None:
+    folder = open_folder(fill(tmp_path, "train/cat", "train/dog", "validaton/cat"))
+    assert "not the name of a validation folder" in folder.left_out[0].reason
+
+
+def test_folders_of_the_same_names_in_all_classes_are_a_finding(tmp_path: Path) -> None:
+    folder = open_folder(fill(tmp_path, "fold1/cat", "fold1/dog", "fold2/cat", "fold2/dog"))
+    assert "All class folders hold the folders cat, dog." in folder.findings[0]
 
 
 def test_names_that_only_contain_such_a_word_are_classes(tmp_path: Path) -> None:
