@@ -62,6 +62,11 @@ def folder_kind(name: str) -> str:
     return HIDDEN_FOLDERS if name.startswith(".") else ""
 
 
+def _is_minor(kind: str, reason: str) -> bool:
+    """Return whether nobody would expect files of this kind to be used, such as `.txt`."""
+    return kind in (HIDDEN, HIDDEN_FOLDERS, SYSTEM_FILES) or (kind.startswith(".") and not reason)
+
+
 class Tally:
     """Counts what is left out, by kind, with an example of each that any file system gives."""
 
@@ -90,8 +95,10 @@ class Tally:
             self.add(ending or UNKNOWN, path)
 
     def items(self) -> tuple[LeftOut, ...]:
-        """Return the kinds, the most frequent first."""
-        order = sorted(self._kinds.items(), key=lambda item: (-item[1][0], item[0]))
+        """Return the kinds, the most frequent first; files that are never images come last."""
+        order = sorted(
+            self._kinds.items(), key=lambda item: (_is_minor(*item[0]), -item[1][0], item[0])
+        )
         endings = [key for key, _ in order if key[0].startswith(".")]
         rare = set(endings[_KINDS_SHOWN:])
         items = [self._item(*key, *value) for key, value in order if key not in rare]

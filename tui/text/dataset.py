@@ -58,7 +58,8 @@ def left_out_notice(left_out: Sequence[LeftOut]) -> str:
     """Return what was left out in a few words, and where to read the reasons."""
     kinds = [f"{item.count:,} {item.kind}" for item in left_out]
     if len(kinds) > MOST_KINDS:
-        kinds[MOST_KINDS:] = [f"{len(kinds) - MOST_KINDS} more kinds"]
+        more = len(kinds) - MOST_KINDS
+        kinds[MOST_KINDS:] = [f"{more} more {'kind' if more == 1 else 'kinds'}"]
     return f"Left out: {', '.join(kinds)}. The reasons are on the palette's page Dataset."
 
 
