@@ -6,8 +6,10 @@ import os
 import stat
 from collections.abc import Callable
 from functools import cache
+from typing import BinaryIO
 
 import numpy as np
+import pillow_heif
 import torch
 from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
@@ -22,6 +24,8 @@ Transform = Callable[[Image.Image], Tensor]
 NOT_OPENED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
 """Formats that are not opened: Pillow only recognises them, decodes them on some systems alone, or
 runs Ghostscript, which an image of unknown origin must not be able to start."""
+HEIF_ENDINGS = frozenset({".heic", ".heics", ".heif", ".heifs", ".hif"})
+"""The endings of images in the HEIF format, in which most phones save photographs."""
 AMPLE = 64 * 2**20
 """The number of pixels that fit into the memory of any machine. If a smaller image runs out of
 memory, the image is not the cause."""
@@ -43,6 +47,52 @@ def image_endings() -> frozenset[str]:
     """Return the file extensions that may be images, in lower case, such as `.jpg`."""
     endings = Image.registered_extensions()
     return frozenset(ending for ending, name in endings.items() if name in pillow_formats())
+
+
+@cache
+def _formats_with_signature() -> tuple[str, ...]:
+    """Return the formats that begin with a signature; others take any bytes for an image."""
+    return tuple(name for name in pillow_formats() if Image.OPEN[name][1] is not None)
+
+
+def looks_like_image(path: str) -> bool:
+    """Return whether a file is an image by its first bytes; of HEIF, also whether it is whole.
+
+    Nothing is decoded, so the file may still turn out to be damaged.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a named pipe would block
+            return False
+        with open(path, "rb") as file:
+            if file.read(12)[4:8] == b"ftyp":
+                return _boxes_are_whole(file)
+        with Image.open(path, formats=_formats_with_signature()):
+            return True
+    except Exception:  # a damaged file can raise anything in a decoder
+        return False
+
+
+def _boxes_are_whole(file: BinaryIO) -> bool:
+    """Return whether an ISO base media file describes an image and holds all of its boxes.
+
+    Reference: ISO/IEC 14496-12, section 4.2: a box begins with its size, in 4 bytes, and its type;
+    size 1 means that 8 more bytes hold the size, size 0 that the box is the last one.
+    """
+    end = file.seek(0, os.SEEK_END)
+    at, types = 0, set()
+    while at < end:
+        file.seek(at)
+        head = file.read(16)
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if size == 1:
+            size = int.from_bytes(head[8:], "big")
+        elif size == 0:
+            size = end - at
+        if size < 8 or not kind.isascii() or b"\0" in kind:
+            break
+        types.add(kind)
+        at += size
+    return at <= end and b"meta" in types
 
 
 def read_rgb(
@@ -117,3 +167,5 @@ def normalised(pixels: Tensor, preset: ImageClassification) -> Tensor:
 
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # a truncated image is an error
+# Before any thread iterates over the formats; images are decoded by a pool of threads already.
+pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False)

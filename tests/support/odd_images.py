@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 
@@ -103,6 +104,7 @@ ODD: dict[str, Callable[[Path, int], None]] = {
     "rotated.jpg": _rotated,
     "one-bit.png": _image(lambda n: Image.fromarray(_motif(n)).convert("1")),
     "grey.jpg": _image(lambda n: Image.fromarray(_motif(n)).convert("L"), quality=95),
+    "phone.heic": lambda path, n: pillow_heif.from_pillow(Image.fromarray(_motif(n))).save(path),
     "animated.gif": _animated,
     "animated.webp": _animated,
     "animated.png": _animated,

@@ -122,6 +122,8 @@ class RunFacts:
     """Name of the file that lists the images, next to the script, if one is needed."""
     ranges: dict[str, tuple[float, float]]
     """The ranges by which images with more than 8 bits per pixel are scaled."""
+    heif: bool
+    """Whether some images are in the HEIF format, which Pillow reads through pillow-heif."""
     unreadable: list[str]
     """Absolute paths of the images that could not be read."""
     model: ModelFacts

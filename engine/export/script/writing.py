@@ -86,7 +86,8 @@ def _write(
         os.path.dirname(config.labels) if config.labels else str(demo_data.images_dir())
     )
     labels = Path(config.labels) if config.labels else None
-    for item in list_folder(Path(root), labels=labels, seed=config.seed):
+    rules = config.image_rules
+    for item in list_folder(Path(root), labels=labels, seed=config.seed, rules=rules):
         if isinstance(item, ImageFolder):
             folder = item
         yield None
@@ -112,7 +113,8 @@ def _write(
     from_entry = not random and weights.state is None and weights.entry is not None
     model = model_facts(config, weights, built, start, image_size=image_size, from_entry=from_entry)
     _check_phases(model.phases)
-    data = data_section(folder, root, config.labels, config.seed, f"{target.stem}.images.csv")
+    listing_name = f"{target.stem}.images.csv"
+    data = data_section(folder, root, config.labels, config.seed, listing_name, rules)
     unreadable = [
         os.path.abspath(sample.path)
         for sample in (*folder.train, *folder.val)
@@ -137,6 +139,7 @@ def _write(
         weights_file="" if random or from_entry else f"{target.stem}.weights.pth",
         listing_file=f"{target.stem}.images.csv",
         ranges=ranges_of(saved_config),
+        heif=any(_is_heif(sample.path) for sample in (*folder.train, *folder.val)),
         unreadable=unreadable,
         model=model,
         calibration_batches=max(1, min(CALIBRATION_IMAGES, len(folder.train)) // batch_size),
@@ -159,6 +162,12 @@ def _write(
         extra_files=tuple(map(str, other_files)),
         notes=tuple(facts.notes),
     )
+
+
+def _is_heif(path: str) -> bool:
+    from engine.data.decoding import HEIF_ENDINGS
+
+    return os.path.splitext(path)[1].lower() in HEIF_ENDINGS
 
 
 def _tail(path: str) -> str:
