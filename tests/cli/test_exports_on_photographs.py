@@ -65,7 +65,11 @@ def change_by_hand(driven: DrivenSession) -> None:
 RUNS: dict[str, tuple[dict[str, Any], Callable[[DrivenSession], None]]] = {
     "sgd": ({"weights": "none", "strategy": "full", "lr": 0.01, "lr_pretrained": 0.01}, train),
     "adamw": ({"weights": "none", "strategy": "full", "optimizer": "adamw"}, train),
-    "bf16": ({"weights": "none", "strategy": "full", "precision": "bf16"}, train),
+    "warm-up": (
+        {"arch": "mobilenet_v3_small", "weights": "none", "strategy": "full", "warmup": 0.2}
+        | {"augmentation": "light", "momentum": 0.0, "weight_decay": 0.01},
+        train,
+    ),
     "channels-last": (
         {"weights": "demo", "strategy": "last-two-stages", "memory_format": "channels-last"},
         train,
