@@ -20,9 +20,10 @@ from pathlib import Path
 from engine.data import labels_file
 from engine.data.class_folders import from_class_folders
 from engine.data.class_names import match_names, matched_sentences
-from engine.data.layout import Role, evaluation_folder, find_splits
+from engine.data.layout import evaluation_folder
 from engine.data.listing import NAMES_PER_YIELD, Lister, class_folders
 from engine.data.samples import DataProblem, ImageFolder, Sample, printable
+from engine.data.split_names import Role, find_splits
 from engine.data.splits import stratified
 from tl_tui.protocol.config import IMAGE_RULES
 from tl_tui.protocol.dataset import LeftOut
