@@ -72,9 +72,10 @@ def _write(
 ) -> Iterator[AnyEvent | None]:
     import torch
 
-    from engine.data.batches import Decoder, TrainBatches
+    from engine.data.batches import Decoder
     from engine.data.image_folder import list_folder
     from engine.data.samples import ImageFolder, printable
+    from engine.data.train_batches import TrainBatches
     from engine.export.script.data_section import data_section, image_facts
     from engine.export.script.model_facts import backbone, model_facts, weights_of
     from engine.export.script.script import script_text
@@ -85,7 +86,7 @@ def _write(
         os.path.dirname(config.labels) if config.labels else str(demo_data.images_dir())
     )
     labels = Path(config.labels) if config.labels else None
-    for item in list_folder(Path(root), labels=labels, seed=config.seed):
+    for item in list_folder(Path(root), labels=labels, columns=config.columns, seed=config.seed):
         if isinstance(item, ImageFolder):
             folder = item
         yield None

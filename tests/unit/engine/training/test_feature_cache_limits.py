@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms._presets import ImageClassification
 
-from engine.data.batches import Decoder, TrainBatches
+from engine.data.batches import Decoder
 from engine.data.samples import Sample
+from engine.data.train_batches import TrainBatches
 from engine.model.layer_stack import Stack
 from engine.training.feature_cache import FeatureCache, last_frozen_cut
 from engine.training.trainer import Trainer
