@@ -43,10 +43,13 @@ class ImageFinder:
         """Return the path where an image should be."""
         return os.path.normpath(os.path.join(self.folders[0], name.replace("\\", "/")))
 
+    def has_ending(self, name: str) -> bool:
+        """Return whether a name has the ending of an image."""
+        return os.path.splitext(name)[1].lower() in self._rank
+
     def looks_like_image(self, name: str) -> bool:
         """Return whether a cell names an image: it exists, or the ending is that of one."""
-        ending = os.path.splitext(name)[1].lower()
-        return ending in self._rank or (bool(name) and self.find(name) is not None)
+        return self.has_ending(name) or (bool(name) and self.find(name) is not None)
 
     def _paths(self, name: str) -> list[str]:
         """Return where an image may be, the likeliest place first."""

@@ -122,6 +122,7 @@ def find_columns(
     known = {role: _named(cells, NAMES[role]) for role in NAMES}
     by_name = [name for name in requested.values() if name and _index(cells, name) is not None]
     images = [index for index, cell in enumerate(cells) if finder.looks_like_image(cell)]
+    images.sort(key=lambda index: not finder.has_ending(cells[index]))  # a number may be an id
     header = bool(by_name or known["path"]) or not images
     names = cells if header else [str(number) for number in range(1, len(cells) + 1)]
     chosen: dict[Role, int] = {}

@@ -26,7 +26,7 @@ IMAGES_PER_UNIT = 500
 """Images to check per unit of work."""
 TAIL = 256
 """The number of bytes at the end of a file that are looked at."""
-ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND", "GIF": b";"}
+ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 """The bytes that a complete file of a format has near its end."""
 
 
@@ -144,6 +144,9 @@ def _looks_whole(path: str) -> bool:
                 file.seek(4)
                 return int.from_bytes(file.read(4), "little") + 8 <= status.st_size
             file.seek(max(0, status.st_size - TAIL))
-            return ENDS.get(kind, b"") in file.read()
+            tail = file.read()
+            if kind == "GIF":
+                return tail.rstrip(b"\0").endswith(b";")
+            return ENDS.get(kind, b"") in tail
     except Exception:  # a damaged header can raise anything
         return False

@@ -106,7 +106,6 @@ class LateJoinState:
                 self._update_session(
                     batches_per_epoch=event.batches_per_epoch,
                     epoch_shift=event.epoch_shift,
-                    train_images=event.train_images,
                     cycle=event.cycle,
                     plan=event.plan,
                 )

@@ -127,7 +127,6 @@ def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEven
         step=progress.step,
         recipe=trainer.recipe,
         rates=trainer.rates,
-        train_images=trainer.batches.order.readable,
         batches_per_epoch=progress.batches_per_epoch,
         epoch_shift=shift,
         cycle=progress.cycle,

@@ -199,7 +199,6 @@ class Settings:
                 EpochResized(
                     batches_per_epoch=progress.batches_per_epoch,
                     epoch_shift=batches.position - progress.step,
-                    train_images=batches.order.readable,
                     cycle=progress.cycle,
                     plan=progress.plan,
                     to_step=progress.train_to,

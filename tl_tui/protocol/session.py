@@ -194,8 +194,6 @@ class EpochResized(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The number of steps in an epoch from now on."""
     epoch_shift: int
     """As in `SessionOpened`."""
-    train_images: int
-    """The number of training images that are not known to be unreadable."""
     cycle: Cycle
     plan: Plan | None
     to_step: int | None

@@ -140,7 +140,7 @@ def test_the_option_can_leave_the_split_out(pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ("path", "path has no ="), ("", "a part has no ="), ("pfad=a", "did you mean path?"),
+        ("path", "path has no ="), ("", "a part has no ="), ("paht=a", "did you mean path?"),
         ("quux=a", "choose from path, label, split"), ("path=a,path=b", "path is named twice"),
         ("path=", "path= names no column"), ("label=lable", "no such column; did you mean"),
         ("label=9", "no such column; it has path, label"),

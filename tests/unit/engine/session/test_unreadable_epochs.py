@@ -96,7 +96,7 @@ def test_damage_that_only_decoding_shows(images: Path, more: dict[str, Any]) -> 
     assert driven.opened.batches_per_epoch == 6
     driven.do(Train)
     resized = driven.last(EpochResized)
-    assert (resized.batches_per_epoch, resized.train_images, resized.epoch_shift) == (3, 11, 0)
+    assert (resized.batches_per_epoch, resized.epoch_shift) == (3, 0)
     assert (resized.cycle.after_step, resized.cycle.steps, resized.to_step) == (0, 9, 9)
     assert images_by_epoch(driven) == [11, 11, 11]
     assert len(driven.all(StepTaken)) == 9 and driven.last(TrainEnded).reason == "done"

@@ -112,7 +112,6 @@ class JsonLines:
                 self._line(
                     "epoch_resized",
                     batches_per_epoch=event.batches_per_epoch,
-                    train_images=event.train_images,
                     to_step=event.to_step,
                 )
             case FoldValidated():

@@ -45,7 +45,6 @@ class RunSummary:
                     self.session,
                     batches_per_epoch=event.batches_per_epoch,
                     epoch_shift=event.epoch_shift,
-                    train_images=event.train_images,
                 )
                 if self.to_step is not None and event.to_step is not None:
                     self.to_step = event.to_step

@@ -109,10 +109,10 @@ def event_lines(summary: RunSummary, event: AnyEvent) -> list[str]:
                 f"The learning rate schedule restarts over {steps} steps{_because(event.reason)}."
             ]
         case EpochResized():
-            steps, images = event.batches_per_epoch, event.train_images
+            steps = event.batches_per_epoch
             return [
-                f"An epoch has {steps:,} step{'' if steps == 1 else 's'} from here on: "
-                f"{images:,} training images can be read."
+                f"An epoch has {steps:,} step{'' if steps == 1 else 's'} from here on, because "
+                "images cannot be read."
             ]
         case FoldValidated():
             return [_fold_sentence(event)]
