@@ -88,12 +88,11 @@ class LateJoinState:
             case StartedOver() | StartOverUndone():
                 for topic in ("step", "plain step", "yardstick", "validation", "weight drift"):
                     self._latest.pop(topic, None)
-                undone = isinstance(event, StartOverUndone)
+                step, shift = 0, 0
+                if isinstance(event, StartOverUndone):
+                    step, shift = event.step, event.epoch_shift
                 self._update_session(
-                    start=event.start,
-                    step=event.step if undone else 0,
-                    cycle=event.cycle,
-                    epoch_shift=event.epoch_shift if undone else 0,
+                    start=event.start, step=step, cycle=event.cycle, epoch_shift=shift
                 )
             case NormModeChanged() if self._opened is not None:
                 modes = self._opened.norm_modes | dict.fromkeys(event.owners, event.mode)

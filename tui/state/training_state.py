@@ -102,8 +102,7 @@ class TrainingState:
                 self.plan, self.plan_interrupted = event.plan, event.interrupted
             case StartedOver() | StartOverUndone():
                 self.cycle, self.weights = event.cycle, event.weights
-                undone = isinstance(event, StartOverUndone)
-                self.epoch_shift = event.epoch_shift if undone else 0
+                self.epoch_shift = event.epoch_shift if isinstance(event, StartOverUndone) else 0
             case TrainBegan():
                 self.train_to = event.to_step
             case TrainEnded():
