@@ -107,6 +107,15 @@ def rows_to_evaluate(read: LabelsFile) -> tuple[list[LabelRow], str]:
     return read.rows, ""
 
 
+def left_out_rows(read: LabelsFile, split: str) -> Iterator[LeftOut]:
+    """Yield how many rows belong to other splits than the one that is evaluated."""
+    if split:
+        rest = [row for row in read.rows if row.split != split]
+        if rest:
+            kind = "row" if len(rest) == 1 else "rows"
+            yield LeftOut(kind=f"{kind} not marked {split}", count=len(rest))
+
+
 def _split_names(read: LabelsFile) -> str:
     return " and ".join(printable(read.columns.names[index]) for index in read.columns.split)
 

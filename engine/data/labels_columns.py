@@ -257,7 +257,12 @@ def _find_split(
     if plain:
         kind = "column" if len(plain) == 1 else "columns"
         columns.unused.append(
-            LeftOut(kind=kind, count=len(plain), example=printable(", ".join(plain)))
+            LeftOut(
+                kind=kind,
+                count=len(plain),
+                example=printable(", ".join(plain)),
+                reason="not used",
+            )
         )
     for index in others:
         if index in why:

@@ -120,6 +120,7 @@ def open_session(
         columns=config.columns,
         name=DEMO_NAME if demo else None,
         seed=config.seed,
+        rules=config.image_rules,
     )
     for listed in listing:
         if isinstance(listed, ImageFolder):

@@ -27,6 +27,8 @@ RunState = Literal["running", "done", "paused", "cut off"]
 """running: an engine is writing the run. done: training reached its last step. paused: the run was
 closed before that. cut off: its engine was killed, or the machine went down."""
 
+FIRST_IMAGE_RULES = 1
+"""The rules by which a run that does not record them found its images."""
 FIRST_FORMAT = 2
 """The oldest format that can be resumed; older runs do not record how they were opened."""
 
@@ -203,9 +205,10 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{path} was written by a later tl-tui (format {version}, here {FORMAT}); "
             "install that version."
         )
-    chosen = config.get("config")
-    if isinstance(chosen, dict) and chosen.get("labels") and "columns" not in chosen:
-        chosen["columns"] = FIRST_COLUMNS
+    if isinstance(config.get("config"), dict):
+        config["config"].setdefault("image_rules", FIRST_IMAGE_RULES)
+        if config["config"].get("labels"):
+            config["config"].setdefault("columns", FIRST_COLUMNS)
     return config
 
 

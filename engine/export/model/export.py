@@ -230,6 +230,7 @@ def _list_run_images(trained: TrainedModel) -> Generator[None, None, ImageFolder
         labels=labels,
         columns=config.get("columns"),
         seed=config.get("seed", 0),
+        rules=config["image_rules"],
     )
     for item in listing:
         if isinstance(item, ImageFolder):

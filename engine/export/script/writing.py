@@ -86,7 +86,14 @@ def _write(
         os.path.dirname(config.labels) if config.labels else str(demo_data.images_dir())
     )
     labels = Path(config.labels) if config.labels else None
-    for item in list_folder(Path(root), labels=labels, columns=config.columns, seed=config.seed):
+    listing = list_folder(
+        Path(root),
+        labels=labels,
+        columns=config.columns,
+        seed=config.seed,
+        rules=config.image_rules,
+    )
+    for item in listing:
         if isinstance(item, ImageFolder):
             folder = item
         yield None
@@ -120,7 +127,8 @@ def _write(
     from_entry = not random and weights.state is None and weights.entry is not None
     model = model_facts(config, weights, built, start, image_size=image_size, from_entry=from_entry)
     _check_phases(model.phases)
-    data = data_section(folder, root, config.labels, config.seed, f"{target.stem}.images.csv")
+    listing_name = f"{target.stem}.images.csv"
+    data = data_section(folder, root, config.labels, config.seed, listing_name, config.image_rules)
     unreadable = [
         os.path.abspath(sample.path)
         for sample in (*folder.train, *folder.val)

@@ -60,7 +60,7 @@ def test_the_usual_names_are_known(header: str, pictures: Path) -> None:
 def test_of_several_columns_the_one_with_images_is_the_path(pictures: Path) -> None:
     text = table("image,id,label", "http://example.org/{n}", "{id}", "{label}")
     folder = labelled(pictures, text)
-    assert len(folder.train) == 8 and unused(folder) == {"image": ""}
+    assert len(folder.train) == 8 and unused(folder) == {"image": "not used"}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_columns_that_are_not_used_are_named(pictures: Path) -> None:
     text = table("path,label,note,fold,age", "{path}", "{label}", "x", "{n}", "{n}")
     folder = labelled(pictures, text)
     why = "its values do not say which rows are for validation"
-    assert unused(folder) == {"note, age": "", "fold": why}
+    assert unused(folder) == {"note, age": "not used", "fold": why}
     assert folder.validation == "a fifth of each class"
 
 
@@ -134,7 +134,7 @@ def test_an_option_names_the_columns(columns: str, pictures: Path) -> None:
 
 def test_the_option_can_leave_the_split_out(pictures: Path) -> None:
     text = table("path,label,split", "{path}", "{label}", "train")
-    assert unused(labelled(pictures, text, "split=")) == {"split": ""}
+    assert unused(labelled(pictures, text, "split=")) == {"split": "not used"}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_file_without_header_and_more_columns_is_refused(pictures: Path) -> No
     with pytest.raises(Problem, match="--columns path=2,label=1"):
         labelled(pictures, text)
     folder = labelled(pictures, text, "path=2,label=3")
-    assert unused(folder) == {"1": ""}
+    assert unused(folder) == {"1": "not used"}
 
 
 def test_a_missing_image_is_an_unreadable_one(pictures: Path) -> None:

@@ -43,7 +43,7 @@ class JsonLines:
         self._summary: RunSummary | None = None
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
         owners = session.stack.owners
         self._line(
@@ -55,6 +55,7 @@ class JsonLines:
             classes=session.classes,
             train_images=session.train_images,
             val_images=session.val_images,
+            dataset=msgspec.to_builtins(session.dataset),
             device=session.device,
             image_size=session.image_size,
             batch_size=session.batch_size,
