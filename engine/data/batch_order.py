@@ -30,7 +30,7 @@ class Cursor(NamedTuple):
 class Draw(NamedTuple):
     """An image in the order of an epoch."""
 
-    index: int
+    sample: int
     """Index of the sample."""
     repeat: int
     """How often this epoch has drawn it before."""

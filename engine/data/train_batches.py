@@ -185,7 +185,9 @@ class TrainBatches:
         """
         batch = self._advance(
             self._make_readable(
-                lambda epoch, draws: make(tuple(self.samples[d.index] for d in draws), epoch + 1),
+                lambda epoch, draws: make(
+                    tuple(self.samples[draw.sample] for draw in draws), epoch + 1
+                ),
                 within_epoch=within_epoch,
             )
         )
@@ -253,9 +255,9 @@ class TrainBatches:
         for draw, future in zip(draws, self._start(cursor.epoch, draws), strict=True):
             try:
                 future.result()
-                self._readable.add(draw.index)
+                self._readable.add(draw.sample)
             except UnreadableImage as error:
-                found[draw.index] = printable(str(error))
+                found[draw.sample] = printable(str(error))
         return found
 
     # --- decoding -------------------------------------------------------------------------------

@@ -86,14 +86,14 @@ def _write(
         os.path.dirname(config.labels) if config.labels else str(demo_data.images_dir())
     )
     labels = Path(config.labels) if config.labels else None
-    listing = list_folder(
+    found = list_folder(
         Path(root),
         labels=labels,
         columns=config.columns,
         seed=config.seed,
         rules=config.image_rules,
     )
-    for item in listing:
+    for item in found:
         if isinstance(item, ImageFolder):
             folder = item
         yield None
