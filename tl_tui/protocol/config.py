@@ -37,8 +37,17 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     labels: Annotated[
         str | None,
         Meta(
-            description="CSV file with the columns path (relative to the image folder) and label; "
-            "it replaces the class folders. Needs an image folder."
+            description="CSV file with a path (relative to the image folder) and a label in each "
+            "row, and perhaps a split (train, val or test); it replaces the class folders. Needs "
+            "an image folder."
+        ),
+    ] = None
+    columns: Annotated[
+        str | None,
+        Meta(
+            description="Columns of the labels file, such as path=img,label=kind,split=set: names, "
+            "or numbers counted from 1. By default they are found by their usual names; split= "
+            "uses none as the split."
         ),
     ] = None
     arch: Annotated[

@@ -21,6 +21,7 @@ from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import RunConfig
 from tl_tui.runs.journal_reader import RunProblem, StepLine, read_journal
 from tl_tui.runs.journal_writer import CHECKPOINTS, CONFIG, ENGINE, FORMAT, JOURNAL, runs_directory
+from tl_tui.settings.columns import FIRST_COLUMNS
 
 RunState = Literal["running", "done", "paused", "cut off"]
 """running: an engine is writing the run. done: training reached its last step. paused: the run was
@@ -206,6 +207,8 @@ def read_config(path: Path) -> dict[str, Any]:
         )
     if isinstance(config.get("config"), dict):
         config["config"].setdefault("image_rules", FIRST_IMAGE_RULES)
+        if config["config"].get("labels"):
+            config["config"].setdefault("columns", FIRST_COLUMNS)
     return config
 
 
@@ -229,7 +232,7 @@ def config_to_resume(command: ResumeRun) -> RunConfig:
     checkpoint_path(path, command.checkpoint)
     config = msgspec.convert(stored["config"], RunConfig)
     changes: dict[str, Any] = {"run_dir": str(path)}
-    for name in ("data", "labels", "device", "probe_every"):
+    for name in ("data", "labels", "columns", "device", "probe_every"):
         if (value := getattr(command, name)) is not None:
             changes[name] = value
     return msgspec.structs.replace(config, **changes)

@@ -228,6 +228,7 @@ def _list_run_images(trained: TrainedModel) -> Generator[None, None, ImageFolder
     listing = list_folder(
         data or demo_data.images_dir(),
         labels=labels,
+        columns=config.get("columns"),
         seed=config.get("seed", 0),
         rules=config["image_rules"],
     )

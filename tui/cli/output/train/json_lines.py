@@ -12,7 +12,14 @@ from tl_tui.common import json_codec
 from tl_tui.common.metrics import balanced_accuracy, interval
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
 from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.session import (
+    CycleBegan,
+    EpochResized,
+    MaskPlanned,
+    Plan,
+    PlanChanged,
+    SessionOpened,
+)
 from tl_tui.protocol.training import (
     CheckpointSaved,
     ImageSkipped,
@@ -101,6 +108,12 @@ class JsonLines:
                 cycle = event.cycle
                 self._line(
                     "cycle", after_step=cycle.after_step, steps=cycle.steps, why=event.reason
+                )
+            case EpochResized():
+                self._line(
+                    "epoch_resized",
+                    batches_per_epoch=event.batches_per_epoch,
+                    to_step=event.to_step,
                 )
             case FoldValidated():
                 self._fold(event)

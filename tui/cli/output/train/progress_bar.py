@@ -6,7 +6,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from tl_tui.protocol.checks import FoldProgressed
 from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.session import EpochResized, SessionOpened
 from tl_tui.protocol.training import ImageSkipped, StepTaken, TrainBegan
 from tui.cli.output.names import printable
 from tui.cli.output.train.run_summary import RunSummary
@@ -60,6 +60,8 @@ class ProgressBar:
                 self._print(skipped_lines(event))
             case _:
                 self._print(event_lines(self._summary, event))
+        if isinstance(event, EpochResized) and event.to_step is not None:
+            self._progress.update(self._task, total=event.to_step)
         if isinstance(event, FoldProgressed):
             self._progress.update(
                 self._task,

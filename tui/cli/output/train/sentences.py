@@ -17,7 +17,14 @@ from tl_tui.common.metrics import accuracy_words, share_words
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.layers import StackInfo
-from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.session import (
+    CycleBegan,
+    EpochResized,
+    MaskPlanned,
+    Plan,
+    PlanChanged,
+    SessionOpened,
+)
 from tl_tui.protocol.training import (
     CheckpointSaved,
     ImageSkipped,
@@ -107,6 +114,12 @@ def event_lines(summary: RunSummary, event: AnyEvent) -> list[str]:
             steps = event.cycle.steps
             return [
                 f"The learning rate schedule restarts over {steps} steps{_because(event.reason)}."
+            ]
+        case EpochResized():
+            steps = event.batches_per_epoch
+            return [
+                f"An epoch has {steps:,} step{'' if steps == 1 else 's'} from here on, because "
+                "images cannot be read."
             ]
         case FoldValidated():
             return [_fold_sentence(event)]
