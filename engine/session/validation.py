@@ -91,7 +91,8 @@ class Validation:
         self._attempted = self.progress.weights_version
         if not evaluation.total:
             return  # no image can be read, and each was reported
-        best = not diverged(evaluation.loss, len(self.context.folder.classes)) and (
+        mean = evaluation.loss / evaluation.total
+        best = not diverged(mean, len(self.context.folder.classes)) and (
             self.best is None
             or (-evaluation.correct, evaluation.loss)
             < (-self.best.correct, self.best.loss * self.best.total)

@@ -16,9 +16,7 @@ from tests.support.reading_sample import sources
 from tui.cli.main import COMMANDS, command_line
 from tui.keys import KEYS
 
-VERBS = set(
-    "has is needs reports saves starts trains tested will does by and for to on draws".split()
-)
+VERBS = set("can engine has is on itself keep keeps needs opens run starts trains".split())
 """Words that follow tl-tui where it is the subject of a sentence and not a command."""
 FOREIGN = {"--overlap", "--jobid", "--pty", "--gres", "--time", "--signal", "--user", "--scope"} | {
     "--force-reinstall",
@@ -76,12 +74,10 @@ def test_every_command_that_is_named_exists() -> None:
     named = [
         (file, word, text)
         for file, text in SENTENCES
-        for word in re.findall(r"tl-tui ([a-z]+)\b", text)
+        for word in re.findall(r"tl-tui ([a-z]+)\b(?!/)", text)
     ]
     assert len(named) > 40
-    wrong = [
-        name for name in named if name[1] not in COMMANDS and name[1] not in {*VERBS, "engine"}
-    ]
+    wrong = [name for name in named if name[1] not in COMMANDS and name[1] not in VERBS]
     assert not wrong
 
 

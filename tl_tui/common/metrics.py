@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 SIGNIFICANCE_LEVEL = 0.05
 """A difference with a smaller p-value counts as a difference."""
-DIVERGED = 100.0
+DIVERGED = 1000.0
 """The multiple of the loss of guessing above which training has diverged."""
 
 
@@ -64,8 +64,8 @@ def guessing_loss(classes: int) -> float:
 def diverged(loss: float, classes: int) -> bool:
     """Return whether a cross-entropy shows that training has diverged.
 
-    Even wrong predictions of a well-trained model, which are confident, have a mean loss of a few
-    times that of guessing.
+    Confident predictions that are all wrong have a mean loss of some ten times that of guessing;
+    so do the first steps from random weights.
 
     Args:
         loss: The mean loss of a batch, or of the validation images.

@@ -212,4 +212,4 @@ def test_what_the_engine_refuses_has_exit_code_2(train: Train) -> None:
 def test_failed_training_is_reported(train: Train) -> None:
     done = train([*SHORT, TrainEnded(start=0, step=2, reason="failed")])
     assert done.returncode == 1
-    assert "Training failed at step 2." in done.stdout.splitlines()
+    assert "Training failed after step 2." in done.stdout.splitlines()
