@@ -102,7 +102,7 @@ class Fit:
     def where(self) -> str:
         """Where the weights are, such as `under state_dict, with the prefix module.`."""
         parts = [f"under {self.container.key}"] if self.container.path else []
-        parts += [f"with the prefix {self.prefix}"] if self.prefix else []
+        parts += [f"with the prefix '{self.prefix}'"] if self.prefix else []
         parts += [f"with the names of {self.naming.label}"] if self.naming.label else []
         return ", ".join(parts) or "at the top"
 

@@ -53,6 +53,11 @@ _SETTINGS_PACKAGES = frozenset(
 )
 """Packages whose objects training scripts store beside the weights: arguments, settings, numbers.
 They are replaced by `_LeftOut`; nothing of these packages is imported or called."""
+_CONTAINERS = frozenset(
+    ("collections.OrderedDict", "collections.Counter", "_codecs.encode")
+    + ("builtins.set", "builtins.bytearray", "builtins.complex")
+)
+"""What pickles need for plain containers and bytes, besides torch's own names."""
 _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 """Modules that pickles name as Python 2 did."""
 SAVE_HINT = "`torch.save(model.state_dict(), 'weights.pth')`"
@@ -331,7 +336,7 @@ def _globals_in(file: BinaryIO) -> set[str]:
 
 def _of_torch(name: str) -> bool:
     """Return whether a name in a pickle is one that torch's tensors and containers need."""
-    return name in ("collections.OrderedDict", "_codecs.encode") or (
+    return name in _CONTAINERS or (
         name.startswith(("torch._utils.", "torch.storage.", "torch._tensor."))
         or (name.startswith("torch.") and name.count(".") == 1)
         or name in ("torch.nn.parameter.Parameter", "torch.serialization._get_layout", "")

@@ -216,6 +216,7 @@ def test_a_diverged_validation_is_never_the_best(images: Path, tmp_path: Path) -
         (OSError(errno.EACCES, ""), "make the folder writable"),
         (OSError(errno.EROFS, ""), "make the folder writable"),
         (OSError(errno.EIO, ""), "check the disk"),
+        (OSError(errno.EFBIG, ""), "raise the limit on the size of files (ulimit -f)"),
         (RuntimeError("I/O error"), "check the disk"),
         (MemoryError(), "close other programs, because memory ran out"),
     ],

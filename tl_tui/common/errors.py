@@ -6,7 +6,7 @@ import errno
 import shutil
 from pathlib import Path
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -28,6 +28,8 @@ def write_remedy(error: BaseException, folder: Path, needed: int = 0) -> str:
     number = getattr(error, "errno", None)
     if isinstance(error, MemoryError) or number == errno.ENOMEM:
         return "close other programs, because memory ran out"
+    if number == errno.EFBIG:
+        return "raise the limit on the size of files (ulimit -f)"
     if number in _FORBIDDEN:
         return "make the folder writable"
     if number in _FULL or (number is None and _free_bytes(folder) < max(1, needed)):

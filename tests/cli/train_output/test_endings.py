@@ -128,7 +128,10 @@ def test_the_best_weights_are_offered_where_there_are_any(train: Train) -> None:
     failed = refused_step(loss=float("nan"), row=2, remedy="rates")
     command = "tl-tui resume runs/test --checkpoint best --screen"
     done = train(failed)
-    assert "`tl-tui train` with a --lr below 0.01 starts over." in done.stdout.splitlines()
+    assert (
+        "`tl-tui train` with a lower --lr (here it is 0.01) starts over."
+        in done.stdout.splitlines()
+    )
     assert "resume" not in done.stdout
     (told,) = lines_of(train(failed, "--json"), "step_not_applied")
     assert told["resume"] is None

@@ -74,8 +74,8 @@ def other(state: State) -> State:
 
 
 FORMS: dict[str, tuple[Callable[[State], Any], str]] = {
-    "compiled": (lambda s: with_prefix(s, "_orig_mod."), "prefix _orig_mod."),
-    "compiled and parallel": (lambda s: with_prefix(s, "module._orig_mod."), "prefix module."),
+    "compiled": (lambda s: with_prefix(s, "_orig_mod."), "prefix '_orig_mod.'"),
+    "compiled and parallel": (lambda s: with_prefix(s, "module._orig_mod."), "prefix 'module.'"),
     "each layer compiled": (
         lambda s: {name.replace("stage2.", "stage2._orig_mod."): t for name, t in s.items()},
         "",
@@ -84,8 +84,8 @@ FORMS: dict[str, tuple[Callable[[State], Any], str]] = {
         lambda s: {"state_dict": with_prefix(s, "model."), "epoch": 3},
         "under state_dict",
     ),
-    "sequential": (lambda s: with_prefix(s, "0.") | {"1.weight": torch.ones(3)}, "prefix 0."),
-    "without a dot": (lambda s: with_prefix(s, "backbone_"), "prefix backbone_"),
+    "sequential": (lambda s: with_prefix(s, "0.") | {"1.weight": torch.ones(3)}, "prefix '0.'"),
+    "without a dot": (lambda s: with_prefix(s, "backbone_"), "prefix 'backbone_'"),
     "tutorial": (
         lambda s: {"epoch": 3, "model_state_dict": s, "optimizer_state_dict": {}, "loss": 0.3},
         "under model_state_dict",
@@ -97,7 +97,7 @@ FORMS: dict[str, tuple[Callable[[State], Any], str]] = {
             | with_prefix(s, "module.encoder_q.")
             | {"module.queue": torch.zeros(4, 4), "module.encoder_q.fc.0.weight": torch.ones(2)}
         },
-        "encoder_k. would fit as well",
+        "encoder_k.' would fit as well",
     ),
     "dino": (
         lambda s: {

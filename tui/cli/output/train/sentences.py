@@ -142,7 +142,7 @@ def _continue_lines(summary: RunSummary) -> list[str]:
     lines = []
     command, rate = resume_command(summary, event), summary.session.recipe.lr_head
     if event.remedy == "rates" and rate:
-        lines.append(f"`tl-tui train` with a --lr below {rate:g} starts over.")
+        lines.append(f"`tl-tui train` with a lower --lr (here it is {rate:g}) starts over.")
     if command is None or (event.memory and "last" not in summary.checkpoints):
         return lines
     if not event.memory:
