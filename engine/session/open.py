@@ -197,6 +197,8 @@ def open_session(
     notes: list[str] = []
     if weights.why:
         notes.append(f"Starting from {_weights_text(weights)}: {weights.why}.")
+    if weights.note:
+        notes.append(weights.note)
     has_statistics = any(owner.keeps_statistics for owner in stack.owners)
     if has_statistics and not weights.pretrained and not config.describe_only:
         stage = _Stage("calibration", emit)

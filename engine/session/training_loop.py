@@ -230,7 +230,8 @@ class TrainingLoop:
         graphs = self.trainer.cuda_graphs
         if graphs is not None and graphs.why and graphs.why != self._eager_reason:
             self.journal.note("execution", now="eager", why=graphs.why)
-            self.emit(Refused(id=0, reason=f"Steps run without CUDA graphs: {graphs.why}."))
+            reason = f"Steps run without CUDA graphs: {graphs.why}."
+            self.emit(Refused(id=0, reason=reason, harmless=True))
         self._eager_reason = graphs.why if graphs is not None else ""
 
     def _note_mask(self, mask: Mask) -> None:

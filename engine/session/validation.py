@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +11,7 @@ import msgspec
 from engine.checks.evaluation import Evaluation
 from engine.data.samples import printable
 from tl_tui.common.errors import Problem
+from tl_tui.common.metrics import diverged
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, Thumbnail
 from tl_tui.protocol.training import ImageSkipped, Validated
@@ -92,7 +92,8 @@ class Validation:
         self._attempted = self.progress.weights_version
         if not evaluation.total:
             return  # no image can be read, and each was reported
-        best = math.isfinite(evaluation.loss) and (
+        mean = evaluation.loss / evaluation.total
+        best = not diverged(mean, len(self.context.folder.classes)) and (
             self.best is None
             or (-evaluation.correct, evaluation.loss)
             < (-self.best.correct, self.best.loss * self.best.total)

@@ -27,7 +27,7 @@ from torch import Tensor
 from engine.data.batch_order import Cursor
 from engine.training.snapshot import Snapshot
 from tl_tui.common import json_codec
-from tl_tui.common.errors import Problem
+from tl_tui.common.errors import Problem, write_remedy
 
 FORMAT = 1
 """The version of the file format, stored in the metadata."""
@@ -96,9 +96,10 @@ def write(path: Path, snapshot: Snapshot, about: Mapping[str, Any]) -> None:
             if path.exists()
             else "There is no earlier checkpoint."
         )
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        remedy = write_remedy(error, path.parent, size)
         raise CheckpointProblem(
-            f"{path} cannot be written ({reason}); free some space or choose another --run-dir. "
-            f"{previous}"
+            f"{path} cannot be written ({reason}); {remedy}. {previous}"
         ) from error
 
 

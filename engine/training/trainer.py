@@ -36,7 +36,7 @@ from engine.training.step_errors import (
     NotFinite,
     OutOfMemory,
     check_finite,
-    first_in_forward,
+    locate,
 )
 from engine.training.step_result import BatchPredictions, PassResult, StepResult
 from tl_tui.protocol.config import Recipe
@@ -192,9 +192,10 @@ class Trainer:
             passes = None  # it may hold memory of a CUDA graph
             failure = self._undo(error, backup)
             if isinstance(failure, NotFinite) and failure.what != "gradient":
-                what, owner = first_in_forward(self.stack, partial(self.forward, batch.cut), images)
+                decoder = self.feature_cache.decoder if self.feature_cache else None
+                autocast = self._autocast()
+                failure = locate(failure, self.stack, batch, images, decoder, autocast)
                 backup.restore(self)
-                failure = NotFinite(failure.loss, what, owner)
         # Outside of `except`, because the exception holds the step's tensors.
         if isinstance(failure, OutOfMemory) and self._free_memory():
             again = partial(self.step, mask, norm_modes, measured=measured, lr_factor=lr_factor)

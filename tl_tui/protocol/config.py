@@ -61,9 +61,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Initial weights: auto (default), default, demo, none (random), an entry "
-            "such as IMAGENET1K_V1, or a file. auto uses the model's default entry. If that is "
-            "unavailable, only the embedded demo continues, with its demo weights for resnet18 and "
-            "random weights otherwise, and reports it."
+            "such as IMAGENET1K_V1, a file, or a folder with one. auto uses the model's default "
+            "entry. If that is unavailable, only the embedded demo continues, with its demo "
+            "weights for resnet18 and random weights otherwise, and reports it."
         ),
     ] = "auto"
     strategy: Annotated[

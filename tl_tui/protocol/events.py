@@ -99,6 +99,8 @@ class Refused(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     id: int
     """The id of the command; 0 for a notice that answers none."""
     reason: str
+    harmless: bool = False
+    """Whether the work continues all the same; only with the id 0."""
 
 
 WorkKind = Literal["step", "other"]

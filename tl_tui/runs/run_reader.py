@@ -25,7 +25,7 @@ from tl_tui.settings.columns import FIRST_COLUMNS
 
 RunState = Literal["running", "done", "paused", "cut off"]
 """running: an engine is writing the run. done: training reached its last step. paused: the run was
-closed before that. cut off: its engine was killed, or the machine went down."""
+closed before that. cut off: it was not closed, because its engine or the machine went down."""
 
 FIRST_IMAGE_RULES = 1
 """The rules by which a run that does not record them found its images."""
@@ -222,10 +222,11 @@ def config_to_resume(command: ResumeRun) -> RunConfig:
     path = find_run(command.run)
     stored = read_config(path)
     if stored["format"] < FIRST_FORMAT:
+        files = (path / CHECKPOINTS / f"{name}.safetensors" for name in ("best", "last"))
+        begin = next((f"; a new run can begin with --weights {f}" for f in files if f.exists()), "")
         raise RunProblem(
             f"{path} was written by an earlier tl-tui (format {stored['format']}), which did not "
-            "keep what a resume needs; its weights can begin a new run: "
-            f"--weights {path / CHECKPOINTS / 'best.safetensors'}."
+            f"keep what a resume needs{begin}."
         )
     if is_written(path):
         raise RunProblem(f"{path} is open in another engine; end that one first.")

@@ -16,6 +16,7 @@ from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
 
+from tl_tui.common.metrics import diverged
 from tl_tui.connect.engine_link import EngineLink
 from tl_tui.protocol.checks import Audited
 from tl_tui.protocol.commands import MeasureStepCost, ResumeRun
@@ -50,6 +51,7 @@ from tui.screens.messages import MessagesScreen
 from tui.screens.open_failed import OpenFailedDialog
 from tui.stack.stack import LayerStack
 from tui.text.dataset import left_out_notice
+from tui.text.divergence import diverged_sentence
 from tui.text.notices import audit_sentence, lost_sentence, proposal_text
 from tui.text.viewers import viewers_sentence
 
@@ -180,6 +182,8 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         self.run_state.notices.clear()
         if self.run_state.phase == "dead":
             self.messages.clear_all()  # the caption says why
+        if isinstance(event, StepTaken):
+            self._remark_on_loss(event)
         match event:
             case Greeted(job=job) if job and not self.link.host:
                 self.run_worker(self._show_job_end(job), group="job", exclusive=True)
@@ -217,6 +221,16 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
             self.messages.enqueue(left_out_notice(dataset.left_out))
         for finding in dataset.findings:
             self.messages.pin(finding)
+
+    def _remark_on_loss(self, step: StepTaken) -> None:
+        """Say once, at the first such step, that a loss shows that training has diverged."""
+        session = self.run_state.session
+        if session is None:
+            return
+        classes = len(session.classes)
+        earlier = [loss for number, loss in self.run_state.curves[-1].loss if number < step.step]
+        if diverged(step.loss, classes) and not (earlier and diverged(earlier[-1], classes)):
+            self.messages.enqueue(diverged_sentence(step.step, step.loss, classes))
 
     # --- keys -------------------------------------------------------------------------
 

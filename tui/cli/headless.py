@@ -115,9 +115,9 @@ async def _events(process: EngineProcess, connection: Connection) -> AsyncIterat
     async for event in connection:
         if isinstance(event, EngineFailed):
             raise EngineFailure(event.sentence)
-        if isinstance(event, Refused) and event.id == 0:  # It answers no command of the task.
-            raise EngineFailure(event.reason)
-        if isinstance(event, Refused):
+        if isinstance(event, Refused) and event.id == 0 and not event.harmless:
+            raise EngineFailure(event.reason)  # It answers no command of the task.
+        if isinstance(event, Refused) and not event.harmless:
             raise Problem(event.reason)
         yield event
     raise EngineFailure(process.reason())

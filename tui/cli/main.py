@@ -154,7 +154,8 @@ def main(arguments: list[str]) -> int:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         reason = error.strerror or error
-        print(f"tl-tui: the output cannot be written ({reason}); free some space.", file=sys.stderr)
+        remedy = "check the disk" if error.errno == errno.EIO else "free some space"
+        print(f"tl-tui: the output cannot be written ({reason}); {remedy}.", file=sys.stderr)
         return exit_codes.FAILED
     return code if isinstance(code, int) else exit_codes.DONE
 

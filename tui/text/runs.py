@@ -7,6 +7,7 @@ from typing import Any
 
 from tl_tui.common.metrics import accuracy_words, interval
 from tl_tui.connect.discovery import RunningEngine
+from tl_tui.runs.continuing import how_to_continue
 from tl_tui.runs.run_reader import (
     Run,
     ValidatedLine,
@@ -112,10 +113,11 @@ def _state_text(run: Run) -> str:
     state = {
         "running": "running: an engine is writing to it",
         "done": "done: it reached the requested number of steps",
-        "paused": "paused: tl-tui resume continues it",
-        "cut off": "cut off: its engine was killed; tl-tui resume continues from its last "
-        "checkpoint",
+        "paused": "paused",
+        "cut off": "cut off: its engine ended without closing it",
     }[run.state]
+    if run.state in ("paused", "cut off"):
+        state += f"; {how_to_continue(run.path)}"
     return f"{state} ({date_text(run.changed)}, {format_bytes(run.bytes)})"
 
 

@@ -11,7 +11,7 @@ import msgspec
 from tl_tui.common import json_codec
 from tl_tui.common.metrics import balanced_accuracy, interval
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
-from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.events import AnyEvent, Refused
 from tl_tui.protocol.session import (
     CycleBegan,
     EpochResized,
@@ -80,6 +80,8 @@ class JsonLines:
                 self._stepped(event)
             case StepNotApplied():
                 self._not_applied(event)
+            case Refused(harmless=True):
+                self._line("note", text=event.reason)
             case ImageSkipped():
                 self._line(
                     "image_skipped",
@@ -134,6 +136,7 @@ class JsonLines:
         self._line("step", **fields, **layers)
 
     def _not_applied(self, event: StepNotApplied) -> None:
+        assert self._summary is not None
         stack = self._session.stack
         fits = event.trainable
         trainable = None if fits is None else mask_names(stack, fits)
@@ -148,7 +151,7 @@ class JsonLines:
             available=event.available,
             fits_trainable=trainable,
             fits_batch_size=event.batch_size,
-            resume=resume_command(self._session, event) if event.step else None,
+            resume=resume_command(self._summary, event) if event.step else None,
         )
 
     def _validated(self, result: Validated) -> None:

@@ -11,9 +11,9 @@ from tl_tui.protocol.training import ImageSkipped, StepTaken, TrainBegan
 from tui.cli.output.names import printable
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
+    divergence_lines,
     ending_lines,
     event_lines,
-    loss_text,
     opening_lines,
     path_lines,
     progress_text,
@@ -21,7 +21,7 @@ from tui.cli.output.train.sentences import (
     skipped_lines,
 )
 from tui.cli.printing import console
-from tui.text.format import format_duration
+from tui.text.format import format_duration, loss_text
 
 REACH_CELLS = 110
 """The terminal width from which the bar also shows the reach of the last measured step."""
@@ -56,6 +56,7 @@ class ProgressBar:
                 self._progress.update(self._task, total=event.to_step, completed=event.step)
             case StepTaken():
                 self._stepped(event)
+                self._print(divergence_lines(self._summary, event))
             case ImageSkipped():
                 self._print(skipped_lines(event))
             case _:
