@@ -7,12 +7,16 @@ drift of the running mean.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from engine.model.layer_stack import Stack
 from tl_tui.protocol.checks import WeightDriftMeasured
+
+if TYPE_CHECKING:
+    from engine.session.progress import Progress
 
 
 class WeightDrift:
@@ -30,15 +34,31 @@ class WeightDrift:
         self._rows = [0.0] * len(stack.rows)
         self._versions: list[tuple[int, ...]] = [()] * len(stack.rows)
 
-    def measure(self, step: int) -> Iterator[WeightDriftMeasured | None]:
+    def measure(self, progress: Progress) -> Iterator[WeightDriftMeasured | None]:
         """Measure the rows, one per unit of work.
 
+        If the weights change between two units, the rows are measured again, so that all of them
+        belong to the same step.
+
         Args:
-            step: The step after which the weights are measured.
+            progress: The step after which the weights are measured.
 
         Yields:
             None after each row, and at last the drift of all rows.
         """
+        version = None
+        while version != progress.weights_version:
+            version = progress.weights_version
+            yield from self._measure_rows()
+        yield WeightDriftMeasured(
+            start=progress.start,
+            step=progress.step,
+            rows=tuple(self._rows),
+            running_mean_drift=self._mean_drift(),
+        )
+
+    def _measure_rows(self) -> Iterator[None]:
+        """Measure the rows that have changed, one per unit of work."""
         for number, row in enumerate(self.stack.rows):
             parameters = [
                 (f"{self.stack.owners[owner].name}.{name}", parameter)
@@ -53,9 +73,6 @@ class WeightDrift:
             self._rows[number] = self._distance(parameters)
             self._versions[number] = versions
             yield None
-        yield WeightDriftMeasured(
-            step=step, rows=tuple(self._rows), running_mean_drift=self._mean_drift()
-        )
 
     def _distance(self, parameters: list[tuple[str, torch.nn.Parameter]]) -> float:
         with torch.no_grad():

@@ -161,10 +161,11 @@ def make_context(
         train_images=len(folder.train),
         val_images=len(folder.val),
         dataset=_summary(folder),
-        chance=_chance(yardstick),
+        chance=1 / len(folder.classes),
         majority_class=majority[0],
         majority=majority[1],
         yardstick=len(yardstick),
+        yardstick_majority=_largest_class(yardstick),
         device=device.label,
         device_warning=device.warning,
         memory_total=device.memory_total,
@@ -238,6 +239,6 @@ def _summary(folder: ImageFolder) -> DatasetSummary:
     )
 
 
-def _chance(samples: tuple[Sample, ...]) -> float:
-    """Return the accuracy of always predicting the most frequent class."""
-    return Counter(sample.label for sample in samples).most_common(1)[0][1] / len(samples)
+def _largest_class(samples: tuple[Sample, ...]) -> int:
+    """Return the number of images of the most frequent class."""
+    return Counter(sample.label for sample in samples).most_common(1)[0][1]

@@ -293,7 +293,7 @@ class TestStepCost:
             assert percent_change(current.step_ms, new.step_ms) in text and "+4.72 M" in text
             await pilot.press("t")
             await steps_taken(pilot, 1)
-            await wait_until(pilot, lambda: "measured 9.8 ms in step 1" in screen_text(app))
+            await wait_until(pilot, lambda: "step 1 took 9.8 ms" in screen_text(app))
             await pilot.press("space")
             await wait_until(pilot, lambda: "cost of the next step" in screen_text(app))
             text = screen_text(app)

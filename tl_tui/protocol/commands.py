@@ -10,7 +10,7 @@ from tl_tui.protocol.config import ModelFormat, PlanName, Recipe, RunConfig
 from tl_tui.protocol.layers import NormMode
 from tl_tui.protocol.results import ImageSelection
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Version of the protocol; increased whenever a message changes so that an older peer would
 misread it."""
 

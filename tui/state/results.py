@@ -13,7 +13,12 @@ from tl_tui.protocol.checks import (
 )
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, ResultsShown
-from tl_tui.protocol.session import SessionOpened, StartedOver, StartOverUndone
+from tl_tui.protocol.session import (
+    LayerRestored,
+    SessionOpened,
+    StartedOver,
+    StartOverUndone,
+)
 from tl_tui.protocol.training import Validated
 
 
@@ -57,7 +62,9 @@ class Results:
             case WeightDriftMeasured():
                 self.moved = event
             case StartedOver() | StartOverUndone():
-                self.moved = None
+                self.moved = self.images = None
+            case LayerRestored():
+                self.moved = None  # it is measured again
             case FoldProgressed():
                 if self.fold is None:
                     self.folds, self.folds_ended = [], None

@@ -93,7 +93,7 @@ class TrainingState:
             case StartedOver() | StartOverUndone():
                 self.cycle, self.weights = event.cycle, event.weights
             case TrainBegan():
-                self.train_to = event.to_step
+                self.train_to, self.seconds_left = event.to_step, None
             case TrainEnded():
                 self.train_to = self.seconds_left = None
             case StepTaken():
