@@ -47,7 +47,7 @@ from tui.screens.messages import MessagesScreen
 from tui.screens.open_failed import OpenFailedDialog
 from tui.screens.quit import QuitDialog
 from tui.stack.stack import LayerStack
-from tui.state.notice import activity, progress, run
+from tui.state.notice import activity, progress
 from tui.text.notices import event_notices, lost_sentence
 
 HELD = 0.15
@@ -192,7 +192,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
                 if not self.engine_session.attached:  # else the first screen has requested it
                     self.engine_session.send(MeasureStepCost)
                 if self._lost:
-                    self.messages.pin(self._lost, run)
+                    self.messages.pin(self._lost)
                     self._lost = ""
             case OpenFailed():
                 self.push_screen(

@@ -1,6 +1,6 @@
 """The queue of short messages: one is shown at a time, for as long as it takes to read.
 
-A message that stops being true disappears at once.
+A message that stops being true disappears at once, as all do when another run is opened.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from textual.message_pump import MessagePump
 from textual.timer import Timer
 
-from tui.state.notice import About, Notice, always
+from tui.state.notice import About, Notice, always, run
 from tui.state.run_state import RunState
 
 HISTORY_LENGTH = 200
@@ -23,15 +23,16 @@ QUEUE_LENGTH = 20
 
 @dataclass(frozen=True)
 class _Message:
-    """A sentence, and the value of what it is about from the time when it was true."""
+    """A sentence, with the run and the value of what it is about from the time when it was true."""
 
     sentence: str
     about: About
+    run: Hashable
     value: Hashable
 
     def holds(self, state: RunState) -> bool:
         """Return whether it is still true."""
-        return self.about(state) == self.value
+        return run(state) == self.run and self.about(state) == self.value
 
 
 class MessageQueue:
@@ -127,7 +128,7 @@ class MessageQueue:
 
     def _message(self, sentence: str, about: About) -> _Message:
         self.history.append(sentence)
-        return _Message(sentence, about, about(self._state))
+        return _Message(sentence, about, run(self._state), about(self._state))
 
     def _start(self, message: _Message) -> None:
         if self._timer is not None:

@@ -22,9 +22,8 @@ def run(state: RunState) -> Hashable:
 
 
 def activity(state: RunState) -> Hashable:
-    """What the engine of this run is asked to do, and whether this screen may ask it."""
+    """What the engine is asked to do, and whether this screen may ask it."""
     return (
-        run(state),
         state.phase,
         bool(state.cut),
         state.running,

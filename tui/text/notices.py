@@ -12,7 +12,7 @@ from tl_tui.protocol.session import LayerRestored, Plan, PlanChanged, StartedOve
 from tl_tui.protocol.training import CheckpointSaved, ImageSkipped, StepNotApplied, TrainEnded
 from tui.state.mask_undo import RestoreEntry, StartOverEntry
 from tui.state.moment import moment_of
-from tui.state.notice import Notice, activity, progress, run
+from tui.state.notice import Notice, activity, always, progress
 from tui.state.run_state import RunState
 from tui.text.layer_names import names_of
 from tui.text.progress import ended_sentence
@@ -28,7 +28,7 @@ def event_notices(state: RunState, event: AnyEvent | None, *, kept: bool = False
         kept: Whether the weights were kept as a checkpoint by a start over.
     """
     notices = [
-        Notice(notice.sentence, activity if notice.answers_command else run, urgent=False)
+        Notice(notice.sentence, activity if notice.answers_command else always, urgent=False)
         for notice in state.notices
     ]
     match event:
@@ -39,9 +39,9 @@ def event_notices(state: RunState, event: AnyEvent | None, *, kept: bool = False
             text = f"{sentence}{proposal_text(state.proposed())}"
             notices.append(Notice(text, lambda s: (s.not_applied, s.proposed()), pinned=True))
         case ImageSkipped(lost_class=sentence) if sentence:
-            notices.append(Notice(sentence, run, pinned=True))
+            notices.append(Notice(sentence, pinned=True))
         case Audited():
-            notices.append(Notice(audit_sentence(event), run))
+            notices.append(Notice(audit_sentence(event)))
         case StartedOver():
             notices.append(_started_over_notice(kept))
         case TrainEnded():
@@ -77,7 +77,7 @@ def recipe_notice(state: RunState, recipe: Recipe, discarded: str) -> Notice:
     training, before = state.training, state.training.recipe
     sentence, about = "The recipe applies from the next step on.", progress
     if state.running:
-        sentence, about = f"The recipe was changed after step {state.step:,}.", run
+        sentence, about = f"The recipe was changed after step {state.step:,}.", always
     if training.plan and before is not None and recipe.epochs != before.epochs:
         sentence += f" The plan {training.plan.name} keeps its own epochs."
     return Notice(
@@ -103,7 +103,7 @@ def _restored_notice(state: RunState, event: LayerRestored) -> Notice:
     assert state.stack is not None
     names = names_of(state.stack, event.owners, 3)
     if event.undone:
-        return Notice(f"The restore of {names.text} is undone.", run)
+        return Notice(f"The restore of {names.text} is undone.")
     have = "have" if names.plural else "has"
     return Notice(
         f"{names.text} {have} the weights of the beginning of this start. Press u to undo.",

@@ -113,13 +113,14 @@ def ended_sentence(state: RunState, ended: TrainEnded) -> str:
     if ended.reason == "failed":
         return f"Training stopped after step {ended.step}; the messages say why."
     if ended.reason == "paused":
-        return f"Paused after step {ended.step:,}, {epoch_text(state)}. r continues."
+        paused = f"Paused after step {ended.step:,}, {epoch_text(state)}."
+        return f"{paused} r continues." if state.steers else paused
     epochs = max(1, math.ceil(ended.step / training.batches_per_epoch))
     done = "The epoch is done" if epochs == 1 else f"The {epochs} epochs are done"
     if ended.step % training.batches_per_epoch:
         done = f"The {ended.step:,} steps are done"
     sentence = f"{done}: {result}." if result else f"{done}."
-    if not training.over(ended.step):
+    if not training.over(ended.step) or not state.steers:
         return sentence
     if training.recipe is not None and training.recipe.schedule != "constant":
         return f"{sentence} r continues at the floor rate; c begins a new cycle."

@@ -20,7 +20,7 @@ from tui.drawing.theme import ASCII, PALETTES, UNICODE, Glyphs, Palette
 from tui.drawing.throttle import Throttle
 from tui.screens.main import MainScreen
 from tui.state.cursor import Target
-from tui.state.notice import activity, run
+from tui.state.notice import activity
 from tui.state.run_state import RunState
 
 FRAME = 1 / 30
@@ -84,7 +84,7 @@ class ActionBase(App[None]):
         """Return the row or module under the cursor; show a message if there is no stack yet."""
         target = self.main.target(self.run_state)
         if target is None:
-            self.messages.show_now("The model is still loading.", run)
+            self.messages.show_now("The model is still loading.")
         return target
 
     def need_engine(self) -> bool:

@@ -10,7 +10,6 @@ from tl_tui.connect.slurm import job_end, write_batch_script
 from tl_tui.settings.preferences import DisconnectAction, load_preferences, remember
 from tui.app.actions.base import ActionBase
 from tui.screens.quit import QuitDialog, parting_words, worth_keeping
-from tui.state.notice import run
 
 BAD_INPUT = 2
 LEFT_ON_REQUEST = os.EX_TEMPFAIL
@@ -82,7 +81,7 @@ class LeaveActions(ActionBase):
             self.messages.show_now(f"The run is on {self.link.host}; write the script there.")
         elif session is None or not self.run_state.opened:
             self.messages.show_now(
-                "There is no run yet; take a step first, then a SLURM job can resume it.", run
+                "There is no run yet; take a step first, then a SLURM job can resume it."
             )
         else:
             self.messages.show_now(self._write_batch_script())

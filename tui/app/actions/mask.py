@@ -9,7 +9,6 @@ from tui.state.cursor import Target
 from tui.state.curve import STRATEGY_KEYS
 from tui.state.mask_edits import after_freeze_below, after_toggle, next_norm_mode
 from tui.state.mask_undo import MaskChange, RestoreEntry
-from tui.state.notice import run
 
 
 class MaskActions(ActionBase):
@@ -75,7 +74,7 @@ class MaskActions(ActionBase):
     def action_undo(self) -> None:
         if self.engine_session.starting_over and self.run_state.phase == "ready":
             self.engine_session.undo_start_over()
-            self.messages.show_now("Starting over is undone.", run)
+            self.messages.show_now("Starting over is undone.")
             return
         plan_ended = self.run_state.training.plan_interrupted
         entry = self.run_state.undo()
@@ -94,7 +93,7 @@ class MaskActions(ActionBase):
             self.engine_session.send(UndoRestoreLayer)  # a message follows with `LayerRestored`
         else:
             self.engine_session.undo_start_over()
-            self.messages.show_now("Starting over is undone.", run)
+            self.messages.show_now("Starting over is undone.")
         self.repaint()
 
     def action_redo(self) -> None:

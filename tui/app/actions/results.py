@@ -37,7 +37,7 @@ from tui.screens.results.screen import ResultsScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.text_input import TextInput
 from tui.state.cursor import target_owners
-from tui.state.notice import activity, run
+from tui.state.notice import activity
 from tui.text.layer_names import names_of
 from tui.text.notices import recipe_notice
 
@@ -71,7 +71,7 @@ class ResultActions(Overlays):
             case CrossValidationEnded():
                 self.request_answered(CrossValidate)
                 if not isinstance(self.overlay, CrossValidationScreen):
-                    self.messages.enqueue(ended_sentence(event), run)
+                    self.messages.enqueue(ended_sentence(event))
 
     # --- results and images ---------------------------------------------------------------------
 

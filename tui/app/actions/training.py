@@ -9,7 +9,7 @@ from tui.app.actions.base import ActionBase
 from tui.app.config_from_state import current_config
 from tui.state.cursor import Target, target_name
 from tui.state.layer_status import target_rows
-from tui.state.notice import activity, progress, run
+from tui.state.notice import activity, progress
 from tui.state.rate_ladder import next_rate
 from tui.state.run_state import RunState
 from tui.text.format import format_rate
@@ -183,7 +183,7 @@ class TrainingActions(ActionBase):
             step = self.run_state.step
             if self.run_state.running:
                 begins = f"A new cycle of the schedule was requested after step {step:,}"
-                self.messages.show_now(f"{begins}{rate}.", run)
+                self.messages.show_now(f"{begins}{rate}.")
             else:
                 begins = "A new cycle of the schedule begins with the next step"
                 self.messages.show_now(f"{begins}{rate}.", progress)
