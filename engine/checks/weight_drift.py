@@ -6,17 +6,13 @@ drift of the running mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from engine.model.layer_stack import Stack
 from tl_tui.protocol.checks import WeightDriftMeasured
-
-if TYPE_CHECKING:
-    from engine.session.progress import Progress
 
 
 class WeightDrift:
@@ -34,25 +30,28 @@ class WeightDrift:
         self._rows = [0.0] * len(stack.rows)
         self._versions: list[tuple[int, ...]] = [()] * len(stack.rows)
 
-    def measure(self, progress: Progress) -> Iterator[WeightDriftMeasured | None]:
+    def measure(
+        self, weights_version: Callable[[], tuple[int, int, int]]
+    ) -> Iterator[WeightDriftMeasured | None]:
         """Measure the rows, one per unit of work.
 
         If the weights change between two units, the rows are measured again, so that all of them
         belong to the same step.
 
         Args:
-            progress: The step after which the weights are measured.
+            weights_version: Returns the version of the current weights: (start, step, restore id).
 
         Yields:
             None after each row, and at last the drift of all rows.
         """
         version = None
-        while version != progress.weights_version:
-            version = progress.weights_version
+        while version != weights_version():
+            version = weights_version()
             yield from self._measure_rows()
+        assert version is not None
         yield WeightDriftMeasured(
-            start=progress.start,
-            step=progress.step,
+            start=version[0],
+            step=version[1],
             rows=tuple(self._rows),
             running_mean_drift=self._mean_drift(),
         )

@@ -248,7 +248,8 @@ class TrainingLoop:
 
     def measure_weight_drift(self) -> Iterator[None]:
         """Measure how far each layer has moved from the start's weights, and emit it."""
-        for event in self.start_overs.weight_drift.measure(self.progress):
+        progress = self.progress
+        for event in self.start_overs.weight_drift.measure(lambda: progress.weights_version):
             if event is not None:
                 self.emit(event)
             yield

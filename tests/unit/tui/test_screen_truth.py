@@ -115,3 +115,15 @@ def test_it_reads_what_it_is_meant_to_read():
     assert re.search(r"step 2 took 12\.0 ms", text.cost)
     assert "11 of 150 at step 1 means" in text.run
     assert re.search(r"step 1 +11/150", text.curves)
+
+
+def test_a_screen_that_joins_a_cross_validation_gets_its_results():
+    played = PlayedScreen()
+    results = played.state.results
+    for action in ("folds", "fold", "cut", "reconnect"):
+        played.do(action, 1)
+    assert [fold.fold for fold in results.folds] == [1] and results.fold.fold == 2
+    for action in ("fold", "cut", "reconnect"):
+        played.do(action, 1)
+    assert [fold.fold for fold in results.folds] == [1, 2]
+    assert results.folds_ended is not None and results.fold is None
