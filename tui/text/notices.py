@@ -88,13 +88,15 @@ def recipe_notice(state: RunState, recipe: Recipe, discarded: str) -> Notice:
 
 
 def _started_over_notice(kept: bool) -> Notice:
-    what = (
-        "A new start has begun; the previous one is kept as a curve and a checkpoint."
+    sentence = (
+        "Training starts over. The previous training is kept as a curve and a checkpoint. "
+        "Press u before the next step to undo this."
         if kept
-        else "Started over: weights, optimizer and batches are as at the start."
+        else "Started over: weights, optimizer and batches are as at the start. Press u to undo, "
+        "until the next step."
     )
     return Notice(
-        f"{what} Press u to undo, until the next step.",
+        sentence,
         lambda s: (progress(s), any(isinstance(entry, StartOverEntry) for entry in s.undo_list)),
     )
 

@@ -55,7 +55,8 @@ class TrainingActions(ActionBase):
         if self.engine_session.train_waits:
             self.engine_session.train_waits = False
             self.messages.show_now(
-                "Cancelled: training will not start when the engine is ready.", activity
+                "Cancelled: training will no longer start by itself when the engine is ready.",
+                activity,
             )
         else:
             self.engine_session.train()
