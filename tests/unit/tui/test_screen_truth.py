@@ -90,6 +90,7 @@ def test_the_same_for_many_sequences(actions):
     "actions",
     [
         ["run", "train on 2", "drift", "train on 2", "pause", "drift"],
+        ["run", "train on 6", "pause", "t", "resume", "run", "train"],
         ["run", "train on 8", "results", "run", "train", "another run"],
         ["t", "yardstick", "t", "start over", "t", "undo start over"],
         ["t", "start over", "cut", "reconnect", "undo start over", "t"],
@@ -97,7 +98,16 @@ def test_the_same_for_many_sequences(actions):
         ["lose control", "alone", "folds", "busy", "fold", "fold", "t"],
         ["recipe", "t", "audit", "t", "resume", "t"],
     ],
-    ids=["a run", "the end", "undo", "undo unseen", "two screens", "folds", "notices"],
+    ids=[
+        "a run",
+        "a resumed run",
+        "the end",
+        "undo",
+        "undo unseen",
+        "two screens",
+        "folds",
+        "notices",
+    ],
 )
 def test_usual_sequences(actions):
     split = [re.fullmatch(r"(.*?) ?(\d*)", action).groups() for action in actions]
