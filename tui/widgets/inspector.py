@@ -52,7 +52,6 @@ def _table(seen: LayerDetails, state: RunState, width: int, height: int) -> list
     top.append(())
     when = seen.measured_in
     over = ", ".join(part for part in (when, seen.grad_of) if part)
-    moved = " ".join(part for part in (seen.moved_at, seen.moved_from) if part)
     norm_mode = f"{seen.norm_mode}, by hand" if seen.norm_by_hand else seen.norm_mode
     # Name, value, remark and priority: where there is little room, the lowest are omitted first.
     # They are the ones that the table next to it shows too.
@@ -63,7 +62,7 @@ def _table(seen: LayerDetails, state: RunState, width: int, height: int) -> list
         ("next", seen.predicted if not seen.reach or state.pending else "", "predicted", 5),
         ("BatchNorm", norm_mode, "", 7),
         ("lr", seen.lr, seen.lr_remark, 9),
-        ("moved", seen.moved, moved, 8),
+        ("moved", seen.moved, seen.moved_at or seen.moved_from, 8),
         ("‖w‖", seen.weight_norm, when, 3),
         ("‖g‖", seen.grad_norm, over, 2),
         ("Δw/w", seen.update_ratio, when, 2),

@@ -91,6 +91,8 @@ def test_the_same_for_many_sequences(actions):
     [
         ["run", "train on 2", "drift", "train on 2", "pause", "drift"],
         ["run", "train on 6", "pause", "t", "resume", "run", "train"],
+        ["run", "train", "lose control", "pause", "take over"],
+        ["folds", "cut", "reconnect", "t"],
         ["run", "train on 8", "results", "run", "train", "another run"],
         ["t", "yardstick", "t", "start over", "t", "undo start over"],
         ["t", "start over", "cut", "reconnect", "undo start over", "t"],
@@ -101,6 +103,8 @@ def test_the_same_for_many_sequences(actions):
     ids=[
         "a run",
         "a resumed run",
+        "paused by another screen",
+        "folds unseen",
         "the end",
         "undo",
         "undo unseen",
