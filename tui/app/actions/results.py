@@ -94,7 +94,7 @@ class ResultActions(Overlays):
         self.request(Evaluate)
         self.messages.show_now(
             "Evaluating all validation images with the current weights.",
-            lambda s: (s.results.results, activity(s)),
+            lambda s: (Evaluate in self.requests.values(), activity(s)),
         )
         return True
 
