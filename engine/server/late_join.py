@@ -10,6 +10,7 @@ from engine.server.curve_history import CurveHistory
 from tl_tui.protocol.checks import (
     CrossValidationEnded,
     FoldProgressed,
+    FoldValidated,
     StepCostMeasured,
     WeightDriftMeasured,
 )
@@ -127,9 +128,14 @@ class LateJoinState:
                 self._latest["weight drift"] = event
             case FoldProgressed():
                 self.trained = True
+                if "fold" not in self._latest:
+                    self._forget_folds()
                 self._latest["fold"] = event
+            case FoldValidated():
+                self._latest[f"fold {event.fold}"] = event
             case CrossValidationEnded():
                 self._latest.pop("fold", None)
+                self._latest["folds"] = event
             case TrainBegan():
                 self.trained = True
                 self._latest["training"] = event
@@ -140,6 +146,13 @@ class LateJoinState:
         """Update the state with a command that the session has confirmed."""
         if isinstance(command, SetMask):
             self._update_session(trainable=command.trainable, strategy=command.strategy)
+
+    def _forget_folds(self) -> None:
+        """Forget the results of an earlier cross-validation."""
+        folds = (FoldValidated, CrossValidationEnded)
+        self._latest = {
+            topic: event for topic, event in self._latest.items() if not isinstance(event, folds)
+        }
 
     def _update_session(self, **fields: Any) -> None:
         if self._opened is not None:

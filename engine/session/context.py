@@ -162,10 +162,11 @@ def make_context(
         train_images=len(train),
         val_images=len(val),
         dataset=_summary(folder),
-        chance=_chance(yardstick),
+        chance=1 / len(folder.classes),
         majority_class=majority[0],
         majority=majority[1],
         yardstick=len(yardstick),
+        yardstick_majority=_largest_class(yardstick),
         device=device.label,
         device_warning=device.warning,
         memory_total=device.memory_total,
@@ -243,6 +244,6 @@ def _summary(folder: ImageFolder) -> DatasetSummary:
     )
 
 
-def _chance(samples: tuple[Sample, ...]) -> float:
-    """Return the accuracy of always predicting the most frequent class."""
-    return Counter(sample.label for sample in samples).most_common(1)[0][1] / len(samples)
+def _largest_class(samples: tuple[Sample, ...]) -> int:
+    """Return the number of images of the most frequent class."""
+    return Counter(sample.label for sample in samples).most_common(1)[0][1]

@@ -201,7 +201,7 @@ class TrainingLoop:
             last = progress.step + 1 == train_to
             measured = changed or last or every == 1 or progress.step % every == 0
             self.take_step(mask, self.settings.strategy, measured=measured, in_training=True)
-            self._cache_reporter.report(fill=measured)
+            self._cache_reporter.report(progress)
             self._emit_eager_reason()
         except EpochOver:  # its last images have disappeared since they were counted
             self.skipped.report_found(self.trainer.batches)
@@ -261,7 +261,8 @@ class TrainingLoop:
 
     def measure_weight_drift(self) -> Iterator[None]:
         """Measure how far each layer has moved from the start's weights, and emit it."""
-        for event in self.start_overs.weight_drift.measure(self.progress.step):
+        progress = self.progress
+        for event in self.start_overs.weight_drift.measure(lambda: progress.weights_version):
             if event is not None:
                 self.emit(event)
             yield

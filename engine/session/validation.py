@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -81,14 +81,12 @@ class Validation:
 
     def evaluate_yardstick(self) -> Iterator[None]:
         """Evaluate on the yardstick, the fixed sample of the validation images."""
-        evaluation = self._new_evaluation()
-        yield from self._run(evaluation, self.context.yardstick)
+        evaluation = yield from self._evaluate(self.context.yardstick)
         self._emit_validated(evaluation, yardstick=True, best=False)
 
     def evaluate_all(self) -> Iterator[None]:
         """Evaluate on all validation images."""
-        evaluation = self._new_evaluation()
-        yield from self._run(evaluation, self.context.folder.val)
+        evaluation = yield from self._evaluate(self.context.folder.val)
         self._attempted = self.progress.weights_version
         if not evaluation.total:
             return  # no image can be read, and each was reported
@@ -168,6 +166,7 @@ class Validation:
                 )
         return ImagesShown(
             selection=what,  # type: ignore[arg-type]
+            start=self.progress.start,
             step=self.progress.step,
             images=tuple(thumbnails),
             total=total,
@@ -182,9 +181,22 @@ class Validation:
         classes = len(self.context.folder.classes)
         return Evaluation(progress.weights_version, epoch, classes)
 
+    def _evaluate(self, samples: tuple[Sample, ...]) -> Generator[None, None, Evaluation]:
+        """Evaluate on images; begin again if the weights change meanwhile.
+
+        A step may be taken between two units, and a result belongs to one state of the weights.
+        """
+        while True:
+            evaluation = self._new_evaluation()
+            yield from self._run(evaluation, samples)
+            if self._is_of_current_weights(evaluation):
+                return evaluation
+
     def _run(self, evaluation: Evaluation, samples: tuple[Sample, ...]) -> Iterator[None]:
         context = self.context
         for batch in context.trainer.held_out(samples, context.event.batch_size):
+            if not self._is_of_current_weights(evaluation):
+                return
             self.skipped.report(batch, "val")
             if len(batch.labels):
                 evaluation.add_batch(batch, context.trainer.evaluate(batch))

@@ -108,10 +108,12 @@ WorkKind = Literal["step", "other"]
 
 
 class Heartbeat(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Sent about once per second while one piece of work takes longer than a second."""
+    """Sent about once per second while one piece of work takes longer than a second, and once with
+    an empty activity after it."""
 
     activity: str
-    """What the engine is doing, such as `train step` or `loading weights`."""
+    """What the engine is doing, such as `train step` or `loading weights`; empty once the reported
+    work is done."""
     seconds: float
     """The time since it began."""
     kind: WorkKind = "other"

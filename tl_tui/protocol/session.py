@@ -83,14 +83,15 @@ class SessionOpened(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     val_images: int
     dataset: DatasetSummary = DatasetSummary()
     chance: float
-    """The share of the most frequent class in the yardstick: the accuracy of always guessing it,
-    0 to 1."""
+    """The expected accuracy of random guessing, 0 to 1: one divided by the number of classes."""
     majority_class: int
     """Index of the most frequent class of the validation images."""
     majority: int
     """The number of validation images of that class."""
     yardstick: int
     """The number of images in the yardstick, a fixed sample of at most 64 validation images."""
+    yardstick_majority: int = 0
+    """The number of images of the yardstick's most frequent class."""
     device: str
     """Such as `cuda:0 H200` or `cpu`."""
     device_warning: str

@@ -88,6 +88,9 @@ class FeatureCacheReported(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The number of times in this session that they had to be computed."""
     reason: str = ""
     """Why nothing, or nothing more, is cached; empty otherwise."""
+    start: int = 0
+    step: int = 0
+    """The numbers are those after this step."""
 
 
 Remedy = Literal["rates", "weights", "images", "cache"]

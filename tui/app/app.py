@@ -16,15 +16,13 @@ from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from tl_tui.common.metrics import diverged
 from tl_tui.connect.engine_link import EngineLink
-from tl_tui.protocol.checks import Audited
 from tl_tui.protocol.commands import MeasureStepCost, ResumeRun
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.dataset import DatasetSummary
-from tl_tui.protocol.events import AnyEvent, Greeted, ViewersChanged
+from tl_tui.protocol.events import AnyEvent, Greeted
 from tl_tui.protocol.session import OpenFailed, SessionOpened
-from tl_tui.protocol.training import ImageSkipped, StepNotApplied, StepTaken
+from tl_tui.protocol.training import StepTaken
 from tl_tui.settings.preferences import (
     DisconnectAction,
     load_preferences,
@@ -49,11 +47,11 @@ from tui.screens.find_layer import FindLayer
 from tui.screens.help import HelpScreen
 from tui.screens.messages import MessagesScreen
 from tui.screens.open_failed import OpenFailedDialog
+from tui.screens.quit import QuitDialog
 from tui.stack.stack import LayerStack
+from tui.state.notice import activity, progress
 from tui.text.dataset import left_out_notice
-from tui.text.divergence import diverged_sentence
-from tui.text.notices import audit_sentence, lost_sentence, proposal_text
-from tui.text.viewers import viewers_sentence
+from tui.text.notices import event_notices, lost_sentence
 
 HELD = 0.15
 """Seconds between two updates of the inspector while an arrow is held."""
@@ -177,13 +175,12 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         self.toggle(event.target)
 
     def event_received(self, event: AnyEvent | None) -> None:
-        for sentence in self.run_state.notices:
-            self.messages.enqueue(sentence)
+        self.messages.drop_untrue()
+        for notice in event_notices(self.run_state, event, kept=self.engine_session.start_beside):
+            self.messages.notify(notice)
         self.run_state.notices.clear()
         if self.run_state.phase == "dead":
             self.messages.clear_all()  # the caption says why
-        if isinstance(event, StepTaken):
-            self._remark_on_loss(event)
         match event:
             case Greeted(job=job) if job and not self.link.host:
                 self.run_worker(self._show_job_end(job), group="job", exclusive=True)
@@ -201,18 +198,13 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
                 if self._lost:
                     self.messages.pin(self._lost)
                     self._lost = ""
-            case ViewersChanged():
-                self.messages.enqueue(viewers_sentence(self.run_state.watched_before, event))
-            case StepNotApplied(sentence=sentence):
-                self.messages.pin(f"{sentence}{proposal_text(self.run_state.proposed())}")
-            case ImageSkipped(lost_class=sentence) if sentence:
-                self.messages.pin(sentence)
             case OpenFailed():
                 self.push_screen(
                     OpenFailedDialog(event, self.appearance), self._answer_open_question
                 )
-            case Audited():
-                self.messages.show_now(audit_sentence(event))
+        for screen in self.screen_stack:
+            if isinstance(screen, QuitDialog):
+                screen.show(self.run_state)
         super().event_received(event)
 
     def _report_dataset(self, dataset: DatasetSummary) -> None:
@@ -222,26 +214,21 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         for finding in dataset.findings:
             self.messages.pin(finding)
 
-    def _remark_on_loss(self, step: StepTaken) -> None:
-        """Say once, at the first such step, that a loss shows that training has diverged."""
-        session = self.run_state.session
-        if session is None:
-            return
-        classes = len(session.classes)
-        earlier = [loss for number, loss in self.run_state.curves[-1].loss if number < step.step]
-        if diverged(step.loss, classes) and not (earlier and diverged(earlier[-1], classes)):
-            self.messages.enqueue(diverged_sentence(step.step, step.loss, classes))
-
     # --- keys -------------------------------------------------------------------------
 
     def action_replay(self) -> None:
         stack, step = self.main.stack, self.run_state.measured
         if step is None:
-            self.messages.show_now("There is no measured step to show yet; press t to take one.")
+            if self.run_state.idle:
+                sentence = "There is no measured step to show yet; press t to take one."
+            else:
+                sentence = "There is no measured step to show yet."
+            self.messages.show_now(sentence, progress)
             return
         if self.engine_session.running:
             self.messages.show_now(
-                "Training is running; press r to pause it, then . to replay the last step."
+                "Training is running; press r to pause it, then . to replay the last step.",
+                activity,
             )
             return
         again = stack.replaying and self._replayed_slower == 1
@@ -252,7 +239,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
     def action_restart(self) -> None:
         if self.run_state.phase != "dead":
             self.messages.show_now(
-                "The engine is running; R restarts it only after it has stopped."
+                "The engine is running; R restarts it only after it has stopped.", activity
             )
             return
         self._lost = lost_sentence(self.run_state)
@@ -288,7 +275,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
 
     def action_take_over(self) -> None:
         if self.run_state.watched.in_control:
-            self.messages.show_now("This screen is already in control.")
+            self.messages.show_now("This screen is already in control.", activity)
         elif self.need_engine():
             self.engine_session.take_over()
 

@@ -108,6 +108,10 @@ class ImagesScreen(FullScreen):
 
     def show(self, state: RunState) -> None:
         shown = state.results.images
+        if shown is None and self._last_images is not None:  # another start has begun
+            self._last_images = None
+            self._received.clear()
+            self._sides.clear()
         if shown is not None and shown is not self._last_images:
             self._last_images = shown
             self._received[shown.selection] = shown
@@ -124,9 +128,9 @@ class ImagesScreen(FullScreen):
             self._request_pictures(again=True)
 
     def _steps_behind(self, state: RunState) -> int:
-        """Return the number of steps since the batch was drawn; 0 for the most wrong images."""
+        """Return the number of steps since the pictures and predictions were made."""
         received = self._received.get(self.what)
-        return abs(state.step - received.step) if received and self.what == "batch" else 0
+        return abs(state.step - received.step) if received else 0
 
     # --- drawing --------------------------------------------------------------------------------
 
@@ -152,12 +156,14 @@ class ImagesScreen(FullScreen):
     def content(self, state: RunState, width: int, height: int) -> Body:
         received = self._received.get(self.what)
         if received is None:
-            text = "Waiting for the pictures."
-            if state.phase != "ready":
-                text = "The engine has stopped, so there are no pictures."
+            text = "Waiting for the pictures. Esc goes back meanwhile."
+            if state.phase == "dead":
+                text = "The engine has stopped, so there are no pictures. Esc goes back."
+            elif state.phase != "ready":
+                text = "The engine is not connected, so there are no pictures. Esc goes back."
             elif self.what not in self._requested:
-                text = "The engine did not send the pictures. Press Escape to go back."
-            return body([line(f"  {text}")])
+                text = "The engine did not send the pictures. r asks again, Esc goes back."
+            return body([line(f"  {part}") for part in wrapped(text, width - 4, 2)])
         if not received.images:
             none_wrong = "Every image is classified correctly."
             return body([line(f"  {none_wrong if self.what == 'wrong' else 'No images.'}")])

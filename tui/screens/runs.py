@@ -79,7 +79,8 @@ class RunsScreen(FullScreen):
             text = (
                 "Reading the runs."
                 if self.runs is None
-                else "There are no runs yet. A first step or tl-tui train begins one."
+                else "There are no runs yet. A first step or tl-tui train begins one: Esc goes "
+                "back, then t takes a step."
             )
             return Body([line(f"  {part}") for part in wrapped(text, width - 4, 3)], 0, _blank_line)
         room = max(3, height - max(MIN_PLOT_LINES + 3, height // 2))
@@ -140,6 +141,7 @@ class RunsScreen(FullScreen):
     def pressed(self, key: str) -> bool:
         if not self.runs:
             return False
+        self.message = ""  # it was about the run under the cursor
         moves = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
         moves |= {"home": -len(self.runs), "end": len(self.runs)}
         if key in moves:

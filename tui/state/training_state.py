@@ -104,7 +104,7 @@ class TrainingState:
                 self.cycle, self.weights = event.cycle, event.weights
                 self.epoch_shift = event.epoch_shift if isinstance(event, StartOverUndone) else 0
             case TrainBegan():
-                self.train_to = event.to_step
+                self.train_to, self.seconds_left = event.to_step, None
             case TrainEnded():
                 self.train_to = self.seconds_left = None
             case StepTaken():
