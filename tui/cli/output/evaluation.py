@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tl_tui.common import json_codec
 from tl_tui.common.metrics import accuracy_words, balanced_accuracy, interval, share_words
 from tl_tui.protocol.inference import DataEvaluated, InferenceBegan, UnreadableFile
+from tui.cli import printing
 from tui.cli.output.names import printable, short_name
 from tui.cli.output.train.sentences import class_table
 
@@ -33,7 +32,6 @@ def print_json(
         result: The result.
         unreadable: The images that could not be read.
     """
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     names = began.classes
     majority = _majority_class(result)
     counts = list(zip(names, result.per_class, strict=True))
@@ -70,7 +68,7 @@ def print_json(
         ],
         "unreadable": [{"path": file.path, "reason": file.reason} for file in unreadable],
     }
-    print(json_codec.dumps(report), flush=True)
+    printing.print_json(report)
 
 
 def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) -> None:
@@ -81,9 +79,7 @@ def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) 
         result: The result.
         unreadable: The number of images that could not be read.
     """
-    from tui.cli.printing import console
-
-    out = console()
+    out = printing.console()
 
     def print_lines(lines: list[str]) -> None:
         for line in lines:

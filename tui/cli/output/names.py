@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from tl_tui.common.plain_text import encodable
+
 NAME_CELLS = 40
 """The width of the longest class name, in terminal cells."""
 
 
 def printable(text: str) -> str:
     """Return a line of text with its control characters escaped."""
+    text = encodable(text)
     if text.isprintable():
         return text
     return "".join(
