@@ -93,6 +93,12 @@ def accept_any_text() -> None:
             stream.reconfigure(errors=REPLACE)
 
 
+def as_written(text: str, stream: TextIO) -> str:
+    """Return a text as a reader of the stream sees it."""
+    encoding = stream.encoding or "utf-8"
+    return text if text.isascii() else text.encode(encoding, REPLACE).decode(encoding)
+
+
 def write_ascii(stream: TextIO) -> None:
     """Limit a stream to ASCII, for a terminal that can show no more."""
     if isinstance(stream, io.TextIOWrapper):

@@ -192,6 +192,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
             case SessionOpened():
                 # At once, because the stack may differ from the cached one under the cursor.
                 self.repaint()
+                self.messages.record(event.device_warning)
                 save_stack(self.engine_session.config, event)
                 if not self.engine_session.attached:  # else the first screen has requested it
                     self.engine_session.send(MeasureStepCost)

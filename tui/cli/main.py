@@ -174,5 +174,5 @@ def _sentence(error: click.ClickException, arguments: list[str]) -> str:
     hint = f" See {command.removesuffix(' open')} --help." if command else ""
     message = " ".join(error.format_message().split())
     if isinstance(error, click.NoSuchOption) and (near := near_option(error, arguments)):
-        message += f" Did you mean {near}?"
+        message += f" Did you mean '{near}'?"
     return f"{message if message.endswith(('.', '?')) else message + '.'}{hint}"

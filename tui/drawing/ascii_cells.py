@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 
 from tl_tui.common.plain_text import PLAIN
 
@@ -19,7 +19,10 @@ def ascii_cells(text: str) -> str:
     It suits what Textual draws: borders, scrollbars and ellipses. Names have passed `Glyphs.text`
     before, which keeps them distinct.
     """
-    return text if text.isascii() else "".join(map(_ascii_cell, text))
+    if text.isascii():
+        return text
+    # Joined emoji take fewer cells than their parts.
+    return set_cell_size("".join(map(_ascii_cell, text)), cell_len(text))
 
 
 def _ascii_cell(character: str) -> str:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import time
 
 from tl_tui.connect.slurm import duration_text
-from tui.drawing.lines import Line, Piece, fitted, justified, line_width
+from tui.drawing.lines import (
+    Line,
+    Piece,
+    fitted,
+    justified,
+    line,
+    line_width,
+    shorten_middle,
+    wrapped_message,
+)
 from tui.state.run_state import RunState
 from tui.text.format import format_memory
 from tui.text.progress import progress_text
@@ -56,7 +65,7 @@ class TitleLine(StateLines):
         style = "dim" if state.provisional else "text"
         if state.provisional:
             right = [(text, "dim") for text, _ in right]
-        left = [name, (fitted(form, max(0, room)), style), (skipped, "strong")]
+        left = [name, (shorten_middle(form, max(0, room)), style), (skipped, "strong")]
         return [justified(left, right, width)]
 
 
@@ -85,4 +94,7 @@ class WarningLine(StateLines):
 
     def lines(self, state: RunState) -> list[Line]:
         warning = state.session.device_warning if state.session else ""
-        return [((fitted(f" ! {warning}", self.size.width), "alarm"),)] if warning else []
+        if not warning:
+            return []
+        text = self.glyphs.text(f"! {warning}")
+        return [line((f" {wrapped_message(text, self.size.width - 1, 1)[0]}", "alarm"))]

@@ -81,12 +81,19 @@ def test_names_stay_distinct_in_ascii(name: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30))
 def test_text_on_an_ascii_screen_takes_as_many_cells(text: str) -> None:
     shown = ascii_cells(text)
-    assert shown.isascii() and cell_len(shown) == sum(map(cell_len, text))
+    assert shown.isascii() and cell_len(shown) == cell_len(text)
 
 
 @pytest.mark.parametrize(
     ("drawn", "shown"),
-    [("╭─┬╮│╰┴╯", "+-++|+++"), ("▁▅█", "###"), ("⠀⣿", " *"), ("Käse", "Kase"), ("日本", "????")],
+    [
+        ("╭─┬╮│╰┴╯", "+-++|+++"),
+        ("▁▅█", "###"),
+        ("⠀⣿", " *"),
+        ("Käse", "Kase"),
+        ("日本", "????"),
+        ("👩\u200d🔬", "??"),
+    ],
 )
 def test_borders_scrollbars_and_curves_look_alike(drawn: str, shown: str) -> None:
     assert ascii_cells(drawn) == shown

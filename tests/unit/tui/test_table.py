@@ -30,6 +30,7 @@ def columns(names: list[str]) -> list[Column]:
         (84, ["run", "state", "steps", "best"]),
         (80, ["run", "state", "best"]),
         (70, ["run", "best"]),
+        (60, ["run", "state", "steps"]),
         (40, ["run"]),
         (20, ["run"]),  # the terminal wraps it
     ],

@@ -20,10 +20,7 @@ def printable(text: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """Return a class name, printable and shortened to `NAME_CELLS`."""
-    from rich.cells import cell_len, set_cell_size
+    """Return a class name, printable and shortened in its middle to `NAME_CELLS`."""
+    from tui.drawing.lines import shorten_middle
 
-    shown = printable(name)
-    if cell_len(shown) <= NAME_CELLS:
-        return shown
-    return f"{set_cell_size(shown, NAME_CELLS - 1).rstrip()}…"
+    return shorten_middle(printable(name), NAME_CELLS)

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tl_tui.common.plain_text import as_written
+
 GAP = "  "
 """Between two columns; no cell contains two blanks in a row."""
 
@@ -18,7 +20,7 @@ class Column:
     heading: str
     cells: Sequence[str]
     rank: int = 0
-    """Columns with the highest rank are left out first; those of rank 0 always stay."""
+    """The columns with the lowest ranks are chosen first; those of rank 0 always stay."""
     right: bool = False
     """Whether to align the cells to the right."""
 
@@ -27,7 +29,7 @@ class Column:
         """The width of its widest cell, in terminal cells."""
         from rich.cells import cell_len
 
-        return max(map(cell_len, (self.heading, *self.cells)))
+        return max(cell_len(as_written(text, sys.stdout)) for text in (self.heading, *self.cells))
 
 
 def output_width() -> int | None:
@@ -42,13 +44,13 @@ def fitting_columns(columns: Sequence[Column], width: int | None) -> list[Column
         columns: The columns of the table.
         width: Terminal cells; None if there is no limit.
     """
-    kept = list(columns)
-    while width is not None and sum(c.width + len(GAP) for c in kept) - len(GAP) > width:
-        last = max(kept, key=lambda column: column.rank)
-        if not last.rank:
-            break
-        kept.remove(last)
-    return kept
+    kept, used = [], -len(GAP)
+    for column in sorted(columns, key=lambda column: column.rank):
+        needed = used + len(GAP) + column.width
+        if width is None or not column.rank or needed <= width:
+            kept.append(column)
+            used = needed
+    return [column for column in columns if column in kept]
 
 
 def table_lines(columns: Sequence[Column]) -> list[str]:
@@ -58,6 +60,7 @@ def table_lines(columns: Sequence[Column]) -> list[str]:
     aligned = []
     for column in columns:
         width = column.width
-        pads = [(text, " " * (width - cell_len(text))) for text in (column.heading, *column.cells)]
+        texts = [as_written(text, sys.stdout) for text in (column.heading, *column.cells)]
+        pads = [(text, " " * (width - cell_len(text))) for text in texts]
         aligned.append([pad + text if column.right else text + pad for text, pad in pads])
     return [GAP.join(row).rstrip() for row in zip(*aligned, strict=True)]
