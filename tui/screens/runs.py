@@ -101,7 +101,7 @@ class RunsScreen(FullScreen):
         cursor = self.glyphs.cursor if index == self.cursor else " "
         mark = "*" if run.path == self.marked else " "
         style = "strong" if str(run.path) == self._current else "text"
-        name = self._name(run)
+        name = self._run_name(run)
         name_width = self._name_width(width)
         pieces: list[Piece] = [
             (f" {cursor}{mark} ", "text"),
@@ -112,12 +112,12 @@ class RunsScreen(FullScreen):
         ]
         return tuple(pieces)
 
-    def _name(self, run: Run) -> str:
+    def _run_name(self, run: Run) -> str:
         return self.glyphs.text(sanitize(run.name))
 
     def _name_width(self, width: int) -> int:
         """Return the width of the names: that of the longest, if it leaves room for a result."""
-        longest = max(cell_len(self._name(run)) for run in self.runs or ())
+        longest = max(cell_len(self._run_name(run)) for run in self.runs or ())
         return min(longest, max(14, width - OTHER_COLUMNS))
 
     def _details(self, width: int, height: int) -> list[Line]:
@@ -125,7 +125,7 @@ class RunsScreen(FullScreen):
         assert self.runs is not None
         run = self.runs[self.cursor]
         model = f"{run.config.get('arch')}, {run.config.get('weights')} weights"
-        shortened = cell_len(self._name(run)) > self._name_width(width)
+        shortened = cell_len(self._run_name(run)) > self._name_width(width)
         parts = [run.name] * shortened
         parts += [model, data_of(run), date_text(run.changed), format_bytes(run.bytes)]
         text = self.glyphs.text(sanitize(" · ".join(parts)))

@@ -24,7 +24,10 @@ NOT_WRITTEN = {"é"}
 
 def strings(path: Path) -> Iterator[str]:
     """Yield the texts of a module other than its docstrings and comments."""
-    tree = ast.parse(path.read_bytes())
+    source = path.read_bytes()
+    if source.isascii():
+        return
+    tree = ast.parse(source)
     described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

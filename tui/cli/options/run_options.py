@@ -145,5 +145,5 @@ def _command_hint(word: str) -> str:
 
     if word in COMMANDS:
         return f"; write the command first: tl-tui {word} ..."
-    near = near_command(word, COMMANDS)
+    near = "" if os.sep in word else near_command(word, COMMANDS)
     return f" and no such command; did you mean {near}?" if near else "."
