@@ -104,14 +104,14 @@ def _copy_matching(state: dict[str, Tensor], model: nn.Module) -> None:
 
 
 def transform_for(weights: Weights, image_size: int | None) -> tuple[partial, int]:
-    """Return the transform of the weights at an image size.
+    """Return a function that builds the weights' transform for an image size, and that size.
 
     Args:
         weights: The weights. Without a transform of their own, ImageNet's normalisation is used.
         image_size: Side of the images in pixels; None for the size that the weights were made for.
 
     Returns:
-        A callable that makes the transform, and the side of its images in pixels.
+        A function that builds the transform, and the side of its images in pixels.
     """
     make: partial = weights.transforms or (
         weights.entry.transforms if weights.entry else partial(ImageClassification, crop_size=224)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Dispatcher:
-    """Opens a session, and then passes its commands and units of work to the run."""
+    """Opens a session, and then passes commands and units of work to the session's run."""
 
     def __init__(
         self,

@@ -137,7 +137,7 @@ class Checkpointing:
         self._saved_settings = self._next_step_settings()
 
     def _save_earlier_best(self) -> None:
-        """Write the best weights that are only in memory, if there are any."""
+        """If the best weights so far exist only in memory, write them to a checkpoint."""
         if self._unsaved_best is None:
             return
         snapshot, metadata = self._unsaved_best

@@ -114,7 +114,7 @@ class Progress:
         """Begin a new cycle of the schedule with the next step.
 
         Args:
-            steps: Its length; None is the horizon.
+            steps: Its length; if None, the horizon.
         """
         self.cycle = Cycle(after_step=self.step, steps=steps or self.horizon)
         self._move_training_end()

@@ -177,7 +177,7 @@ class Settings:
 
         Args:
             why: The reason, for the user.
-            steps: The length of the cycle; None is the horizon.
+            steps: The length of the cycle in steps; if None, the horizon.
         """
         self.progress.begin_cycle(steps)
         self._emit_cycle(why)

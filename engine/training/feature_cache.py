@@ -104,7 +104,7 @@ class FeatureCache:
         Args:
             stack: The model's layer stack.
             decoder: Reads the images.
-            device: The model's device, which holds the first activations.
+            device: The model's device. Activations are kept in its memory first, then in a file.
             images: The number of images in the dataset.
             image_size: Side of the images in pixels.
             memory: Returns the number of bytes that may be used on the device. Called when a cut

@@ -229,7 +229,7 @@ class Trainer:
         *,
         measured: bool,
     ) -> PassResult:
-        """Run both passes, or replay them from a CUDA graph."""
+        """Run the forward and backward pass, or replay them from a CUDA graph."""
         if self.cuda_graphs is None or graph_key is None:
             return forward_backward(images, labels)
         kind = (graph_key, self.recipe.precision)

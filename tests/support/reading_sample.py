@@ -24,7 +24,8 @@ COMMON = set(  # words that name no feature of their own
     """about above action adds after again against all alone already also and another any apache
     apart applied are arrived asks back because been before begin begins belongs below between
     blue both build but can change changed changes choice choices clone codes colour come comes
-    coming compare compared compares compute computed connection content continue continues
+    coming compatible
+    compare compared compares compute computed connection content continue continues
     contributing conv copy covers create cross debian design died directories divided does done
     down draw each earlier edges else enter environment every everything executed fast feature
     file files find fine finite first five fixed flow following for found four from full gets
@@ -37,7 +38,8 @@ COMMON = set(  # words that name no feature of their own
     option options other others otherwise output over own page part parts pass passed passes
     path patterns pgdn pgup plain plans power press prints processes propose proposed python
     pytorch raise reach reached read real received receives repository representative return
-    right roles rows ruff running runs same save say says script second see seed several shape
+    right roles rows ruff running runs same save saves say says sets share
+    script second see seed several shape
     should show shown shows simulated since size slow slower small some space speed stages start
     starts stay stayed stays step steps still stop stopped such supported switch switches system
     table take takes taught tells test tests textures than that the their them then there these

@@ -64,7 +64,7 @@ def new_socket_path() -> Path:
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise SocketProblem(
             f"{path} is too long for a socket (at most {LONGEST_PATH} bytes); "
-            "set TL_TUI_TMPDIR to a shorter folder, such as /tmp."
+            "set TL_TUI_TMPDIR to a folder with a shorter path, such as /tmp."
         )
     _remove_stale(folder)
     return path

@@ -170,8 +170,8 @@ def _read_greeting(stream: socket.socket) -> RelayGreeting | None:
 def _check(greeting: RelayGreeting, host: str) -> None:
     if greeting.protocol != PROTOCOL:
         raise Problem(
-            f"{host} has tl-tui {greeting.version} (protocol {greeting.protocol}), here is "
-            f"{__version__} (protocol {PROTOCOL}); install the same version on both sides."
+            f"{host} has tl-tui {greeting.version} (protocol {greeting.protocol}), but this "
+            f"machine has {__version__} (protocol {PROTOCOL}). Install the same version on both."
         )
     if greeting.gone:
         raise EngineEnded(greeting.problem)

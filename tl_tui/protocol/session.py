@@ -145,7 +145,10 @@ class StartCurves(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistorySent(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The curves of a resumed run, or of a session that a client joins; follows `SessionOpened`."""
+    """The curves of a resumed run, or of a session that a client joins.
+
+    Sent after `SessionOpened`.
+    """
 
     starts: tuple[StartCurves, ...]
     """Oldest first; the last one is the current start."""

@@ -57,7 +57,7 @@ class StartHistory:
     """Validations on all validation images."""
 
     def cut_after(self, step: int) -> None:
-        """Remove everything after a step."""
+        """Remove the losses and validations after a step."""
         while self.losses and self.losses[-1][0] > step:
             self.losses.pop()
         while self.validations and self.validations[-1].step > step:
@@ -373,7 +373,7 @@ def is_written(path: Path) -> bool:
 
 
 def _files(path: Path) -> tuple[dict[str, Path], int]:
-    """Return the checkpoints by name, and the size of all files in bytes."""
+    """Return the checkpoints by name, and the total size of all files in bytes."""
     checkpoints: dict[str, Path] = {}
     sizes: dict[tuple[int, int], int] = {}
     for folder, _, names in os.walk(path):

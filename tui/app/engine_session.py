@@ -159,7 +159,10 @@ class EngineSession:
         self.state.left()
 
     def _connection_lost(self, lost: ConnectionLost) -> None:
-        """Forget requests that may not have arrived; the engine reports what it has done."""
+        """Forget requests that may not have arrived.
+
+        Once connected again, the engine sends the state in which they left the session.
+        """
         self._forget_steps()
         self.starting_over = None
         self.state.line_cut(lost.sentence)

@@ -11,7 +11,7 @@ MIN_TEXT_WIDTH = 14
 
 
 class Grid(NamedTuple):
-    """Tiles with a picture and a text next to it."""
+    """A grid of tiles, each with a picture and text next to it."""
 
     columns: int
     rows: int

@@ -173,7 +173,7 @@ class MainScreen(Screen[None]):
             self.call_after_refresh(self.show, self.caption.state)
 
     def say(self, notice: str) -> None:
-        """Show a sentence in the caption's place; empty takes it back."""
+        """Show a sentence in place of the caption; an empty string restores the caption."""
         self.caption.notice = notice
         self.caption.redraw()
 

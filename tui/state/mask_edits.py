@@ -41,7 +41,7 @@ def after_toggle(state: RunState, target: Target) -> MaskEdit:
 
 
 def after_freeze_below(state: RunState, target: Target) -> MaskEdit:
-    """Return the mask that freezes the rows below a target and trains it and all rows above."""
+    """Return the mask that freezes the rows below a row, and trains that row and all above it."""
     assert state.session is not None
     stack = state.session.stack
     lowest = stack.owners[target_owners(state, target).start].row
@@ -78,7 +78,7 @@ def next_norm_mode(state: RunState, target: Target) -> tuple[list[int], NormMode
 
 
 def norm_owners(state: RunState, target: Target) -> list[int]:
-    """Return the BatchNorms with running statistics in a row, part or stage, by owner index."""
+    """Return the owner indices of a target's BatchNorms that have running statistics."""
     assert state.session is not None
     owners = state.session.stack.owners
     return [owner for owner in target_owners(state, target) if owners[owner].norm]

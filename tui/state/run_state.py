@@ -173,10 +173,11 @@ class RunState(MaskHistory, Measurements):
         """Return the index of the lowest row that the gradient reaches.
 
         Args:
-            predicted: Predict it for the wanted mask instead of using the last measured step.
+            predicted: Whether to predict the row for the wanted mask; otherwise it is that of the
+                last measured step.
 
         Returns:
-            None if no row is reached: everything is frozen, or nothing was measured yet.
+            None if no row is reached: everything is frozen, or no step has been measured yet.
         """
         for row in range(len(self._rows())):
             if predicted:

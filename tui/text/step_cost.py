@@ -72,7 +72,7 @@ def toggle_difference(state: RunState, target: Target) -> CostDifference:
 
 
 def toggle_cost_text(state: RunState, target: Target) -> str:
-    """Return what space on a target does and costs: `thaw: +3.67 M · +0.7 ms · +29 MB`."""
+    """Return what pressing space on a target does and costs: `thaw: +3.67 M · +29 MB`."""
     difference = toggle_difference(state, target)
     parts = [difference.params]
     if difference.time or difference.memory:

@@ -316,12 +316,13 @@ class _SavedStorage:
 def _merge_saved_tensors(
     stack: Stack, full: _TracedPass, propagating: _TracedPass
 ) -> tuple[SavedTensors, ...]:
-    """Merge the saved tensors of a pass by the masks for which they are saved.
+    """Return the saved tensors of two traced passes, with the masks for which a step saves them.
 
-    What an owner saves even in the propagating pass is saved whenever the gradient reaches it; the
-    rest only if the owner is trainable. A tensor saved between two owners is saved if the gradient
-    reaches a parent of the second one, provided that the first is an ancestor of the second, or
-    else if it reaches the first one.
+    A tensor that an owner saves in the propagating pass is needed whenever the gradient reaches
+    that owner. A tensor that the owner saves only in the full pass is needed only if the owner is
+    trainable. A tensor that is saved between two owners depends on their order: if the first is an
+    ancestor of the second, it is needed when the gradient reaches a parent of the second;
+    otherwise it is needed when the gradient reaches the first.
 
     Args:
         stack: The stack, whose owners know their parents.

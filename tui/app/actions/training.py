@@ -33,8 +33,8 @@ class TrainingActions(ActionBase):
                 )
             case StartedOver():
                 self.messages.show_now(
-                    "A new start has begun; the previous one is kept as a curve and a checkpoint. "
-                    "Press u to undo, until the next step."
+                    "Training starts over. The previous training is kept as a curve and a "
+                    "checkpoint. Press u before the next step to undo this."
                 )
             case TrainEnded():
                 self.messages.show_now(ended_sentence(self.run_state, event))
@@ -79,7 +79,9 @@ class TrainingActions(ActionBase):
     def _run_when_ready(self) -> None:
         if self.engine_session.train_waits:
             self.engine_session.train_waits = False
-            self.messages.show_now("Cancelled: training will not start when the engine is ready.")
+            self.messages.show_now(
+                "Cancelled: training will no longer start by itself when the engine is ready."
+            )
         else:
             self.engine_session.train()
             self.messages.show_now(

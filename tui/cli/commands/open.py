@@ -57,7 +57,7 @@ def open_locally(
     """Start an engine on this machine and show the workbench until the user leaves.
 
     Args:
-        config: The configuration with which the session is opened, or was.
+        config: The configuration of the new run, or of the run that is resumed.
         resumes: The run to resume; None starts a new run.
         ascii_only: Whether to draw with ASCII characters only.
         animation: Whether to animate backward passes.
@@ -127,7 +127,7 @@ def show(
 
     Args:
         link: The connection to the engine.
-        config: The configuration with which the session is opened, or was.
+        config: The configuration of the new run, or of the run that is resumed.
         screen: How to draw the screen.
         resumes: The run to resume; None starts a new run.
         attached: Whether the engine has opened the session already.

@@ -88,7 +88,7 @@ def command(
     from tui.cli.output.progress_bar import InferenceProgressBar
 
     if as_json and as_csv:
-        raise Problem("--json and --csv exclude each other; choose one of them.")
+        raise Problem("--json and --csv cannot be used together; choose one.")
     request = Predict(
         id=1,
         run=run,

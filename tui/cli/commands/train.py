@@ -73,7 +73,7 @@ def train_headless(
     """Train without a screen.
 
     Args:
-        config: The configuration with which the session is opened, or was.
+        config: The configuration of the new run, or of the run that is resumed.
         resumes: The run to resume; None starts a new run.
         steps: The total number of steps; None trains to the end of the schedule or plan.
         as_json: Whether to report in JSON lines.

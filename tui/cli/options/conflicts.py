@@ -1,4 +1,4 @@
-"""Merging the command line with a configuration file, and the options that exclude each other."""
+"""Merge the command line with a configuration file, and find options that conflict."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def merge_options(given: dict[str, Any], filed: dict[str, Any], file: str | None
         file: The file's name.
 
     Raises:
-        Problem: Two choices exclude each other, or one requires another that is missing.
+        Problem: Two choices cannot be used together, or one requires another that is missing.
     """
     kept = {field: value for field, value in filed.items() if field not in given}
     for first, second, why in _EXCLUSIVE:

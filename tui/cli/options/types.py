@@ -72,4 +72,6 @@ def check_utf8(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         shown = text.encode("ascii", "backslashreplace").decode()
-        raise Problem(f"{shown}: this name is not UTF-8; rename it or link to it.") from error
+        raise Problem(
+            f"{shown}: this name is not UTF-8; rename it, or pass a symbolic link to it instead."
+        ) from error

@@ -15,7 +15,7 @@ NO_IMAGES = "no validation images"
 
 
 class Classes(Section):
-    """The classes in their order or with the lowest accuracy first."""
+    """The classes, sorted by index or with the lowest accuracy first."""
 
     title = "classes"
 
