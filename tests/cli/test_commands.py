@@ -307,6 +307,12 @@ def test_folds_validate_every_image_once(environment: dict[str, str], images: Pa
     assert sum(fold["total"] for fold in folds) == whole["total"] == 36  # every image once
     assert whole["accuracies"] == [fold["accuracy"] for fold in folds]
     assert [line["event"] for line in lines[-2:]] == ["folds", "ended"]
+    (kept,) = strict(run("runs", "--json", env=environment).stdout)
+    assert kept["state"] == "done" and kept["steps"] == 0
+    for name in ("accuracies", "mean", "spread", "correct", "total", "interval", "reason"):
+        assert kept["cross_validation"][name] == whole[name], name
+    page = run("show", kept["name"], env=environment).stdout
+    assert "done: 3 of 3 folds are done" in page and f"3 of 3: {whole['correct']} of 36" in page
 
 
 def test_too_many_folds_are_refused_with_one_sentence(

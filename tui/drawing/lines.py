@@ -57,6 +57,26 @@ def shorten_middle(text: str, width: int, ellipsis: str = "…") -> str:
     return f"{text[:head]}{ellipsis}{text[tail:]}"
 
 
+def shorten_path(path: str, width: int, ellipsis: str = "…") -> str:
+    """Truncate a path to at most `width` cells: its folders first, and then the middle of its name.
+
+    Args:
+        path: The path of a file.
+        width: Cells.
+        ellipsis: One cell that replaces what is left out.
+    """
+    if cell_len(path) <= width:
+        return path
+    name = path.rpartition("/")[2]
+    if cell_len(name) + 2 > width:
+        return shorten_middle(name, width, ellipsis)
+    return (
+        shorten_middle(path, width, ellipsis)
+        if width > 3 * cell_len(name)
+        else (f"{ellipsis}/{name}")
+    )
+
+
 def clipped(pieces: Line, width: int) -> Line:
     """Truncate a line with an ellipsis to at most `width` cells."""
     kept: list[Piece] = []
@@ -95,7 +115,11 @@ def wrapped(text: str, width: int, lines: int | None = None) -> list[str]:
     """
     width = max(8, width)
     # The standard library counts characters, of which a wide one takes two cells.
-    parts = wrap(text, width) if cell_len(text) == len(text) else _wrapped_cells(text, width)
+    parts = (
+        wrap(text, width, break_on_hyphens=False)
+        if cell_len(text) == len(text)
+        else _wrapped_cells(text, width)
+    )
     if lines is not None and len(parts) > lines:
         parts = [*parts[: lines - 1], fitted(" ".join(parts[lines - 1 :]), width)]
     return parts

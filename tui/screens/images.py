@@ -11,7 +11,16 @@ from rich.style import Style
 
 from tl_tui.common.metrics import share_words
 from tl_tui.protocol.results import ImagesShown, Thumbnail
-from tui.drawing.lines import Line, Piece, justified, line, line_width, shorten_middle, wrapped
+from tui.drawing.lines import (
+    Line,
+    Piece,
+    justified,
+    line,
+    line_width,
+    shorten_middle,
+    shorten_path,
+    wrapped,
+)
 from tui.drawing.picture_grid import Grid, grid_of, large_grid
 from tui.drawing.sanitize import padded, sanitize
 from tui.drawing.theme import Glyphs, Palette
@@ -247,7 +256,7 @@ class ImagesScreen(FullScreen):
             probability = "" if image.probability is None else share_words(image.probability)
             label = class_name(self.state, image.label, self.glyphs)
             mark = self.glyphs.cursor if number == self.cursor else " "
-            path = shorten_middle(self.glyphs.text(sanitize(image.path)), width - 2 * name - 14)
+            path = shorten_path(self.glyphs.text(sanitize(image.path)), width - 2 * name - 14)
             return line(
                 f" {mark} {probability:>4}  ",
                 (padded(predicted, name), "text" if image.predicted != image.label else "dim"),

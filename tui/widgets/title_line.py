@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from rich.cells import cell_len
+
 from tl_tui.connect.slurm import duration_text
 from tui.drawing.lines import (
     Line,
@@ -15,6 +17,7 @@ from tui.drawing.lines import (
     shorten_middle,
     wrapped_message,
 )
+from tui.drawing.sanitize import sanitize
 from tui.state.run_state import RunState
 from tui.text.format import format_memory
 from tui.text.progress import progress_text
@@ -33,7 +36,7 @@ class TitleLine(StateLines):
         name = (" tl-tui   " if width >= 60 else " ", "strong")
         session = state.session
         if session is None:
-            return [(name, (self.app.sub_title, "dim"))]
+            return [(name, (self.glyphs.text(sanitize(self.app.sub_title)), "dim"))]
         device = device_text(state) if width >= 60 else session.device
         if job := job_text(state):
             device = f"{device} · {job}" if width >= 100 else job
@@ -53,15 +56,14 @@ class TitleLine(StateLines):
         why = session.weights_cause if first and not session.pretrained else ""
         if not (first and session.pretrained):
             label += " weights"
+        data = self.glyphs.text(sanitize(session.data))
         model, reason = f"{session.arch} · {label}", f" ({why})" if why else ""
-        forms = [
-            f"{model}{reason} · {session.data}, {tail}" for tail in (classes + images, classes)
-        ]
+        forms = [f"{model}{reason} · {data}, {tail}" for tail in (classes + images, classes)]
         if why:
-            used = len(f"{model} () · {session.data}")
-            forms.append(f"{model} ({fitted(why, max(6, room - used))}) · {session.data}")
-        forms += [f"{model} · {session.data}", f"{session.arch} · {session.data}"]
-        form = next((form for form in forms if len(form) <= room), forms[-1])
+            used = cell_len(f"{model} () · {data}")
+            forms.append(f"{model} ({fitted(why, max(6, room - used))}) · {data}")
+        forms += [f"{model} · {data}", f"{session.arch} · {data}"]
+        form = next((form for form in forms if cell_len(form) <= room), forms[-1])
         style = "dim" if state.provisional else "text"
         if state.provisional:
             right = [(text, "dim") for text, _ in right]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.drawing.lines import wrapped, wrapped_message
+from tui.drawing.lines import shorten_path, wrapped, wrapped_message
 
 PATHS = (
     "/data/photos/2026/kitchen/" + "very-long-folder-name/" * 5 + "IMG_0042.jpg",
@@ -38,3 +38,22 @@ def test_a_message_that_is_cut_names_the_key_that_shows_all_of_it(lines: int) ->
     assert len(shown) == lines and shown[-1].endswith("… (m: all of it)")
     assert all(cell_len(line) <= 40 for line in shown)
     assert wrapped_message("Short.", 40, lines) == ["Short."]
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (60, "/data/photos/val/hot dog/IMG_0042.jpg"),
+        (36, "…/IMG_0042.jpg"),
+        (14, "…/IMG_0042.jpg"),
+        (10, "IMG…42.jpg"),
+        (45, "/data/photos/val/hot dog/IMG_0042.jpg"),
+    ],
+)
+def test_a_path_loses_its_folders_before_its_name(width: int, shown: str) -> None:
+    assert shorten_path("/data/photos/val/hot dog/IMG_0042.jpg", width) == shown
+
+
+@given(st.text("ab/日é-", max_size=40), st.integers(4, 40))
+def test_a_shortened_path_fits(path: str, width: int) -> None:
+    assert cell_len(shorten_path(path, width)) <= width
