@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tl_tui.common import json_codec
@@ -49,4 +48,13 @@ def unbroken_lines(text: str, width: int | None) -> list[str]:
     """
     if width is None:
         return [text]
-    return wrap(text, max(20, width), break_long_words=False, break_on_hyphens=False) or [""]
+    from rich.cells import cell_len
+
+    width, lines = max(20, width), [""]
+    for word in text.split():
+        # A word that fits no line continues this one; the terminal wraps it.
+        if not lines[-1] or cell_len(word) > width or cell_len(f"{lines[-1]} {word}") <= width:
+            lines[-1] = f"{lines[-1]} {word}".lstrip()
+        else:
+            lines.append(word)
+    return lines
