@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 
 from engine.checks.evaluation import Evaluation
-from engine.data.image_folder import VALIDATION_NAMES, LabelledImages, list_labelled
+from engine.data.image_folder import LabelledImages, list_labelled
+from engine.data.layout import recognise, recognise_first
+from engine.data.left_out import Tally
 from engine.data.samples import printable
 from engine.hardware.devices import choose_device
 from engine.jobs.inference import compute_logits, load_checked_model, make_decoder
@@ -63,7 +65,8 @@ def evaluate(
         images=len(labelled.samples),
         source=labelled.source,
         device=device.label,
-        notes=tuple(notes + _overlap_notes(trained, data, labelled)),
+        notes=(*notes, *labelled.findings, *_overlap_notes(trained, data, labelled)),
+        left_out=labelled.left_out,
     )
     weights = (trained.metadata["start"], trained.metadata["step"], 0)
     evaluation = Evaluation(weights, 0, len(trained.classes))
@@ -111,9 +114,15 @@ def _overlap_notes(trained: TrainedModel, data: Path, labelled: LabelledImages) 
     if own is None or not os.path.isdir(own):
         return []
     root, evaluated = Path(own).resolve(), (data / labelled.part).resolve()
-    if evaluated == root / "train" or (evaluated == root and not labelled.part):
+    try:
+        first = config["image_rules"] == 1
+        layout = recognise_first(root) if first else recognise(root, "", Tally(""))
+    except (Problem, OSError):  # the folder has changed since
+        return []
+    if evaluated == layout.train.resolve() or (evaluated == root and not labelled.part):
         return ["The run was trained on images of this folder: the accuracy is optimistic."]
-    if evaluated.parent == root and evaluated.name in VALIDATION_NAMES:
+    validation = root / "val" if config.get("labels") else layout.validation
+    if validation is not None and evaluated == validation.resolve():
         if trained.checkpoint.stem == "best":
             return [
                 "The best checkpoint was selected on these images: the accuracy is slightly "

@@ -117,6 +117,7 @@ def open_session(
         labels=labels,
         name=DEMO_NAME if demo else None,
         seed=config.seed,
+        rules=config.image_rules,
     )
     for listed in listing:
         if isinstance(listed, ImageFolder):

@@ -54,6 +54,7 @@ async def test_every_screen_is_drawn_in_ascii(size):
             ("m", "messages"),
             ("q", "Leave?"),
             ("slash", "find"),
+            (app.action_dataset, "Validation images"),
             (app.action_new_start, "A new start?"),
             (app.action_restore_layer, "first weights?"),
             (app.action_save_choices, "Which file?"),

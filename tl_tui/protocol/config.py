@@ -16,6 +16,8 @@ Execution = Literal["auto", "eager", "captured"]
 MemoryFormat = Literal["contiguous", "channels-last"]
 FeatureCaching = Literal["on", "off", "half"]
 ModelFormat = Literal["safetensors", "pth", "onnx"]
+IMAGE_RULES = 2
+"""The current value of `RunConfig.image_rules`."""
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,6 +255,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             description="Use deterministic algorithms: identical results on CUDA too, but slower."
         ),
     ] = False
+    image_rules: int = IMAGE_RULES
+    """The rules by which the images of a folder are found, recorded so that a run is resumed with
+    the images that it began with. 1: those of version 0.1.0, which knew the folders train, val,
+    valid and validation only in lower case, judged files by their endings and knew no system
+    folders. 2: the current ones."""
     describe_only: bool = False
     """Whether only the layer stack is needed (`tl-tui layers`): no warm-up, no run directory."""
 

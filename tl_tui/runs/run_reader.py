@@ -37,6 +37,8 @@ RunState = Literal["running", "idle", "done", "paused", "cut off"]
 reached its last step or fold. paused: it was closed before that. cut off: its engine was killed, or
 the machine went down."""
 
+FIRST_IMAGE_RULES = 1
+"""The rules by which a run that does not record them found its images."""
 FIRST_FORMAT = 2
 """The oldest format that can be resumed; older runs do not record how they were opened."""
 
@@ -200,6 +202,8 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{path} was written by a later tl-tui (format {version}, here {FORMAT}); "
             "install that version."
         )
+    if isinstance(config.get("config"), dict):
+        config["config"].setdefault("image_rules", FIRST_IMAGE_RULES)
     return config
 
 

@@ -85,7 +85,8 @@ def _write(
         os.path.dirname(config.labels) if config.labels else str(demo_data.images_dir())
     )
     labels = Path(config.labels) if config.labels else None
-    for item in list_folder(Path(root), labels=labels, seed=config.seed):
+    rules = config.image_rules
+    for item in list_folder(Path(root), labels=labels, seed=config.seed, rules=rules):
         if isinstance(item, ImageFolder):
             folder = item
         yield None
@@ -119,7 +120,8 @@ def _write(
     from_entry = not random and weights.state is None and weights.entry is not None
     model = model_facts(config, weights, built, start, image_size=image_size, from_entry=from_entry)
     _check_phases(model.phases)
-    data = data_section(folder, root, config.labels, config.seed, f"{target.stem}.images.csv")
+    listing_name = f"{target.stem}.images.csv"
+    data = data_section(folder, root, config.labels, config.seed, listing_name, rules)
     unreadable = [
         os.path.abspath(sample.path)
         for sample in (*folder.train, *folder.val)

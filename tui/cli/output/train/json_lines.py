@@ -34,7 +34,7 @@ class JsonLines:
     def __init__(self) -> None:
         self._summary: RunSummary | None = None
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
         owners = session.stack.owners
         self._line(
@@ -46,6 +46,7 @@ class JsonLines:
             classes=session.classes,
             train_images=session.train_images,
             val_images=session.val_images,
+            dataset=msgspec.to_builtins(session.dataset),
             device=session.device,
             image_size=session.image_size,
             batch_size=session.batch_size,

@@ -28,9 +28,9 @@ class PlainLines:
     def __init__(self) -> None:
         self._summary: RunSummary | None = None
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
-        self._print(opening_lines(session))
+        self._print(opening_lines(session, folds))
 
     def event_received(self, event: AnyEvent) -> None:
         assert self._summary is not None

@@ -43,9 +43,9 @@ class ProgressBar:
         self._task = self._progress.add_task("train", total=None, progress="", status="opening")
         self._progress.start()
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
-        self._print(opening_lines(session))
+        self._print(opening_lines(session, folds))
         self._progress.update(self._task, status="first step")
 
     def event_received(self, event: AnyEvent) -> None:

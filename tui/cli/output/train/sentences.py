@@ -30,6 +30,7 @@ from tl_tui.runs.journal_writer import runs_directory
 from tui.app.config_from_state import mask_names
 from tui.cli.output.names import short_name
 from tui.cli.output.train.run_summary import RunSummary
+from tui.text.dataset import dataset_sentences
 from tui.text.format import format_duration
 from tui.text.layer_names import names_of
 
@@ -60,8 +61,13 @@ def progress_text(summary: RunSummary, step: StepTaken) -> str:
     return f"epoch {step.epoch}/{summary.epochs} step {step.step}/{summary.to_step}"
 
 
-def opening_lines(session: SessionOpened) -> list[str]:
-    """Return the model, data, device, trainable parameters, plan and notes of a session."""
+def opening_lines(session: SessionOpened, folds: int | None = None) -> list[str]:
+    """Return the model, data, device, trainable parameters, images, plan and notes of a session.
+
+    Args:
+        session: The session.
+        folds: The number of folds of the cross-validation that follows; None if training does.
+    """
     owners = session.stack.owners
     trains = sum(owners[owner].params for owner in session.trainable)
     lines = [
@@ -69,6 +75,7 @@ def opening_lines(session: SessionOpened) -> list[str]:
         f"classes, {session.train_images} + {session.val_images} images; {session.device}; "
         f"{trains:,} of {sum(owner.params for owner in owners):,} parameters train"
     ]
+    lines += dataset_sentences(session, folds)
     if session.plan is not None:
         lines.append(_plan_sentence(session.plan))
     return [*lines, *session.notes]
