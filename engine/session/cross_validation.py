@@ -88,6 +88,7 @@ class CrossValidation:
         kept, batches = trainer.snapshot(), trainer.batches
         results, done = self.results, False
         refused: StepRefused | None = None
+        journal.note("folds_began", folds=count)
         try:
             for number, part in enumerate(parts, start=1):
                 yield from self._fold(part, number, count, skipped, results)
@@ -99,7 +100,7 @@ class CrossValidation:
         finally:
             trainer.batches = batches
             trainer.restore(kept)
-            if not done and results:
+            if not done:
                 journal.note("folds", **_fields(self.ended("paused")))
         if refused is not None:
             what = "ran out of memory" if refused.memory else f"failed: {refused}"

@@ -37,7 +37,7 @@ from tui.app.actions.results import ResultActions
 from tui.app.actions.training import TrainingActions
 from tui.app.screen_options import ScreenOptions
 from tui.drawing.terminal import terminal_gone
-from tui.drawing.textual_theme import LeanColours, textual_theme
+from tui.drawing.textual_theme import AsciiOnly, LeanColours, textual_theme
 from tui.drawing.theme import PALETTES
 from tui.drawing.throttle import Throttle
 from tui.keys import KEYS
@@ -103,7 +103,9 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
             self.register_theme(textual_theme(palette))
         wanted = theme or load_preferences().theme
         self.theme = wanted if wanted in PALETTES and not terminal.monochrome else "terminal"
-        self._lean = LeanColours(monochrome=terminal.monochrome)
+        self.own_filters: list[LineFilter] = [LeanColours(monochrome=terminal.monochrome)]
+        if not terminal.unicode:
+            self.own_filters.append(AsciiOnly())
         self._follow_cursor = Throttle(self, HELD, self._show_cursor)
         self._to_replay: StepTaken | None = None
         self._replayed_slower = 1
@@ -116,7 +118,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         return self.main
 
     def get_line_filters(self) -> list[LineFilter]:
-        return [*super().get_line_filters(), self._lean]
+        return [*super().get_line_filters(), *self.own_filters]
 
     def on_mount(self) -> None:
         cached = load_stack(self.config)
@@ -136,6 +138,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         if not self.is_headless:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, self._leave_on_request)
+            self.follow_stop_signals()
         self.run_worker(self.engine_session.follow(), exit_on_error=True)
 
     async def on_unmount(self) -> None:
@@ -179,6 +182,8 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         for notice in event_notices(self.run_state, event, kept=self.engine_session.start_beside):
             self.messages.notify(notice)
         self.run_state.notices.clear()
+        for sentence in (self.run_state.cut, self.run_state.death):
+            self.messages.record(sentence)
         if self.run_state.phase == "dead":
             self.messages.clear_all()  # the caption says why
         match event:
@@ -191,6 +196,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
             case SessionOpened():
                 # At once, because the stack may differ from the cached one under the cursor.
                 self.repaint()
+                self.messages.record(event.device_warning)
                 save_stack(self.engine_session.config, event)
                 if not self.engine_session.attached:  # else the first screen has requested it
                     self.engine_session.send(MeasureStepCost)
@@ -292,7 +298,6 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
                 run: Callable = partial(self.run_action, key.action)
                 does = f"{key.shown}: {key.does}" if key.keys else key.does
                 yield SystemCommand(key.title, does, run)
-        yield SystemCommand("Messages", "every message of this session", self.action_messages)
         for does in get_args(DisconnectAction):
             yield SystemCommand(
                 f"When the connection drops: {does}",

@@ -22,6 +22,7 @@ from tl_tui.protocol.events import (
 )
 from tl_tui.protocol.session import OpenFailed, SessionOpened
 from tui.cli import exit_codes
+from tui.cli.output.names import printable
 
 Task = Callable[[Connection, AsyncIterator[AnyEvent]], Awaitable[int]]
 """Sends commands to an engine, reads its events, and returns an exit code."""
@@ -64,7 +65,7 @@ def run(task: Task) -> int:
     try:
         return asyncio.run(_supervise(process, task))
     except (EngineFailure, EngineGone) as error:
-        print(f"tl-tui: {error}", file=sys.stderr)
+        print(f"tl-tui: {printable(str(error))}", file=sys.stderr)
         return exit_codes.FAILED
     finally:
         process.kill()

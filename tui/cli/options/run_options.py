@@ -144,11 +144,10 @@ def _check_recipe(config: RunConfig) -> None:
 
 def _command_hint(word: str) -> str:
     """Return a hint at a similar command name, to append to an error; empty if there is none."""
-    import difflib
-
     from tui.cli.main import COMMANDS
+    from tui.cli.suggestions import near_command
 
     if word in COMMANDS:
         return f"; write the command first: tl-tui {word} ..."
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
-    return f" and no such command; did you mean tl-tui {near[0]}?" if near else "."
+    near = "" if os.sep in word else near_command(word, COMMANDS)
+    return f" and no such command; did you mean {near}?" if near else "."

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import statistics
-import sys
 from typing import Any
 
 import msgspec
 
-from tl_tui.common import json_codec
 from tl_tui.common.metrics import balanced_accuracy, interval
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
 from tl_tui.protocol.events import AnyEvent, Refused
@@ -34,6 +32,7 @@ from tui.app.config_from_state import mask_names
 from tui.cli import exit_codes
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import majority_share, resume_command
+from tui.cli.printing import print_json
 
 
 class JsonLines:
@@ -41,7 +40,6 @@ class JsonLines:
 
     def __init__(self) -> None:
         self._summary: RunSummary | None = None
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
 
     def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
@@ -230,7 +228,7 @@ class JsonLines:
         return {"name": plan.name, "phases": phases}
 
     def _line(self, event: str, **fields: Any) -> None:
-        print(json_codec.dumps({"event": event, **fields}), flush=True)
+        print_json({"event": event, **fields})
 
 
 def _accuracy(correct: int, total: int) -> dict[str, Any]:

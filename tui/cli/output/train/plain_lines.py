@@ -27,8 +27,6 @@ class PlainLines:
 
     def __init__(self) -> None:
         self._summary: RunSummary | None = None
-        for stream in (sys.stdout, sys.stderr):  # A name may not be encodable.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
     def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)

@@ -20,7 +20,7 @@ from tui.cli.output.train.sentences import (
     reach_summary,
     skipped_lines,
 )
-from tui.cli.printing import console
+from tui.cli.printing import console, unbroken_lines
 from tui.text.format import format_duration, loss_text
 
 REACH_CELLS = 110
@@ -76,7 +76,7 @@ class ProgressBar:
         self._progress.stop()
         if self._summary is not None and code is not None:
             self._print(ending_lines(self._summary))
-            self._print(path_lines(self._summary), soft_wrap=True)
+            self._print(path_lines(self._summary))
 
     def _stepped(self, step: StepTaken) -> None:
         assert self._summary is not None
@@ -92,6 +92,12 @@ class ProgressBar:
             status=" · ".join(parts),
         )
 
-    def _print(self, lines: list[str], *, soft_wrap: bool = False) -> None:
+    def _print(self, lines: list[str]) -> None:
         for line in lines:
-            self._console.print(printable(line), markup=False, soft_wrap=soft_wrap)
+            for part in _parts(printable(line), self._console.width):
+                self._console.print(part, markup=False, soft_wrap=True)
+
+
+def _parts(line: str, width: int) -> list[str]:
+    """Wrap a sentence; a line of a table keeps its blanks."""
+    return [line] if line.startswith(" ") else unbroken_lines(line, width)
