@@ -292,6 +292,20 @@ KEYS: tuple[Key, ...] = (
         "command palette: every action and the themes, by name",
         "all",
     ),
+    Key(
+        ("m",),
+        "messages",
+        ("m",),
+        "every message of this session in full, the newest first",
+        title="Messages",
+    ),
+    Key(
+        ("ctrl+z",),
+        "suspend_process",
+        ("ctrl+z",),
+        "suspend the screen and return to the shell; fg continues, and the engine is not affected",
+        title="Suspend the screen",
+    ),
     Key(("question_mark",), "help", ("?",), "this page", "help", "Help and the lesson"),
     Key(
         ("q", "ctrl+c", "ctrl+q"),

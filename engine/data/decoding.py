@@ -15,8 +15,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms._presets import ImageClassification
 
-from engine.data.rgb_conversion import convert, deep_values
-from engine.data.value_ranges import NO_RANGES, ClippedValues, Ranges
+from engine.data.conversion.rgb_conversion import convert, deep_values
+from engine.data.conversion.value_ranges import NO_RANGES, ClippedValues, Ranges
 
 Transform = Callable[[Image.Image], Tensor]
 """Turns an RGB image into a normalised tensor, [3, size, size]."""

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
-from engine.data import labels_file
+from engine.data import labelled_rows
 from engine.data.class_folders import from_class_folders
 from engine.data.class_names import match_names, matched_sentences
-from engine.data.layout import Role, evaluation_folder, find_splits
-from engine.data.listing import NAMES_PER_YIELD, Lister, class_folders
+from engine.data.labels_file import LabelsFile
+from engine.data.layout import evaluation_folder
+from engine.data.listing import Lister, class_folders
 from engine.data.samples import DataProblem, ImageFolder, Sample, printable
-from engine.data.splits import stratified
+from engine.data.split_names import Role, find_splits
 from tl_tui.protocol.config import IMAGE_RULES
 from tl_tui.protocol.dataset import LeftOut
 
@@ -32,6 +33,7 @@ def open_folder(
     directory: Path,
     *,
     labels: Path | None = None,
+    columns: str | None = None,
     name: str | None = None,
     seed: int = 0,
     rules: int = IMAGE_RULES,
@@ -41,7 +43,9 @@ def open_folder(
     Raises:
         DataProblem: The folder cannot be used for training.
     """
-    *_, folder = list_folder(directory, labels=labels, name=name, seed=seed, rules=rules)
+    *_, folder = list_folder(
+        directory, labels=labels, columns=columns, name=name, seed=seed, rules=rules
+    )
     assert isinstance(folder, ImageFolder)
     return folder
 
@@ -50,6 +54,7 @@ def list_folder(
     directory: Path,
     *,
     labels: Path | None = None,
+    columns: str | None = None,
     name: str | None = None,
     seed: int = 0,
     rules: int = IMAGE_RULES,
@@ -58,7 +63,8 @@ def list_folder(
 
     Args:
         directory: The folder.
-        labels: A CSV file with the columns path and label, used instead of class folders.
+        labels: A CSV file with a path and a label in each row, used instead of class folders.
+        columns: Which column of it is what; see `parse_columns`.
         name: Name of the dataset; the name of the folder if None.
         seed: Random seed for the split, if the folder has no validation images of its own.
         rules: The rules by which the images are found; see `RunConfig.image_rules`.
@@ -81,7 +87,7 @@ def list_folder(
     try:
         name = name or printable(directory.resolve().name)
         if labels is not None:
-            yield from _from_labels(directory, labels, name, seed)
+            yield from labelled_rows.labelled_dataset(directory, labels, name, seed, columns)
         else:
             yield from from_class_folders(directory, where, name, seed, rules)
     except PermissionError as error:
@@ -94,36 +100,6 @@ def list_folder(
             f"{where}: {printable(str(error.filename or 'it'))} cannot be read "
             f"({error.strerror or error}); try again, or check the disk."
         ) from error
-
-
-def _from_labels(
-    directory: Path, labels: Path, name: str, seed: int
-) -> Iterator[int | ImageFolder]:
-    where = f"--labels {printable(str(labels))}"
-    rows: list[labels_file.LabelRow] = []
-    for row in labels_file.read_labels_file(labels, directory):
-        rows.append(row)
-        if len(rows) % NAMES_PER_YIELD == 0:
-            yield len(rows)
-    yield len(rows)
-    classes = tuple(sorted({row.label for row in rows}))
-    if len(classes) < 2:
-        reason = f"only one class ({classes[0]})" if classes else "no images"
-        raise DataProblem(f"{where}: {reason}; a classifier needs at least two classes.")
-    index = {label: number for number, label in enumerate(classes)}
-    rows.sort(key=lambda row: (row.label, row.path))
-    train = [Sample(row.path, index[row.label]) for row in rows if row.split != "val"]
-    val = [Sample(row.path, index[row.label]) for row in rows if row.split == "val"]
-    if not val:
-        train, val = stratified(train, seed)
-    missing = set(index.values()) - {sample.label for sample in train}
-    if missing:
-        raise DataProblem(
-            f"{where}: the class {classes[min(missing)]} has no training image; add one."
-        )
-    if not val:
-        raise DataProblem(f"{where}: too few images to keep any for validation; add some.")
-    yield ImageFolder(name, classes, tuple(train), tuple(val))
 
 
 # --- images for a trained model -----------------------------------------------------------------
@@ -173,18 +149,23 @@ class LabelledImages:
 
 
 def list_labelled(
-    directory: Path, classes: tuple[str, ...], *, labels: Path | None = None
+    directory: Path,
+    classes: tuple[str, ...],
+    *,
+    labels: Path | None = None,
+    columns: str | None = None,
 ) -> Iterator[int | LabelledImages]:
     """List labelled images for a trained model; classes are matched by name.
 
     The folder `test` (or testing, in any case) in the directory is used if it exists, else `val`,
-    else the class folders in the directory itself; see `layout`. Of a labels file, the rows with
-    split val are used if there are any, else all rows. Not every class of the model needs images.
+    else the class folders in the directory itself; see `layout`. Of a labels file, the rows marked
+    test are used, else those marked val, else all rows. Not every class of the model needs images.
 
     Args:
         directory: The folder.
         classes: The model's classes, in order.
-        labels: A CSV file with the columns path and label, used instead of class folders.
+        labels: A CSV file with a path and a label in each row, used instead of class folders.
+        columns: Which column of it is what; see `parse_columns`.
 
     Yields:
         The number of images found so far, about once per thousand names; finally the images.
@@ -198,7 +179,7 @@ def list_labelled(
         reason = "it is a file" if directory.exists() else "there is no such folder"
         raise DataProblem(f"{where}: {reason}; name a folder with one subfolder per class.")
     if labels is not None:
-        yield from _labelled_rows(directory, labels, classes)
+        yield from _labelled_rows(directory, labels, classes, columns)
         return
     try:
         yield from _labelled_folders(directory, where, classes)
@@ -246,28 +227,27 @@ def _labelled_folders(
 
 
 def _labelled_rows(
-    directory: Path, labels: Path, classes: tuple[str, ...]
+    directory: Path, labels: Path, classes: tuple[str, ...], columns: str | None
 ) -> Iterator[int | LabelledImages]:
     where = f"--labels {printable(str(labels))}"
     known = {name: number for number, name in enumerate(classes)}
-    rows: list[labels_file.LabelRow] = []
-    for row in labels_file.read_labels_file(labels, directory):
-        rows.append(row)
-        if len(rows) % NAMES_PER_YIELD == 0:
-            yield len(rows)
-    val_rows = [row for row in rows if row.split == "val"]
-    source_text = printable(str(labels))
-    if val_rows:
-        source_text += ", rows of split val"
+    for item in labelled_rows.read_rows(labels, directory, columns):
+        if isinstance(item, LabelsFile):
+            read = item
+        else:
+            yield item
+    rows, split = labelled_rows.rows_to_evaluate(read)
     samples = []
-    for row in val_rows or rows:
+    for row in rows:
         if row.label not in known:
             raise DataProblem(_unknown_class(where, row.label, classes))
         samples.append(Sample(row.path, known[row.label]))
     if not samples:
         raise DataProblem(f"{where}: the file names no images.")
     samples.sort(key=itemgetter(1, 0))
-    yield LabelledImages(tuple(samples), source_text, "val" if val_rows else "")
+    source = printable(str(labels)) + (f", rows marked {split}" if split else "")
+    left_out = (*labelled_rows.left_out_rows(read, split), *read.unused)
+    yield LabelledImages(tuple(samples), source, split, left_out=left_out)
 
 
 def _unknown_class(where: str, name: str, classes: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-from engine.data import rgb_conversion
+from engine.data.conversion import rgb_conversion
 
 IMPORTS = ("import sys", "import numpy as np", "from PIL import Image, ImageFile")
 """What the code imports."""

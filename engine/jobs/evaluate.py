@@ -51,7 +51,8 @@ def evaluate(
     data = Path(command.data) if command.data is not None else labels.parent if labels else None
     if data is None:
         raise Problem("--data: name a folder that holds one folder per class.")
-    for item in list_labelled(data, trained.classes, labels=labels):
+    columns = command.columns if command.columns is not None else _own_columns(trained, labels)
+    for item in list_labelled(data, trained.classes, labels=labels, columns=columns):
         if isinstance(item, LabelledImages):
             labelled = item
         yield None
@@ -108,6 +109,15 @@ def evaluate(
         confusion=results.confusion,
         most_wrong=results.most_wrong,
     )
+
+
+def _own_columns(trained: TrainedModel, labels: Path | None) -> str | None:
+    """Return the columns that the run used, if this is its labels file."""
+    config: dict[str, Any] = read_config(trained.run).get("config") or {}
+    own = config.get("labels")
+    if labels is None or own is None or os.path.realpath(own) != os.path.realpath(labels):
+        return None
+    return config.get("columns")
 
 
 def _overlap_notes(trained: TrainedModel, data: Path, labelled: LabelledImages) -> list[str]:

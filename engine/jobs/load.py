@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
-from engine.data.value_ranges import Ranges, ranges_of
+from engine.data.conversion.value_ranges import Ranges, ranges_of
 from engine.model import torchvision_models
 from engine.model.weights import Weights
 from engine.training import checkpoint

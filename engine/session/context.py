@@ -144,7 +144,8 @@ def make_context(
         notes: Sentences to show to the user.
     """
     described = stack.describe()
-    majority = Counter(sample.label for sample in folder.val).most_common(1)[0]
+    train, val = folder.readable(folder.train), folder.readable(folder.val)
+    majority = Counter(sample.label for sample in val or folder.val).most_common(1)[0]
     recipe, batches = trainer.recipe, trainer.batches
     horizon = config.steps or recipe.epochs * batches.batches_per_epoch
     if plan is not None:
@@ -159,13 +160,14 @@ def make_context(
         pretrained=weights.pretrained,
         data=folder.name,
         classes=folder.classes,
-        train_images=len(folder.train),
-        val_images=len(folder.val),
+        train_images=len(train),
+        val_images=len(val),
         dataset=_summary(folder),
-        chance=_chance(yardstick),
+        chance=1 / len(folder.classes),
         majority_class=majority[0],
         majority=majority[1],
         yardstick=len(yardstick),
+        yardstick_majority=_largest_class(yardstick),
         device=device.label,
         device_warning=device.warning,
         memory_total=device.memory_total,
@@ -204,6 +206,7 @@ def make_context(
         "recipe": msgspec.structs.asdict(recipe),
         "plan": msgspec.to_builtins(plan),
         "labels": config.labels,
+        "columns": config.columns,
         "batch_size": batches.batch_size,
         "image_size": image_size,
         "seed": config.seed,
@@ -230,7 +233,10 @@ def make_context(
 
 
 def _summary(folder: ImageFolder) -> DatasetSummary:
-    train, val = (Counter(sample.label for sample in part) for part in (folder.train, folder.val))
+    train, val = (
+        Counter(sample.label for sample in folder.readable(part))
+        for part in (folder.train, folder.val)
+    )
     labels = range(len(folder.classes))
     return DatasetSummary(
         train_counts=tuple(train[label] for label in labels),
@@ -241,6 +247,6 @@ def _summary(folder: ImageFolder) -> DatasetSummary:
     )
 
 
-def _chance(samples: tuple[Sample, ...]) -> float:
-    """Return the accuracy of always predicting the most frequent class."""
-    return Counter(sample.label for sample in samples).most_common(1)[0][1] / len(samples)
+def _largest_class(samples: tuple[Sample, ...]) -> int:
+    """Return the number of images of the most frequent class."""
+    return Counter(sample.label for sample in samples).most_common(1)[0][1]

@@ -37,8 +37,17 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     labels: Annotated[
         str | None,
         Meta(
-            description="CSV file with the columns path (relative to the image folder) and label; "
-            "it replaces the class folders. Needs an image folder."
+            description="CSV file with a path (relative to the image folder) and a label in each "
+            "row, and perhaps a split (train, val or test); it replaces the class folders. Needs "
+            "an image folder."
+        ),
+    ] = None
+    columns: Annotated[
+        str | None,
+        Meta(
+            description="Columns of the labels file, such as path=img,label=kind,split=set: names, "
+            "or numbers counted from 1. By default they are found by their usual names; split= "
+            "uses none as the split."
         ),
     ] = None
     arch: Annotated[
@@ -52,9 +61,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Initial weights: auto (default), default, demo, none (random), an entry "
-            "such as IMAGENET1K_V1, or a file. auto uses the model's default entry. If that is "
-            "unavailable, only the embedded demo continues, with its demo weights for resnet18 and "
-            "random weights otherwise, and reports it."
+            "such as IMAGENET1K_V1, a file, or a folder with one. auto uses the model's default "
+            "entry. If that is unavailable, only the embedded demo continues, with its demo "
+            "weights for resnet18 and random weights otherwise, and reports it."
         ),
     ] = "auto"
     strategy: Annotated[

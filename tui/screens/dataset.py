@@ -25,21 +25,26 @@ class DatasetPage(TextPage):
         dataset = self.session.dataset
         lines: list[Line] = []
         for finding in dataset.findings:
-            lines += [line((text, "strong")) for text in _paragraph(f"Warning: {finding}", width)]
+            lines += [
+                line((text, "strong")) for text in self._paragraph(f"Warning: {finding}", width)
+            ]
             lines.append(())
         source = dataset.validation or "not known"
-        lines += [line(text) for text in _paragraph(f"Validation images: {source}", width)]
+        lines += [line(text) for text in self._paragraph(f"Validation images: {source}", width)]
         lines += [(), *self._table(width)]
         if dataset.left_out:
             lines += [(), line(("Left out", "strong"))]
         for item in dataset.left_out:
             more = "; ".join(part for part in (item.example, item.reason) if part)
             text = f"{item.count:,} {item.kind}" + (f": {more}" if more else "")
-            first, *rest = _paragraph(text, width - 2)
+            first, *rest = self._paragraph(text, width - 2)
             lines += [line(first), *(line(f"  {part}") for part in rest)]
         if not dataset.left_out:
             lines += [(), line("Nothing was left out.")]
         return lines
+
+    def _paragraph(self, text: str, width: int) -> list[str]:
+        return wrapped(self.appearance[1].text(sanitize(text)), width, MOST_LINES) or [""]
 
     def _table(self, width: int) -> list[Line]:
         """Return the number of training and validation images of each class."""
@@ -47,7 +52,7 @@ class DatasetPage(TextPage):
         room = width - 2 * COUNT_CELLS
         heading = f"{'class':<{room}}{'training':>{COUNT_CELLS}}{'validation':>{COUNT_CELLS}}"
         rows = [
-            _row(sanitize(name), train, val, room)
+            _row(self.appearance[1].text(sanitize(name)), train, val, room)
             for name, train, val in zip(
                 classes, dataset.train_counts, dataset.val_counts, strict=False
             )
@@ -61,7 +66,3 @@ class DatasetPage(TextPage):
 def _row(name: str, train: int, val: int, room: int) -> Line:
     label = f"{padded(name, room - 1)} "
     return line(f"{label}{train:>{COUNT_CELLS},}{val:>{COUNT_CELLS},}")
-
-
-def _paragraph(text: str, width: int) -> list[str]:
-    return wrapped(sanitize(text), width, MOST_LINES) or [""]

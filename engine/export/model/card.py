@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torchvision
 
-from engine.data.value_ranges import Ranges
+from engine.data.conversion.value_ranges import Ranges
 from engine.export.preprocessing import HEIC, IMPORTS, conversion_code
 from engine.jobs.load import TrainedModel
 from engine.model import architectures

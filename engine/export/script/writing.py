@@ -72,10 +72,11 @@ def _write(
 ) -> Iterator[AnyEvent | None]:
     import torch
 
-    from engine.data.batches import Decoder, TrainBatches
+    from engine.data.batches import Decoder
+    from engine.data.conversion.value_ranges import ranges_of
     from engine.data.image_folder import list_folder
     from engine.data.samples import ImageFolder, printable
-    from engine.data.value_ranges import ranges_of
+    from engine.data.train_batches import TrainBatches
     from engine.export.script.data_section import data_section
     from engine.export.script.model_facts import backbone, model_facts, weights_of
     from engine.export.script.script import script_text
@@ -86,8 +87,14 @@ def _write(
         os.path.dirname(config.labels) if config.labels else str(demo_data.images_dir())
     )
     labels = Path(config.labels) if config.labels else None
-    rules = config.image_rules
-    for item in list_folder(Path(root), labels=labels, seed=config.seed, rules=rules):
+    found = list_folder(
+        Path(root),
+        labels=labels,
+        columns=config.columns,
+        seed=config.seed,
+        rules=config.image_rules,
+    )
+    for item in found:
         if isinstance(item, ImageFolder):
             folder = item
         yield None
@@ -114,7 +121,7 @@ def _write(
     model = model_facts(config, weights, built, start, image_size=image_size, from_entry=from_entry)
     _check_phases(model.phases)
     listing_name = f"{target.stem}.images.csv"
-    data = data_section(folder, root, config.labels, config.seed, listing_name, rules)
+    data = data_section(folder, root, config.labels, config.seed, listing_name, config.image_rules)
     unreadable = [
         os.path.abspath(sample.path)
         for sample in (*folder.train, *folder.val)

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.data import range_sample
+from engine.data.conversion import range_sample
+from engine.data.conversion.range_sample import MeasuredRanges, measure_ranges
+from engine.data.conversion.rgb_conversion import scale
+from engine.data.conversion.value_ranges import ClippedValues
 from engine.data.decoding import read_rgb
-from engine.data.range_sample import MeasuredRanges, measure_ranges
-from engine.data.rgb_conversion import scale
 from engine.data.samples import Sample
-from engine.data.value_ranges import ClippedValues
 from tests.support.odd_images import write_16_bit_png
 
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from engine.data.conversion.rgb_conversion import deep_values
+from engine.data.conversion.value_ranges import Ranges
 from engine.data.decoding import pillow_formats
-from engine.data.rgb_conversion import deep_values
 from engine.data.samples import Sample
-from engine.data.value_ranges import Ranges
 
 KINDS = {
     "integer": "Grey images with more than 8 bits per pixel",
