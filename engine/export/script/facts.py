@@ -113,6 +113,10 @@ class RunFacts:
     classes: tuple[str, ...]
     batch_size: int
     train_images: int
+    """The number of training images that batches are made of."""
+    full_batches: bool
+    """Whether unreadable images are left out before batches are made. Version 0.1.0 left them out
+    of the batches, which were smaller then."""
     batches_per_epoch: int
     steps: int
     random_weights: bool

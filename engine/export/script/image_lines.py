@@ -117,11 +117,16 @@ def _load_batch(needs: Needs) -> Lines:
 
 
 def _batches(needs: Needs, *, balanced: bool) -> Lines:
-    lines = (snippets.BALANCED_BATCHES if balanced else snippets.BATCHES).splitlines()
     facts, corrections = needs.facts, ""
+    text = snippets.BALANCED_BATCHES if balanced else snippets.BATCHES
+    if facts.unreadable and facts.full_batches:
+        leave_out = snippets.LEAVE_OUT_BALANCED if balanced else snippets.LEAVE_OUT
+        for old, new in leave_out.items():
+            text = text.replace(old, new)
+    lines = text.splitlines()
     if facts.train_images % facts.batch_size == 1:
         corrections += snippets.MERGE_LAST
-    if facts.unreadable:
+    if facts.unreadable and not facts.full_batches:
         corrections += snippets.SKIP_UNREADABLE_BALANCED if balanced else snippets.SKIP_UNREADABLE
     if corrections:
         return [*lines[:-1], *corrections.splitlines(), lines[-1]]

@@ -72,11 +72,10 @@ def _write(
 ) -> Iterator[AnyEvent | None]:
     import torch
 
-    from engine.data.batches import Decoder
+    from engine.data.batch_order import BatchOrder
     from engine.data.conversion.value_ranges import ranges_of
     from engine.data.image_folder import list_folder
     from engine.data.samples import ImageFolder, printable
-    from engine.data.train_batches import TrainBatches
     from engine.export.script.data_section import data_section
     from engine.export.script.model_facts import backbone, model_facts, weights_of
     from engine.export.script.script import script_text
@@ -100,9 +99,24 @@ def _write(
         yield None
     _check_images(folder, saved_config, root)
     batch_size = saved_config["batch_size"]
-    decoder = Decoder(lambda image: torch.empty(0), threads=1)
-    per_epoch = TrainBatches(folder.train, batch_size, config.seed, decoder).batches_per_epoch
-    decoder.close()
+    full_batches = config.image_rules > 1
+    skipped = {_tail(name) for name in read_history(path, saved_config, 1).skipped}
+    unreadable = {
+        sample.path
+        for sample in (*folder.train, *folder.val)
+        if _tail(printable(sample.path)) in skipped
+    }
+    order = BatchOrder(
+        folder.train,
+        batch_size,
+        config.seed,
+        [
+            index
+            for index, sample in enumerate(folder.train)
+            if full_batches and sample.path in unreadable
+        ],
+    )
+    per_epoch = order.batches_per_epoch
     history = read_history(path, saved_config, per_epoch)
     start = history.start
     random = start.weights == "random"
@@ -122,11 +136,6 @@ def _write(
     _check_phases(model.phases)
     listing_name = f"{target.stem}.images.csv"
     data = data_section(folder, root, config.labels, config.seed, listing_name, config.image_rules)
-    unreadable = [
-        os.path.abspath(sample.path)
-        for sample in (*folder.train, *folder.val)
-        if _tail(printable(sample.path)) in {_tail(name) for name in history.skipped}
-    ]
     facts = RunFacts(
         script=target.name,
         name=path.resolve().name,
@@ -139,7 +148,8 @@ def _write(
         seed=config.seed,
         classes=folder.classes,
         batch_size=batch_size,
-        train_images=len(folder.train),
+        train_images=order.readable,
+        full_batches=full_batches,
         batches_per_epoch=per_epoch,
         steps=start.steps,
         random_weights=random,
@@ -147,9 +157,9 @@ def _write(
         listing_file=f"{target.stem}.images.csv",
         ranges=ranges_of(saved_config),
         heif=any(_is_heif(sample.path) for sample in (*folder.train, *folder.val)),
-        unreadable=unreadable,
+        unreadable=list(map(os.path.abspath, unreadable)),
         model=model,
-        calibration_batches=max(1, min(CALIBRATION_IMAGES, len(folder.train)) // batch_size),
+        calibration_batches=max(1, min(CALIBRATION_IMAGES, order.readable) // batch_size),
         notes=_notes(history, saved_config, demo=config.data is None and labels is None),
     )
     text = script_text(facts, data)
