@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +11,7 @@ import msgspec
 from engine.checks.evaluation import Evaluation
 from engine.data.samples import printable
 from tl_tui.common.errors import Problem
+from tl_tui.common.metrics import diverged
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, Thumbnail
 from tl_tui.protocol.training import ImageSkipped, Validated
@@ -19,6 +19,7 @@ from tl_tui.protocol.training import ImageSkipped, Validated
 if TYPE_CHECKING:
     from engine.data.batches import Batch
     from engine.data.samples import ImageFolder, Sample
+    from engine.data.train_batches import TrainBatches
     from engine.session.context import SessionContext
     from engine.session.progress import Progress, WeightsVersion
     from tl_tui.runs.journal_writer import JournalWriter
@@ -89,7 +90,8 @@ class Validation:
         self._attempted = self.progress.weights_version
         if not evaluation.total:
             return  # no image can be read, and each was reported
-        best = math.isfinite(evaluation.loss) and (
+        mean = evaluation.loss / evaluation.total
+        best = not diverged(mean, len(self.context.folder.classes)) and (
             self.best is None
             or (-evaluation.correct, evaluation.loss)
             < (-self.best.correct, self.best.loss * self.best.total)
@@ -174,7 +176,8 @@ class Validation:
 
     def _new_evaluation(self) -> Evaluation:
         progress = self.progress
-        epoch = -(-self.context.trainer.batches.position // progress.batches_per_epoch)
+        cursor = self.context.trainer.batches.cursor
+        epoch = cursor.epoch + (1 if cursor.number else 0)
         classes = len(self.context.folder.classes)
         return Evaluation(progress.weights_version, epoch, classes)
 
@@ -238,15 +241,29 @@ class SkippedImages:
                 fold, which splits the data differently.
         """
         for sample, reason in batch.skipped:
-            name = printable(sample.path)
-            if name in self._paths:
-                continue
-            self._paths.add(name)
-            lost = self._lost_class(sample.label, part)
-            self.journal.note("image_skipped", path=name, reason=reason, lost_class=lost)
-            self.emit(
-                ImageSkipped(path=name, reason=reason, total=len(self._paths), lost_class=lost)
-            )
+            self._report(sample, reason, part)
+
+    def report_known(self) -> None:
+        """Emit the images that were found to be unreadable when the session was opened."""
+        known = self.folder.unreadable
+        for part, samples in (("train", self.folder.train), ("val", self.folder.val)):
+            for sample in samples if known else ():
+                if sample.path in known:
+                    self._report(sample, known[sample.path], part)
+
+    def report_found(self, batches: TrainBatches) -> None:
+        """Emit the training images that were found to be unreadable since."""
+        for index, reason in batches.unreadable.items():
+            self._report(batches.samples[index], reason, "train")
+
+    def _report(self, sample: Sample, reason: str, part: str) -> None:
+        name = printable(sample.path)
+        if name in self._paths:
+            return
+        self._paths.add(name)
+        lost = self._lost_class(sample.label, part)
+        self.journal.note("image_skipped", path=name, reason=reason, lost_class=lost)
+        self.emit(ImageSkipped(path=name, reason=reason, total=len(self._paths), lost_class=lost))
 
     def _lost_class(self, label: int, part: str) -> str:
         """Return a sentence if this was the last image of its class in the part; else nothing."""

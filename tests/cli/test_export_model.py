@@ -214,7 +214,7 @@ def test_a_full_disk_keeps_the_previous_files(a_run: Path, tmp_path: Path) -> No
     try:
         for name in ("pth", "safetensors"):
             told = failure_of(a_run, folder, formats=(name,), force=True)
-            assert "cannot be written" in told and "make room" in told
+            assert "cannot be written" in told and "choose another folder" in told
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert (folder / "model.pth").read_bytes() == before

@@ -80,6 +80,8 @@ class ResumeRun(Command):
     """The image folder, if it has moved."""
     labels: str | None = None
     """The labels file, if it has moved."""
+    columns: str | None = None
+    """The columns of the labels file, if they have other names now."""
     device: str | None = None
     probe_every: int | None = None
 
@@ -248,6 +250,8 @@ class EvaluateData(Job):
     data: str | None
     """The image folder; None is the run's own."""
     labels: str | None = None
+    columns: str | None = None
+    """The columns of the labels file; None finds them as the run did."""
     checkpoint: str = "best"
     device: str = "auto"
     batch_size: int = 32

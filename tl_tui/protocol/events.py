@@ -27,6 +27,7 @@ from tl_tui.protocol.inference import (
 from tl_tui.protocol.results import ImagesShown, ResultsShown
 from tl_tui.protocol.session import (
     CycleBegan,
+    EpochResized,
     HistorySent,
     LayerRestored,
     LoadingProgressed,
@@ -98,6 +99,8 @@ class Refused(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     id: int
     """The id of the command; 0 for a notice that answers none."""
     reason: str
+    harmless: bool = False
+    """Whether the work continues all the same; only with the id 0."""
 
 
 WorkKind = Literal["step", "other"]
@@ -150,6 +153,7 @@ AnyEvent = (
     | Audited
     | RecipeChanged
     | CycleBegan
+    | EpochResized
     | PlanChanged
     | MaskPlanned
     | TrainBegan

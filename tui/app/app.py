@@ -19,6 +19,7 @@ from textual.screen import Screen
 from tl_tui.connect.engine_link import EngineLink
 from tl_tui.protocol.commands import MeasureStepCost, ResumeRun
 from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.dataset import DatasetSummary
 from tl_tui.protocol.events import AnyEvent, Greeted
 from tl_tui.protocol.session import OpenFailed, SessionOpened
 from tl_tui.protocol.training import StepTaken
@@ -36,11 +37,12 @@ from tui.app.actions.results import ResultActions
 from tui.app.actions.training import TrainingActions
 from tui.app.screen_options import ScreenOptions
 from tui.drawing.terminal import terminal_gone
-from tui.drawing.textual_theme import LeanColours, textual_theme
+from tui.drawing.textual_theme import AsciiOnly, LeanColours, textual_theme
 from tui.drawing.theme import PALETTES
 from tui.drawing.throttle import Throttle
 from tui.keys import KEYS
 from tui.screens.command_palette import Commands
+from tui.screens.dataset import DatasetPage
 from tui.screens.find_layer import FindLayer
 from tui.screens.help import HelpScreen
 from tui.screens.messages import MessagesScreen
@@ -48,6 +50,7 @@ from tui.screens.open_failed import OpenFailedDialog
 from tui.screens.quit import QuitDialog
 from tui.stack.stack import LayerStack
 from tui.state.notice import activity, progress
+from tui.text.dataset import left_out_notice
 from tui.text.notices import event_notices, lost_sentence
 
 HELD = 0.15
@@ -100,7 +103,9 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
             self.register_theme(textual_theme(palette))
         wanted = theme or load_preferences().theme
         self.theme = wanted if wanted in PALETTES and not terminal.monochrome else "terminal"
-        self._lean = LeanColours(monochrome=terminal.monochrome)
+        self.own_filters: list[LineFilter] = [LeanColours(monochrome=terminal.monochrome)]
+        if not terminal.unicode:
+            self.own_filters.append(AsciiOnly())
         self._follow_cursor = Throttle(self, HELD, self._show_cursor)
         self._to_replay: StepTaken | None = None
         self._replayed_slower = 1
@@ -113,7 +118,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         return self.main
 
     def get_line_filters(self) -> list[LineFilter]:
-        return [*super().get_line_filters(), self._lean]
+        return [*super().get_line_filters(), *self.own_filters]
 
     def on_mount(self) -> None:
         cached = load_stack(self.config)
@@ -133,6 +138,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         if not self.is_headless:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, self._leave_on_request)
+            self.follow_stop_signals()
         self.run_worker(self.engine_session.follow(), exit_on_error=True)
 
     async def on_unmount(self) -> None:
@@ -177,6 +183,8 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         for notice in notices:
             self.messages.notify(notice)
         self.run_state.notices.clear()
+        for sentence in (self.run_state.cut, self.run_state.death):
+            self.messages.record(sentence)
         if self.run_state.phase == "dead":
             self.messages.clear_all()  # the caption says why
         match event:
@@ -189,9 +197,11 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
             case SessionOpened():
                 # At once, because the stack may differ from the cached one under the cursor.
                 self.repaint()
+                self.messages.record(event.device_warning)
                 save_stack(self.engine_session.config, event)
                 if not self.engine_session.attached:  # else the first screen has requested it
                     self.engine_session.send(MeasureStepCost)
+                    self._report_dataset(event.dataset)
                 if self._lost:
                     self.messages.pin(self._lost)
                     self._lost = ""
@@ -205,6 +215,13 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         super().event_received(event)
         if notices:
             self.repaint()  # in the same frame, so that the rest of the screen does not contradict
+
+    def _report_dataset(self, dataset: DatasetSummary) -> None:
+        """Show what was left out, and what is probably wrong until the user has read it."""
+        if dataset.left_out:
+            self.messages.enqueue(left_out_notice(dataset.left_out))
+        for finding in dataset.findings:
+            self.messages.pin(finding)
 
     # --- keys -------------------------------------------------------------------------
 
@@ -256,6 +273,12 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
     def action_understood(self) -> None:
         self.messages.dismiss()
 
+    def action_dataset(self) -> None:
+        if self.run_state.session is None or self.run_state.provisional:
+            self.messages.show_now("The images are not listed yet.")
+        else:
+            self.push_screen(DatasetPage(self.run_state.session, self.appearance))
+
     def action_messages(self) -> None:
         self.push_screen(MessagesScreen(self.messages.history, self.appearance))
 
@@ -278,7 +301,6 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
                 run: Callable = partial(self.run_action, key.action)
                 does = f"{key.shown}: {key.does}" if key.keys else key.does
                 yield SystemCommand(key.title, does, run)
-        yield SystemCommand("Messages", "every message of this session", self.action_messages)
         for does in get_args(DisconnectAction):
             yield SystemCommand(
                 f"When the connection drops: {does}",

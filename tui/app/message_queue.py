@@ -101,6 +101,11 @@ class MessageQueue:
         elif unpinned:
             self._next()
 
+    def record(self, message: str) -> None:
+        """Add a message that is displayed elsewhere to the history, unless it is the last one."""
+        if message and message not in self.history:
+            self.history.append(message)
+
     def dismiss(self) -> bool:
         """Remove the message on the screen and return whether there was one."""
         shown = bool(self._pinned) or self._timer is not None

@@ -17,6 +17,7 @@ from tui.drawing.lines import (
     line,
     line_width,
     wrapped,
+    wrapped_message,
 )
 from tui.drawing.main_layout import LEAST_HEIGHT, LEAST_WIDTH
 from tui.drawing.sanitize import sanitize
@@ -203,7 +204,9 @@ class FullScreen(Dialog[None]):
 
     def _foot(self, state: RunState, width: int) -> list[Line]:
         """Return the message, if there is one, and the keys with what the engine is doing."""
-        message = wrapped(self.message, width - 2, 2) if self.message else []
+        message: list[str] = []
+        if self.message:
+            message = wrapped_message(self.glyphs.text(self.message), width - 2, 2)
         position = self.position_text()
         right: list[Piece] = [(position, "dim")] if position else []
         if state.busy is not None:
@@ -247,6 +250,8 @@ class FullScreen(Dialog[None]):
         jumps |= {"space": page, "home": -(10**6), "g": -(10**6), "end": 10**6, "G": 10**6}
         if event.key in jumps:
             self.scroll_lines(jumps[event.key])
+        elif event.key == "m" and self.message:
+            self.call_later(self.run_action, "app.messages")
         elif event.key in ("escape", "q"):
             self.dismiss(None)
 

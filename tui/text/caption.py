@@ -150,9 +150,9 @@ def _cut_off_clause(stack: StackInfo, owners: set[int]) -> Clause:
     forms: list[str] = []
     for limit in (3, 1):
         names = names_of(stack, owners, limit)
-        are = "are" if names.plural else "is"
+        are, them = ("are", "them") if names.plural else ("is", "it")
         finding = f"{names.capitalized} {are} trainable but received no gradient"
-        forms += [f"{finding}: the graph is cut above, by a detach or a no_grad.", f"{finding}."]
+        forms += [f"{finding}: the graph does not connect {them} with the loss.", f"{finding}."]
     return Clause(tuple(forms), FINDING)
 
 

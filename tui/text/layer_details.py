@@ -322,7 +322,7 @@ def _last_step(state: RunState, target: Target, owners: range, seen: LayerMeasur
         if seen.grad_norm is not None and seen.grad_norm < VANISHED:
             return "The gradient came, but it has vanished: there is nothing to learn from."
         if seen.update_ratio == 0:
-            return "It has a gradient and did not move: its learning rate is 0."
+            return "It has a gradient and did not move: its update was 0, or too small for fp32."
         if state.trainable(owners, state.measured_mask) == "partial":
             return "Its trainable parts learnt; the frozen ones passed the gradient on."
         return "It learnt from its gradient."
@@ -330,7 +330,7 @@ def _last_step(state: RunState, target: Target, owners: range, seen: LayerMeasur
         below = _next_updated(state, owners)
         return f"Passes the gradient on to {below}." if below else "Passes the gradient on."
     if _cut_off(state, owners):
-        return "Trainable, yet no gradient came: something above it cuts the graph."
+        return "Trainable, yet no gradient came: the graph does not connect it with the loss."
     lowest, step = state.lowest_reached(predicted=False), state.measured
     if step is not None and state.session is not None:
         if target_rows(state.session.stack, target)[-1] < step.cached_rows:
@@ -355,7 +355,7 @@ def _next_updated(state: RunState, owners: range) -> str:
 def _cut_off(state: RunState, owners: range) -> bool:
     """Return whether the graph predicts a gradient for these owners with the measured mask.
 
-    If none arrived, something cuts the graph above them.
+    If none arrived, the graph does not connect them with the loss.
     """
     assert state.session is not None
     mask = state.measured_mask

@@ -5,15 +5,23 @@ Each comes with what it depends on, so that it disappears when it stops being tr
 
 from __future__ import annotations
 
+from tl_tui.common.metrics import diverged
 from tl_tui.protocol.checks import Audited
 from tl_tui.protocol.config import Recipe
 from tl_tui.protocol.events import AnyEvent, ViewersChanged
 from tl_tui.protocol.session import LayerRestored, Plan, PlanChanged, StartedOver
-from tl_tui.protocol.training import CheckpointSaved, ImageSkipped, StepNotApplied, TrainEnded
+from tl_tui.protocol.training import (
+    CheckpointSaved,
+    ImageSkipped,
+    StepNotApplied,
+    StepTaken,
+    TrainEnded,
+)
 from tui.state.mask_undo import RestoreEntry, StartOverEntry
 from tui.state.moment import moment_of
 from tui.state.notice import Notice, activity, always, progress
 from tui.state.run_state import RunState
+from tui.text.divergence import diverged_sentence
 from tui.text.layer_names import names_of
 from tui.text.progress import ended_sentence
 from tui.text.viewers import viewers_sentence
@@ -35,6 +43,9 @@ def event_notices(state: RunState, event: AnyEvent | None, *, kept: bool = False
         case ViewersChanged() if event != state.watched_before:
             sentence = viewers_sentence(state.watched_before, event)
             notices.append(Notice(sentence, lambda s: s.watched, urgent=False))
+        case StepTaken() if state.session and _newly_diverged(state, event):
+            sentence = diverged_sentence(event.step, event.loss, len(state.session.classes))
+            notices.append(Notice(sentence, urgent=False))
         case StepNotApplied(sentence=sentence):
             text = f"{sentence}{proposal_text(state.proposed())}"
             notices.append(Notice(text, lambda s: (s.not_applied, s.proposed()), pinned=True))
@@ -118,11 +129,19 @@ def plan_ended_sentence(state: RunState, why: str) -> str:
     if not state.step:
         return f"The plan has ended ({why}). Press s to choose a plan."
     training = state.training
-    epoch = -(-training.horizon // training.batches_per_epoch)
+    epoch = training.epochs_until(training.horizon)
     return (
         f"The plan has ended ({why}); the schedule of its phase ends with epoch {epoch}. "
         "Press c to begin a new cycle, or s to choose a plan."
     )
+
+
+def _newly_diverged(state: RunState, step: StepTaken) -> bool:
+    """Return whether a step is the first whose loss shows that training has diverged."""
+    assert state.session is not None
+    classes = len(state.session.classes)
+    earlier = [loss for number, loss in state.curves[-1].loss if number < step.step]
+    return diverged(step.loss, classes) and not (earlier and diverged(earlier[-1], classes))
 
 
 def lost_sentence(state: RunState) -> str:

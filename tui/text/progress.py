@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from tl_tui.common.metrics import accuracy_words, share_words
@@ -22,14 +21,14 @@ def epochs_in_all(state: RunState) -> int:
     schedule ends."""
     training = state.training
     to_step = training.train_to or training.horizon
-    return max(1, math.ceil(to_step / training.batches_per_epoch))
+    return max(1, training.epochs_until(to_step))
 
 
 def epoch_of_last_step(state: RunState) -> int:
     """Return the epoch of the last step; 1 before the first."""
     if state.last is not None and moment_of(state.last) == state.now:
         return state.last.epoch
-    return max(1, math.ceil(state.step / state.training.batches_per_epoch))
+    return max(1, state.training.epochs_until(state.step))
 
 
 def epoch_text(state: RunState) -> str:
@@ -115,9 +114,9 @@ def ended_sentence(state: RunState, ended: TrainEnded) -> str:
     if ended.reason == "paused":
         paused = f"Paused after step {ended.step:,}, {epoch_text(state)}."
         return f"{paused} r continues." if state.steers else paused
-    epochs = max(1, math.ceil(ended.step / training.batches_per_epoch))
+    epochs = max(1, training.epochs_until(ended.step))
     done = "The epoch is done" if epochs == 1 else f"The {epochs} epochs are done"
-    if ended.step % training.batches_per_epoch:
+    if not training.ends_epoch(ended.step):
         done = f"The {ended.step:,} steps are done"
     sentence = f"{done}: {result}." if result else f"{done}."
     if not training.over(ended.step) or not state.steers:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
-from textual.app import App
-
 from tl_tui.connect.engine_link import EngineLink
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent
 from tui.app.engine_session import EngineSession
 from tui.app.message_queue import MessageQueue
+from tui.app.suspension import SuspendableApp
 from tui.drawing.theme import ASCII, PALETTES, UNICODE, Glyphs, Palette
 from tui.drawing.throttle import Throttle
 from tui.screens.main import MainScreen
@@ -37,7 +36,7 @@ class Terminal(Protocol):
     def unicode(self) -> bool: ...
 
 
-class ActionBase(App[None]):
+class ActionBase(SuspendableApp[None]):
     """Base class of the actions: the state, the engine, the screen and the messages.
 
     Groups of actions use these members:
