@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from tl_tui.connect.oom_kills import oom_kills
 from tl_tui.protocol.commands import ResumeRun, SetRecipe, StartOver, Train
 from tl_tui.protocol.training import CheckpointSaved, StepNotApplied, TrainEnded, Validated
 from tl_tui.runs.continuing import how_to_continue
+from tl_tui.runs.journal_reader import RunProblem
 from tl_tui.runs.journal_writer import RunDirectoryProblem, check_run_dir
 from tl_tui.runs.run_reader import config_to_resume
 from tui.cli.main import command_line
@@ -89,6 +91,14 @@ def test_a_run_without_a_checkpoint_is_not_to_be_resumed(run: Path, tmp_path: Pa
     with pytest.raises(RunDirectoryProblem) as caught:
         check_run_dir(run)
     assert "resume" not in str(caught.value)
+
+
+def test_a_run_of_an_old_format_is_not_to_be_resumed(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "format": 1}))
+    assert "resume " not in how_to_continue(run)
+    with pytest.raises(RunProblem, match="earlier tl-tui"):
+        config_to_resume(ResumeRun(id=1, run=str(run)))
 
 
 def test_a_run_directory_that_is_taken_can_be_resumed(run: Path) -> None:

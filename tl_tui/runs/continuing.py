@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tl_tui.runs.journal_reader import RunProblem
 from tl_tui.runs.journal_writer import CHECKPOINTS, runs_directory
-from tl_tui.runs.run_reader import read_run
+from tl_tui.runs.run_reader import FIRST_FORMAT, read_config, read_run
 
 
 def run_argument(run: str | Path) -> str:
@@ -25,6 +25,8 @@ def how_to_continue(run: Path, *, screen: bool = False) -> str:
         run: The run directory, which need not exist.
         screen: Whether the run is to continue on the screen.
     """
+    if _format(run) < FIRST_FORMAT:
+        return "an earlier tl-tui wrote it and did not keep what is needed to continue it"
     names = [file.stem for file in (run / CHECKPOINTS).glob("*.safetensors")]
     if not names:
         return "it saved no checkpoint, so it cannot be continued"
@@ -34,6 +36,14 @@ def how_to_continue(run: Path, *, screen: bool = False) -> str:
     if screen:
         return f"{command} --screen continues it"
     return f"{command}{' with a higher --steps' if _is_done(run) else ''} continues it"
+
+
+def _format(run: Path) -> int:
+    """Return the format of a run directory; that of today if it cannot be read."""
+    try:
+        return read_config(run)["format"]
+    except RunProblem:
+        return FIRST_FORMAT
 
 
 def _is_done(run: Path) -> bool:

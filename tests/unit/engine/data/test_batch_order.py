@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -60,6 +60,7 @@ def paths(batches: TrainBatches, count: int) -> list[list[str]]:
     return [[sample.path for sample in batches.take().samples] for _ in range(count)]
 
 
+@settings(max_examples=30)
 @given(datasets())
 def test_batches_do_not_depend_on_when_unreadable_images_are_found(drawn) -> None:
     samples, broken, known, size, seed = drawn
@@ -72,6 +73,7 @@ def test_batches_do_not_depend_on_when_unreadable_images_are_found(drawn) -> Non
     assert surprised.batches_per_epoch == per_epoch
 
 
+@settings(max_examples=30)
 @given(datasets(), st.booleans())
 def test_an_epoch_is_one_pass_over_the_readable_images(drawn, cached: bool) -> None:
     samples, broken, known, size, seed = drawn
@@ -90,6 +92,7 @@ def test_an_epoch_is_one_pass_over_the_readable_images(drawn, cached: bool) -> N
         assert sorted(seen) == sorted({sample.path for sample in samples} - broken)
 
 
+@settings(max_examples=30)
 @given(datasets())
 def test_every_unreadable_image_is_named_in_the_first_epoch_and_once(drawn) -> None:
     samples, broken, known, size, seed = drawn
@@ -102,6 +105,7 @@ def test_every_unreadable_image_is_named_in_the_first_epoch_and_once(drawn) -> N
     assert sorted(named) == sorted(broken)
 
 
+@settings(max_examples=30)
 @given(datasets())
 def test_a_restored_cursor_continues_with_the_same_batches(drawn) -> None:
     samples, broken, known, size, seed = drawn
@@ -116,6 +120,7 @@ def test_a_restored_cursor_continues_with_the_same_batches(drawn) -> None:
     assert paths(resumed, len(rest)) == rest
 
 
+@settings(max_examples=30)
 @given(datasets())
 def test_a_balanced_epoch_has_as_many_draws_as_readable_images(drawn) -> None:
     samples, broken, _, size, seed = drawn

@@ -66,7 +66,7 @@ def test_half_of_the_files_are_no_images(images: Path) -> None:
     broken = [*damaged(images), *sorted((images / "val" / "dark").iterdir())[:2]]
     for path in broken:
         junk(path)
-    driven = DrivenSession(**options(images))
+    driven = DrivenSession(**options(images, strategy="feature-extraction"))
     opened = driven.opened
     assert (opened.train_images, opened.val_images, opened.batches_per_epoch) == (11, 10, 3)
     assert opened.dataset.train_counts == (7, 4) and opened.dataset.val_counts == (4, 6)
@@ -85,7 +85,10 @@ def test_half_of_the_files_are_no_images(images: Path) -> None:
     [
         {"lr_schedule": "cosine"},
         {"strategy": "feature-extraction"},
-        {"augmentation": "light", "strategy": "feature-extraction"},
+        pytest.param(
+            {"augmentation": "light", "strategy": "feature-extraction"},
+            marks=pytest.mark.thorough,
+        ),
     ],
     ids=["all layers", "feature cache", "augmentation"],
 )
@@ -120,6 +123,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(images: Path) -> None:
     assert resumed.last(SessionOpened).batches_per_epoch < 6
 
 
+@pytest.mark.thorough
 def test_a_start_over_repeats_the_same_steps(images: Path) -> None:
     for path in damaged(images):
         damage(path)
@@ -131,6 +135,7 @@ def test_a_start_over_repeats_the_same_steps(images: Path) -> None:
     assert first == second and len(first) == 3
 
 
+@pytest.mark.thorough
 def test_the_phases_of_a_plan_have_whole_epochs(images: Path) -> None:
     for path in damaged(images):
         damage(path)
@@ -141,6 +146,7 @@ def test_the_phases_of_a_plan_have_whole_epochs(images: Path) -> None:
     assert driven.last(EpochResized).plan is not None
 
 
+@pytest.mark.thorough
 def test_steps_that_were_asked_for_are_taken(images: Path) -> None:
     for path in damaged(images):
         damage(path)
