@@ -203,6 +203,13 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         (),
+        "dataset",
+        ("palette",),
+        "images per class, where validation comes from, what was left out and why",
+        title="Dataset",
+    ),
+    Key(
+        (),
         "range_test",
         ("palette",),
         "test on a copy of the model, draw the curve and propose a rate",

@@ -6,8 +6,10 @@ import os
 import stat
 from collections.abc import Callable
 from functools import cache
+from typing import BinaryIO
 
 import numpy as np
+import pillow_heif
 import torch
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
@@ -19,6 +21,8 @@ Transform = Callable[[Image.Image], Tensor]
 NOT_OPENED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
 """Formats that are not opened: Pillow only recognises them, decodes them on some systems alone, or
 runs Ghostscript, which an image of unknown origin must not be able to start."""
+HEIF_ENDINGS = frozenset({".heic", ".heics", ".heif", ".heifs", ".hif"})
+"""The endings of images in the HEIF format, in which most phones save photographs."""
 LONGEST = 32
 """The largest aspect ratio of an image that is kept whole. A transform resizes the shorter side,
 and the longer side grows in proportion."""
@@ -54,6 +58,52 @@ def image_endings() -> frozenset[str]:
     return frozenset(ending for ending, name in endings.items() if name in _formats())
 
 
+@cache
+def _formats_with_signature() -> tuple[str, ...]:
+    """Return the formats that begin with a signature; others take any bytes for an image."""
+    return tuple(name for name in _formats() if Image.OPEN[name][1] is not None)
+
+
+def looks_like_image(path: str) -> bool:
+    """Return whether a file is an image by its first bytes; of HEIF, also whether it is whole.
+
+    Nothing is decoded, so the file may still turn out to be damaged.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a named pipe would block
+            return False
+        with open(path, "rb") as file:
+            if file.read(12)[4:8] == b"ftyp":
+                return _boxes_are_whole(file)
+        with Image.open(path, formats=_formats_with_signature()):
+            return True
+    except Exception:  # a damaged file can raise anything in a decoder
+        return False
+
+
+def _boxes_are_whole(file: BinaryIO) -> bool:
+    """Return whether an ISO base media file describes an image and holds all of its boxes.
+
+    Reference: ISO/IEC 14496-12, section 4.2: a box begins with its size, in 4 bytes, and its type;
+    size 1 means that 8 more bytes hold the size, size 0 that the box is the last one.
+    """
+    end = file.seek(0, os.SEEK_END)
+    at, types = 0, set()
+    while at < end:
+        file.seek(at)
+        head = file.read(16)
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if size == 1:
+            size = int.from_bytes(head[8:], "big")
+        elif size == 0:
+            size = end - at
+        if size < 8 or not kind.isascii() or b"\0" in kind:
+            break
+        types.add(kind)
+        at += size
+    return at <= end and b"meta" in types
+
+
 def read_rgb(path: str | os.PathLike[str]) -> Image.Image:
     """Return an image as 8-bit RGB: upright, first frame only, transparency on white.
 
@@ -73,7 +123,8 @@ def read_rgb(path: str | os.PathLike[str]) -> Image.Image:
             raise UnreadableImage("it is empty")
         with Image.open(path, formats=_formats()) as image:
             pixels = image.width * image.height
-            image.seek(0)
+            if image.format != "HEIF":  # which opens at its primary image
+                image.seek(0)
             image.load()
             return _rgb(image, _orientation(image))
     except UnreadableImage:
@@ -179,3 +230,5 @@ def without_outliers(image: Image.Image) -> Image.Image:
 
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # a truncated image is an error
+# Before any thread iterates over the formats; images are decoded by a pool of threads already.
+pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False)

@@ -143,7 +143,8 @@ def make_context(
         notes: Sentences to show to the user.
     """
     described = stack.describe()
-    majority = Counter(sample.label for sample in folder.val).most_common(1)[0]
+    train, val = folder.readable(folder.train), folder.readable(folder.val)
+    majority = Counter(sample.label for sample in val or folder.val).most_common(1)[0]
     recipe, batches = trainer.recipe, trainer.batches
     horizon = config.steps or recipe.epochs * batches.batches_per_epoch
     if plan is not None:
@@ -158,8 +159,8 @@ def make_context(
         pretrained=weights.pretrained,
         data=folder.name,
         classes=folder.classes,
-        train_images=len(folder.train),
-        val_images=len(folder.val),
+        train_images=len(train),
+        val_images=len(val),
         dataset=_summary(folder),
         chance=_chance(yardstick),
         majority_class=majority[0],
@@ -202,6 +203,7 @@ def make_context(
         "recipe": msgspec.structs.asdict(recipe),
         "plan": msgspec.to_builtins(plan),
         "labels": config.labels,
+        "columns": config.columns,
         "batch_size": batches.batch_size,
         "image_size": image_size,
         "seed": config.seed,
@@ -227,7 +229,10 @@ def make_context(
 
 
 def _summary(folder: ImageFolder) -> DatasetSummary:
-    train, val = (Counter(sample.label for sample in part) for part in (folder.train, folder.val))
+    train, val = (
+        Counter(sample.label for sample in folder.readable(part))
+        for part in (folder.train, folder.val)
+    )
     labels = range(len(folder.classes))
     return DatasetSummary(
         train_counts=tuple(train[label] for label in labels),

@@ -18,9 +18,11 @@ import torchvision
 from torch import nn
 
 import demo_data
-from engine.data.batches import Decoder, TrainBatches
+from engine.data.batches import Decoder
 from engine.data.image_folder import list_folder
+from engine.data.readability import check_readable
 from engine.data.samples import DataProblem, ImageFolder
+from engine.data.train_batches import TrainBatches
 from engine.hardware import memory_limit
 from engine.hardware.devices import ChosenDevice, choose_device
 from engine.model import architectures, freezing, torchvision_models
@@ -115,8 +117,10 @@ def open_session(
     listing = list_folder(
         demo_data.images_dir() if root is None else root,
         labels=labels,
+        columns=config.columns,
         name=DEMO_NAME if demo else None,
         seed=config.seed,
+        rules=config.image_rules,
     )
     for listed in listing:
         if isinstance(listed, ImageFolder):
@@ -124,7 +128,15 @@ def open_session(
         else:
             stage.progress(f"{listed:,} images")
             yield None
-    stage.done(f"{len(folder.train)} + {len(folder.val)} images, {len(folder.classes)} classes")
+    if not config.describe_only:
+        for checked in check_readable(folder):
+            if isinstance(checked, ImageFolder):
+                folder = checked
+            else:
+                stage.progress(f"{checked:,} images checked")
+                yield None
+    train, val = folder.readable(folder.train), folder.readable(folder.val)
+    stage.done(f"{len(train)} + {len(val)} images, {len(folder.classes)} classes")
     yield None
 
     stage = _Stage("weights", emit)
@@ -151,7 +163,7 @@ def open_session(
             f"--image-size {config.image_size}: with these weights, {config.arch} takes only "
             f"{image_size}; leave the option out."
         )
-    batch_size = config.batch_size or min(table.batch_size, len(folder.train))
+    batch_size = config.batch_size or min(table.batch_size, len(train))
     if batch_size > len(folder.train):
         raise DataProblem(
             f"--batch-size {batch_size}: there are only {len(folder.train)} training images; "
@@ -190,7 +202,9 @@ def open_session(
     has_statistics = any(owner.keeps_statistics for owner in stack.owners)
     if has_statistics and not weights.pretrained and not config.describe_only:
         stage = _Stage("calibration", emit)
-        images = calibration_images(folder.train, batch_size, config.seed, decoder, device.device)
+        images = calibration_images(
+            folder.train, batch_size, config.seed, decoder, device.device, folder.unreadable
+        )
         count = calibrate(model, images)
         sentence = f"BatchNorm statistics estimated from {count} training images"
         stage.done(sentence)
@@ -203,7 +217,7 @@ def open_session(
         )
 
     notes += _classes_without_validation(folder)
-    batches = TrainBatches(folder.train, batch_size, config.seed, decoder)
+    batches = TrainBatches(folder.train, batch_size, config.seed, decoder, folder.unreadable)
     if not config.describe_only:
         stage = _Stage("warm-up", emit)
         yield None
@@ -347,7 +361,7 @@ def _make_plan(
 
 def _classes_without_validation(folder: ImageFolder) -> list[str]:
     """Return a note if classes have no validation image; else nothing."""
-    validated = {sample.label for sample in folder.val}
+    validated = {sample.label for sample in folder.readable(folder.val)}
     without = [name for label, name in enumerate(folder.classes) if label not in validated]
     if not without:
         return []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.data.train_batches import EpochOver
 from engine.model import freezing
 from engine.session.feature_cache_event import FeatureCacheReporter
 from engine.session.step_event import make_step_event
@@ -64,6 +65,7 @@ class TrainingLoop:
         if not self.journal.begun:
             self.journal.begin(self.context.describe())
             self.on_run_dir(self.journal.path)
+            self.skipped.report_known()
 
     # --- the course of training -----------------------------------------------------------------
 
@@ -77,6 +79,7 @@ class TrainingLoop:
         progress = self.progress
         if progress.step and self._is_end_of_epoch() and not self.validation.attempted():
             self.pending = self._finish_epoch()  # training was paused before this validation
+        self.settings.resize_epochs()
         to_step = progress.train(to_step)
         self.journal.note("train", start=progress.start, to_step=to_step)
         self.emit(TrainBegan(start=progress.start, step=progress.step, to_step=to_step))
@@ -137,6 +140,7 @@ class TrainingLoop:
 
         Raises:
             StepRefused: the step was not applied, and everything is as before it.
+            EpochOver: the epoch has no more images that can be read; only in training.
             Problem: the run directory cannot be written.
         """
         self.begin_journal()
@@ -154,6 +158,7 @@ class TrainingLoop:
             lr_factor=lr_factor,
             cached=in_training and self._uses_cache,
             replayed=in_training,
+            within_epoch=in_training,
         )
         self.starts.took_step()
         progress.took_step()
@@ -161,7 +166,9 @@ class TrainingLoop:
         event = make_step_event(result, progress, mask, lr_factor)
         fields = step_fields(self.context.event.stack.rows, event)
         self.journal.note("step", start=progress.start, **fields)
-        self.emit(event)
+        # After the step's line in the journal, because it was taken with the schedule before.
+        self.settings.resize_epochs()
+        self.emit(msgspec.structs.replace(event, seconds_left=progress.seconds_left))
 
     def emit_not_applied(self, refused: StepRefused, mask: Mask, command: int = 0) -> None:
         """Emit that a step was not applied, and write it to the journal.
@@ -196,6 +203,11 @@ class TrainingLoop:
             self.take_step(mask, self.settings.strategy, measured=measured, in_training=True)
             self._cache_reporter.report(fill=measured)
             self._emit_eager_reason()
+        except EpochOver:  # its last images have disappeared since they were counted
+            self.skipped.report_found(self.trainer.batches)
+            self.settings.resize_epochs()
+            self.pending = self._finish_epoch()
+            return
         except StepRefused as refused:
             self.emit_not_applied(refused, mask)
             self.checkpointing.save()
@@ -230,7 +242,7 @@ class TrainingLoop:
     # --- epochs ---------------------------------------------------------------------------------
 
     def _is_end_of_epoch(self) -> bool:
-        return self.trainer.batches.position % self.progress.batches_per_epoch == 0
+        return self.trainer.batches.cursor.number == 0
 
     def _finish_epoch(self) -> Iterator[None]:
         """Validate, save a checkpoint, and enter the next phase of the plan."""

@@ -19,6 +19,7 @@ from tl_tui.protocol.training import ImageSkipped, Validated
 if TYPE_CHECKING:
     from engine.data.batches import Batch
     from engine.data.samples import ImageFolder, Sample
+    from engine.data.train_batches import TrainBatches
     from engine.session.context import SessionContext
     from engine.session.progress import Progress, WeightsVersion
     from tl_tui.runs.journal_writer import JournalWriter
@@ -176,7 +177,8 @@ class Validation:
 
     def _new_evaluation(self) -> Evaluation:
         progress = self.progress
-        epoch = -(-self.context.trainer.batches.position // progress.batches_per_epoch)
+        cursor = self.context.trainer.batches.cursor
+        epoch = cursor.epoch + (1 if cursor.number else 0)
         classes = len(self.context.folder.classes)
         return Evaluation(progress.weights_version, epoch, classes)
 
@@ -227,15 +229,29 @@ class SkippedImages:
                 fold, which splits the data differently.
         """
         for sample, reason in batch.skipped:
-            name = printable(sample.path)
-            if name in self._paths:
-                continue
-            self._paths.add(name)
-            lost = self._lost_class(sample.label, part)
-            self.journal.note("image_skipped", path=name, reason=reason, lost_class=lost)
-            self.emit(
-                ImageSkipped(path=name, reason=reason, total=len(self._paths), lost_class=lost)
-            )
+            self._report(sample, reason, part)
+
+    def report_known(self) -> None:
+        """Emit the images that were found to be unreadable when the session was opened."""
+        known = self.folder.unreadable
+        for part, samples in (("train", self.folder.train), ("val", self.folder.val)):
+            for sample in samples if known else ():
+                if sample.path in known:
+                    self._report(sample, known[sample.path], part)
+
+    def report_found(self, batches: TrainBatches) -> None:
+        """Emit the training images that were found to be unreadable since."""
+        for index, reason in batches.unreadable.items():
+            self._report(batches.samples[index], reason, "train")
+
+    def _report(self, sample: Sample, reason: str, part: str) -> None:
+        name = printable(sample.path)
+        if name in self._paths:
+            return
+        self._paths.add(name)
+        lost = self._lost_class(sample.label, part)
+        self.journal.note("image_skipped", path=name, reason=reason, lost_class=lost)
+        self.emit(ImageSkipped(path=name, reason=reason, total=len(self._paths), lost_class=lost))
 
     def _lost_class(self, label: int, part: str) -> str:
         """Return a sentence if this was the last image of its class in the part; else nothing."""

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engine.data.batch_order import Cursor
 from engine.training.snapshot import Snapshot
 from tl_tui.common import json_codec
 from tl_tui.common.errors import Problem, write_remedy
@@ -74,7 +75,7 @@ def write(path: Path, snapshot: Snapshot, about: Mapping[str, Any]) -> None:
     metadata = {
         "format": FORMAT,
         "optimizer": snapshot.optimizer,
-        "position": snapshot.position,
+        "cursor": list(snapshot.cursor),
         "memory_formats": formats,
         **about,
     }
@@ -169,7 +170,7 @@ def read(path: Path) -> Checkpoint:
         optimizer_state=optimizer,
         cpu_random=tensors["random/cpu"],
         device_random=tensors.get("random/device"),
-        position=about["position"],
+        cursor=Cursor(*about.get("cursor", (0, 0))),  # see `resume` for checkpoints without it
         applied=frozenset(about.get("applied", ())),
     )
     return Checkpoint(snapshot, about)

@@ -10,14 +10,16 @@ import time
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.data.batches import Batch, TrainBatches
+from engine.data.batches import Batch
 from engine.data.samples import Sample
+from engine.data.train_batches import TrainBatches
 from engine.hardware.memory_errors import ran_out_of_memory
 from engine.hardware.peak_memory import peak_memory, reset_peak_memory
 from engine.model import freezing
@@ -107,6 +109,7 @@ class Trainer:
         lr_factor: float = 1.0,
         cached: bool = False,
         replayed: bool = False,
+        within_epoch: bool = False,
     ) -> StepResult:
         """Take one train step: forward, loss, backward, gradient norms, update.
 
@@ -120,10 +123,12 @@ class Trainer:
             cached: Start from cached activations below the boundary where the feature cache has
                 them.
             replayed: Replay the passes from a CUDA graph where there is one.
+            within_epoch: As for `TrainBatches.take`.
 
         Raises:
             OutOfMemory: memory ran out; everything is as before the step.
             NotFinite: the loss or a gradient is NaN or infinite; everything is as before the step.
+            EpochOver: no image of the rest of the epoch can be read any more.
             HalfUpdated: the update itself failed; the weights are not those of any step.
         """
         cut = self._choose_cut(mask, norm_modes, cached)
@@ -132,7 +137,7 @@ class Trainer:
         self._updating = False
         passes: PassResult | None = None
         try:
-            batch = self._next_batch(cut)
+            batch = self._next_batch(cut, within_epoch=within_epoch)
             images = batch.images.to(self.device, non_blocking=True)
             labels = batch.labels.to(self.device, non_blocking=True)
             self.apply(mask, norm_modes)
@@ -193,9 +198,8 @@ class Trainer:
                 backup.restore(self)
         # Outside of `except`, because the exception holds the step's tensors.
         if isinstance(failure, OutOfMemory) and self._free_memory():
-            return self.step(
-                mask, norm_modes, measured=measured, lr_factor=lr_factor, cached=cached
-            )
+            again = partial(self.step, mask, norm_modes, measured=measured, lr_factor=lr_factor)
+            return again(cached=cached, within_epoch=within_epoch)
         raise failure
 
     def forward(self, cut: Cut | None, values: Tensor) -> Tensor:
@@ -211,13 +215,14 @@ class Trainer:
             self.chosen = self.feature_cache.choose(mask, norm_modes, self.recipe.augmentation)
         return self.chosen.cut
 
-    def _next_batch(self, cut: Cut | None) -> Batch:
+    def _next_batch(self, cut: Cut | None, *, within_epoch: bool) -> Batch:
         features = self.feature_cache
         if cut is None or features is None:
-            return self.batches.take()
+            return self.batches.take(within_epoch=within_epoch)
         bf16 = self.recipe.precision == "bf16"
         return self.batches.take_made(
-            lambda samples, epoch: features.batch(cut, samples, epoch, bf16)
+            lambda samples, epoch: features.batch(cut, samples, epoch, bf16),
+            within_epoch=within_epoch,
         )
 
     def _run_passes(

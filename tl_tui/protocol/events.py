@@ -27,6 +27,7 @@ from tl_tui.protocol.inference import (
 from tl_tui.protocol.results import ImagesShown, ResultsShown
 from tl_tui.protocol.session import (
     CycleBegan,
+    EpochResized,
     HistorySent,
     LayerRestored,
     LoadingProgressed,
@@ -150,6 +151,7 @@ AnyEvent = (
     | Audited
     | RecipeChanged
     | CycleBegan
+    | EpochResized
     | PlanChanged
     | MaskPlanned
     | TrainBegan

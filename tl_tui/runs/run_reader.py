@@ -21,11 +21,14 @@ from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import RunConfig
 from tl_tui.runs.journal_reader import RunProblem, StepLine, read_journal
 from tl_tui.runs.journal_writer import CHECKPOINTS, CONFIG, ENGINE, FORMAT, JOURNAL, runs_directory
+from tl_tui.settings.columns import FIRST_COLUMNS
 
 RunState = Literal["running", "done", "paused", "cut off"]
 """running: an engine is writing the run. done: training reached its last step. paused: the run was
 closed before that. cut off: it was not closed, because its engine or the machine went down."""
 
+FIRST_IMAGE_RULES = 1
+"""The rules by which a run that does not record them found its images."""
 FIRST_FORMAT = 2
 """The oldest format that can be resumed; older runs do not record how they were opened."""
 
@@ -202,6 +205,10 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{path} was written by a later tl-tui (format {version}, here {FORMAT}); "
             "install that version."
         )
+    if isinstance(config.get("config"), dict):
+        config["config"].setdefault("image_rules", FIRST_IMAGE_RULES)
+        if config["config"].get("labels"):
+            config["config"].setdefault("columns", FIRST_COLUMNS)
     return config
 
 
@@ -226,7 +233,7 @@ def config_to_resume(command: ResumeRun) -> RunConfig:
     checkpoint_path(path, command.checkpoint)
     config = msgspec.convert(stored["config"], RunConfig)
     changes: dict[str, Any] = {"run_dir": str(path)}
-    for name in ("data", "labels", "device", "probe_every"):
+    for name in ("data", "labels", "columns", "device", "probe_every"):
         if (value := getattr(command, name)) is not None:
             changes[name] = value
     return msgspec.structs.replace(config, **changes)

@@ -21,6 +21,7 @@ from tl_tui.connect.engine_link import EngineLink
 from tl_tui.protocol.checks import Audited
 from tl_tui.protocol.commands import MeasureStepCost, ResumeRun
 from tl_tui.protocol.config import RunConfig
+from tl_tui.protocol.dataset import DatasetSummary
 from tl_tui.protocol.events import AnyEvent, Greeted, ViewersChanged
 from tl_tui.protocol.session import OpenFailed, SessionOpened
 from tl_tui.protocol.training import ImageSkipped, StepNotApplied, StepTaken
@@ -43,11 +44,13 @@ from tui.drawing.theme import PALETTES
 from tui.drawing.throttle import Throttle
 from tui.keys import KEYS
 from tui.screens.command_palette import Commands
+from tui.screens.dataset import DatasetPage
 from tui.screens.find_layer import FindLayer
 from tui.screens.help import HelpScreen
 from tui.screens.messages import MessagesScreen
 from tui.screens.open_failed import OpenFailedDialog
 from tui.stack.stack import LayerStack
+from tui.text.dataset import left_out_notice
 from tui.text.divergence import diverged_sentence
 from tui.text.notices import audit_sentence, lost_sentence, proposal_text
 from tui.text.viewers import viewers_sentence
@@ -194,6 +197,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
                 save_stack(self.engine_session.config, event)
                 if not self.engine_session.attached:  # else the first screen has requested it
                     self.engine_session.send(MeasureStepCost)
+                    self._report_dataset(event.dataset)
                 if self._lost:
                     self.messages.pin(self._lost)
                     self._lost = ""
@@ -220,6 +224,13 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         earlier = [loss for number, loss in self.run_state.curves[-1].loss if number < step.step]
         if diverged(step.loss, classes) and not (earlier and diverged(earlier[-1], classes)):
             self.messages.enqueue(diverged_sentence(step.step, step.loss, classes))
+
+    def _report_dataset(self, dataset: DatasetSummary) -> None:
+        """Show what was left out, and what is probably wrong until the user has read it."""
+        if dataset.left_out:
+            self.messages.enqueue(left_out_notice(dataset.left_out))
+        for finding in dataset.findings:
+            self.messages.pin(finding)
 
     # --- keys -------------------------------------------------------------------------
 
@@ -265,6 +276,12 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
 
     def action_understood(self) -> None:
         self.messages.dismiss()
+
+    def action_dataset(self) -> None:
+        if self.run_state.session is None or self.run_state.provisional:
+            self.messages.show_now("The images are not listed yet.")
+        else:
+            self.push_screen(DatasetPage(self.run_state.session, self.appearance))
 
     def action_messages(self) -> None:
         self.push_screen(MessagesScreen(self.messages.history, self.appearance))

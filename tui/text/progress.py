@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from tl_tui.common.metrics import accuracy_words, share_words
@@ -20,7 +19,7 @@ def epochs_in_all(state: RunState) -> int:
     schedule ends."""
     training = state.training
     to_step = training.train_to or training.horizon
-    return max(1, math.ceil(to_step / training.batches_per_epoch))
+    return max(1, training.epochs_until(to_step))
 
 
 def epoch_text(state: RunState) -> str:
@@ -86,9 +85,9 @@ def ended_sentence(state: RunState, ended: TrainEnded) -> str:
         return f"Training stopped after step {ended.step}; the messages say why."
     if ended.reason == "paused":
         return f"Paused after step {ended.step:,}, {epoch_text(state)}. r continues."
-    epochs = max(1, math.ceil(ended.step / training.batches_per_epoch))
+    epochs = max(1, training.epochs_until(ended.step))
     done = "The epoch is done" if epochs == 1 else f"The {epochs} epochs are done"
-    if ended.step % training.batches_per_epoch:
+    if not training.ends_epoch(ended.step):
         done = f"The {ended.step:,} steps are done"
     sentence = f"{done}: {result}." if result else f"{done}."
     if not training.over(ended.step):

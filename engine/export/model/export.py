@@ -226,7 +226,13 @@ def _list_run_images(trained: TrainedModel) -> Generator[None, None, ImageFolder
         raise Problem("The run does not record what it was trained on.")
     labels = Path(config["labels"]) if config.get("labels") else None
     data = Path(config["data"]) if config.get("data") else labels.parent if labels else None
-    listing = list_folder(data or demo_data.images_dir(), labels=labels, seed=config.get("seed", 0))
+    listing = list_folder(
+        data or demo_data.images_dir(),
+        labels=labels,
+        columns=config.get("columns"),
+        seed=config.get("seed", 0),
+        rules=config["image_rules"],
+    )
     for item in listing:
         if isinstance(item, ImageFolder):
             return item

@@ -86,6 +86,8 @@ class ImageFacts:
     """Whether some images have an alpha channel."""
     sixteen_bit: bool = False
     """Whether some images have 16 bits per pixel."""
+    heif: bool = False
+    """Whether some images are in the HEIF format, which Pillow reads through pillow-heif."""
     elongated: bool = False
     """Whether some images are far longer than wide."""
     unsupported: str = ""

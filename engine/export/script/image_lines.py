@@ -23,6 +23,9 @@ def image_lines(needs: Needs, data: DataSection) -> Lines:
         blocks.append(_batches(needs, balanced=False))
     if needs.recipe.balance:
         blocks.append(_batches(needs, balanced=True))
+    if needs.facts.images.heif:
+        needs.imports.add("import pillow_heif")
+        blocks[0] = ["pillow_heif.register_heif_opener()", "", *blocks[0]]
     lines = blocks[0]
     for block in blocks[1:]:
         lines = [*lines, "", "", *block]

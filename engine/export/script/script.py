@@ -43,10 +43,11 @@ def _docstring(needs: Needs, listing: str) -> Lines:
     facts = needs.facts
     files = " and ".join(name for name in (facts.weights_file, listing) if name)
     how = "step by step, in plain PyTorch" if needs.multi_phase else "in plain PyTorch"
+    pillow = ", Pillow and pillow-heif" if facts.images.heif else " and Pillow"
     paragraphs = [
         f"This script repeats the {facts.steps:,} training steps of the run {facts.name}, with the "
         "same images in the same order, the same initial weights and the same frozen layers. It "
-        "prints the loss of every step. It needs torch, torchvision and Pillow"
+        f"prints the loss of every step. It needs torch, torchvision{pillow}"
         f"{f', and {files} in the same folder' if files else ''}. "
         f"The run was trained with tl-tui {facts.version} on {facts.date}.",
         *facts.notes,

@@ -72,9 +72,10 @@ def _write(
 ) -> Iterator[AnyEvent | None]:
     import torch
 
-    from engine.data.batches import Decoder, TrainBatches
+    from engine.data.batches import Decoder
     from engine.data.image_folder import list_folder
     from engine.data.samples import ImageFolder, printable
+    from engine.data.train_batches import TrainBatches
     from engine.export.script.data_section import data_section, image_facts
     from engine.export.script.model_facts import backbone, model_facts, weights_of
     from engine.export.script.script import script_text
@@ -85,7 +86,14 @@ def _write(
         os.path.dirname(config.labels) if config.labels else str(demo_data.images_dir())
     )
     labels = Path(config.labels) if config.labels else None
-    for item in list_folder(Path(root), labels=labels, seed=config.seed):
+    found = list_folder(
+        Path(root),
+        labels=labels,
+        columns=config.columns,
+        seed=config.seed,
+        rules=config.image_rules,
+    )
+    for item in found:
         if isinstance(item, ImageFolder):
             folder = item
         yield None
@@ -119,7 +127,8 @@ def _write(
     from_entry = not random and weights.state is None and weights.entry is not None
     model = model_facts(config, weights, built, start, image_size=image_size, from_entry=from_entry)
     _check_phases(model.phases)
-    data = data_section(folder, root, config.labels, config.seed, f"{target.stem}.images.csv")
+    listing_name = f"{target.stem}.images.csv"
+    data = data_section(folder, root, config.labels, config.seed, listing_name, config.image_rules)
     unreadable = [
         os.path.abspath(sample.path)
         for sample in (*folder.train, *folder.val)

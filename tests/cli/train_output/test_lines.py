@@ -309,6 +309,7 @@ def test_every_choice_reaches_the_engine(train: Train, tmp_path: Path) -> None:
         "checkpoint_seconds": 0.0,
         "tensorboard": True,
         "deterministic": False,
+        "image_rules": 2,
         "describe_only": False,
     }
 

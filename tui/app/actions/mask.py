@@ -128,7 +128,7 @@ def _plan_ended_sentence(state: RunState, why: str) -> str:
     if not state.step:
         return f"The plan has ended ({why}). Press s to choose a plan."
     training = state.training
-    epoch = -(-training.horizon // training.batches_per_epoch)
+    epoch = training.epochs_until(training.horizon)
     return (
         f"The plan has ended ({why}); the schedule of its phase ends with epoch {epoch}. "
         "Press c to begin a new cycle, or s to choose a plan."

@@ -16,6 +16,7 @@ from tl_tui.protocol.inference import (
     InferenceProgressed,
     UnreadableFile,
 )
+from tl_tui.settings.columns import parse_columns
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.inference import RUN, checked_text, inference_options
@@ -48,8 +49,17 @@ if TYPE_CHECKING:
     section="Images",
     metavar="FILE.csv",
     callback=checked_text,
-    help="CSV file with the columns path and label instead of class folders; only its rows with "
-    "split val are used, if it has any.",
+    help="CSV file with a path and a label in each row instead of class folders; its rows marked "
+    "test are used, else those marked val, else all.",
+)
+@click.option(
+    "--columns",
+    cls=Option,
+    section="Images",
+    metavar="ROLE=NAME,...",
+    callback=checked_text,
+    help="Columns of the labels file, as in `tl-tui train`; by default those of the run's labels "
+    "file if it is the same one, otherwise the usual names.",
 )
 @click.option(
     "--json", "as_json", cls=Option, section="Output", is_flag=True, help="Print one JSON object."
@@ -59,6 +69,7 @@ def command(
     run: str,
     data: str | None,
     labels: str | None,
+    columns: str | None,
     as_json: bool,
     checkpoint: str,
     device: str,
@@ -75,11 +86,15 @@ def command(
 
     if data is None and labels is None:
         raise Problem("--data is missing: name a folder that contains one folder per class.")
+    if columns is not None and labels is None:
+        raise Problem("--columns: it names columns of a labels file; add --labels.")
+    parse_columns(columns)
     request = EvaluateData(
         id=1,
         run=run,
         data=data,
         labels=labels,
+        columns=columns,
         checkpoint=checkpoint,
         device=device,
         batch_size=batch_size,

@@ -86,6 +86,7 @@ def command(
     from tui.cli import headless
     from tui.cli.output.predictions import CsvLines, JsonLines, LeastCertainFirst, TextLines
     from tui.cli.output.progress_bar import InferenceProgressBar
+    from tui.text.dataset import left_out_sentence
 
     if as_json and as_csv:
         raise Problem("--json and --csv cannot be used together; choose one.")
@@ -109,6 +110,8 @@ def command(
                         bar.set_total(event.images)
                         for note in event.notes:
                             bar.print_error(note)
+                        if event.left_out:
+                            bar.print_error(left_out_sentence(event.left_out))
                         lines = line_format(event.classes, top)
                         for line in lines.header():
                             bar.print_line(line)

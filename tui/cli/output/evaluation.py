@@ -6,11 +6,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from tl_tui.common import json_codec
 from tl_tui.common.metrics import accuracy_words, balanced_accuracy, interval, share_words
 from tl_tui.protocol.inference import DataEvaluated, InferenceBegan, UnreadableFile
 from tui.cli.output.names import printable, short_name
 from tui.cli.output.train.sentences import class_table
+from tui.text.dataset import left_out_sentence
 
 MATRIX_CLASSES = 12
 """The largest number of classes in a confusion matrix; with more, the most frequent mistakes are
@@ -43,6 +46,7 @@ def print_json(
         "step": began.step,
         "images": began.source,
         "notes": began.notes,
+        "left_out": msgspec.to_builtins(began.left_out),
         "loss": result.loss,
         "accuracy": result.correct / result.total,
         "correct": result.correct,
@@ -95,6 +99,7 @@ def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) 
     print_lines(
         [
             f"{began.arch}, {began.checkpoint}, step {began.step}; {began.source}; {began.device}",
+            *([left_out_sentence(began.left_out)] if began.left_out else []),
             *began.notes,
             f"Accuracy: {accuracy_words(result.correct, result.total)}; balanced "
             f"{share_words(balanced_accuracy(result.per_class))}; chance "

@@ -25,7 +25,7 @@ def everything(trainer: Trainer) -> dict[str, Tensor]:
         for name, values in snapshot.optimizer_state.items()
         for key, value in values.items()
     }
-    position = torch.tensor(snapshot.position)
+    position = torch.tensor(snapshot.cursor)
     return {**snapshot.tensors, **state, "random": snapshot.cpu_random, "position": position}
 
 

@@ -12,7 +12,14 @@ from tl_tui.common import json_codec
 from tl_tui.common.metrics import balanced_accuracy, interval
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
 from tl_tui.protocol.events import AnyEvent, Refused
-from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.session import (
+    CycleBegan,
+    EpochResized,
+    MaskPlanned,
+    Plan,
+    PlanChanged,
+    SessionOpened,
+)
 from tl_tui.protocol.training import (
     CheckpointSaved,
     ImageSkipped,
@@ -36,7 +43,7 @@ class JsonLines:
         self._summary: RunSummary | None = None
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
         owners = session.stack.owners
         self._line(
@@ -48,6 +55,7 @@ class JsonLines:
             classes=session.classes,
             train_images=session.train_images,
             val_images=session.val_images,
+            dataset=msgspec.to_builtins(session.dataset),
             device=session.device,
             image_size=session.image_size,
             batch_size=session.batch_size,
@@ -102,6 +110,12 @@ class JsonLines:
                 cycle = event.cycle
                 self._line(
                     "cycle", after_step=cycle.after_step, steps=cycle.steps, why=event.reason
+                )
+            case EpochResized():
+                self._line(
+                    "epoch_resized",
+                    batches_per_epoch=event.batches_per_epoch,
+                    to_step=event.to_step,
                 )
             case FoldValidated():
                 self._fold(event)

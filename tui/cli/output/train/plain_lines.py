@@ -30,9 +30,9 @@ class PlainLines:
         for stream in (sys.stdout, sys.stderr):  # A name may not be encodable.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
-        self._print(opening_lines(session))
+        self._print(opening_lines(session, folds))
 
     def event_received(self, event: AnyEvent) -> None:
         assert self._summary is not None

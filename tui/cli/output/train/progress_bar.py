@@ -6,7 +6,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from tl_tui.protocol.checks import FoldProgressed
 from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.session import EpochResized, SessionOpened
 from tl_tui.protocol.training import ImageSkipped, StepTaken, TrainBegan
 from tui.cli.output.names import printable
 from tui.cli.output.train.run_summary import RunSummary
@@ -43,9 +43,9 @@ class ProgressBar:
         self._task = self._progress.add_task("train", total=None, progress="", status="opening")
         self._progress.start()
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
-        self._print(opening_lines(session))
+        self._print(opening_lines(session, folds))
         self._progress.update(self._task, status="first step")
 
     def event_received(self, event: AnyEvent) -> None:
@@ -61,6 +61,8 @@ class ProgressBar:
                 self._print(skipped_lines(event))
             case _:
                 self._print(event_lines(self._summary, event))
+        if isinstance(event, EpochResized) and event.to_step is not None:
+            self._progress.update(self._task, total=event.to_step)
         if isinstance(event, FoldProgressed):
             self._progress.update(
                 self._task,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tl_tui.common.metrics import diverged
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
 from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import MaskPlanned, SessionOpened
+from tl_tui.protocol.session import EpochResized, MaskPlanned, SessionOpened
 from tl_tui.protocol.training import (
     CheckpointSaved,
     StepNotApplied,
@@ -52,6 +54,14 @@ class RunSummary:
         match event:
             case TrainBegan():
                 self.to_step = event.to_step
+            case EpochResized():
+                self.session = msgspec.structs.replace(
+                    self.session,
+                    batches_per_epoch=event.batches_per_epoch,
+                    epoch_shift=event.epoch_shift,
+                )
+                if self.to_step is not None and event.to_step is not None:
+                    self.to_step = event.to_step
             case StepTaken():
                 self.step = event
                 if self.diverged_at is None and diverged(event.loss, len(self.session.classes)):
@@ -88,4 +98,4 @@ class RunSummary:
         """The total number of epochs, rounded up; None until training has started."""
         if self.to_step is None:
             return None
-        return -(-self.to_step // self.session.batches_per_epoch)
+        return -(-(self.to_step + self.session.epoch_shift) // self.session.batches_per_epoch)

@@ -16,7 +16,14 @@ from tl_tui.common.metrics import accuracy_words, diverged, guessing_loss, share
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
 from tl_tui.protocol.events import AnyEvent, Refused
 from tl_tui.protocol.layers import StackInfo
-from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.session import (
+    CycleBegan,
+    EpochResized,
+    MaskPlanned,
+    Plan,
+    PlanChanged,
+    SessionOpened,
+)
 from tl_tui.protocol.training import (
     CheckpointSaved,
     ImageSkipped,
@@ -30,6 +37,7 @@ from tl_tui.runs.journal_writer import CHECKPOINTS
 from tui.app.config_from_state import mask_names
 from tui.cli.output.names import short_name
 from tui.cli.output.train.run_summary import RunSummary
+from tui.text.dataset import dataset_sentences
 from tui.text.divergence import diverged_sentence
 from tui.text.format import format_duration, loss_text
 from tui.text.layer_names import names_of
@@ -56,8 +64,13 @@ def progress_text(summary: RunSummary, step: StepTaken) -> str:
     return f"epoch {step.epoch}/{summary.epochs} step {step.step}/{summary.to_step}"
 
 
-def opening_lines(session: SessionOpened) -> list[str]:
-    """Return the model, data, device, trainable parameters, plan and notes of a session."""
+def opening_lines(session: SessionOpened, folds: int | None = None) -> list[str]:
+    """Return the model, data, device, trainable parameters, images, plan and notes of a session.
+
+    Args:
+        session: The session.
+        folds: The number of folds of the cross-validation that follows; None if training does.
+    """
     owners = session.stack.owners
     trains = sum(owners[owner].params for owner in session.trainable)
     lines = [
@@ -65,6 +78,7 @@ def opening_lines(session: SessionOpened) -> list[str]:
         f"classes, {session.train_images} + {session.val_images} images; {session.device}; "
         f"{trains:,} of {sum(owner.params for owner in owners):,} parameters train"
     ]
+    lines += dataset_sentences(session, folds)
     if session.plan is not None:
         lines.append(_plan_sentence(session.plan))
     return [*lines, *session.notes]
@@ -96,6 +110,12 @@ def event_lines(summary: RunSummary, event: AnyEvent) -> list[str]:
             steps = event.cycle.steps
             return [
                 f"The learning rate schedule restarts over {steps} steps{_because(event.reason)}."
+            ]
+        case EpochResized():
+            steps = event.batches_per_epoch
+            return [
+                f"An epoch has {steps:,} step{'' if steps == 1 else 's'} from here on, because "
+                "images cannot be read."
             ]
         case FoldValidated():
             return [_fold_sentence(event)]
