@@ -10,8 +10,9 @@ import pytest
 import torch
 from torchvision.transforms._presets import ImageClassification
 
-from engine.data.batches import Decoder, TrainBatches
+from engine.data.batches import Decoder
 from engine.data.samples import Sample
+from engine.data.train_batches import TrainBatches
 from engine.model.layer_stack import Stack
 from engine.session.step_failure_event import not_finite_sentence
 from engine.training.feature_cache import FeatureCache
@@ -99,8 +100,8 @@ def test_a_frozen_layer_is_named_and_not_the_images(
 def test_an_image_that_is_not_finite_is_named(trainer: Trainer) -> None:
     take = trainer.batches.take
 
-    def broken():  # type: ignore[no-untyped-def]
-        batch = take()
+    def broken(*given, **named):  # type: ignore[no-untyped-def]
+        batch = take(*given, **named)
         batch.images[1, 0, 0, 0] = math.inf
         return batch
 
