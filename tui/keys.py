@@ -293,9 +293,9 @@ KEYS: tuple[Key, ...] = (
         "all",
     ),
     Key(
-        ("m",),
+        ("M",),
         "messages",
-        ("m",),
+        ("M",),
         "every message of this session in full, the newest first",
         title="Messages",
     ),

@@ -51,7 +51,7 @@ async def test_every_screen_is_drawn_in_ascii(size):
             ("o", "augmentation"),
             ("w", "1 run"),
             ("v", "images"),
-            ("m", "messages"),
+            ("M", "messages"),
             ("q", "Leave?"),
             ("slash", "find"),
             (app.action_dataset, "Validation images"),
@@ -109,7 +109,7 @@ async def test_a_dead_engine_is_reported_in_ascii():
         engine.die()
         await wait_until(pilot, lambda: "R starts the engine again" in screen_text(app))
         assert_ascii(app, 80)
-        await pilot.press("m")
+        await pilot.press("M")
         await wait_until(pilot, lambda: "IMG_0042.jpg" in "".join(screen_text(app).split()))
         assert_ascii(app, 80)
 
@@ -188,8 +188,8 @@ class TestMessages:
             await ready(pilot)
             app.messages.show_now("An earlier message.")
             app.messages.show_now(sentence)
-            await wait_until(pilot, lambda: "(m: all of it)" in screen_text(app))
-            await pilot.press("m")
+            await wait_until(pilot, lambda: "(M: all of it)" in screen_text(app))
+            await pilot.press("M")
             await wait_until(pilot, lambda: "newest first" in screen_text(app))
             lines = [line.strip("│ ") for line in screen_lines(app)]
             assert "".join(sentence.split()) in "".join("".join(lines).split())
@@ -202,8 +202,8 @@ class TestMessages:
             await pilot.press("w")
             await wait_until(pilot, lambda: "no runs yet" in screen_text(app))
             app.messages.show_now(self.SENTENCES[1])
-            await wait_until(pilot, lambda: "(m: all of it)" in screen_text(app))
-            await pilot.press("m")
+            await wait_until(pilot, lambda: "(M: all of it)" in screen_text(app))
+            await pilot.press("M")
             await wait_until(pilot, lambda: "newest first" in screen_text(app))
             await pilot.press("escape")
             await wait_until(pilot, lambda: "no runs yet" in screen_text(app))
@@ -236,6 +236,6 @@ async def test_skipped_images_are_named_whole():
         engine.emit(
             ImageSkipped(path=PATH, reason="it is damaged", total=1, lost_class=f"{PATH} was last.")
         )
-        await wait_until(pilot, lambda: "(m: all of it)" in screen_text(app))
-        await pilot.press("m")
+        await wait_until(pilot, lambda: "(M: all of it)" in screen_text(app))
+        await pilot.press("M")
         await wait_until(pilot, lambda: "was last." in screen_text(app))

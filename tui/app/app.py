@@ -179,7 +179,8 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
 
     def event_received(self, event: AnyEvent | None) -> None:
         self.messages.drop_untrue()
-        for notice in event_notices(self.run_state, event, kept=self.engine_session.start_beside):
+        notices = event_notices(self.run_state, event, kept=self.engine_session.start_beside)
+        for notice in notices:
             self.messages.notify(notice)
         self.run_state.notices.clear()
         for sentence in (self.run_state.cut, self.run_state.death):
@@ -212,6 +213,8 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
             if isinstance(screen, QuitDialog):
                 screen.show(self.run_state)
         super().event_received(event)
+        if notices:
+            self.repaint()  # in the same frame, so that the rest of the screen does not contradict
 
     def _report_dataset(self, dataset: DatasetSummary) -> None:
         """Show what was left out, and what is probably wrong until the user has read it."""

@@ -138,7 +138,7 @@ def _wrapped_cells(text: str, width: int) -> list[str]:
     return lines if lines[0] else []
 
 
-def wrapped_message(text: str, width: int, lines: int, key: str = "m") -> list[str]:
+def wrapped_message(text: str, width: int, lines: int, key: str = "M") -> list[str]:
     """Wrap a message; if it is cut, its last line names the key that shows all of it.
 
     Args:

@@ -250,7 +250,7 @@ class FullScreen(Dialog[None]):
         jumps |= {"space": page, "home": -(10**6), "g": -(10**6), "end": 10**6, "G": 10**6}
         if event.key in jumps:
             self.scroll_lines(jumps[event.key])
-        elif event.key == "m" and self.message:
+        elif event.key == "M" and self.message:
             self.call_later(self.run_action, "app.messages")
         elif event.key in ("escape", "q"):
             self.dismiss(None)

@@ -35,7 +35,7 @@ def test_no_character_is_lost_and_no_line_too_wide(text: str, width: int) -> Non
 def test_a_message_that_is_cut_names_the_key_that_shows_all_of_it(lines: int) -> None:
     sentence = f"The checkpoint could not be saved: {PATHS[0]} is on a full disk."
     shown = wrapped_message(sentence, 40, lines)
-    assert len(shown) == lines and shown[-1].endswith("… (m: all of it)")
+    assert len(shown) == lines and shown[-1].endswith("… (M: all of it)")
     assert all(cell_len(line) <= 40 for line in shown)
     assert wrapped_message("Short.", 40, lines) == ["Short."]
 
