@@ -110,7 +110,7 @@ def test_wrong_arguments_are_refused_before_an_engine_starts(
         (["--batch-size", "400"], "only 24 training images"),
         (["--device", "tpu"], "choose auto, cpu, cuda, cuda:N or mps"),
         (["--weights", "demo", "--arch", "resnet34"], "is a resnet18"),
-        (["--weights", "cut.pth"], "truncated"),
+        (["--weights", "cut.pth"], "cut short"),
         (["--weights", "IMAGENET1K_V9"], "did you mean IMAGENET"),
         (["--data", "empty"], "no class folders"),
         (["--data", "single"], "only one class"),

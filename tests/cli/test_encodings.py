@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.xdist_group("encodings")  # its run is trained once
 thorough = pytest.mark.thorough
 ENCODINGS = ("ascii", "latin-1", "koi8-r")
 DARK, LIGHT = "Käse – dünn", "日本 → \U0001f600"
+LABELLED = ("--data", "{data}", "--labels", "{data}.csv")
 LOCALE_C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 """The C locale without what Python does about it."""
 
@@ -30,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = ["path,label"]
     for image in sorted(folder.glob("train/*/*.png")):
         rows.append(f"{image.relative_to(folder)},{DARK if image.parent.name == 'dark' else LIGHT}")
-    (folder / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    folder.with_suffix(".csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder
 
 
@@ -43,7 +45,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory):
     env = isolated_environment(home)
     directory = home / "state" / "tl-tui" / "runs" / "Läufe–1"
     done = run(
-        *("train", data, *SMALL, "--labels", data / "labels.csv", "--steps", "1"),
+        *("train", data, *SMALL, "--labels", data.with_suffix(".csv"), "--steps", "1"),
         *("--run-dir", directory),
         env=env | {"PYTHONIOENCODING": "ascii"},
     )
@@ -110,20 +112,24 @@ def test_runs_are_listed_and_shown_in_every_encoding(encoding: str, trained) -> 
     [
         ("latin-1", ("predict", "{run}", "{data}")),
         pytest.param("ascii", ("predict", "{run}", "{data}"), marks=thorough),
-        pytest.param("ascii", ("evaluate", "{run}"), marks=thorough),
-        pytest.param("koi8-r", ("evaluate", "{run}"), marks=thorough),
+        pytest.param("ascii", ("evaluate", "{run}", *LABELLED), marks=thorough),
+        pytest.param("koi8-r", ("evaluate", "{run}", *LABELLED), marks=thorough),
         pytest.param("latin-1", ("layers", "{data}", *SMALL), marks=thorough),
         pytest.param("ascii", ("doctor",), marks=thorough),
         pytest.param("ascii", ("export", "{run}", "-o", "{out}/größe.py"), marks=thorough),
         pytest.param("ascii", ("export", "{run}", "--model", "{out}/größe"), marks=thorough),
-        pytest.param("latin-1", ("resume", "{run}", "--steps", "2"), marks=thorough),
+        pytest.param("latin-1", ("resume", "{copy}", "--steps", "2"), marks=thorough),
     ],
 )
 def test_each_command_prints_in_an_encoding_that_lacks_characters(
     encoding: str, arguments: tuple[str, ...], trained, data: Path, tmp_path: Path
 ) -> None:
     directory, _, env = trained
-    words = [word.format(run=directory, data=data, out=tmp_path) for word in arguments]
+    copy = tmp_path / "Läufe–2"
+    if "{copy}" in arguments:
+        shutil.copytree(directory, copy)
+    places = {"run": directory, "copy": copy, "data": data, "out": tmp_path}
+    words = [word.format(**places) for word in arguments]
     done = run(*words, env=env | {"PYTHONIOENCODING": encoding})
     assert (done.returncode, done.stderr) == (0, "")
     assert decoded(done.stdout, encoding)

@@ -128,7 +128,7 @@ def test_a_labels_file_selects_the_images(a_run: Path, images: Path, tmp_path: P
     split = [f"{row},{'val' if number < 3 else 'train'}" for number, row in enumerate(rows)]
     file.write_text("\n".join(["path,label,split", *split]))
     began, result, _ = evaluated(a_run, images, labels=str(file))
-    assert result.total == 3 and began.source == f"{file}, rows of split val"
+    assert result.total == 3 and began.source == f"{file}, rows marked val"
     file.write_text(f"path,label\n{names[0][0]},darc")
     assert "no class darc; did you mean dark?" in failure_of(a_run, images, labels=str(file))
     assert "there is no such file" in failure_of(a_run, images, labels=str(tmp_path / "x.csv"))
