@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from engine.checks.evaluation import Evaluation
+from engine.checks.image_scores import ImageScores
 from engine.data.samples import printable
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.events import AnyEvent
@@ -87,6 +88,7 @@ class Validation:
     def evaluate_all(self) -> Iterator[None]:
         """Evaluate on all validation images."""
         evaluation = self._new_evaluation()
+        evaluation.scores = ImageScores(evaluation.classes)
         yield from self._run(evaluation, self.context.folder.val)
         self._attempted = self.progress.weights_version
         if not evaluation.total:
@@ -96,6 +98,8 @@ class Validation:
             or (-evaluation.correct, evaluation.loss)
             < (-self.best.correct, self.best.loss * self.best.total)
         )
+        if self._last is not None:
+            self._last.scores = None  # only those of the last evaluation are kept
         self._last = self._last_of_starts[evaluation.start] = evaluation
         event = self._emit_validated(evaluation, yardstick=False, best=best)
         if best:
@@ -111,6 +115,7 @@ class Validation:
             yield from self.evaluate_all()
         if self._last is None:
             raise Problem("Not one validation image can be read, so there are no results.")
+        yield from self._last.measure()
         others = [
             evaluation
             for evaluation in [*self._last_of_starts.values(), self._best]
@@ -184,7 +189,8 @@ class Validation:
         for batch in context.trainer.held_out(samples, context.event.batch_size):
             self.skipped.report(batch, "val")
             if len(batch.labels):
-                evaluation.add_batch(batch, context.trainer.evaluate(batch))
+                keep = evaluation.scores is not None
+                evaluation.add_batch(batch, context.trainer.evaluate(batch, keep_logits=keep))
             yield
 
     def _emit_validated(

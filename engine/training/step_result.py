@@ -73,3 +73,5 @@ class BatchPredictions:
     """Of the predicted class."""
     label_probability: list[float]
     loss: list[float]
+    logits: Tensor | None = None
+    """[N, classes], float32, on the CPU, if they were asked for."""

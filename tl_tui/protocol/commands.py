@@ -251,6 +251,8 @@ class EvaluateData(Job):
     checkpoint: str = "best"
     device: str = "auto"
     batch_size: int = 32
+    per_image: bool = False
+    """Whether `InferenceProgressed` lists the images."""
 
 
 class ExportModel(Job):
@@ -263,6 +265,8 @@ class ExportModel(Job):
     force: bool = False
     """Whether the folder may contain files already."""
     checkpoint: str = "best"
+    temperature: bool = False
+    """Whether to fit a temperature on the validation images and write it to `model.json`."""
 
 
 class ExportScript(Job):
