@@ -261,7 +261,9 @@ def calibrated_error(
 # --- temperature scaling ------------------------------------------------------------------------
 
 
-def fit_temperature(labels: Integers, logits: Floats) -> Generator[None, None, float | None]:
+def fit_temperature(
+    labels: Integers, logits: Floats, guess: float = 1.0
+) -> Generator[None, None, float | None]:
     """Return the temperature by which to divide the logits for the lowest mean NLL.
 
     The NLL is convex in the inverse temperature; Newton's method finds the minimum, safeguarded by
@@ -270,6 +272,7 @@ def fit_temperature(labels: Integers, logits: Floats) -> Generator[None, None, f
     Args:
         labels: The true classes, [N].
         logits: The outputs, [N, classes].
+        guess: A temperature to begin with.
 
     Returns:
         The temperature; None if none between `COLDEST` and `HOTTEST` is best, as when every image
@@ -280,14 +283,14 @@ def fit_temperature(labels: Integers, logits: Floats) -> Generator[None, None, f
         return None
     if (yield from _slope(labels, logits, high))[0] <= 0:
         return None
-    inverse = 1.0
+    inverse = 1 / guess
     for _ in range(100):
         slope, curvature = yield from _slope(labels, logits, inverse)
         low, high = (inverse, high) if slope < 0 else (low, inverse)
         newer = inverse - slope / curvature if curvature > 0 else low
         if not low < newer < high:
             newer = (low * high) ** 0.5
-        if abs(newer - inverse) <= 1e-9 * inverse:
+        if abs(newer - inverse) <= 1e-8 * inverse:
             break
         inverse = newer
     return 1 / inverse
@@ -353,7 +356,7 @@ def cross_fit_temperature(
         held_out = part == fold
         if not held_out.any():
             continue
-        fitted = yield from fit_temperature(labels[~held_out], logits[~held_out])
+        fitted = yield from fit_temperature(labels[~held_out], logits[~held_out], value)
         if fitted is None:
             return None
         temperatures[held_out] = fitted

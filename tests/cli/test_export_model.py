@@ -23,6 +23,7 @@ from tests.support.command_line import refused, run
 from tests.support.trained_runs import plain_input, plain_model, run_job, train_run
 from tl_tui.protocol.commands import ExportModel
 from tl_tui.protocol.inference import ModelExported, ModelFileChecked
+from tui.cli.commands.export_model import exported_lines
 
 pytestmark = pytest.mark.xdist_group("export_model")  # its model is exported once
 
@@ -60,6 +61,40 @@ def told_of(
     *checked, ended = told
     assert isinstance(ended, ModelExported)
     return [event for event in checked if isinstance(event, ModelFileChecked)], ended
+
+
+def test_temperature_is_written_and_not_applied(
+    images: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It is the one with the lowest loss on the validation images; every file has it."""
+    a_run = train_run(images, tmp_path / "run", steps=1)
+    model, about = plain_model(a_run)
+    paths = sorted((images / "val").rglob("*.png"))
+    labels = torch.tensor([about["classes"].index(path.parent.name) for path in paths])
+    with torch.no_grad():
+        outputs = model(torch.stack([plain_input(path, about["transform"]) for path in paths]))
+
+    def loss(temperature: float) -> float:
+        return float(torch.nn.functional.cross_entropy(outputs / temperature, labels))
+
+    folder = tmp_path / "model"
+    fields: dict[str, Any] = {"formats": ("safetensors",), "temperature": True}
+    checked, ended = told_of(a_run, folder, **fields)
+    assert checked[0].max_difference == 0, "the outputs are those of the run's model"
+    info = json.loads((folder / "model.json").read_text())
+    fitted = info["temperature"]
+    assert ended.temperature is not None and ended.temperature.value == fitted["value"]
+    assert fitted["images"] == 12 and fitted["nll_before"] == pytest.approx(loss(1.0), abs=1e-4)
+    value = fitted["value"]
+    assert loss(value) < min(loss(value * 1.05), loss(value / 1.05))
+    assert f"(logits / {value:.4f}).softmax(1)" in (folder / "README.txt").read_text()
+    assert any(line.startswith("Temperature ") for line in exported_lines(ended))
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["temperature"])["value"] == value
+
+    plain, _ = told_of(a_run, tmp_path / "plain", formats=("safetensors",))
+    assert "emperature" not in (tmp_path / "plain" / "README.txt").read_text()
+    assert "temperature" not in json.loads((tmp_path / "plain" / "model.json").read_text())
 
 
 def failure_of(a_run: Path, folder: Path, **fields: Any) -> str:

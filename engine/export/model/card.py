@@ -72,7 +72,7 @@ def describe_model(
 def file_metadata(description: dict[str, Any]) -> dict[str, str]:
     """Return the description as strings by name, to store in a file that may be used on its own."""
     kept = ("arch", "options", "classes", "image_size", "preprocessing", "output", "trained")
-    values = {name: description[name] for name in kept}
+    values = {name: description[name] for name in (*kept, "temperature") if name in description}
     return {
         name: value if isinstance(value, str) else json_codec.dumps(value)
         for name, value in values.items()
@@ -92,6 +92,17 @@ def readme(description: dict[str, Any]) -> str:
 difference between the outputs of each file and those of the trained model
 (compared on {description["compared_on"]}).
 The outputs are logits. Apply a softmax to get probabilities.
+"""
+    if "temperature" in description:
+        fitted = description["temperature"]
+        text += f"""
+For calibrated probabilities, divide the logits by the temperature in {MODEL_JSON} first; no file
+applies it, and it does not change which class is the most probable:
+
+    probabilities = (logits / {fitted["value"]:.4f}).softmax(1)
+
+It was fitted on {fitted["images"]} validation images. On held-out folds of them, it changes the
+negative log-likelihood from {fitted["nll_before"]:.4f} to {fitted["nll_after"]:.4f}.
 """
     states = {
         "model.safetensors": (
