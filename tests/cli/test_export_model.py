@@ -63,13 +63,18 @@ def told_of(
     return [event for event in checked if isinstance(event, ModelFileChecked)], ended
 
 
-def test_temperature_is_written_and_not_applied(
-    images: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_temperature_is_written_and_not_applied(images: Path, tmp_path: Path) -> None:
     """It is the one with the lowest loss on the validation images; every file has it."""
-    a_run = train_run(images, tmp_path / "run", steps=1)
+    data = tmp_path / "squares"
+    shutil.copytree(images, data)
+    for number in range(2):  # without wrong labels, the best temperature is 0
+        dark, light = (data / "val" / name / f"{number:03}.png" for name in ("dark", "light"))
+        dark.rename(tmp_path / "dark.png")
+        light.rename(dark)
+        (tmp_path / "dark.png").rename(light)
+    a_run = train_run(data, tmp_path / "run", steps=4, arch="resnet18", weights="demo")
     model, about = plain_model(a_run)
-    paths = sorted((images / "val").rglob("*.png"))
+    paths = sorted((data / "val").rglob("*.png"))
     labels = torch.tensor([about["classes"].index(path.parent.name) for path in paths])
     with torch.no_grad():
         outputs = model(torch.stack([plain_input(path, about["transform"]) for path in paths]))
@@ -87,8 +92,11 @@ def test_temperature_is_written_and_not_applied(
     assert fitted["images"] == 12 and fitted["nll_before"] == pytest.approx(loss(1.0), abs=1e-4)
     value = fitted["value"]
     assert loss(value) < min(loss(value * 1.05), loss(value / 1.05))
-    assert f"(logits / {value:.4f}).softmax(1)" in (folder / "README.txt").read_text()
-    assert any(line.startswith("Temperature ") for line in exported_lines(ended))
+    readme = (folder / "README.txt").read_text()
+    helps = fitted["nll_after"] < fitted["nll_before"]
+    assert f"(logits / {value:.4f}).softmax(1)" in readme and ("did not fall" in readme) != helps
+    (line,) = [line for line in exported_lines(ended) if line.startswith("Temperature ")]
+    assert ("the NLL does not fall" in line) != helps
     with safe_open(folder / "model.safetensors", framework="pt") as file:
         assert json.loads(file.metadata()["temperature"])["value"] == value
 

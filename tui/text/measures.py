@@ -111,11 +111,13 @@ def temperature_words(measures: Measures, images: int) -> str:
 
 def fit_words(fitted: Temperature, images: int) -> str:
     """Return what a temperature changes, on images that it was not fitted on."""
+    helps = fitted.nll_after < fitted.nll_before
     sample = f" of a sample of {fitted.images:,} images" if fitted.images < images else ""
     return (
         f"dividing the logits by it changes the NLL from {three_digits(fitted.nll_before)} to "
         f"{three_digits(fitted.nll_after)} and the ECE from {three_digits(fitted.ece_before)} to "
         f"{three_digits(fitted.ece_after)} (on {fitted.folds} held-out folds{sample})"
+        f"{'' if helps else ': the NLL does not fall'}"
     )
 
 

@@ -79,6 +79,21 @@ def file_metadata(description: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def _temperature_text(fitted: dict[str, Any]) -> str:
+    """Return how to use a temperature, and whether it helps."""
+    helps = fitted["nll_after"] < fitted["nll_before"]
+    doubt = "" if helps else " It did not fall:\nuse the logits as they are."
+    return f"""
+{MODEL_JSON} also has a temperature for better calibrated probabilities. No file applies it, and it
+does not change which class is the most probable. To use it, divide the logits by it:
+
+    probabilities = (logits / {fitted["value"]:.4f}).softmax(1)
+
+It was fitted on {fitted["images"]} validation images. On held-out folds of them, it changes the
+mean negative log-likelihood from {fitted["nll_before"]:.4f} to {fitted["nll_after"]:.4f}.{doubt}
+"""
+
+
 def readme(description: dict[str, Any]) -> str:
     """Return the README, which says how to use the files without tl-tui."""
     files = description["files"]
@@ -94,16 +109,7 @@ difference between the outputs of each file and those of the trained model
 The outputs are logits. Apply a softmax to get probabilities.
 """
     if "temperature" in description:
-        fitted = description["temperature"]
-        text += f"""
-For calibrated probabilities, divide the logits by the temperature in {MODEL_JSON} first; no file
-applies it, and it does not change which class is the most probable:
-
-    probabilities = (logits / {fitted["value"]:.4f}).softmax(1)
-
-It was fitted on {fitted["images"]} validation images. On held-out folds of them, it changes the
-negative log-likelihood from {fitted["nll_before"]:.4f} to {fitted["nll_after"]:.4f}.
-"""
+        text += _temperature_text(description["temperature"])
     states = {
         "model.safetensors": (
             "from safetensors.torch import load_file",

@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tl_tui.common.metrics import accuracy_words, interval
 from tl_tui.runs.run_reader import Run, StartHistory, ValidatedLine
@@ -26,10 +27,14 @@ def curves_figure(run: Run) -> Figure:
     figure = Figure(figsize=(8, 6.4), layout="constrained")
     loss, accuracy = figure.subplots(2, 1, sharex=True)
     arch = run.config.get("arch") or "?"
-    figure.suptitle(f"{one_line(run.name)}: {arch}", x=0.01, ha="left", fontsize=12)
-    starts = [start for start in run.starts if start.losses or start.validations]
-    styles = [(colour, line) for line in LINES for colour in COLOURS]
-    for start, (colour, style) in zip(starts, cycle(styles), strict=False):
+    every = [start for start in run.starts if start.losses or start.validations]
+    starts = every[-len(COLOURS) :]
+    left_out = (
+        f", the last {len(starts)} of {len(every)} starts" if len(starts) < len(every) else ""
+    )
+    title = f"{one_line(run.name)}: {arch}{left_out}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    for start, colour, style in zip(starts, COLOURS, cycle(LINES), strict=False):
         name = "" if len(starts) == 1 else f"start {start.start}, "
         _draw_loss(loss, start, name, colour, style)
         _draw_accuracy(accuracy, start, name, colour, style)
@@ -39,6 +44,7 @@ def curves_figure(run: Run) -> Figure:
         loss.set_yscale("log")
     accuracy.set_title("Accuracy on all validation images, with its 95 % interval")
     accuracy.set_xlabel("step")
+    accuracy.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     classes = run.config.get("classes") or ()
     if classes:
         accuracy.axhline(1 / len(classes), color=GREY, linestyle=":", linewidth=1.2)
@@ -76,7 +82,6 @@ def _draw_loss(axes: Axes, start: StartHistory, name: str, colour: str, style: s
             color=colour,
             alpha=0.55,
             linewidth=1,
-            linestyle=style,
             label=f"{name}training batches",
         )
     validations = [line for line in start.validations if math.isfinite(float(line.loss))]

@@ -13,6 +13,7 @@ from tl_tui.common.metrics import accuracy_words, interval
 from tl_tui.protocol.inference import DataEvaluated, InferenceBegan
 from tl_tui.protocol.measures import Measures
 from tui.cli.output.pictures.figure import COLOURS, GREY, one_line, picture_name
+from tui.drawing.lines import shorten_middle
 from tui.text.measures import three_digits
 
 NAMED_CLASSES = 40
@@ -31,7 +32,7 @@ def evaluation_figure(began: InferenceBegan, result: DataEvaluated) -> Figure:
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)  # type: ignore[call-arg,union-attr]
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(side + 0.8, 5.2))[0]
     title = (
-        f"{began.arch}, step {began.step:,}, on {one_line(began.source)}: "
+        f"{began.arch}, step {began.step:,}, on {shorten_middle(one_line(began.source), 60)}: "
         f"{accuracy_words(result.correct, result.total)}"
     )
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)

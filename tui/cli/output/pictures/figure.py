@@ -13,6 +13,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from tui.cli.output.output_file import OutputFile
+from tui.drawing.lines import shorten_middle
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """The palette of Okabe and Ito, which people who confuse red and green can tell apart."""
@@ -85,8 +86,6 @@ def save(file: OutputFile, figure: Figure) -> None:
 
 def picture_name(name: str) -> str:
     """Return a name on one line, shortened in its middle to `NAME_CHARACTERS`."""
-    from tui.drawing.lines import shorten_middle
-
     return shorten_middle(one_line(name), NAME_CHARACTERS)
 
 
