@@ -10,6 +10,7 @@ from textual import events
 
 from tests.support.app_pilot import (
     make_app,
+    open_results,
     ready,
     screen_lines,
     screen_text,
@@ -26,13 +27,6 @@ from tl_tui.protocol.training import Validated
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
 UNUSUAL_NAMES = ("犬", "[red]markup[/]", "\x1b[31mred\x07", "a\u202eb\nc", "n" * 90, "naïve")
-
-
-async def open_results(pilot, engine, shown):
-    await ready(pilot)
-    await pilot.press("e")
-    engine.emit(shown)
-    await wait_until(pilot, lambda: f"{shown.correct} of {shown.total}" in screen_text(pilot.app))
 
 
 class TestHeadline:
@@ -268,48 +262,6 @@ class TestClasses:
             engine.emit(results(matrix, step=1))
             await pilot.pause(0.1)
             assert order() == list(names)  # newer results keep the order that was chosen
-
-
-class TestMeasures:
-    @pytest.mark.parametrize("size", [(80, 24), (40, 12)])
-    async def test_averages_calibration_and_reliability(self, size):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        async with app.run_test(size=size) as pilot:
-            await open_results(pilot, engine, results(measures=measures()))
-            await pilot.press("tab", "tab")
-            if size[0] >= 80:
-                assert "hot dog 36 of 40, .90 (.77 to .96) .90 .90 .93" in " ".join(
-                    screen_text(app).split()
-                )
-            await pilot.press("tab")
-            text = " ".join(screen_text(app).split())
-            assert "precision .87, recall .88, F1 .87" in text
-            if size[0] == 40:
-                await pilot.press("end")
-            text = " ".join(screen_text(app).split())
-            assert "0.93 to 1.00 63 of 70" in text
-            assert all(cell_len(line) == size[0] for line in screen_lines(app))
-        if size[0] >= 80:
-            assert "ECE .162 in 15 bins; with 80 images" in text
-            assert "the model is too certain (mean confidence .96, accuracy .88)" in text
-            assert "temperature 1.340; dividing the logits by it changes the NLL from" in text
-            assert "ROC AUC .931" in text and "Brier .213" in text and "top-5" not in text
-
-    async def test_what_is_not_measured_is_explained(self):
-        engine = ScriptedEngine()
-        app = make_app(engine)
-        none = measures(
-            ece=0.15, temperature=None, temperature_missing="few_wrong", roc_auc=None, top5=0.973
-        )
-        async with app.run_test(size=(80, 24)) as pilot:
-            await open_results(pilot, engine, results(measures=none))
-            await pilot.press("tab", "tab", "tab")
-            text = " ".join(screen_text(app).split())
-            assert "no miscalibration seen" in text and "two wrong predictions" in text
-            assert "top-5 .97" in text and "ROC AUC" not in text
-            engine.emit(results(step=1))
-            await wait_until(pilot, lambda: "some outputs" in screen_text(app))
 
 
 class TestMostWrong:
