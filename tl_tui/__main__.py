@@ -34,6 +34,9 @@ def main() -> None:
     if sys.argv[1:2] == ["engine"]:
         _claim("engine", "demo_data")
         from engine.__main__ import main as engine_main
+        from tl_tui.common.plain_text import accept_any_text
+
+        accept_any_text()
 
         sys.exit(engine_main(sys.argv[2:]))
     _claim("tui")

@@ -203,6 +203,13 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         (),
+        "dataset",
+        ("palette",),
+        "images per class, where validation comes from, what was left out and why",
+        title="Dataset",
+    ),
+    Key(
+        (),
         "range_test",
         ("palette",),
         "test on a copy of the model, draw the curve and propose a rate",
@@ -284,6 +291,20 @@ KEYS: tuple[Key, ...] = (
         (":", "ctrl+p"),
         "command palette: every action and the themes, by name",
         "all",
+    ),
+    Key(
+        ("M",),
+        "messages",
+        ("M",),
+        "every message of this session in full, the newest first",
+        title="Messages",
+    ),
+    Key(
+        ("ctrl+z",),
+        "suspend_process",
+        ("ctrl+z",),
+        "suspend the screen and return to the shell; fg continues, and the engine is not affected",
+        title="Suspend the screen",
     ),
     Key(("question_mark",), "help", ("?",), "this page", "help", "Help and the lesson"),
     Key(

@@ -52,9 +52,10 @@ def measure(root: Path) -> dict[str, float]:
     """List the folder and decode one batch; call it in a new process."""
     from torchvision.transforms._presets import ImageClassification
 
-    from engine.data.batches import Decoder, TrainBatches
+    from engine.data.batches import Decoder
     from engine.data.image_folder import list_folder
     from engine.data.samples import ImageFolder
+    from engine.data.train_batches import TrainBatches
 
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM

@@ -87,7 +87,7 @@ def _proposal(points: list[tuple[float, float]]) -> LrRangeTested:
         )
     rate, lowest = min(points, key=lambda point: point[1])
     if lowest > FELL * points[0][1]:
-        why = "The loss fell at no rate; more trainable layers or more images may be needed."
+        why = "The loss fell at no rate, so there is none to propose."
         return LrRangeTested(points=tuple(points), done=True, reason=why)
     proposal = float(f"{rate / 10:.1g}")
     why = f"The loss was lowest at {rate:.1e}; at a tenth of that it still falls steeply."

@@ -6,7 +6,7 @@ drift of the running mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -30,15 +30,34 @@ class WeightDrift:
         self._rows = [0.0] * len(stack.rows)
         self._versions: list[tuple[int, ...]] = [()] * len(stack.rows)
 
-    def measure(self, step: int) -> Iterator[WeightDriftMeasured | None]:
+    def measure(
+        self, weights_version: Callable[[], tuple[int, int, int]]
+    ) -> Iterator[WeightDriftMeasured | None]:
         """Measure the rows, one per unit of work.
 
+        If the weights change between two units, the rows are measured again, so that all of them
+        belong to the same step.
+
         Args:
-            step: The step after which the weights are measured.
+            weights_version: Returns the version of the current weights: (start, step, restore id).
 
         Yields:
             None after each row, and at last the drift of all rows.
         """
+        version = None
+        while version != weights_version():
+            version = weights_version()
+            yield from self._measure_rows()
+        assert version is not None
+        yield WeightDriftMeasured(
+            start=version[0],
+            step=version[1],
+            rows=tuple(self._rows),
+            running_mean_drift=self._mean_drift(),
+        )
+
+    def _measure_rows(self) -> Iterator[None]:
+        """Measure the rows that have changed, one per unit of work."""
         for number, row in enumerate(self.stack.rows):
             parameters = [
                 (f"{self.stack.owners[owner].name}.{name}", parameter)
@@ -53,9 +72,6 @@ class WeightDrift:
             self._rows[number] = self._distance(parameters)
             self._versions[number] = versions
             yield None
-        yield WeightDriftMeasured(
-            step=step, rows=tuple(self._rows), running_mean_drift=self._mean_drift()
-        )
 
     def _distance(self, parameters: list[tuple[str, torch.nn.Parameter]]) -> float:
         with torch.no_grad():

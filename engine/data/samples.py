@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tl_tui.common.errors import Problem
@@ -37,6 +38,13 @@ class ImageFolder:
     """What the folder or the labels file holds besides, by kind."""
     findings: tuple[str, ...] = ()
     """Sentences about what is probably wrong with the dataset."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Why an image is known to be unreadable, by path. Such images stay in `train` and `val`, so
+    that the split and the order of the others do not depend on them."""
+
+    def readable(self, samples: Iterable[Sample]) -> tuple[Sample, ...]:
+        """Return the samples that are not known to be unreadable."""
+        return tuple(sample for sample in samples if sample.path not in self.unreadable)
 
 
 def printable(path: str) -> str:

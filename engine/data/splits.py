@@ -59,7 +59,7 @@ def split_folds(folder: ImageFolder, count: int, seed: int) -> list[ImageFolder]
     Raises:
         DataProblem: There are fewer than two folds, or more folds than images in some class.
     """
-    groups = _by_label({*folder.train, *folder.val})
+    groups = _by_label(folder.readable({*folder.train, *folder.val}))
     for group in groups.values():
         group.sort(key=itemgetter(0))
     smallest = min(groups, key=lambda label: len(groups[label]))
@@ -100,9 +100,10 @@ def yardstick_of(folder: ImageFolder, seed: int) -> tuple[Sample, ...]:
 
     Every class with validation images is represented, if there are at most 64 such classes.
     """
-    if len(folder.val) <= YARDSTICK:
-        return folder.val
-    shuffled = random.Random(f"{seed} yardstick").sample(folder.val, len(folder.val))
+    val = folder.readable(folder.val) or folder.val
+    if len(val) <= YARDSTICK:
+        return val
+    shuffled = random.Random(f"{seed} yardstick").sample(val, len(val))
     groups = _by_label(shuffled)
     if len(groups) > YARDSTICK:
         return tuple(sorted(shuffled[:YARDSTICK]))

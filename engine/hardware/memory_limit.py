@@ -96,8 +96,10 @@ def _address_space(proc: Path) -> Iterator[Memory]:
 def _control_groups(proc: Path) -> Iterator[Memory]:
     """Yield the limit of each cgroup that contains this process and has one."""
     try:
-        groups = (proc / "self" / "cgroup").read_text().splitlines()
-        mounts = (proc / "self" / "mountinfo").read_text().splitlines()
+        groups, mounts = (  # Their paths may be in any encoding.
+            (proc / "self" / name).read_bytes().decode(errors="surrogateescape").splitlines()
+            for name in ("cgroup", "mountinfo")
+        )
     except OSError:
         return
     for line in groups:

@@ -67,7 +67,9 @@ def _reset_peak() -> bool:
 def _resident(field: str) -> int | None:
     """Return a field of `/proc/self/status`, such as `VmRSS`, in bytes."""
     try:
-        match = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        match = re.search(
+            rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(errors="replace")
+        )
     except OSError:
         return None
     return int(match[1]) << 10 if match else None

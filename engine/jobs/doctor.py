@@ -93,7 +93,9 @@ def _nvidia() -> dict[str, Any]:
     if smi := shutil.which("nvidia-smi"):
         query = [smi, "--query-gpu=name,driver_version", "--format=csv,noheader"]
         try:
-            result = subprocess.run(query, capture_output=True, text=True, timeout=20)
+            result = subprocess.run(
+                query, capture_output=True, encoding="utf-8", errors="replace", timeout=20
+            )
         except (OSError, subprocess.SubprocessError):
             result = None
         if result is not None and result.returncode == 0:

@@ -12,13 +12,16 @@ import torch.nn.functional as F
 
 from engine.checks.evaluation import Evaluation
 from engine.checks.image_scores import ImageScores
-from engine.data.image_folder import VALIDATION_NAMES, LabelledImages, list_labelled
+from engine.data.image_folder import LabelledImages, list_labelled
+from engine.data.layout import recognise, recognise_first
+from engine.data.left_out import Tally
 from engine.data.samples import printable
 from engine.hardware.devices import choose_device
 from engine.jobs.inference import compute_logits, load_checked_model, make_decoder
 from engine.jobs.load import TrainedModel
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import EvaluateData
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.inference import (
     DataEvaluated,
     EvaluatedImage,
@@ -31,7 +34,7 @@ from tl_tui.runs.run_reader import read_config
 
 def evaluate(
     command: EvaluateData,
-) -> Iterator[InferenceBegan | InferenceProgressed | DataEvaluated | None]:
+) -> Iterator[InferenceBegan | InferenceProgressed | ValuesClipped | DataEvaluated | None]:
     """Evaluate the model of a run on a folder of labelled images.
 
     Args:
@@ -50,7 +53,8 @@ def evaluate(
     data = Path(command.data) if command.data is not None else labels.parent if labels else None
     if data is None:
         raise Problem("--data: name a folder that holds one folder per class.")
-    for item in list_labelled(data, trained.classes, labels=labels):
+    columns = command.columns if command.columns is not None else _own_columns(trained, labels)
+    for item in list_labelled(data, trained.classes, labels=labels, columns=columns):
         if isinstance(item, LabelledImages):
             labelled = item
         yield None
@@ -65,7 +69,8 @@ def evaluate(
         images=len(labelled.samples),
         source=labelled.source,
         device=device.label,
-        notes=tuple(notes + _overlap_notes(trained, data, labelled)),
+        notes=(*notes, *labelled.findings, *_overlap_notes(trained, data, labelled)),
+        left_out=labelled.left_out,
     )
     weights = (trained.metadata["start"], trained.metadata["step"], 0)
     classes = len(trained.classes)
@@ -99,6 +104,8 @@ def evaluate(
                 UnreadableFile(printable(sample.path), reason) for sample, reason in batch.skipped
             )
             yield InferenceProgressed(done=done, unreadable=unreadable, images=images)
+        if (clipped := decoder.clipped.report()) is not None:
+            yield clipped
     finally:
         decoder.close()
     if not evaluation.total:
@@ -118,6 +125,15 @@ def evaluate(
     )
 
 
+def _own_columns(trained: TrainedModel, labels: Path | None) -> str | None:
+    """Return the columns that the run used, if this is its labels file."""
+    config: dict[str, Any] = read_config(trained.run).get("config") or {}
+    own = config.get("labels")
+    if labels is None or own is None or os.path.realpath(own) != os.path.realpath(labels):
+        return None
+    return config.get("columns")
+
+
 def _overlap_notes(trained: TrainedModel, data: Path, labelled: LabelledImages) -> list[str]:
     """Warn if the run was trained or selected on these images, judging by their folder."""
     config: dict[str, Any] = read_config(trained.run).get("config") or {}
@@ -125,9 +141,15 @@ def _overlap_notes(trained: TrainedModel, data: Path, labelled: LabelledImages) 
     if own is None or not os.path.isdir(own):
         return []
     root, evaluated = Path(own).resolve(), (data / labelled.part).resolve()
-    if evaluated == root / "train" or (evaluated == root and not labelled.part):
+    try:
+        first = config["image_rules"] == 1
+        layout = recognise_first(root) if first else recognise(root, "", Tally(""))
+    except (Problem, OSError):  # the folder has changed since
+        return []
+    if evaluated == layout.train.resolve() or (evaluated == root and not labelled.part):
         return ["The run was trained on images of this folder: the accuracy is optimistic."]
-    if evaluated.parent == root and evaluated.name in VALIDATION_NAMES:
+    validation = root / "val" if config.get("labels") else layout.validation
+    if validation is not None and evaluated == validation.resolve():
         if trained.checkpoint.stem == "best":
             return [
                 "The best checkpoint was selected on these images: the accuracy is slightly "

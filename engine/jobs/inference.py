@@ -27,15 +27,16 @@ def load_checked_model(run: str, checkpoint: str, device: torch.device) -> Train
     for name, tensor in trained.model.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise Problem(
-                f"{trained.checkpoint}: {name} has values that are not finite, because training "
-                "diverged. Choose another --checkpoint."
+                f"{trained.checkpoint}: {name} has values that are not finite. "
+                f"{_other_checkpoints(trained)}"
             )
     return trained
 
 
 def make_decoder(trained: TrainedModel) -> Decoder:
     """Return a decoder that applies the model's own transform."""
-    return Decoder(trained.preset, threads=min(8, (os.cpu_count() or 2) + 2))
+    threads = min(8, (os.cpu_count() or 2) + 2)
+    return Decoder(trained.preset, threads, ranges=trained.ranges)
 
 
 def compute_logits(trained: TrainedModel, images: Tensor) -> Tensor:
@@ -56,7 +57,16 @@ def compute_logits(trained: TrainedModel, images: Tensor) -> Tensor:
         logits = trained.model(images.to(device)).float().cpu()
     if not bool(torch.isfinite(logits).all()):
         raise Problem(
-            f"{trained.checkpoint}: its outputs are not finite, because training diverged. "
-            "Choose another --checkpoint."
+            f"{trained.checkpoint}: its outputs are not finite, although its weights are. "
+            f"{_other_checkpoints(trained)}"
         )
     return logits
+
+
+def _other_checkpoints(trained: TrainedModel) -> str:
+    """Return a sentence with the run's other checkpoints, the same weights left out."""
+    own = trained.checkpoint
+    names = sorted(file.stem for file in own.parent.glob("*.safetensors") if not file.samefile(own))
+    if not names:
+        return "The run has no other checkpoint; train again with lower learning rates."
+    return f"The run has other checkpoints: --checkpoint {' or '.join(names)}."

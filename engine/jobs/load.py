@@ -12,6 +12,7 @@ from torch import nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
+from engine.data.conversion.value_ranges import Ranges, ranges_of
 from engine.model import torchvision_models
 from engine.model.weights import Weights
 from engine.training import checkpoint
@@ -35,6 +36,11 @@ class TrainedModel:
     """The checkpoint's file."""
     metadata: dict[str, Any]
     """The values that are stored in the checkpoint next to its tensors."""
+
+    @property
+    def ranges(self) -> Ranges:
+        """The ranges by which images with more than 8 bits per pixel are scaled."""
+        return ranges_of(self.metadata["transform"])
 
 
 def load_model(run: str, name: str = "best", device: str | torch.device = "cpu") -> TrainedModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,18 +10,18 @@ from pathlib import Path
 
 import torch
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from engine.model import demo_weights, weights_download
+from engine.model import demo_weights, state_dicts, weights_download, weights_file
 from engine.model.architectures import (
-    COUNTERS,
     ModelProblem,
     body_shapes,
     check_arch,
     find_head,
     outline,
 )
+from engine.model.weights_file import ENDINGS, listed
 
 
 class WeightsMissing(ModelProblem):
@@ -58,6 +57,8 @@ class Weights:
     """Makes the transform of weights that have their own but no torchvision entry."""
     cause: str = ""
     """Why the requested weights could not be downloaded, in a few words."""
+    note: str = ""
+    """Which weights of a file were taken, and what was not used; empty if that is clear."""
 
     @property
     def pretrained(self) -> bool:
@@ -76,7 +77,8 @@ def choose_weights(
 
     Args:
         arch: A torchvision classification model.
-        requested: `auto`, `default`, `demo`, `none`, the name of a torchvision entry, or a file.
+        requested: `auto`, `default`, `demo`, `none`, the name of a torchvision entry, a file, or a
+            folder with one.
         embedded_demo: Whether the data is the embedded demo. Only then does `auto` fall back to the
             demo backbone, if it has this architecture, and else to random weights.
         progress: Called with a short text about the progress of a download.
@@ -105,7 +107,7 @@ def choose_weights(
     if requested in names or requested.upper() in names:
         return _from_torchvision(arch, entries[requested.upper()], progress)
     path = Path(requested)
-    if path.exists() or path.suffix in (".pth", ".pt", ".safetensors", ".bin"):
+    if path.exists() or path.suffix in ENDINGS:
         return _from_file(arch, path)
     similar = difflib.get_close_matches(requested.upper(), names, n=2, cutoff=0.4)
     hint = f"did you mean {' or '.join(similar)}?" if similar else f"{arch} has {', '.join(names)}."
@@ -133,7 +135,7 @@ def _demo(arch: str, why: str = "", cause: str = "") -> Weights:
             f"--weights demo: this installation has no demo weights ({path.name} is missing); use "
             "--weights none, default, or a file."
         )
-    state = _read_state(path)
+    state, _ = _state_of(arch, path)
     transforms = demo_weights.demo_transforms(path)
     return Weights(demo_weights.LABEL, why, None, state, transforms, cause)
 
@@ -159,82 +161,107 @@ def _from_torchvision(arch: str, entry: WeightsEnum, progress: Callable[[str], N
     if not weights_download.verify(path, file.hash_prefix):
         raise ModelProblem(
             f"{path} is damaged: its hash does not match its name. Remove it, or replace it with "
-            "`tl-tui fetch`."
+            f"`tl-tui fetch {arch} {entry.name}`."
         )
     label = entry.name.replace("IMAGENET1K_", "ImageNet ")  # such as `ImageNet V1`
-    return Weights(label, "", entry, _read_state(path))
+    state, _ = _state_of(arch, path)
+    return Weights(label, "", entry, state)
 
 
 def _from_file(arch: str, path: Path) -> Weights:
     """Return the weights in a file, which must fit the whole model except the head."""
-    if not path.is_file():
-        raise ModelProblem(f"--weights {path}: there is no such file.")
-    state = _read_state(path)
+    file = weights_file.find_file(path)
+    name = path.name if file == path else f"{path.resolve().name}/{file.relative_to(path)}"
+    state, note = _state_of(arch, file)
+    _check_finite(file, state)
     entries = list(torchvision.models.get_model_weights(arch))
-    reference = outline(arch)
-    head = find_head(reference)[0]
-    shapes = body_shapes(reference, head)
-    missing = [n for n in shapes if n not in state and not n.endswith(COUNTERS)]
-    unexpected = [n for n in state if n not in shapes and not n.startswith(f"{head}.")]
-    mismatched = [name for name in shapes if name in state and state[name].shape != shapes[name]]
-    if missing or mismatched or unexpected:
-        present = sum(name in state for name in shapes)
-        example = (
-            f"{missing[0]} is missing"
-            if missing
-            else f"{mismatched[0]} has another shape"
-            if mismatched
-            else f"{arch} has no {unexpected[0]}"
-        )
-        raise ModelProblem(
-            f"--weights {path}: these are not the weights of {arch} ({present} of {len(shapes)} "
-            f"tensors are present; {example}). Pass the --arch that they belong to."
-        )
-    return Weights(f"file {path.name}", "", entries[0] if entries else None, state)
+    entry = entries[0] if entries else None
+    return Weights(f"file {name}", "", entry, state, note=note)
 
 
-def _read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a file without running code from it.
+def _state_of(arch: str, file: Path) -> tuple[dict[str, Tensor], str]:
+    """Return the weights of an architecture's body in a file, and a note on where they are in it.
 
     Raises:
-        ModelProblem: The file does not hold a state dict.
+        ModelProblem: The file cannot be read, or does not hold these weights.
     """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle, zip and safetensors raise errors of many types
-        if isinstance(error, pickle.UnpicklingError) and _would_run_code(str(error)):
-            raise ModelProblem(
-                f"--weights {path}: the file is refused, because it holds more than tensors and "
-                "loading it would run code. Save only the state dict, preferably as .safetensors."
-            ) from None
-        raise ModelProblem(
-            f"--weights {path}: the file cannot be read as weights (it is truncated or not a state "
-            "dict); use a .pth or .safetensors file of tensors."
-        ) from error
-    for key in ("state_dict", "model"):
-        inner = state.get(key) if isinstance(state, dict) else None
-        if isinstance(inner, dict):
-            state = inner
-    if isinstance(state, dict) and "random/cpu" in state:  # a checkpoint of tl-tui
-        state = {
-            name.removeprefix("model/"): value
-            for name, value in state.items()
-            if name.startswith("model/")
-        }
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelProblem(f"--weights {path}: the file does not hold a state dict of tensors.")
-    return {name.removeprefix("module."): value for name, value in state.items()}
+    loaded = weights_file.read_file(file)
+    model = outline(arch)
+    fits = state_dicts.find_fits(loaded, model)
+    if fits and fits[0].complete:
+        return dict(fits[0].found), state_dicts.note(fits, file.name)
+    raise ModelProblem(f"--weights {file}: {_why_unfit(arch, model, loaded, fits)}")
 
 
-def _would_run_code(error: str) -> bool:
-    """Return whether an error of torch names a callable that the pickle wanted to call."""
-    return "unsupported GLOBAL" in error or "reduce for unrecognized function" in error
+def _why_unfit(arch: str, model: nn.Module, loaded: object, fits: list[state_dicts.Fit]) -> str:
+    """Return what is wrong with a file that does not hold the weights of an architecture."""
+    contents = state_dicts.contents(loaded)
+    if not any(state_dicts.containers(loaded)):
+        return (
+            f"the file does not hold a state dict of tensors, but {contents}. Save one with "
+            f"{weights_file.SAVE_HINT}."
+        )
+    fit = fits[0] if fits else None
+    number = len(body_shapes(model, find_head(model)[0]))
+    present = len(fit.found) if fit else 0
+    if fit is None or present < min(number, len(fit.container.tensors)) / 2:
+        return (
+            f"these are not the weights of {arch}, because only {present} of its {number} tensors "
+            f"are in the file. It holds {contents}; pass weights of a torchvision model, with the "
+            "--arch that they belong to."
+        )
+    example = (
+        f"{fit.missing[0]} is missing"
+        if fit.missing
+        else f"{fit.mismatched[0]} has another shape, or no values"
+        if fit.mismatched
+        else f"{arch} has no {fit.unexpected[0]}"
+    )
+    sentence = f"these are not the weights of {arch} ("
+    sentence += f"{present} of {number} tensors are present {fit.where}; {example})"
+    if (fit.mismatched or fit.unexpected) and (other := _architecture_of(loaded, arch)):
+        return f"{sentence}, but those of {other}; pass --arch {other}."
+    return f"{sentence}. The file holds {contents}; pass a file with all of them."
+
+
+def _architecture_of(loaded: object, arch: str) -> str | None:
+    """Return another architecture that a file's tensors fit, of the family of `arch`; else None."""
+    family = next((names for names in _FAMILIES if arch.startswith(names)), ())
+    for other in torchvision.models.list_models(torchvision.models):
+        if other.startswith(family) and other != arch:
+            fits = state_dicts.find_fits(loaded, outline(other))
+            if fits and fits[0].complete:
+                return other
+    return None
+
+
+def _check_finite(file: Path, state: dict[str, Tensor]) -> None:
+    """Raise a ModelProblem if a tensor holds NaN or infinity, which makes every loss NaN."""
+    counts = {
+        name: int((~torch.isfinite(tensor.float())).sum())
+        for name, tensor in state.items()
+        if tensor.is_floating_point()
+    }
+    bad = [name for name, count in counts.items() if count]
+    if not bad:
+        return
+    first, *others = bad
+    also = f", and so have {listed(others, 2)}" if others else ""
+    raise ModelProblem(
+        f"--weights {file}: {first} has {counts[first]:,} of {state[first].numel():,} values that "
+        f"are not finite (NaN or infinite){also}. Pass another file, such as an earlier checkpoint "
+        "of the training that wrote it."
+    )
 
 
 DOWNLOAD_SECONDS = 600.0
 """Time limit of a download; name look-ups ignore the timeout of the socket."""
+_FAMILIES = (
+    ("resnet", "resnext", "wide_resnet"),
+    ("vit_",),
+    ("densenet",),
+    ("shufflenet",),
+    ("vgg",),
+    ("convnext",),
+)
+"""Families of architectures whose tensors share names, by the beginnings of their names."""

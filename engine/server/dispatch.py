@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.hardware import torch_import
 from engine.server import jobs
@@ -29,7 +29,7 @@ from tl_tui.protocol.commands import (
 )
 from tl_tui.protocol.events import AnyEvent, Confirmed, JobEnded, Refused, WorkKind
 from tl_tui.protocol.session import LoadingProgressed, OpenFailed
-from tl_tui.runs.run_reader import checkpoint_path, config_to_resume
+from tl_tui.runs.run_reader import checkpoint_path, config_to_resume, find_run, read_config
 
 if TYPE_CHECKING:
     from engine.session.context import SessionContext
@@ -143,8 +143,12 @@ class Dispatcher:
 
     def _opening_stages(self, command: Open | ResumeRun) -> Iterator[SessionContext | None]:
         """Import torch and open the session, yielding None after each stage but the last."""
-        resumes = isinstance(command, ResumeRun)
-        config = config_to_resume(command) if isinstance(command, ResumeRun) else command.config
+        resumed: dict[str, Any] | None = None
+        if isinstance(command, ResumeRun):
+            config = config_to_resume(command)
+            resumed = read_config(find_run(command.run))
+        else:
+            config = command.config
         if config.tensorboard:
             tensorboard.require()
         self.emit(LoadingProgressed(stage="torch", done=False))
@@ -154,7 +158,7 @@ class Dispatcher:
 
         detail = torch_versions()
         self.emit(LoadingProgressed(stage="torch", done=True, detail=detail, seconds=seconds))
-        yield from open_session(config, self.emit, resuming=resumes)
+        yield from open_session(config, self.emit, resumed=resumed)
 
     def _do_opening_stage(self) -> None:
         assert self._opening is not None

@@ -10,6 +10,7 @@ from engine.server.curve_history import CurveHistory
 from tl_tui.protocol.checks import (
     CrossValidationEnded,
     FoldProgressed,
+    FoldValidated,
     StepCostMeasured,
     WeightDriftMeasured,
 )
@@ -17,6 +18,7 @@ from tl_tui.protocol.commands import AnyCommand, SetMask
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.session import (
     CycleBegan,
+    EpochResized,
     MaskPlanned,
     NormModeChanged,
     PlanChanged,
@@ -87,8 +89,12 @@ class LateJoinState:
             case StartedOver() | StartOverUndone():
                 for topic in ("step", "plain step", "yardstick", "validation", "weight drift"):
                     self._latest.pop(topic, None)
-                step = event.step if isinstance(event, StartOverUndone) else 0
-                self._update_session(start=event.start, step=step, cycle=event.cycle)
+                step, shift = 0, 0
+                if isinstance(event, StartOverUndone):
+                    step, shift = event.step, event.epoch_shift
+                self._update_session(
+                    start=event.start, step=step, cycle=event.cycle, epoch_shift=shift
+                )
             case NormModeChanged() if self._opened is not None:
                 modes = self._opened.norm_modes | dict.fromkeys(event.owners, event.mode)
                 self._update_session(norm_modes=modes)
@@ -96,6 +102,16 @@ class LateJoinState:
                 self._update_session(recipe=event.recipe, rates=event.rates)
             case CycleBegan():
                 self._update_session(cycle=event.cycle)
+            case EpochResized():
+                self._update_session(
+                    batches_per_epoch=event.batches_per_epoch,
+                    epoch_shift=event.epoch_shift,
+                    cycle=event.cycle,
+                    plan=event.plan,
+                )
+                if isinstance(began := self._latest.get("training"), TrainBegan):
+                    to_step = began.to_step if event.to_step is None else event.to_step
+                    self._latest["training"] = msgspec.structs.replace(began, to_step=to_step)
             case PlanChanged():
                 self._update_session(plan=event.plan)
             case MaskPlanned():
@@ -112,9 +128,14 @@ class LateJoinState:
                 self._latest["weight drift"] = event
             case FoldProgressed():
                 self.trained = True
+                if "fold" not in self._latest:
+                    self._forget_folds()
                 self._latest["fold"] = event
+            case FoldValidated():
+                self._latest[f"fold {event.fold}"] = event
             case CrossValidationEnded():
                 self._latest.pop("fold", None)
+                self._latest["folds"] = event
             case TrainBegan():
                 self.trained = True
                 self._latest["training"] = event
@@ -125,6 +146,13 @@ class LateJoinState:
         """Update the state with a command that the session has confirmed."""
         if isinstance(command, SetMask):
             self._update_session(trainable=command.trainable, strategy=command.strategy)
+
+    def _forget_folds(self) -> None:
+        """Forget the results of an earlier cross-validation."""
+        folds = (FoldValidated, CrossValidationEnded)
+        self._latest = {
+            topic: event for topic, event in self._latest.items() if not isinstance(event, folds)
+        }
 
     def _update_session(self, **fields: Any) -> None:
         if self._opened is not None:

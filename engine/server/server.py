@@ -266,7 +266,8 @@ class Server:
                 self.end()
 
     async def _send_heartbeats(self) -> None:
-        """Report about once a second that a long unit of work is still running."""
+        """Report about once a second that a long unit of work is running, and then its end."""
+        reported = False
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             started, dispatcher = self._unit_started, self._dispatcher
@@ -275,6 +276,10 @@ class Server:
             if dispatcher is not None and seconds > HEARTBEAT_S:
                 activity, kind = dispatcher.busy or "working", dispatcher.work_kind
                 self._emit(Heartbeat(activity=activity, seconds=seconds, kind=kind))
+                reported = True
+            elif reported:
+                self._emit(Heartbeat(activity="", seconds=0.0))
+                reported = False
 
     # --- called by the connections --------------------------------------------------------------
 

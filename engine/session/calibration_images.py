@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from engine.data.batches import TrainBatches
+from engine.data.train_batches import TrainBatches
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,7 @@ def calibration_images(
     seed: int,
     decoder: Decoder,
     device: torch.device,
+    unreadable: Mapping[str, str],
 ) -> Iterator[Tensor]:
     """Return batches of images for `batchnorm_calibration.calibrate`.
 
@@ -35,11 +36,12 @@ def calibration_images(
         seed: The session's seed.
         decoder: Decodes the images.
         device: Where the batches are moved to.
+        unreadable: Why an image is known to be unreadable, by path.
 
     Yields:
         Images [N, 3, height, width], normalised.
     """
-    batches = TrainBatches(samples, batch_size, seed, decoder)
-    count = max(1, min(CALIBRATION_IMAGES, len(samples)) // batch_size)
+    batches = TrainBatches(samples, batch_size, seed, decoder, unreadable)
+    count = max(1, min(CALIBRATION_IMAGES, batches.order.readable) // batch_size)
     for _ in range(count):
         yield batches.take().images.to(device)

@@ -12,6 +12,7 @@ import msgspec
 import torch
 import torchvision
 
+from engine.data.samples import printable
 from engine.hardware import memory_limit
 from engine.hardware.memory_errors import ran_out_of_memory
 from engine.model import freezing
@@ -180,6 +181,13 @@ class Checkpointing:
             "seed": event.seed,
             "start": progress.start,
             "step": progress.step,
+            "position": trainer.batches.position,
+            "batches_per_epoch": progress.batches_per_epoch,
+            "left_in_epoch": progress.left_in_epoch,
+            "unreadable": [
+                printable(trainer.batches.samples[index].path)
+                for index in trainer.batches.unreadable
+            ],
             "applied": sorted(trainer.applied),
             "trainable": freezing.names_of(stack, trainer.applied),
             "wanted": freezing.names_of(stack, progress.wanted),

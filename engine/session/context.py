@@ -47,7 +47,8 @@ class SessionContext:
     preset: ImageClassification
     """The transform that belongs to the weights."""
     transform: dict[str, Any]
-    """The same transform in plain types, for checkpoints."""
+    """The same transform in plain types, and the ranges of images with more than 8 bits per pixel,
+    for checkpoints."""
     entry: str | None
     """The name of the weights in torchvision; None if they are not from torchvision."""
     resolved: dict[str, Any]
@@ -143,7 +144,8 @@ def make_context(
         notes: Sentences to show to the user.
     """
     described = stack.describe()
-    majority = Counter(sample.label for sample in folder.val).most_common(1)[0]
+    train, val = folder.readable(folder.train), folder.readable(folder.val)
+    majority = Counter(sample.label for sample in val or folder.val).most_common(1)[0]
     recipe, batches = trainer.recipe, trainer.batches
     horizon = config.steps or recipe.epochs * batches.batches_per_epoch
     if plan is not None:
@@ -158,13 +160,14 @@ def make_context(
         pretrained=weights.pretrained,
         data=folder.name,
         classes=folder.classes,
-        train_images=len(folder.train),
-        val_images=len(folder.val),
+        train_images=len(train),
+        val_images=len(val),
         dataset=_summary(folder),
-        chance=_chance(yardstick),
+        chance=1 / len(folder.classes),
         majority_class=majority[0],
         majority=majority[1],
         yardstick=len(yardstick),
+        yardstick_majority=_largest_class(yardstick),
         device=device.label,
         device_warning=device.warning,
         memory_total=device.memory_total,
@@ -188,6 +191,7 @@ def make_context(
         skipped_images=0,
         notes=tuple(notes),
     )
+    ranges = {"ranges": decoder.ranges} if decoder.ranges else {}
     resolved = {
         "arch": config.arch,
         "weights": weights.label,
@@ -202,6 +206,7 @@ def make_context(
         "recipe": msgspec.structs.asdict(recipe),
         "plan": msgspec.to_builtins(plan),
         "labels": config.labels,
+        "columns": config.columns,
         "batch_size": batches.batch_size,
         "image_size": image_size,
         "seed": config.seed,
@@ -209,6 +214,7 @@ def make_context(
         "execution": "eager" if trainer.cuda_graphs is None else "captured",
         "memory_format": config.memory_format,
         "feature_cache": config.feature_cache,
+        **ranges,
     }
     return SessionContext(
         config=config,
@@ -220,14 +226,17 @@ def make_context(
         trainer=trainer,
         from_top=from_top,
         preset=preset,
-        transform=torchvision_models.describe_transform(preset),
+        transform=torchvision_models.describe_transform(preset) | ranges,
         entry=weights.entry.name if weights.entry is not None else None,
         resolved=resolved,
     )
 
 
 def _summary(folder: ImageFolder) -> DatasetSummary:
-    train, val = (Counter(sample.label for sample in part) for part in (folder.train, folder.val))
+    train, val = (
+        Counter(sample.label for sample in folder.readable(part))
+        for part in (folder.train, folder.val)
+    )
     labels = range(len(folder.classes))
     return DatasetSummary(
         train_counts=tuple(train[label] for label in labels),
@@ -238,6 +247,6 @@ def _summary(folder: ImageFolder) -> DatasetSummary:
     )
 
 
-def _chance(samples: tuple[Sample, ...]) -> float:
-    """Return the accuracy of always predicting the most frequent class."""
-    return Counter(sample.label for sample in samples).most_common(1)[0][1] / len(samples)
+def _largest_class(samples: tuple[Sample, ...]) -> int:
+    """Return the number of images of the most frequent class."""
+    return Counter(sample.label for sample in samples).most_common(1)[0][1]

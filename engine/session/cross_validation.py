@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from engine.checks.evaluation import Evaluation
-from engine.data.batches import TrainBatches
 from engine.data.splits import split_folds
+from engine.data.train_batches import TrainBatches
 from engine.training.step_errors import StepRefused
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.checks import CrossValidationEnded, FoldProgressed, FoldValidated
@@ -53,7 +54,12 @@ class CrossValidation:
         Raises:
             Problem: there are fewer than two folds, or more than images of a class.
         """
-        self.parts = split_folds(context.folder, count, context.config.seed)
+        batches = context.trainer.batches
+        unreadable = {batches.samples[i].path: why for i, why in batches.unreadable.items()}
+        self._unreadable = {**context.folder.unreadable, **unreadable}
+        """Why an image cannot be read, by path, as far as this is known."""
+        folder = replace(context.folder, unreadable=self._unreadable)
+        self.parts = split_folds(folder, count, context.config.seed)
         self.results: list[FoldValidated] = []
         self.context, self.starts = context, starts
         self.mask, self.norm_modes = progress.wanted, dict(norm_modes)
@@ -82,6 +88,7 @@ class CrossValidation:
         kept, batches = trainer.snapshot(), trainer.batches
         results, done = self.results, False
         refused: StepRefused | None = None
+        journal.note("folds_began", folds=count)
         try:
             for number, part in enumerate(parts, start=1):
                 yield from self._fold(part, number, count, skipped, results)
@@ -93,7 +100,7 @@ class CrossValidation:
         finally:
             trainer.batches = batches
             trainer.restore(kept)
-            if not done and results:
+            if not done:
                 journal.note("folds", **_fields(self.ended("paused")))
         if refused is not None:
             what = "ran out of memory" if refused.memory else f"failed: {refused}"
@@ -120,12 +127,13 @@ class CrossValidation:
             min(context.event.batch_size, len(part.train)),
             context.config.seed,
             context.decoder,
+            self._unreadable,
         )
         batches.configure(augmentation=recipe.augmentation, balance=recipe.balance)
         trainer.batches = batches
         trainer.restore(self.starts.current.snapshot)
-        steps = self.steps or recipe.epochs * batches.batches_per_epoch
-        for step in range(steps):
+        step, steps = 0, self._steps(recipe.epochs, batches)
+        while step < steps:
             factor = schedule.lr_factor(recipe.schedule, step, steps, recipe.warmup)
             result = trainer.step(
                 self.mask,
@@ -136,7 +144,9 @@ class CrossValidation:
                 replayed=True,
             )
             skipped.report(result.batch, "fold")
-            yield FoldProgressed(fold=number, folds=count, step=step + 1, steps=steps)
+            step, steps = step + 1, self._steps(recipe.epochs, batches)
+            yield FoldProgressed(fold=number, folds=count, step=step, steps=steps)
+        self._unreadable |= {part.train[i].path: why for i, why in batches.unreadable.items()}
         evaluation = Evaluation((0, steps, 0), recipe.epochs, len(part.classes))
         for batch in trainer.held_out(part.val, context.event.batch_size):
             skipped.report(batch, "fold")
@@ -158,6 +168,10 @@ class CrossValidation:
                 seconds=time.monotonic() - began,
             )
         )
+
+    def _steps(self, epochs: int, batches: TrainBatches) -> int:
+        """Return the steps of a fold; fewer if images turn out to be unreadable."""
+        return self.steps or epochs * batches.batches_per_epoch
 
     def ended(self, reason: EndReason) -> CrossValidationEnded:
         """Return the event that ends the cross-validation, with the results of the folds so far."""

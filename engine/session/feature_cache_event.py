@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from engine.session.progress import Progress
 from engine.training.trainer import Trainer
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.training import FeatureCacheReported
@@ -11,7 +12,8 @@ from tl_tui.runs.journal_writer import JournalWriter
 
 
 class FeatureCacheReporter:
-    """Emits reports after the steps of a run. The journal gets only changes of the cut."""
+    """Emits a report after each step of a run that changed it. The journal gets changes of the cut
+    alone."""
 
     def __init__(
         self, trainer: Trainer, journal: JournalWriter, emit: Callable[[AnyEvent], None]
@@ -19,11 +21,11 @@ class FeatureCacheReporter:
         self.trainer, self.journal, self.emit = trainer, journal, emit
         self._last: FeatureCacheReported | None = None
 
-    def report(self, *, fill: bool) -> None:
-        """Emit what has changed since the last report.
+    def report(self, progress: Progress) -> None:
+        """Emit the state of the cache if it has changed since the last report.
 
         Args:
-            fill: Whether to report how full the cache is, too, and not only a new cut.
+            progress: The last step, to which the report belongs.
         """
         features, chosen = self.trainer.feature_cache, self.trainer.chosen
         if features is None:
@@ -33,8 +35,6 @@ class FeatureCacheReporter:
         if cut and (failure := features.failure_at(cut)):
             why = f"no more can be kept: {failure}"
         moved = last is None or (last.cut, last.reason) != (name, why)
-        if not moved and not fill:
-            return
         memory, file = features.bytes_at(cut) if cut else (0, 0)
         event = FeatureCacheReported(
             rows=features.rows_below(cut),
@@ -46,9 +46,11 @@ class FeatureCacheReporter:
             hits=features.hits,
             misses=features.misses,
             reason=why,
+            start=progress.start,
+            step=progress.step,
         )
         if moved:
             self.journal.note("features", cut=name, rows=event.rows, why=why)
-        if moved or last is None or (event.images, event.hits) != (last.images, last.hits):
+        if moved or cut:
             self.emit(event)
         self._last = event

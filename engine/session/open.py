@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -18,9 +19,13 @@ import torchvision
 from torch import nn
 
 import demo_data
-from engine.data.batches import Decoder, TrainBatches
+from engine.data.batches import Decoder
+from engine.data.conversion.range_sample import MeasuredRanges, measure_ranges
+from engine.data.conversion.value_ranges import ranges_of
 from engine.data.image_folder import list_folder
+from engine.data.readability import check_readable
 from engine.data.samples import DataProblem, ImageFolder
+from engine.data.train_batches import TrainBatches
 from engine.hardware import memory_limit
 from engine.hardware.devices import ChosenDevice, choose_device
 from engine.model import architectures, freezing, torchvision_models
@@ -81,14 +86,14 @@ class _Stage:
 
 
 def open_session(
-    config: RunConfig, emit: Callable[[AnyEvent], None], *, resuming: bool = False
+    config: RunConfig, emit: Callable[[AnyEvent], None], *, resumed: dict[str, Any] | None = None
 ) -> Iterator[SessionContext | None]:
     """Open a session, one stage per unit of work.
 
     Args:
         config: The requested configuration.
         emit: Called with every event, in order.
-        resuming: Whether the run directory holds this run already.
+        resumed: The content of `config.json` if the run directory holds this run already.
 
     Yields:
         None between two stages, and at last the context of the session.
@@ -104,7 +109,7 @@ def open_session(
         torch.backends.cudnn.benchmark = False
     device = choose_device(config.device)
     run_dir = Path(config.run_dir) if config.run_dir else default_run_dir(config.arch)
-    if not resuming:
+    if resumed is None:
         check_run_dir(run_dir)
     yield None
 
@@ -115,8 +120,10 @@ def open_session(
     listing = list_folder(
         demo_data.images_dir() if root is None else root,
         labels=labels,
+        columns=config.columns,
         name=DEMO_NAME if demo else None,
         seed=config.seed,
+        rules=config.image_rules,
     )
     for listed in listing:
         if isinstance(listed, ImageFolder):
@@ -124,7 +131,20 @@ def open_session(
         else:
             stage.progress(f"{listed:,} images")
             yield None
-    stage.done(f"{len(folder.train)} + {len(folder.val)} images, {len(folder.classes)} classes")
+    if not config.describe_only:
+        for checked in check_readable(folder):
+            if isinstance(checked, ImageFolder):
+                folder = checked
+            else:
+                stage.progress(f"{checked:,} images checked")
+                yield None
+    train, val = folder.readable(folder.train), folder.readable(folder.val)
+    measured = MeasuredRanges(ranges_of(resumed or {}))
+    if resumed is None and not config.describe_only:
+        for unit in measure_ranges(train, config.seed):
+            measured = unit or measured
+            yield None
+    stage.done(f"{len(train)} + {len(val)} images, {len(folder.classes)} classes")
     yield None
 
     stage = _Stage("weights", emit)
@@ -151,7 +171,7 @@ def open_session(
             f"--image-size {config.image_size}: with these weights, {config.arch} takes only "
             f"{image_size}; leave the option out."
         )
-    batch_size = config.batch_size or min(table.batch_size, len(folder.train))
+    batch_size = config.batch_size or min(table.batch_size, len(train))
     if batch_size > len(folder.train):
         raise DataProblem(
             f"--batch-size {batch_size}: there are only {len(folder.train)} training images; "
@@ -181,14 +201,19 @@ def open_session(
         preset,
         threads=min(8, (os.cpu_count() or 2) + 2),
         keep=int(memory_limit.memory().free * DECODED_SHARE),
+        ranges=measured.ranges,
     )
-    notes: list[str] = []
+    notes = list(measured.notes)
     if weights.why:
         notes.append(f"Starting from {_weights_text(weights)}: {weights.why}.")
+    if weights.note:
+        notes.append(weights.note)
     has_statistics = any(owner.keeps_statistics for owner in stack.owners)
     if has_statistics and not weights.pretrained and not config.describe_only:
         stage = _Stage("calibration", emit)
-        images = calibration_images(folder.train, batch_size, config.seed, decoder, device.device)
+        images = calibration_images(
+            folder.train, batch_size, config.seed, decoder, device.device, folder.unreadable
+        )
         count = calibrate(model, images)
         sentence = f"BatchNorm statistics estimated from {count} training images"
         stage.done(sentence)
@@ -201,7 +226,7 @@ def open_session(
         )
 
     notes += _classes_without_validation(folder)
-    batches = TrainBatches(folder.train, batch_size, config.seed, decoder)
+    batches = TrainBatches(folder.train, batch_size, config.seed, decoder, folder.unreadable)
     if not config.describe_only:
         stage = _Stage("warm-up", emit)
         yield None
@@ -345,7 +370,7 @@ def _make_plan(
 
 def _classes_without_validation(folder: ImageFolder) -> list[str]:
     """Return a note if classes have no validation image; else nothing."""
-    validated = {sample.label for sample in folder.val}
+    validated = {sample.label for sample in folder.readable(folder.val)}
     without = [name for label, name in enumerate(folder.classes) if label not in validated]
     if not without:
         return []

@@ -52,6 +52,8 @@ class Progress:
         self.strategies = strategies
         self.recipe = recipe
         self.batches_per_epoch = batches_per_epoch
+        self.left_in_epoch = batches_per_epoch
+        """The number of steps until the current epoch ends; a whole epoch between two epochs."""
         self._horizon = horizon
         self.plan: Plan | None = None
         self.cycle = Cycle(after_step=0, steps=self.horizon)
@@ -59,6 +61,8 @@ class Progress:
         """The step at which training ends; None while it is not running."""
         self._until_end = False
         """Whether training ends with the schedule, even if the schedule's end is moved."""
+        self._by_epochs = False
+        """Whether training ends after a number of epochs, not of steps."""
         self._pace = _Pace()
 
     @property
@@ -136,6 +140,39 @@ class Progress:
         self._move_training_end()
         return True
 
+    def resize_epochs(self, left: int, per_epoch: int) -> bool:
+        """Move everything that is planned in epochs, because epochs have another number of steps.
+
+        Args:
+            left: The number of steps until the current epoch ends; 0 if it has ended early.
+            per_epoch: The number of steps in later epochs.
+
+        Returns:
+            False if the numbers are those that were known.
+        """
+        before = self.left_in_epoch, self.batches_per_epoch
+        if (left, per_epoch) == before:
+            return False
+
+        def moved(step: int) -> int:
+            to_go = step - self.step
+            if to_go <= 0:
+                return step
+            if to_go < before[0]:
+                return self.step + min(to_go, left)
+            epochs, rest = divmod(to_go - before[0], before[1])
+            return self.step + left + epochs * per_epoch + min(rest, per_epoch)
+
+        if self.plan is not None:
+            self.plan = plans.move_phases(self.plan, moved)
+        if self.plan is not None or self._horizon is None:
+            end = moved(plans.end_of_cycle(self.cycle))
+            self.cycle = msgspec.structs.replace(self.cycle, steps=end - self.cycle.after_step)
+        if self.train_to is not None and self._by_epochs:
+            self.train_to = moved(self.train_to)
+        self.left_in_epoch, self.batches_per_epoch = left or per_epoch, per_epoch
+        return True
+
     # --- plans ----------------------------------------------------------------------------------
 
     def follow(self, plan: Plan | None) -> None:
@@ -163,6 +200,7 @@ class Progress:
             The step at which training will end.
         """
         self._until_end = to_step is None and self.step < self.end
+        self._by_epochs = to_step is None and (self.plan is not None or self._horizon is None)
         if to_step is None:
             to_step = self.end if self.step < self.end else self.step + self.horizon
         self.train_to = to_step
@@ -178,6 +216,7 @@ class Progress:
         """Count a step that was taken."""
         self.step += 1
         self.total_steps += 1
+        self.left_in_epoch = self.left_in_epoch - 1 or self.batches_per_epoch
         self._pace.count_step()
 
     @property

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.data.batch_order import BatchOrder, Cursor
+from engine.data.decoding import UnreadableImage, read_rgb
+from engine.data.samples import printable
 from engine.model import freezing
 from engine.session.context import describe_images
 from engine.training.checkpoint import Checkpoint
@@ -61,9 +66,12 @@ def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEven
         )
     requested = _requested_mask(run, command)
     plan = msgspec.convert(metadata["plan"], Plan | None)
+    _exclude_unreadable(run, metadata.get("unreadable", ()))
+    cursor = _cursor_of(run, saved)
     if command.epochs is not None:
+        position = cursor.epoch * trainer.batches.batches_per_epoch + cursor.number
         _check_epochs(
-            command, metadata["step"], progress.batches_per_epoch, plan if not requested else None
+            command, position, progress.batches_per_epoch, plan if not requested else None
         )
     folder = read_run(run.journal.path)
     run.journal.reopen()
@@ -74,13 +82,14 @@ def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEven
     recipe = msgspec.convert(metadata["recipe"], Recipe)
     trainer.set_recipe(recipe)
     trainer.rates = tuple(metadata["rates"][row.name] for row in stack.rows)
-    trainer.restore(saved.snapshot)
+    trainer.restore(replace(saved.snapshot, cursor=cursor))
     progress.start, progress.step = metadata["start"], metadata["step"]
     progress.total_steps = max(1, metadata["step"])
     progress.recipe = recipe
     progress.wanted = freezing.select(stack, metadata["wanted"])
     progress.follow(plan)
     progress.cycle = msgspec.convert(metadata["cycle"], Cycle)
+    progress.left_in_epoch, progress.batches_per_epoch = _epoch_length(run, metadata)
     modes: dict[str, NormMode] = metadata.get("norm_modes", {})
     run.settings.resume(
         strategy=metadata.get("strategy"),
@@ -103,19 +112,23 @@ def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEven
         engine=engine_identity(),
         notes=notes,
     )
+    run.settings.adapt_to_epochs()
+    shift = trainer.batches.position - progress.step
     if requested is not None:
         if progress.plan is not None:
             run.settings.leave_plan("other layers were requested")
         progress.wanted, run.settings.strategy = requested
     if command.epochs is not None:
         run.settings.set_recipe(msgspec.structs.replace(recipe, epochs=command.epochs))
-        run.settings.end_cycle_at(command.epochs * progress.batches_per_epoch)
+        run.settings.end_cycle_at(command.epochs * progress.batches_per_epoch - shift)
     context.event = msgspec.structs.replace(
         context.event,
         start=progress.start,
         step=progress.step,
         recipe=trainer.recipe,
         rates=trainer.rates,
+        batches_per_epoch=progress.batches_per_epoch,
+        epoch_shift=shift,
         cycle=progress.cycle,
         plan=progress.plan,
         trainable=tuple(sorted(progress.wanted)),
@@ -130,6 +143,42 @@ def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEven
         step=progress.step,
     )
     return _history(folder, progress.start, progress.step), checkpoint
+
+
+def _exclude_unreadable(run: Run, paths: Collection[str]) -> None:
+    """Leave out the images that the run could not read, except those that can be read now."""
+    batches, known = run.trainer.batches, frozenset(paths)
+    found: dict[int, str] = {}
+    for index, sample in enumerate(batches.samples if known else ()):
+        if index not in batches.unreadable and printable(sample.path) in known:
+            try:
+                read_rgb(sample.path)
+            except UnreadableImage as error:
+                found[index] = printable(str(error))
+    batches.exclude(found)
+
+
+def _nominal_length(run: Run) -> int:
+    """Return the steps per epoch if all images could be read, as tl-tui 0.1.0 counted them."""
+    batches = run.trainer.batches
+    return BatchOrder(batches.samples, batches.batch_size, batches.seed, ()).batches_per_epoch
+
+
+def _cursor_of(run: Run, saved: Checkpoint) -> Cursor:
+    """Return the position of the next batch, also of a checkpoint of tl-tui 0.1.0."""
+    batches = run.trainer.batches
+    if "cursor" in saved.about:
+        return saved.snapshot.cursor
+    epoch, number = divmod(saved.about["position"], _nominal_length(run))
+    return batches.order.cursor_at(epoch, number * batches.batch_size)
+
+
+def _epoch_length(run: Run, metadata: dict[str, Any]) -> tuple[int, int]:
+    """Return what the checkpoint's schedule assumes: the steps left in its epoch, and per epoch."""
+    if "batches_per_epoch" in metadata:
+        return metadata["left_in_epoch"], metadata["batches_per_epoch"]
+    nominal = _nominal_length(run)
+    return nominal - metadata["position"] % nominal, nominal
 
 
 def _history(folder: RunFolder, last_start: int, step: int) -> HistorySent:

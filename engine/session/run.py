@@ -192,11 +192,13 @@ class Run:
                 if self.progress.step:
                     self.training.begin_journal()
                 self.start_overs.start_over(command)
+                self._measure_dropped_step_cost()
             case UndoStartOver():
                 self._require_pause("undo a start over")
                 self._require_no_cross_validation()
                 self._tasks.drop_all()
                 self.start_overs.undo_start_over()
+                self._measure_dropped_step_cost()
             case RestoreLayer():
                 self._require_no_cross_validation()
                 self._tasks.drop_exclusive()
@@ -357,7 +359,8 @@ class Run:
     def _audit(self) -> Iterator[None]:
         audit = self.start_overs.audit
         tensors, findings = audit.run(self.progress.wanted, self.settings.norm_modes)
-        self.emit(Audited(tensors=tensors, findings=tuple(findings)))
+        step = self.progress.step
+        self.emit(Audited(tensors=tensors, findings=tuple(findings), step=step))
         yield
 
     def _evaluate_and_show(self) -> Iterator[None]:
@@ -367,6 +370,11 @@ class Run:
     def _queue_weight_drift(self) -> None:
         drift = self.training.measure_weight_drift()
         self._tasks.add("measuring weight drift", drift, idle=True)
+
+    def _measure_dropped_step_cost(self) -> None:
+        """Queue the measurement of the step cost again if it was dropped before it was finished."""
+        if self._wants_step_cost and self.step_costs.measured is None:
+            self._queue_step_cost()
 
     def _queue_step_cost(self) -> None:
         self._wants_step_cost = True

@@ -20,6 +20,7 @@ from tl_tui.protocol.layers import NormMode
 from tl_tui.protocol.session import (
     Cycle,
     CycleBegan,
+    EpochResized,
     MaskPlanned,
     NormModeChanged,
     Plan,
@@ -186,6 +187,44 @@ class Settings:
         """Move the end of the learning-rate schedule to a step."""
         self.progress.end_cycle_at(step)
         self._emit_cycle(f"to end with step {step:,}")
+
+    def resize_epochs(self) -> None:
+        """Adapt schedule, plan and end to the length of an epoch, and emit it if it has changed.
+
+        It changes if training images turn out to be unreadable.
+        """
+        if self.adapt_to_epochs():
+            progress, batches = self.progress, self.trainer.batches
+            self.emit(
+                EpochResized(
+                    batches_per_epoch=progress.batches_per_epoch,
+                    epoch_shift=batches.position - progress.step,
+                    cycle=progress.cycle,
+                    plan=progress.plan,
+                    to_step=progress.train_to,
+                )
+            )
+
+    def adapt_to_epochs(self) -> bool:
+        """Adapt schedule, plan and end to the length of an epoch, and write that to the journal.
+
+        Returns:
+            Whether the length has changed.
+        """
+        progress, batches = self.progress, self.trainer.batches
+        left = batches.left_in_epoch
+        if not batches.cursor.number and progress.left_in_epoch != progress.batches_per_epoch:
+            left = 0  # the epoch has ended earlier than it seemed
+        cycle, plan = progress.cycle, progress.plan
+        if not progress.resize_epochs(left, batches.batches_per_epoch):
+            return False
+        if plan is not None and progress.plan is not None and self._entered in plan.phases:
+            self._entered = progress.plan.phases[plan.phases.index(self._entered)]
+        if progress.cycle != cycle:
+            self.journal.note(
+                "cycle", why="images cannot be read", **msgspec.structs.asdict(progress.cycle)
+            )
+        return True
 
     def _emit_cycle(self, why: str) -> None:
         cycle = self.progress.cycle

@@ -100,6 +100,7 @@ class StartOvers:
             weights=current.weights,
             pretrained=current.pretrained,
             cycle=progress.cycle,
+            epoch_shift=self.context.trainer.batches.position - progress.step,
         )
         self.journal.note("start_over_undone", **msgspec.structs.asdict(event))
         self.emit(event)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import torch
 
+from engine.data.batch_order import Cursor
 from engine.model import freezing, torchvision_models
 from engine.model.batchnorm_calibration import calibrate
 from engine.model.weights import Weights
@@ -115,6 +116,7 @@ class StartSnapshots:
         self.current = chosen
         progress.start += 1
         progress.step = 0
+        progress.left_in_epoch = progress.batches_per_epoch
         progress.mark_restored()
         progress.follow(None)
         progress.begin_cycle()
@@ -136,6 +138,7 @@ class StartSnapshots:
             progress.set_recipe(before.recipe)
         trainer.restore(before.snapshot)
         progress.start, progress.step = before.start, before.step
+        progress.left_in_epoch = trainer.batches.left_in_epoch
         progress.restore_id = before.restore_id
         progress.cycle = before.cycle
         if changed:
@@ -177,6 +180,7 @@ class StartSnapshots:
                 config.seed,
                 context.decoder,
                 trainer.device,
+                context.folder.unreadable,
             )
             calibrate(trainer.model, images)
         torch.manual_seed(config.seed)
@@ -190,7 +194,7 @@ class StartSnapshots:
             label.label,
             False,
             # A start has no optimizer state, is at the first batch, and has applied no mask.
-            replace(snapshot, optimizer_state={}, position=0, applied=frozenset()),
+            replace(snapshot, optimizer_state={}, cursor=Cursor(0, 0), applied=frozenset()),
             recipe,
             freezing.strategies(context.stack)["full"],
         )

@@ -11,7 +11,7 @@ from engine.session.memory_advice import advise
 from engine.session.progress import Progress
 from engine.training.step_errors import NotFinite, StepRefused
 from tl_tui.protocol.checks import StepCostMeasured
-from tl_tui.protocol.training import StepNotApplied
+from tl_tui.protocol.training import Remedy, StepNotApplied
 
 
 def make_failure_event(
@@ -39,8 +39,10 @@ def make_failure_event(
         owner = None if refused.owner is None else stack.owners[refused.owner]
         row = None if owner is None else owner.row
         name = "" if row is None else stack.rows[row].name
-        sentence = not_finite_sentence(refused, number, name, "" if owner is None else owner.name)
-        fields = {"loss": refused.loss, "row": row}
+        remedy = _remedy(refused, context, progress)
+        module = "" if owner is None else owner.name
+        sentence = not_finite_sentence(refused, number, name, module, remedy)
+        fields = {"loss": refused.loss, "row": row, "remedy": remedy}
     else:
         advice = advise(context, cost, mask, failed=True)
         sentence = (
@@ -63,7 +65,16 @@ def make_failure_event(
     )
 
 
-def not_finite_sentence(refused: NotFinite, step: int, row: str, owner: str) -> str:
+def _remedy(refused: NotFinite, context: SessionContext, progress: Progress) -> Remedy:
+    """Return what can help against a value that is not finite, as far as the facts tell."""
+    if refused.what in ("images", "cache"):
+        return refused.what
+    if not progress.step:  # nothing was trained, so no learning rate was used
+        return "weights"
+    return "rates" if any(context.trainer.rates) else "weights"
+
+
+def not_finite_sentence(refused: NotFinite, step: int, row: str, owner: str, remedy: Remedy) -> str:
     """Return a message about a step with NaN or infinity: the first value affected, and what to do.
 
     Args:
@@ -71,21 +82,33 @@ def not_finite_sentence(refused: NotFinite, step: int, row: str, owner: str) -> 
         step: The number that the step would have had.
         row: The name of the first layer affected; empty if it was not found.
         owner: The name of the first module affected in it.
+        remedy: What can help.
     """
     loss = "infinite" if math.isinf(refused.loss) else "not a number"
     start = f"Step {step:,} was not applied, and everything is as before it"
     where = row if owner in ("", row) else f"{row} ({owner})"
-    advice = " Resume from an earlier checkpoint or start over, with lower learning rates."
     match refused.what:
         case "gradient":
             why = f"the gradient is not finite; backward met this first in {where}"
         case "images":
-            why = f"the loss is {loss}, because the images of the batch are not finite"
-            advice = " Check the image files."
+            why = f"the loss is {loss}, because values of the image {refused.path} are not finite"
+        case "cache":
+            why = f"the loss is {loss}, because cached activations are not finite"
         case "weights":
             why = f"the loss is {loss}; the weights of {where} were not finite before the step"
         case "output":
             why = f"the loss is {loss}; the first output that is not finite is that of {where}"
         case _:
             why = f"the loss is {loss}"
-    return f"{start}: {why}.{advice}"
+    return f"{start}: {why}. {_ADVICE[remedy]}"
+
+
+_ADVICE: dict[Remedy, str] = {
+    "rates": "Start over with lower learning rates.",
+    "weights": "No step came before it, so no learning rate is the cause; start from other "
+    "weights.",
+    "images": "Remove this image, or save it again.",
+    "cache": "The layers below give finite values for the same images; do without the feature "
+    "cache (--feature-cache off).",
+}
+"""What to do, by remedy."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.data.train_batches import EpochOver
 from engine.model import freezing
 from engine.session.feature_cache_event import FeatureCacheReporter
 from engine.session.step_event import make_step_event
@@ -64,6 +65,7 @@ class TrainingLoop:
         if not self.journal.begun:
             self.journal.begin(self.context.describe())
             self.on_run_dir(self.journal.path)
+            self.skipped.report_known()
 
     # --- the course of training -----------------------------------------------------------------
 
@@ -77,6 +79,7 @@ class TrainingLoop:
         progress = self.progress
         if progress.step and self._is_end_of_epoch() and not self.validation.attempted():
             self.pending = self._finish_epoch()  # training was paused before this validation
+        self.settings.resize_epochs()
         to_step = progress.train(to_step)
         self.journal.note("train", start=progress.start, to_step=to_step)
         self.emit(TrainBegan(start=progress.start, step=progress.step, to_step=to_step))
@@ -137,6 +140,7 @@ class TrainingLoop:
 
         Raises:
             StepRefused: the step was not applied, and everything is as before it.
+            EpochOver: the epoch has no more images that can be read; only in training.
             Problem: the run directory cannot be written.
         """
         self.begin_journal()
@@ -154,6 +158,7 @@ class TrainingLoop:
             lr_factor=lr_factor,
             cached=in_training and self._uses_cache,
             replayed=in_training,
+            within_epoch=in_training,
         )
         self.starts.took_step()
         progress.took_step()
@@ -161,7 +166,9 @@ class TrainingLoop:
         event = make_step_event(result, progress, mask, lr_factor)
         fields = step_fields(self.context.event.stack.rows, event)
         self.journal.note("step", start=progress.start, **fields)
-        self.emit(event)
+        # After the step's line in the journal, because it was taken with the schedule before.
+        self.settings.resize_epochs()
+        self.emit(msgspec.structs.replace(event, seconds_left=progress.seconds_left))
 
     def emit_not_applied(self, refused: StepRefused, mask: Mask, command: int = 0) -> None:
         """Emit that a step was not applied, and write it to the journal.
@@ -194,8 +201,13 @@ class TrainingLoop:
             last = progress.step + 1 == train_to
             measured = changed or last or every == 1 or progress.step % every == 0
             self.take_step(mask, self.settings.strategy, measured=measured, in_training=True)
-            self._cache_reporter.report(fill=measured)
+            self._cache_reporter.report(progress)
             self._emit_eager_reason()
+        except EpochOver:  # its last images have disappeared since they were counted
+            self.skipped.report_found(self.trainer.batches)
+            self.settings.resize_epochs()
+            self.pending = self._finish_epoch()
+            return
         except StepRefused as refused:
             self.emit_not_applied(refused, mask)
             self.checkpointing.save()
@@ -218,7 +230,8 @@ class TrainingLoop:
         graphs = self.trainer.cuda_graphs
         if graphs is not None and graphs.why and graphs.why != self._eager_reason:
             self.journal.note("execution", now="eager", why=graphs.why)
-            self.emit(Refused(id=0, reason=f"Steps run without CUDA graphs: {graphs.why}."))
+            reason = f"Steps run without CUDA graphs: {graphs.why}."
+            self.emit(Refused(id=0, reason=reason, harmless=True))
         self._eager_reason = graphs.why if graphs is not None else ""
 
     def _note_mask(self, mask: Mask) -> None:
@@ -229,7 +242,7 @@ class TrainingLoop:
     # --- epochs ---------------------------------------------------------------------------------
 
     def _is_end_of_epoch(self) -> bool:
-        return self.trainer.batches.position % self.progress.batches_per_epoch == 0
+        return self.trainer.batches.cursor.number == 0
 
     def _finish_epoch(self) -> Iterator[None]:
         """Validate, save a checkpoint, and enter the next phase of the plan."""
@@ -248,7 +261,8 @@ class TrainingLoop:
 
     def measure_weight_drift(self) -> Iterator[None]:
         """Measure how far each layer has moved from the start's weights, and emit it."""
-        for event in self.start_overs.weight_drift.measure(self.progress.step):
+        progress = self.progress
+        for event in self.start_overs.weight_drift.measure(lambda: progress.weights_version):
             if event is not None:
                 self.emit(event)
             yield

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -13,6 +12,7 @@ from engine.checks.evaluation import Evaluation
 from engine.checks.image_scores import ImageScores
 from engine.data.samples import printable
 from tl_tui.common.errors import Problem
+from tl_tui.common.metrics import diverged
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, Thumbnail
 from tl_tui.protocol.training import ImageSkipped, Validated
@@ -20,6 +20,7 @@ from tl_tui.protocol.training import ImageSkipped, Validated
 if TYPE_CHECKING:
     from engine.data.batches import Batch
     from engine.data.samples import ImageFolder, Sample
+    from engine.data.train_batches import TrainBatches
     from engine.session.context import SessionContext
     from engine.session.progress import Progress, WeightsVersion
     from tl_tui.runs.journal_writer import JournalWriter
@@ -81,19 +82,18 @@ class Validation:
 
     def evaluate_yardstick(self) -> Iterator[None]:
         """Evaluate on the yardstick, the fixed sample of the validation images."""
-        evaluation = self._new_evaluation()
-        yield from self._run(evaluation, self.context.yardstick)
+        evaluation = yield from self._evaluate(self.context.yardstick)
         self._emit_validated(evaluation, yardstick=True, best=False)
 
     def evaluate_all(self) -> Iterator[None]:
         """Evaluate on all validation images."""
-        evaluation = self._new_evaluation()
-        evaluation.scores = ImageScores(evaluation.classes)
-        yield from self._run(evaluation, self.context.folder.val)
+        evaluation = yield from self._evaluate(self.context.folder.val, keep_scores=True)
         self._attempted = self.progress.weights_version
+        self._report_clipped_values()
         if not evaluation.total:
             return  # no image can be read, and each was reported
-        best = math.isfinite(evaluation.loss) and (
+        mean = evaluation.loss / evaluation.total
+        best = not diverged(mean, len(self.context.folder.classes)) and (
             self.best is None
             or (-evaluation.correct, evaluation.loss)
             < (-self.best.correct, self.best.loss * self.best.total)
@@ -105,6 +105,12 @@ class Validation:
         if best:
             self.best, self._best = event, evaluation
 
+    def _report_clipped_values(self) -> None:
+        clipped = self.context.decoder.clipped.report()
+        if clipped is not None:
+            self.journal.note("values_clipped", **msgspec.structs.asdict(clipped))
+            self.emit(clipped)
+
     def show_results(self) -> Iterator[None]:
         """Emit the results of the last full evaluation, after evaluating if there is none.
 
@@ -115,14 +121,16 @@ class Validation:
             yield from self.evaluate_all()
         if self._last is None:
             raise Problem("Not one validation image can be read, so there are no results.")
-        yield from self._last.measure()
+        last = self._last
+        yield from last.measure()
         others = [
             evaluation
             for evaluation in [*self._last_of_starts.values(), self._best]
-            if evaluation is not None and evaluation.weights_version != self._last.weights_version
+            if evaluation is not None and evaluation.weights_version != last.weights_version
         ]
         unique = {id(evaluation): evaluation for evaluation in others}
-        self.emit(self._last.results(unique.values(), stale=not self.is_current()))
+        stale = not self._is_of_current_weights(last)
+        self.emit(last.results(unique.values(), stale=stale))
 
     def show_images(self, what: str, side: int, most: int) -> Iterator[None]:
         """Emit thumbnails of images as the model gets them, with the model's predictions.
@@ -171,6 +179,7 @@ class Validation:
                 )
         return ImagesShown(
             selection=what,  # type: ignore[arg-type]
+            start=self.progress.start,
             step=self.progress.step,
             images=tuple(thumbnails),
             total=total,
@@ -180,13 +189,31 @@ class Validation:
 
     def _new_evaluation(self) -> Evaluation:
         progress = self.progress
-        epoch = -(-self.context.trainer.batches.position // progress.batches_per_epoch)
+        cursor = self.context.trainer.batches.cursor
+        epoch = cursor.epoch + (1 if cursor.number else 0)
         classes = len(self.context.folder.classes)
         return Evaluation(progress.weights_version, epoch, classes)
+
+    def _evaluate(
+        self, samples: tuple[Sample, ...], *, keep_scores: bool = False
+    ) -> Generator[None, None, Evaluation]:
+        """Evaluate on images; begin again if the weights change meanwhile.
+
+        A step may be taken between two units, and a result belongs to one state of the weights.
+        """
+        while True:
+            evaluation = self._new_evaluation()
+            if keep_scores:
+                evaluation.scores = ImageScores(evaluation.classes)
+            yield from self._run(evaluation, samples)
+            if self._is_of_current_weights(evaluation):
+                return evaluation
 
     def _run(self, evaluation: Evaluation, samples: tuple[Sample, ...]) -> Iterator[None]:
         context = self.context
         for batch in context.trainer.held_out(samples, context.event.batch_size):
+            if not self._is_of_current_weights(evaluation):
+                return
             self.skipped.report(batch, "val")
             if len(batch.labels):
                 keep = evaluation.scores is not None
@@ -232,15 +259,29 @@ class SkippedImages:
                 fold, which splits the data differently.
         """
         for sample, reason in batch.skipped:
-            name = printable(sample.path)
-            if name in self._paths:
-                continue
-            self._paths.add(name)
-            lost = self._lost_class(sample.label, part)
-            self.journal.note("image_skipped", path=name, reason=reason, lost_class=lost)
-            self.emit(
-                ImageSkipped(path=name, reason=reason, total=len(self._paths), lost_class=lost)
-            )
+            self._report(sample, reason, part)
+
+    def report_known(self) -> None:
+        """Emit the images that were found to be unreadable when the session was opened."""
+        known = self.folder.unreadable
+        for part, samples in (("train", self.folder.train), ("val", self.folder.val)):
+            for sample in samples if known else ():
+                if sample.path in known:
+                    self._report(sample, known[sample.path], part)
+
+    def report_found(self, batches: TrainBatches) -> None:
+        """Emit the training images that were found to be unreadable since."""
+        for index, reason in batches.unreadable.items():
+            self._report(batches.samples[index], reason, "train")
+
+    def _report(self, sample: Sample, reason: str, part: str) -> None:
+        name = printable(sample.path)
+        if name in self._paths:
+            return
+        self._paths.add(name)
+        lost = self._lost_class(sample.label, part)
+        self.journal.note("image_skipped", path=name, reason=reason, lost_class=lost)
+        self.emit(ImageSkipped(path=name, reason=reason, total=len(self._paths), lost_class=lost))
 
     def _lost_class(self, label: int, part: str) -> str:
         """Return a sentence if this was the last image of its class in the part; else nothing."""

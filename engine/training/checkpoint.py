@@ -24,9 +24,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engine.data.batch_order import Cursor
 from engine.training.snapshot import Snapshot
 from tl_tui.common import json_codec
-from tl_tui.common.errors import Problem
+from tl_tui.common.errors import Problem, write_remedy
 
 FORMAT = 1
 """The version of the file format, stored in the metadata."""
@@ -74,7 +75,7 @@ def write(path: Path, snapshot: Snapshot, about: Mapping[str, Any]) -> None:
     metadata = {
         "format": FORMAT,
         "optimizer": snapshot.optimizer,
-        "position": snapshot.position,
+        "cursor": list(snapshot.cursor),
         "memory_formats": formats,
         **about,
     }
@@ -95,9 +96,10 @@ def write(path: Path, snapshot: Snapshot, about: Mapping[str, Any]) -> None:
             if path.exists()
             else "There is no earlier checkpoint."
         )
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        remedy = write_remedy(error, path.parent, size)
         raise CheckpointProblem(
-            f"{path} cannot be written ({reason}); free some space or choose another --run-dir. "
-            f"{previous}"
+            f"{path} cannot be written ({reason}); {remedy}. {previous}"
         ) from error
 
 
@@ -168,7 +170,7 @@ def read(path: Path) -> Checkpoint:
         optimizer_state=optimizer,
         cpu_random=tensors["random/cpu"],
         device_random=tensors.get("random/device"),
-        position=about["position"],
+        cursor=Cursor(*about.get("cursor", (0, 0))),  # see `resume` for checkpoints without it
         applied=frozenset(about.get("applied", ())),
     )
     return Checkpoint(snapshot, about)

@@ -20,6 +20,18 @@ State = dict[str, dict[str, Tensor]]
 """Optimizer state by parameter name, then by PyTorch's key (`momentum_buffer`, …)."""
 
 
+def is_fused(kind: str, device: str) -> bool:
+    """Return whether the fused kernel is used, which reads the weights once instead of three times.
+
+    It rounds differently from the other kernels, so whatever repeats a run must use it too.
+
+    Args:
+        kind: The kind of optimizer, `sgd` or `adamw`.
+        device: The type of the device; empty if there are several.
+    """
+    return device == "cuda" or (kind == "sgd" and device == "cpu")
+
+
 class RowOptimizer:
     """PyTorch's SGD or AdamW over the rows of a layer stack."""
 
@@ -45,8 +57,7 @@ class RowOptimizer:
         devices = {parameter.device.type for parameter in self.names}
         self.gated = devices == {"cuda"}
         """Whether the device itself can skip an update, so that the host need not wait for it."""
-        # Fused kernels read the weights once instead of three times. SGD is fused on the CPU too.
-        self._fused = self.gated or (self.kind == "sgd" and devices == {"cpu"})
+        self._fused = is_fused(self.kind, devices.pop() if len(devices) == 1 else "")
         fused = True if self._fused else None
         if self.kind == "adamw":
             self.torch = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=fused)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from engine.data.batch_order import Cursor
 from engine.model import freezing
 from engine.model.freezing import Mask
 
@@ -27,7 +28,7 @@ class StepBackup:
     optimizer_state: dict[Tensor, dict[str, Tensor]]
     cpu_random: Tensor
     device_random: Tensor | None
-    position: int
+    cursor: Cursor
     applied: Mask
 
     @classmethod
@@ -48,7 +49,7 @@ class StepBackup:
             optimizer_state=dict(trainer.optimizer.torch.state),
             cpu_random=torch.get_rng_state(),
             device_random=torch.cuda.get_rng_state(trainer.device) if cuda else None,
-            position=trainer.batches.position,
+            cursor=trainer.batches.cursor,
             applied=trainer.applied,
         )
 
@@ -64,7 +65,7 @@ class StepBackup:
         torch.set_rng_state(self.cpu_random)
         if self.device_random is not None:
             torch.cuda.set_rng_state(self.device_random, trainer.device)
-        trainer.batches.put_back(self.position)
+        trainer.batches.put_back(self.cursor)
         freezing.set_requires_grad(trainer.stack, self.applied)
         trainer.applied = self.applied
 

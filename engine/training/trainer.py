@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.data.batches import Batch, TrainBatches
+from engine.data.batches import Batch
 from engine.data.samples import Sample
+from engine.data.train_batches import TrainBatches
 from engine.hardware.memory_errors import ran_out_of_memory
 from engine.hardware.peak_memory import peak_memory, reset_peak_memory
 from engine.model import freezing
@@ -35,7 +36,7 @@ from engine.training.step_errors import (
     NotFinite,
     OutOfMemory,
     check_finite,
-    first_in_forward,
+    locate,
 )
 from engine.training.step_result import BatchPredictions, PassResult, StepResult
 from tl_tui.protocol.config import Recipe
@@ -108,6 +109,7 @@ class Trainer:
         lr_factor: float = 1.0,
         cached: bool = False,
         replayed: bool = False,
+        within_epoch: bool = False,
     ) -> StepResult:
         """Take one train step: forward, loss, backward, gradient norms, update.
 
@@ -121,10 +123,12 @@ class Trainer:
             cached: Start from cached activations below the boundary where the feature cache has
                 them.
             replayed: Replay the passes from a CUDA graph where there is one.
+            within_epoch: As for `TrainBatches.take`.
 
         Raises:
             OutOfMemory: memory ran out; everything is as before the step.
             NotFinite: the loss or a gradient is NaN or infinite; everything is as before the step.
+            EpochOver: no image of the rest of the epoch can be read any more.
             HalfUpdated: the update itself failed; the weights are not those of any step.
         """
         cut = self._choose_cut(mask, norm_modes, cached)
@@ -133,7 +137,7 @@ class Trainer:
         self._updating = False
         passes: PassResult | None = None
         try:
-            batch = self._next_batch(cut)
+            batch = self._next_batch(cut, within_epoch=within_epoch)
             images = batch.images.to(self.device, non_blocking=True)
             labels = batch.labels.to(self.device, non_blocking=True)
             self.apply(mask, norm_modes)
@@ -188,14 +192,14 @@ class Trainer:
             passes = None  # it may hold memory of a CUDA graph
             failure = self._undo(error, backup)
             if isinstance(failure, NotFinite) and failure.what != "gradient":
-                what, owner = first_in_forward(self.stack, partial(self.forward, batch.cut), images)
+                decoder = self.feature_cache.decoder if self.feature_cache else None
+                autocast = self._autocast()
+                failure = locate(failure, self.stack, batch, images, decoder, autocast)
                 backup.restore(self)
-                failure = NotFinite(failure.loss, what, owner)
         # Outside of `except`, because the exception holds the step's tensors.
         if isinstance(failure, OutOfMemory) and self._free_memory():
-            return self.step(
-                mask, norm_modes, measured=measured, lr_factor=lr_factor, cached=cached
-            )
+            again = partial(self.step, mask, norm_modes, measured=measured, lr_factor=lr_factor)
+            return again(cached=cached, within_epoch=within_epoch)
         raise failure
 
     def forward(self, cut: Cut | None, values: Tensor) -> Tensor:
@@ -211,13 +215,14 @@ class Trainer:
             self.chosen = self.feature_cache.choose(mask, norm_modes, self.recipe.augmentation)
         return self.chosen.cut
 
-    def _next_batch(self, cut: Cut | None) -> Batch:
+    def _next_batch(self, cut: Cut | None, *, within_epoch: bool) -> Batch:
         features = self.feature_cache
         if cut is None or features is None:
-            return self.batches.take()
+            return self.batches.take(within_epoch=within_epoch)
         bf16 = self.recipe.precision == "bf16"
         return self.batches.take_made(
-            lambda samples, epoch: features.batch(cut, samples, epoch, bf16)
+            lambda samples, epoch: features.batch(cut, samples, epoch, bf16),
+            within_epoch=within_epoch,
         )
 
     def _run_passes(
@@ -368,19 +373,8 @@ class Trainer:
         with torch.no_grad():
             with self._autocast():
                 logits = self.forward(batch.cut, batch.images.to(self.device))
-            logits = logits.float()
             labels = batch.labels.to(self.device)
-            probability, predicted = logits.softmax(1).max(1)
-            loss = F.cross_entropy(logits, labels, reduction="none")
-            numbers = torch.stack([predicted.double(), probability.double(), loss.double()])
-        indices, probabilities, losses = numbers.tolist()
-        return BatchPredictions(
-            predicted=[int(index) for index in indices],
-            probability=probabilities,
-            label_probability=torch.tensor(losses).neg().exp().tolist(),
-            loss=losses,
-            logits=logits.cpu() if keep_logits else None,
-        )
+            return BatchPredictions.of(logits.float(), labels, keep_logits=keep_logits)
 
     # --- state ----------------------------------------------------------------------------------
 

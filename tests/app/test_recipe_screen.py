@@ -100,7 +100,7 @@ class TestScreen:
             await pilot.press("o")
             for field in FIELDS:
                 row = next(line for line in screen_lines(app) if line.startswith(" ▸ "))
-                assert field.label[:10] in row
+                assert field.label[:8] in row
                 assert all(cell_len(line) == size[0] for line in screen_lines(app))
                 await pilot.press("down")
 
@@ -123,14 +123,26 @@ class TestScreen:
             await pilot.press("o")
             assert "initially 0.01" in screen_text(app)
 
-    async def test_escape_discards_the_changes(self):
+    @pytest.mark.parametrize("key", ["escape", "q"])
+    async def test_escape_asks_before_it_discards_changes(self, key):
         engine = ScriptedEngine()
         app = make_app(engine)
         async with app.run_test(size=(80, 24)) as pilot:
             await ready(pilot)
-            await pilot.press("o", "right", "escape")
+            await pilot.press("o", "right", "down", *"12x", "backspace", "e", key)
+            assert "2 changes are not applied. Enter applies, Esc again discards." in screen_text(
+                app
+            )
+            assert "Esc discard" in screen_lines(app)[-1]
+            await pilot.press("up")
+            assert "not applied" not in screen_text(app)
+            await pilot.press(key, key)
             await wait_until(pilot, lambda: app.screen is app.main)
-            assert not engine.sent(SetRecipe)
+            await pilot.press("o")
+            assert "Esc back" in screen_lines(app)[-1] and "to apply" not in screen_lines(app)[0]
+            await pilot.press(key)
+            await wait_until(pilot, lambda: app.screen is app.main)
+        assert not engine.sent(SetRecipe)
 
     async def test_enter_without_a_change_sends_nothing(self):
         engine = ScriptedEngine()

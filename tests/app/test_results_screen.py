@@ -85,6 +85,7 @@ class TestRequests:
             assert len(engine.sent(ShowResults)) == 1 and not engine.sent(Evaluate)
             engine.emit(Heartbeat(activity="evaluating", seconds=3.2))
             await wait_until(pilot, lambda: "evaluating, 3 s" in screen_lines(app)[-1])
+            assert "Esc back" in screen_lines(app)[-1]
 
     @pytest.mark.parametrize("key", ["E", "enter"])
     async def test_key_evaluates_now(self, key):
@@ -116,7 +117,7 @@ class TestRequests:
             await ready(pilot)
             await pilot.press("e")
             engine.emit(Refused(id=engine.sent(ShowResults)[-1].id, reason="No image can be read."))
-            await wait_until(pilot, lambda: "No image can be read." in screen_lines(app)[-1])
+            await wait_until(pilot, lambda: "No image can be read." in screen_lines(app)[-2])
 
     async def test_last_results_stay_readable_without_an_engine(self):
         engine = ScriptedEngine()

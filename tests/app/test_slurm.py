@@ -257,7 +257,11 @@ def test_run_whose_job_has_ended_is_resumed(commands: Path, tmp_path: Path) -> N
     path = run_elsewhere(tmp_path, job="41")
     done = run(tmp_path, "stop", "20261125")
     assert done.returncode == 2
-    assert f"that job has ended, and tl-tui resume {path.name} continues" in done.stderr
+    assert "that job has ended; it saved no checkpoint" in done.stderr
+    (path / "checkpoints").mkdir()
+    (path / "checkpoints" / "last.safetensors").touch()
+    done = run(tmp_path, "stop", "20261125")
+    assert "that job has ended; tl-tui resume " in done.stderr
 
 
 def test_run_on_another_host_without_slurm_suggests_ssh(commands: Path, tmp_path: Path) -> None:

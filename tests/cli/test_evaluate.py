@@ -82,10 +82,10 @@ def test_counts_and_loss_equal_those_of_plain_torchvision(a_run: Path, mixed: Pa
     assert sure == sorted(sure, reverse=True)
 
 
-def test_val_then_test_then_all_images_are_evaluated(
+def test_test_then_val_then_all_images_are_evaluated(
     a_run: Path, images: Path, tmp_path: Path
 ) -> None:
-    """A val/ in the folder, else a test/, else all; and what the run had to do with them."""
+    """A test/ in the folder, else a val/, else all; and what the run had to do with them."""
     own, _, _ = evaluated(a_run, images)
     assert (own.source, own.images) == (str(images / "val"), 12)
     assert "selected on these images" in own.notes[0]
@@ -95,12 +95,12 @@ def test_val_then_test_then_all_images_are_evaluated(
     draw_tiny_images(
         tmp_path, "test/dark/a.png", "val/light/b.png", "train/dark/c.png", "dark/d.png"
     )
-    assert evaluated(a_run, tmp_path)[0].source == str(tmp_path / "val")
-    shutil.rmtree(tmp_path / "val")
     began, result, _ = evaluated(a_run, tmp_path)
     assert (began.source, began.notes) == (str(tmp_path / "test"), ())
     assert result.per_class[1] == (0, 0)  # a class may have no images
     shutil.rmtree(tmp_path / "test")
+    assert evaluated(a_run, tmp_path)[0].source == str(tmp_path / "val")
+    shutil.rmtree(tmp_path / "val")
     assert f"--data {tmp_path / 'train'}" in failure_of(a_run, tmp_path)
     shutil.rmtree(tmp_path / "train")
     assert evaluated(a_run, tmp_path)[0].source == str(tmp_path)

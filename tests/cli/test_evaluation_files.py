@@ -18,7 +18,8 @@ from tests.support.result_messages import measures
 from tests.support.trained_runs import plain_input, plain_model
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.inference import DataEvaluated, InferenceBegan
-from tl_tui.runs.run_reader import Run, StartHistory, ValidatedLine
+from tl_tui.runs.journal_lines import ValidatedLine
+from tl_tui.runs.run_reader import Run, StartHistory
 from tui.cli.output import pictures
 from tui.cli.output.output_file import OutputFile
 

@@ -20,6 +20,7 @@ from safetensors import safe_open
 
 from engine.export.model import onnx
 from tests.support.command_line import refused, run
+from tests.support.readme_programs import readme_programs
 from tests.support.trained_runs import plain_input, plain_model, run_job, train_run
 from tl_tui.protocol.commands import ExportModel
 from tl_tui.protocol.inference import ModelExported, ModelFileChecked
@@ -130,15 +131,6 @@ def paths() -> list[str]:
     return [path for path in sys.path if path and path != root]
 
 
-def snippets(folder: Path) -> dict[str, str]:
-    """The programs in README.txt by the first word of the line before each."""
-    text = (folder / "README.txt").read_text()
-    found = {}
-    for heading, code in re.findall(r"^(\S.*):\n\n((?:    .*\n)+)", text, re.MULTILINE):
-        found[re.split(r"[ ,]", heading)[0]] = re.sub(r"^    ", "", code, flags=re.MULTILINE)
-    return found
-
-
 def test_the_code_in_the_readme_gives_the_models_outputs(
     exported: Path, a_run: Path, images: Path
 ) -> None:
@@ -147,7 +139,7 @@ def test_the_code_in_the_readme_gives_the_models_outputs(
     image = images / "val" / "light" / "003.png"
     with torch.no_grad():
         expected = model(plain_input(image, about["transform"])[None])[0]
-    programs = snippets(exported)
+    programs = readme_programs(exported)
     whole = ["said = {}", programs["Preprocessing"].replace('"a.jpg"', repr(str(image)))]
     for name in ("model.safetensors", "model.pth"):
         assert len(programs[name].splitlines()) <= 8
@@ -257,7 +249,7 @@ def test_a_full_disk_keeps_the_previous_files(a_run: Path, tmp_path: Path) -> No
     try:
         for name in ("pth", "safetensors"):
             told = failure_of(a_run, folder, formats=(name,), force=True)
-            assert "cannot be written" in told and "make room" in told
+            assert "cannot be written" in told and "choose another folder" in told
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert (folder / "model.pth").read_bytes() == before

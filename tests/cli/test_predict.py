@@ -181,13 +181,17 @@ def test_text_json_and_csv_have_the_same_predictions(
 def test_unreadable_files_are_named_and_the_exit_code_is_1(
     a_run: Path, images: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    (tmp_path / "broken\x07.png").write_bytes(b"no image")
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "broken\x07.png").write_bytes(b"no image")
+    (new / "notes.txt").touch()
     image = images / "val" / "dark" / "000.png"
-    ended = run("predict", a_run, tmp_path, image, "--json", "--top", "1", env=environment)
+    ended = run("predict", a_run, new, image, "--json", "--top", "1", env=environment)
     assert ended.returncode == 1
     (row,) = strict(ended.stdout)
     assert row["path"] == str(image) and len(row["probabilities"]) == 1
-    (line,) = ended.stderr.splitlines()
+    left_out, line = ended.stderr.splitlines()
+    assert left_out == "Left out: 1 .txt (notes.txt)."
     assert line.endswith(r"broken\x07.png: it is not an image that Pillow can read")
 
 

@@ -273,7 +273,7 @@ def test_every_replay_draws_its_own_dropout() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Dropout(0.5), nn.LazyLinear(2))
     model(torch.zeros(1, 3, 64, 64))
     trainer = capturing(model, lr=0.0)
-    trainer.batches.take = lambda: trainer.batches.at(0)  # type: ignore[attr-defined, method-assign]
+    trainer.batches.take = lambda **_: trainer.batches.at(0)  # type: ignore[attr-defined, method-assign]
     mask = frozenset(range(len(trainer.stack.owners)))
     taken = [trainer.step(mask, {}, measured=False, replayed=True) for _ in range(6)]
     assert [step.captured for step in taken] == [False, *[True] * 5]

@@ -141,9 +141,9 @@ class ForkServer:
         stdout = stderr = None
         if terminal is None:
             output, output_end = os.pipe()
-            stdout = open(output, encoding="utf-8")  # noqa: SIM115
+            stdout = open(output, encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
             error_file, name = tempfile.mkstemp()  # a file, which never fills up like a pipe
-            stderr = open(name, encoding="utf-8")  # noqa: SIM115
+            stderr = open(name, encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
             os.unlink(name)
             null = os.open(os.devnull, os.O_RDONLY)
             given = [null, output_end, error_file]
@@ -279,12 +279,14 @@ def _become(argv: list[str], env: Mapping[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    encoding, _, errors = env.get("PYTHONIOENCODING", "").partition(":")
+    errors = errors or ("strict" if encoding else "surrogateescape")
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream = open(  # noqa: SIM115
             number,
             "w",
-            encoding="utf-8",
-            errors="surrogateescape" if number == 1 else "backslashreplace",
+            encoding=encoding or "utf-8",
+            errors=errors if number == 1 else "backslashreplace",
             buffering=1 if number == 2 or os.isatty(number) else -1,
             closefd=False,
         )

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.data.batch_order import Cursor
 from engine.data.batches import Batch
 from engine.model.layer_stack import Stack
 from engine.training.trainer import Trainer
@@ -22,7 +23,7 @@ class FixedBatches:
 
     def __init__(self, size: int = 32, count: int = 4, classes: int = 2) -> None:
         self.size, self.count, self.classes = size, count, classes
-        self.position = 0
+        self.cursor = Cursor(0, 0)
 
     def at(self, position: int) -> Batch:
         generator = torch.Generator().manual_seed(position)
@@ -30,12 +31,13 @@ class FixedBatches:
         labels = torch.randint(0, self.classes, (self.count,), generator=generator)
         return Batch(images, labels, epoch=1)
 
-    def take(self) -> Batch:
-        self.position += 1
-        return self.at(self.position - 1)
+    def take(self, *, within_epoch: bool = False) -> Batch:
+        position = self.cursor.number
+        self.cursor = Cursor(0, position + 1)
+        return self.at(position)
 
-    def put_back(self, position: int) -> None:
-        self.position = position
+    def put_back(self, cursor: Cursor) -> None:
+        self.cursor = cursor
 
     def configure(self, *, augmentation: str, balance: bool) -> None:
         """Do nothing; these batches are never augmented."""

@@ -43,6 +43,7 @@ KEYS = {
     "end": "\x1b[F",
     "ctrl+c": "\x03",
     "ctrl+p": "\x10",
+    "ctrl+z": "\x1a",
     "tab": "\t",
 }
 PATIENCE = float(os.environ.get("TL_TUI_TEST_PATIENCE", "90"))

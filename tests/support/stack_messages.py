@@ -140,6 +140,11 @@ def resnet18_stack() -> StackInfo:
     return _resnet((2, 2, 2, 2), bottleneck=False, classes=2, side=224)
 
 
+def small_stack() -> StackInfo:
+    """Return a ResNet of two blocks: 4 rows."""
+    return _resnet((1, 1), bottleneck=False, classes=2, side=64)
+
+
 def bottleneck_stack() -> StackInfo:
     """Return ResNet-152 at 224 px with a head for two classes: 52 rows."""
     return _resnet((3, 8, 36, 3), bottleneck=True, classes=2, side=224)
@@ -201,6 +206,7 @@ def opened(
         "majority_class": 0,
         "majority": 40,
         "yardstick": 64,
+        "yardstick_majority": 32,
         "device": "cpu",
         "device_warning": "",
         "memory_total": None,

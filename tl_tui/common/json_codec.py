@@ -12,25 +12,29 @@ from typing import Any
 
 import msgspec
 
+from tl_tui.common.plain_text import encodable
+
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
-def _finite(value: Any) -> Any:
-    """Replace numbers that are not finite by strings."""
+def _writable(value: Any) -> Any:
+    """Replace numbers that are not finite by strings, and texts that cannot be encoded."""
+    if isinstance(value, str):
+        return encodable(value)
     if isinstance(value, float):
         if math.isfinite(value):
             return value
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {encodable(str(key)): _writable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [_writable(item) for item in value]
     return value
 
 
 def dumps(value: Any) -> str:
     """Return builtins and msgspec structs as one line of strict JSON, without the newline."""
-    return msgspec.json.encode(_finite(msgspec.to_builtins(value))).decode()
+    return msgspec.json.encode(_writable(msgspec.to_builtins(value))).decode()
 
 
 def loads(line: str | bytes) -> Any:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 SIGNIFICANCE_LEVEL = 0.05
 """A difference with a smaller p-value counts as a difference."""
+DIVERGED = 1000.0
+"""The multiple of the loss of guessing above which training has diverged."""
 
 
 def interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
@@ -52,6 +54,24 @@ def mcnemar(only_one: int, only_other: int) -> float:
         return math.erfc(distance / math.sqrt(2))
     tail = sum(math.comb(discordant, count) for count in range(fewer + 1)) / 2**discordant
     return min(1.0, 2 * tail)
+
+
+def guessing_loss(classes: int) -> float:
+    """Return the cross-entropy of the same probability for every class."""
+    return math.log(max(2, classes))
+
+
+def diverged(loss: float, classes: int) -> bool:
+    """Return whether a cross-entropy shows that training has diverged.
+
+    Confident predictions that are all wrong have a mean loss of some ten times that of guessing;
+    so do the first steps from random weights.
+
+    Args:
+        loss: The mean loss of a batch, or of the validation images.
+        classes: The number of classes.
+    """
+    return not loss <= DIVERGED * guessing_loss(classes)
 
 
 def balanced_accuracy(per_class: Sequence[tuple[int, int]]) -> float:

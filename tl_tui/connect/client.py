@@ -17,6 +17,7 @@ import msgspec
 
 from tl_tui.connect.engine_log import last_log_line
 from tl_tui.connect.malloc_env import malloc_environment
+from tl_tui.connect.oom_kills import oom_kills
 from tl_tui.connect.socket_path import log_path, new_socket_path
 from tl_tui.protocol.commands import AnyCommand, Hello
 from tl_tui.protocol.events import AnyEvent
@@ -48,6 +49,7 @@ class EngineProcess:
     def __init__(self, process: subprocess.Popen[bytes], socket_path: Path) -> None:
         self._process = process
         self._socket_path = socket_path
+        self._oom_kills = oom_kills()
 
     @classmethod
     def start(
@@ -137,7 +139,7 @@ class EngineProcess:
         if code is None:
             reason = "The engine no longer answers."
         elif code == -signal.SIGKILL:
-            reason = "The engine was killed (SIGKILL), perhaps because memory ran out."
+            reason = f"The engine was killed (SIGKILL){self._memory_fact()}."
         elif code < 0:
             reason = f"The engine died of {_signal_name(-code)}{detail}."
         elif code == 0:
@@ -145,6 +147,17 @@ class EngineProcess:
         else:
             reason = f"The engine ended with code {code}{detail}."
         return f"{reason.replace('..', '.')} Its log: {self.log}"
+
+    def _memory_fact(self) -> str:
+        """Return whether the kernel killed processes for lack of memory since the engine began."""
+        now = oom_kills()
+        if now is None or self._oom_kills is None:
+            return ""
+        count = now - self._oom_kills
+        if not count:
+            return "; since it started, the kernel has killed no process for lack of memory"
+        processes = "a process" if count == 1 else f"{count} processes"
+        return f"; since it started, the kernel has killed {processes} for lack of memory"
 
     async def ended(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds for the engine to end; return whether it has."""

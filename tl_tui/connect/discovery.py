@@ -143,7 +143,7 @@ class AttachedEngine(EngineProcess):
         except PermissionError:
             return False  # another user's process has this id now
         with contextlib.suppress(OSError, IndexError):
-            status = Path(f"/proc/{self._pid}/stat").read_text()
+            status = Path(f"/proc/{self._pid}/stat").read_text(encoding="utf-8", errors="replace")
             return status.rpartition(")")[2].split()[0] != "Z"
         return True
 

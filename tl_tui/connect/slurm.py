@@ -93,7 +93,8 @@ def _squeue(job: str, format: str) -> str | None:
             ["squeue", "-h", "-j", job, "-o", format],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=SQUEUE_TIMEOUT_S,
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -221,7 +222,8 @@ def write_batch_script(run_dir: str, environment: Mapping[str, str]) -> str:
     """
     name = Path(run_dir).name
     path = Path(f"{name}.sbatch")
-    path.write_text(batch_script(run_dir, name, tl_tui_command(), environment).text())
+    script = batch_script(run_dir, name, tl_tui_command(), environment)
+    path.write_text(script.text(), encoding="utf-8", errors="surrogateescape")
     return f"sbatch {path} resumes {name} after its engine has ended."
 
 

@@ -21,6 +21,8 @@ class Audited(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     tensors: int
     """The number of tensors compared."""
     findings: tuple[AuditFinding, ...]
+    step: int | None = None
+    """The last step before the comparison; None if it is not known."""
 
 
 class LrRangeTested(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -86,6 +88,7 @@ class StepCostMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 class WeightDriftMeasured(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """How far the weights have moved since the session began."""
 
+    start: int = 0
     step: int
     rows: tuple[float, ...]
     """‖w − w₀‖ / ‖w₀‖ of each row."""

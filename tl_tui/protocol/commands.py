@@ -10,7 +10,7 @@ from tl_tui.protocol.config import ModelFormat, PlanName, Recipe, RunConfig
 from tl_tui.protocol.layers import NormMode
 from tl_tui.protocol.results import ImageSelection
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Version of the protocol; increased whenever a message changes so that an older peer would
 misread it."""
 
@@ -80,6 +80,8 @@ class ResumeRun(Command):
     """The image folder, if it has moved."""
     labels: str | None = None
     """The labels file, if it has moved."""
+    columns: str | None = None
+    """The columns of the labels file, if they have other names now."""
     device: str | None = None
     probe_every: int | None = None
 
@@ -248,6 +250,8 @@ class EvaluateData(Job):
     data: str | None
     """The image folder; None is the run's own."""
     labels: str | None = None
+    columns: str | None = None
+    """The columns of the labels file; None finds them as the run did."""
     checkpoint: str = "best"
     device: str = "auto"
     batch_size: int = 32

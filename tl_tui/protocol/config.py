@@ -16,6 +16,8 @@ Execution = Literal["auto", "eager", "captured"]
 MemoryFormat = Literal["contiguous", "channels-last"]
 FeatureCaching = Literal["on", "off", "half"]
 ModelFormat = Literal["safetensors", "pth", "onnx"]
+IMAGE_RULES = 2
+"""The current value of `RunConfig.image_rules`."""
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +37,17 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     labels: Annotated[
         str | None,
         Meta(
-            description="CSV file with the columns path (relative to the image folder) and label; "
-            "it replaces the class folders. Needs an image folder."
+            description="CSV file with a path (relative to the image folder) and a label in each "
+            "row, and perhaps a split (train, val or test); it replaces the class folders. Needs "
+            "an image folder."
+        ),
+    ] = None
+    columns: Annotated[
+        str | None,
+        Meta(
+            description="Columns of the labels file, such as path=img,label=kind,split=set: names, "
+            "or numbers counted from 1. By default they are found by their usual names; split= "
+            "uses none as the split."
         ),
     ] = None
     arch: Annotated[
@@ -50,9 +61,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Initial weights: auto (default), default, demo, none (random), an entry "
-            "such as IMAGENET1K_V1, or a file. auto uses the model's default entry. If that is "
-            "unavailable, only the embedded demo continues, with its demo weights for resnet18 and "
-            "random weights otherwise, and reports it."
+            "such as IMAGENET1K_V1, a file, or a folder with one. auto uses the model's default "
+            "entry. If that is unavailable, only the embedded demo continues, with its demo "
+            "weights for resnet18 and random weights otherwise, and reports it."
         ),
     ] = "auto"
     strategy: Annotated[
@@ -253,6 +264,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             description="Use deterministic algorithms: identical results on CUDA too, but slower."
         ),
     ] = False
+    image_rules: int = IMAGE_RULES
+    """The rules by which the images of a folder are found, recorded so that a run is resumed with
+    the images that it began with. 1: those of version 0.1.0, which knew the folders train, val,
+    valid and validation only in lower case, judged files by their endings and knew no system
+    folders. 2: the current ones."""
     describe_only: bool = False
     """Whether only the layer stack is needed (`tl-tui layers`): no warm-up, no run directory."""
 

@@ -30,3 +30,34 @@ class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
     """Sentences about what is probably wrong, such as validation images that are also training
     images."""
+
+
+class ValuesClipped(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Images with more than 8 bits per pixel have values beyond the range they are scaled by, or
+    there is no range for them.
+
+    Sent after a validation, if there are more such images than before, and at the end of a job.
+    """
+
+    images: int
+    """The number of images with such values."""
+    of_images: int
+    """The number of images with more than 8 bits per pixel that were read."""
+    values: int
+    """The number of such values."""
+    of_values: int
+    """The number of all values of these images."""
+    low: float
+    """The value that becomes black, and those below it."""
+    high: float
+    """The value that becomes white, and those above it."""
+    example: str
+    """The path of the image with the largest share of such values."""
+    lowest: float
+    """The lowest value of that image."""
+    highest: float
+    """The highest value of that image."""
+    without_range: int = 0
+    """The number of images with more than 8 bits per pixel for which the run has no range."""
+    example_without_range: str = ""
+    """The path of one of these."""

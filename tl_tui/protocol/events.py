@@ -15,6 +15,7 @@ from tl_tui.protocol.checks import (
     StepCostMeasured,
     WeightDriftMeasured,
 )
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.inference import (
     DataEvaluated,
     ImagesPredicted,
@@ -27,6 +28,7 @@ from tl_tui.protocol.inference import (
 from tl_tui.protocol.results import ImagesShown, ResultsShown
 from tl_tui.protocol.session import (
     CycleBegan,
+    EpochResized,
     HistorySent,
     LayerRestored,
     LoadingProgressed,
@@ -98,6 +100,8 @@ class Refused(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     id: int
     """The id of the command; 0 for a notice that answers none."""
     reason: str
+    harmless: bool = False
+    """Whether the work continues all the same; only with the id 0."""
 
 
 WorkKind = Literal["step", "other"]
@@ -105,10 +109,12 @@ WorkKind = Literal["step", "other"]
 
 
 class Heartbeat(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Sent about once per second while one piece of work takes longer than a second."""
+    """Sent about once per second while one piece of work takes longer than a second, and once with
+    an empty activity after it."""
 
     activity: str
-    """What the engine is doing, such as `train step` or `loading weights`."""
+    """What the engine is doing, such as `train step` or `loading weights`; empty once the reported
+    work is done."""
     seconds: float
     """The time since it began."""
     kind: WorkKind = "other"
@@ -148,6 +154,7 @@ AnyEvent = (
     | Audited
     | RecipeChanged
     | CycleBegan
+    | EpochResized
     | PlanChanged
     | MaskPlanned
     | TrainBegan
@@ -163,6 +170,7 @@ AnyEvent = (
     | CrossValidationEnded
     | TrainEnded
     | ImageSkipped
+    | ValuesClipped
     | Heartbeat
     | JobEnded
     | InferenceBegan

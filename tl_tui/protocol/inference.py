@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tl_tui.protocol.dataset import LeftOut
 from tl_tui.protocol.measures import Measures, Temperature
 from tl_tui.protocol.results import WrongImage
 
@@ -26,6 +27,8 @@ class InferenceBegan(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     device: str
     notes: tuple[str, ...] = ()
     """Sentences that a reader of the results should know."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What the folders hold besides the images, by kind."""
 
 
 class PredictedImage(msgspec.Struct, frozen=True, array_like=True):

@@ -82,7 +82,9 @@ class ImagesShown(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Pictures of the next batch or of the most wrong validation images."""
 
     selection: ImageSelection
+    start: int = 0
     step: int
+    """The last step before the predictions."""
     images: tuple[Thumbnail, ...]
     total: int
     """The number of images in the batch, or of all wrongly classified images."""

@@ -83,14 +83,15 @@ class SessionOpened(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     val_images: int
     dataset: DatasetSummary = DatasetSummary()
     chance: float
-    """The share of the most frequent class in the yardstick: the accuracy of always guessing it,
-    0 to 1."""
+    """The expected accuracy of random guessing, 0 to 1: one divided by the number of classes."""
     majority_class: int
     """Index of the most frequent class of the validation images."""
     majority: int
     """The number of validation images of that class."""
     yardstick: int
     """The number of images in the yardstick, a fixed sample of at most 64 validation images."""
+    yardstick_majority: int = 0
+    """The number of images of the yardstick's most frequent class."""
     device: str
     """Such as `cuda:0 H200` or `cpu`."""
     device_warning: str
@@ -103,6 +104,10 @@ class SessionOpened(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     rates: tuple[float, ...]
     """Base learning rate of each row; the schedule multiplies them."""
     batches_per_epoch: int
+    """The number of steps in an epoch, as far as it is known which images can be read."""
+    epoch_shift: int = 0
+    """What to add to a step before it is divided by `batches_per_epoch` to get its epoch. It is
+    not 0 if epochs had more steps before some images disappeared."""
     cycle: Cycle
     plan: Plan | None
     precisions: tuple[Precision, ...]
@@ -180,6 +185,22 @@ class CycleBegan(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Such as `2 last stage` or `plan lp-ft: full`."""
 
 
+class EpochResized(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """An epoch has another number of steps, because images turned out to be unreadable.
+
+    Whatever was planned in epochs has moved: schedule, plan and the end of training.
+    """
+
+    batches_per_epoch: int
+    """The number of steps in an epoch from now on."""
+    epoch_shift: int
+    """As in `SessionOpened`."""
+    cycle: Cycle
+    plan: Plan | None
+    to_step: int | None
+    """The step at which training will end; None while it does not run."""
+
+
 class PlanChanged(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """A plan was set, left, or interrupted by a mask set by hand."""
 
@@ -219,6 +240,8 @@ class StartOverUndone(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     weights: str
     pretrained: bool
     cycle: Cycle
+    epoch_shift: int = 0
+    """As in `SessionOpened`."""
 
 
 class LayerRestored(msgspec.Struct, tag=True, frozen=True, kw_only=True):

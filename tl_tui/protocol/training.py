@@ -88,6 +88,14 @@ class FeatureCacheReported(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The number of times in this session that they had to be computed."""
     reason: str = ""
     """Why nothing, or nothing more, is cached; empty otherwise."""
+    start: int = 0
+    step: int = 0
+    """The numbers are those after this step."""
+
+
+Remedy = Literal["rates", "weights", "images", "cache"]
+"""What to change after a step with a value that is not finite: lower learning rates, other initial
+weights, the images, or doing without the feature cache."""
 
 
 class StepNotApplied(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -109,6 +117,8 @@ class StepNotApplied(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     loss: float | None = None
     row: int | None = None
     """The first row with a value that is not finite; None if it is not known."""
+    remedy: Remedy | None = None
+    """What to change after a value that is not finite; None if memory ran out."""
     needed: int | None = None
     """Bytes that the step was predicted to need; None if unknown."""
     available: int | None = None

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import random
+import shlex
 import string
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from typing import Any, TextIO
 
 from tl_tui import __version__
 from tl_tui.common import json_codec
-from tl_tui.common.errors import Problem
+from tl_tui.common.errors import Problem, write_remedy
 from tl_tui.common.host import this_host
 
 FORMAT = 2
@@ -72,8 +73,15 @@ def check_run_dir(path: Path) -> None:
         folder.rmdir()
     if (path / JOURNAL).exists():
         raise RunDirectoryProblem(
-            f"{where}: it holds a run already; name a new folder, or `tl-tui resume` it."
+            f"{where}: it holds a run already; name a new folder{_or_resume(path)}."
         )
+
+
+def _or_resume(path: Path) -> str:
+    """Return the command that resumes a run, as an alternative, if the run can be resumed."""
+    if not (path / CHECKPOINTS / "last.safetensors").exists():
+        return ""
+    return f", or continue it with `tl-tui resume {shlex.quote(str(path))}`"
 
 
 class JournalWriter:
@@ -213,7 +221,7 @@ class JournalWriter:
             self._failed = True
             self.on_failure(
                 f"{self.path / JOURNAL} cannot be written ({error.strerror or error}); "
-                "make room. Training continues, but is not recorded."
+                f"{write_remedy(error, self.path)}. Training continues, but is not recorded."
             )
 
 

@@ -19,57 +19,29 @@ from tl_tui.common import json_codec
 from tl_tui.common.host import this_host
 from tl_tui.protocol.commands import ResumeRun
 from tl_tui.protocol.config import RunConfig
+from tl_tui.runs.journal_lines import (
+    DECODERS,
+    FoldLine,
+    FoldsBeganLine,
+    FoldsEndedLine,
+    RewindLine,
+    StartOverLine,
+    TrainEndedLine,
+    ValidatedLine,
+)
 from tl_tui.runs.journal_reader import RunProblem, StepLine, read_journal
 from tl_tui.runs.journal_writer import CHECKPOINTS, CONFIG, ENGINE, FORMAT, JOURNAL, runs_directory
+from tl_tui.settings.columns import FIRST_COLUMNS
 
-RunState = Literal["running", "done", "paused", "cut off"]
-"""running: an engine is writing the run. done: training reached its last step. paused: the run was
-closed before that. cut off: its engine was killed, or the machine went down."""
+RunState = Literal["running", "idle", "done", "paused", "cut off"]
+"""running: an engine trains or cross-validates it. idle: an engine has it open and waits. done: it
+reached its last step or fold. paused: it was closed before that. cut off: its engine was killed, or
+the machine went down."""
 
+FIRST_IMAGE_RULES = 1
+"""The rules by which a run that does not record them found its images."""
 FIRST_FORMAT = 2
 """The oldest format that can be resumed; older runs do not record how they were opened."""
-
-
-# --- lines of the journal -----------------------------------------------------------------------
-
-
-class ValidatedLine(msgspec.Struct, frozen=True):
-    """A validation."""
-
-    start: int
-    step: int
-    correct: int
-    total: int
-    loss: float | str
-    yardstick: bool
-    epoch: int = 0
-    best: bool = False
-
-
-class _StartOverLine(msgspec.Struct, frozen=True):
-    start: int
-    weights: str = ""
-
-
-class _RewindLine(msgspec.Struct, frozen=True):
-    """A start over that was undone, or a resume: the run continues after `step` of `start`."""
-
-    start: int
-    step: int
-
-
-class _TrainEndedLine(msgspec.Struct, frozen=True):
-    reason: str
-
-
-_DECODERS: dict[bytes, msgspec.json.Decoder[Any]] = {
-    b"step": msgspec.json.Decoder(StepLine),
-    b"validated": msgspec.json.Decoder(ValidatedLine),
-    b"start_over": msgspec.json.Decoder(_StartOverLine),
-    b"start_over_undone": msgspec.json.Decoder(_RewindLine),
-    b"resumed": msgspec.json.Decoder(_RewindLine),
-    b"train_ended": msgspec.json.Decoder(_TrainEndedLine),
-}
 
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -96,6 +68,33 @@ class StartHistory:
 
 
 @dataclass
+class FoldsHistory:
+    """The last cross-validation of a run."""
+
+    folds: int
+    """The number of folds requested."""
+    results: list[FoldLine] = field(default_factory=list)
+    """The folds that are done."""
+    reason: str = ""
+    """Why it ended: `done`, `paused` or `failed`; empty if it did not."""
+
+    @property
+    def correct(self) -> int:
+        """The number of correct predictions in all folds."""
+        return sum(fold.correct for fold in self.results)
+
+    @property
+    def total(self) -> int:
+        """The number of validated images; every image is in one fold."""
+        return sum(fold.total for fold in self.results)
+
+    @property
+    def accuracies(self) -> list[float]:
+        """The accuracy of each fold, 0 to 1."""
+        return [fold.correct / fold.total for fold in self.results if fold.total]
+
+
+@dataclass
 class Run:
     """The content of a run directory."""
 
@@ -107,6 +106,8 @@ class Run:
     """Oldest first; the last one is the current start."""
     best: ValidatedLine | None
     """The best validation on all validation images."""
+    folds: FoldsHistory | None
+    """The last cross-validation; None if there was none."""
     torn: int
     """The number of journal lines that are incomplete because the machine went down."""
     checkpoints: dict[str, Path]
@@ -202,6 +203,10 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{path} was written by a later tl-tui (format {version}, here {FORMAT}); "
             "install that version."
         )
+    if isinstance(config.get("config"), dict):
+        config["config"].setdefault("image_rules", FIRST_IMAGE_RULES)
+        if config["config"].get("labels"):
+            config["config"].setdefault("columns", FIRST_COLUMNS)
     return config
 
 
@@ -215,17 +220,18 @@ def config_to_resume(command: ResumeRun) -> RunConfig:
     path = find_run(command.run)
     stored = read_config(path)
     if stored["format"] < FIRST_FORMAT:
+        files = (path / CHECKPOINTS / f"{name}.safetensors" for name in ("best", "last"))
+        begin = next((f"; a new run can begin with --weights {f}" for f in files if f.exists()), "")
         raise RunProblem(
             f"{path} was written by an earlier tl-tui (format {stored['format']}), which did not "
-            "keep what a resume needs; its weights can begin a new run: "
-            f"--weights {path / CHECKPOINTS / 'best.safetensors'}."
+            f"keep what a resume needs{begin}."
         )
     if is_written(path):
         raise RunProblem(f"{path} is open in another engine; end that one first.")
     checkpoint_path(path, command.checkpoint)
     config = msgspec.convert(stored["config"], RunConfig)
     changes: dict[str, Any] = {"run_dir": str(path)}
-    for name in ("data", "labels", "device", "probe_every"):
+    for name in ("data", "labels", "columns", "device", "probe_every"):
         if (value := getattr(command, name)) is not None:
             changes[name] = value
     return msgspec.structs.replace(config, **changes)
@@ -263,10 +269,12 @@ def read_run(path: Path) -> Run:
     config = read_config(path)
     starts = [StartHistory(0, str(config.get("weights", "")))]
     best: ValidatedLine | None = None
-    torn, end_reason, closed = 0, "", False
-    for event, line, is_torn in read_journal(path, _DECODERS):
+    folds: FoldsHistory | None = None
+    torn, end_reason, last_event, active = 0, "", b"", False
+    for event, line, is_torn in read_journal(path, DECODERS):
         torn += is_torn
-        closed = event == b"closed"
+        last_event = event
+        active = _is_active(event, before=active)
         match line:
             case StepLine():
                 starts[-1].losses.append((line.step, float(line.loss)))
@@ -274,24 +282,42 @@ def read_run(path: Path) -> Run:
             case ValidatedLine(yardstick=False):
                 starts[-1].validations.append(line)
                 best = line if line.best else best
-            case _StartOverLine():
+            case StartOverLine():
                 _begin(starts, line.start, line.weights)
-            case _RewindLine():
+            case RewindLine():
                 best = _rewind(starts, line, best)
-            case _TrainEndedLine():
+            case TrainEndedLine():
                 end_reason = line.reason
+            case FoldsBeganLine():
+                folds = FoldsHistory(line.folds)
+            case FoldLine():
+                if folds is None or line.fold <= len(folds.results):
+                    folds = FoldsHistory(line.folds)  # before 0.2.0 its beginning was not recorded
+                folds.results.append(line)
+            case FoldsEndedLine():
+                folds = folds or FoldsHistory(line.folds)
+                folds.reason = line.reason
+                if not any(start.losses for start in starts):
+                    end_reason = line.reason  # the run is nothing but this cross-validation
     try:
         changed = (path / JOURNAL).stat().st_mtime
     except OSError as error:
         raise RunProblem(f"{path} cannot be read ({error.strerror or error}).") from error
-    state = _state(path, end_reason, closed=closed)
+    state = _state(path, end_reason, active=active, closed=last_event == b"closed")
     checkpoints, size = _files(path)
-    return Run(path, config, state, starts, best, torn, checkpoints, size, changed)
+    return Run(path, config, state, starts, best, folds, torn, checkpoints, size, changed)
 
 
-def _state(path: Path, end_reason: str, *, closed: bool) -> RunState:
+def _is_active(event: bytes, *, before: bool) -> bool:
+    """Return whether the engine trains or cross-validates after a line of the journal."""
+    if event in (b"train", b"folds_began", b"fold"):
+        return True
+    return before and event not in (b"train_ended", b"folds", b"resumed", b"closed")
+
+
+def _state(path: Path, end_reason: str, *, active: bool, closed: bool) -> RunState:
     if is_written(path):
-        return "running"
+        return "running" if active else "idle"
     if end_reason == "done":
         return "done"
     return "paused" if closed else "cut off"
@@ -304,7 +330,7 @@ def _begin(starts: list[StartHistory], start: int, weights: str) -> None:
 
 
 def _rewind(
-    starts: list[StartHistory], line: _RewindLine, best: ValidatedLine | None
+    starts: list[StartHistory], line: RewindLine, best: ValidatedLine | None
 ) -> ValidatedLine | None:
     """Remove everything after a step of an earlier start; return the best validation left."""
     while len(starts) > 1 and starts[-1].start != line.start:

@@ -17,11 +17,12 @@ import msgspec
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import RunConfig
 
-OPTIONS = tuple(name for name in RunConfig.__struct_fields__ if name != "describe_only")
+_NOT_OPTIONS = ("image_rules", "describe_only")
+OPTIONS = tuple(name for name in RunConfig.__struct_fields__ if name not in _NOT_OPTIONS)
 """The fields of `RunConfig` that are options and keys."""
 
 _PATHS = ("data", "labels", "run_dir")
-_WEIGHTS_FILES = (".pth", ".pt", ".safetensors", ".bin")
+_WEIGHTS_FILES = (".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".tar", ".th")
 _HEADER = "# tl-tui train --config FILE; paths are relative to this file's folder.\n"
 _TYPE_TEXT = {
     int: "a whole number",

@@ -10,7 +10,9 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+
+import msgspec
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import PlanName
@@ -82,6 +84,20 @@ def phase_at(plan: Plan, step: int) -> PlanPhase:
         step: The number of steps taken so far. After the end of the plan, the last phase counts.
     """
     return [phase for phase in plan.phases if phase.after_step <= step][-1]
+
+
+def move_phases(plan: Plan, moved: Callable[[int], int]) -> Plan:
+    """Return a plan whose phases begin and end at other steps.
+
+    Args:
+        plan: The plan.
+        moved: Returns where the boundary at a step is moved to; steps already taken stay.
+    """
+    phases = []
+    for phase in plan.phases:
+        begin, end = moved(phase.after_step), moved(phase.after_step + phase.steps)
+        phases.append(msgspec.structs.replace(phase, after_step=begin, steps=end - begin))
+    return Plan(name=plan.name, phases=tuple(phases))
 
 
 def end_of_plan(plan: Plan) -> int:

@@ -17,12 +17,12 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from tl_tui.connect.engine_link import EngineLink
-from tl_tui.protocol.checks import Audited
 from tl_tui.protocol.commands import MeasureStepCost, ResumeRun
 from tl_tui.protocol.config import RunConfig
-from tl_tui.protocol.events import AnyEvent, Greeted, ViewersChanged
+from tl_tui.protocol.dataset import DatasetSummary
+from tl_tui.protocol.events import AnyEvent, Greeted
 from tl_tui.protocol.session import OpenFailed, SessionOpened
-from tl_tui.protocol.training import ImageSkipped, StepNotApplied, StepTaken
+from tl_tui.protocol.training import StepTaken
 from tl_tui.settings.preferences import (
     DisconnectAction,
     load_preferences,
@@ -37,18 +37,21 @@ from tui.app.actions.results import ResultActions
 from tui.app.actions.training import TrainingActions
 from tui.app.screen_options import ScreenOptions
 from tui.drawing.terminal import terminal_gone
-from tui.drawing.textual_theme import LeanColours, textual_theme
+from tui.drawing.textual_theme import AsciiOnly, LeanColours, textual_theme
 from tui.drawing.theme import PALETTES
 from tui.drawing.throttle import Throttle
 from tui.keys import KEYS
 from tui.screens.command_palette import Commands
+from tui.screens.dataset import DatasetPage
 from tui.screens.find_layer import FindLayer
 from tui.screens.help import HelpScreen
 from tui.screens.messages import MessagesScreen
 from tui.screens.open_failed import OpenFailedDialog
+from tui.screens.quit import QuitDialog
 from tui.stack.stack import LayerStack
-from tui.text.notices import audit_sentence, lost_sentence, proposal_text
-from tui.text.viewers import viewers_sentence
+from tui.state.notice import activity, progress
+from tui.text.dataset import left_out_notice
+from tui.text.notices import event_notices, lost_sentence
 
 HELD = 0.15
 """Seconds between two updates of the inspector while an arrow is held."""
@@ -100,7 +103,9 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
             self.register_theme(textual_theme(palette))
         wanted = theme or load_preferences().theme
         self.theme = wanted if wanted in PALETTES and not terminal.monochrome else "terminal"
-        self._lean = LeanColours(monochrome=terminal.monochrome)
+        self.own_filters: list[LineFilter] = [LeanColours(monochrome=terminal.monochrome)]
+        if not terminal.unicode:
+            self.own_filters.append(AsciiOnly())
         self._follow_cursor = Throttle(self, HELD, self._show_cursor)
         self._to_replay: StepTaken | None = None
         self._replayed_slower = 1
@@ -113,7 +118,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         return self.main
 
     def get_line_filters(self) -> list[LineFilter]:
-        return [*super().get_line_filters(), self._lean]
+        return [*super().get_line_filters(), *self.own_filters]
 
     def on_mount(self) -> None:
         cached = load_stack(self.config)
@@ -133,6 +138,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         if not self.is_headless:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, self._leave_on_request)
+            self.follow_stop_signals()
         self.run_worker(self.engine_session.follow(), exit_on_error=True)
 
     async def on_unmount(self) -> None:
@@ -172,9 +178,13 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
         self.toggle(event.target)
 
     def event_received(self, event: AnyEvent | None) -> None:
-        for sentence in self.run_state.notices:
-            self.messages.enqueue(sentence)
+        self.messages.drop_untrue()
+        notices = event_notices(self.run_state, event, kept=self.engine_session.start_beside)
+        for notice in notices:
+            self.messages.notify(notice)
         self.run_state.notices.clear()
+        for sentence in (self.run_state.cut, self.run_state.death):
+            self.messages.record(sentence)
         if self.run_state.phase == "dead":
             self.messages.clear_all()  # the caption says why
         match event:
@@ -187,36 +197,47 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
             case SessionOpened():
                 # At once, because the stack may differ from the cached one under the cursor.
                 self.repaint()
+                self.messages.record(event.device_warning)
                 save_stack(self.engine_session.config, event)
                 if not self.engine_session.attached:  # else the first screen has requested it
                     self.engine_session.send(MeasureStepCost)
+                    self._report_dataset(event.dataset)
                 if self._lost:
                     self.messages.pin(self._lost)
                     self._lost = ""
-            case ViewersChanged():
-                self.messages.enqueue(viewers_sentence(self.run_state.watched_before, event))
-            case StepNotApplied(sentence=sentence):
-                self.messages.pin(f"{sentence}{proposal_text(self.run_state.proposed())}")
-            case ImageSkipped(lost_class=sentence) if sentence:
-                self.messages.pin(sentence)
             case OpenFailed():
                 self.push_screen(
                     OpenFailedDialog(event, self.appearance), self._answer_open_question
                 )
-            case Audited():
-                self.messages.show_now(audit_sentence(event))
+        for screen in self.screen_stack:
+            if isinstance(screen, QuitDialog):
+                screen.show(self.run_state)
         super().event_received(event)
+        if notices:
+            self.repaint()  # in the same frame, so that the rest of the screen does not contradict
+
+    def _report_dataset(self, dataset: DatasetSummary) -> None:
+        """Show what was left out, and what is probably wrong until the user has read it."""
+        if dataset.left_out:
+            self.messages.enqueue(left_out_notice(dataset.left_out))
+        for finding in dataset.findings:
+            self.messages.pin(finding)
 
     # --- keys -------------------------------------------------------------------------
 
     def action_replay(self) -> None:
         stack, step = self.main.stack, self.run_state.measured
         if step is None:
-            self.messages.show_now("There is no measured step to show yet; press t to take one.")
+            if self.run_state.idle:
+                sentence = "There is no measured step to show yet; press t to take one."
+            else:
+                sentence = "There is no measured step to show yet."
+            self.messages.show_now(sentence, progress)
             return
         if self.engine_session.running:
             self.messages.show_now(
-                "Training is running; press r to pause it, then . to replay the last step."
+                "Training is running; press r to pause it, then . to replay the last step.",
+                activity,
             )
             return
         again = stack.replaying and self._replayed_slower == 1
@@ -227,7 +248,7 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
     def action_restart(self) -> None:
         if self.run_state.phase != "dead":
             self.messages.show_now(
-                "The engine is running; R restarts it only after it has stopped."
+                "The engine is running; R restarts it only after it has stopped.", activity
             )
             return
         self._lost = lost_sentence(self.run_state)
@@ -252,12 +273,18 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
     def action_understood(self) -> None:
         self.messages.dismiss()
 
+    def action_dataset(self) -> None:
+        if self.run_state.session is None or self.run_state.provisional:
+            self.messages.show_now("The images are not listed yet.")
+        else:
+            self.push_screen(DatasetPage(self.run_state.session, self.appearance))
+
     def action_messages(self) -> None:
         self.push_screen(MessagesScreen(self.messages.history, self.appearance))
 
     def action_take_over(self) -> None:
         if self.run_state.watched.in_control:
-            self.messages.show_now("This screen is already in control.")
+            self.messages.show_now("This screen is already in control.", activity)
         elif self.need_engine():
             self.engine_session.take_over()
 
@@ -274,7 +301,6 @@ class WorkbenchApp(MaskActions, TrainingActions, ResultActions, LeaveActions):
                 run: Callable = partial(self.run_action, key.action)
                 does = f"{key.shown}: {key.does}" if key.keys else key.does
                 yield SystemCommand(key.title, does, run)
-        yield SystemCommand("Messages", "every message of this session", self.action_messages)
         for does in get_args(DisconnectAction):
             yield SystemCommand(
                 f"When the connection drops: {does}",

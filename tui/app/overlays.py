@@ -24,7 +24,7 @@ class Overlays(ActionBase):
 
     def __init__(self, link: EngineLink, config: RunConfig, *, unicode: bool) -> None:
         super().__init__(link, config, unicode=unicode)
-        self.messages = MessageQueue(self, self._show_message)
+        self.messages = MessageQueue(self, self._show_message, self.run_state)
         self._paint_overlay = Throttle(self, FRAME, self._show_overlay)
         self.requests: dict[int, type[Command]] = {}
         """Commands that an overlay sent and the engine has not answered, by their id."""
@@ -74,12 +74,15 @@ class Overlays(ActionBase):
         # changed in it, although the overlay's cells did not change.
         if self.overlay is None:
             super().repaint(now=now)
-        elif now:
+            return
+        self.messages.drop_untrue()
+        if now:
             self._paint_overlay.now()
         else:
             self._paint_overlay.soon()
 
     def repaint_mask(self) -> None:
+        self.messages.drop_untrue()
         if self.overlay is None:
             super().repaint_mask()
         else:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from textual.app import App
+from textual.binding import Binding
 from textual.filter import LineFilter
 
 from tl_tui.connect.discovery import RunningEngine
 from tl_tui.settings.preferences import load_preferences
+from tui.app.suspension import SuspendableApp
 from tui.drawing.sanitize import sanitize
 from tui.drawing.terminal import TerminalInfo, detect_terminal
-from tui.drawing.textual_theme import LeanColours, textual_theme
+from tui.drawing.textual_theme import AsciiOnly, LeanColours, textual_theme
 from tui.drawing.theme import ASCII, PALETTES, UNICODE
 from tui.screens.choice_dialog import Choice, ChoiceDialog
 from tui.text.runs import describe_engine
@@ -18,11 +19,12 @@ KEYS = "123456789abcdefghil"
 """The keys of the runs; j and k are left out because they move the cursor."""
 
 
-class RunChooser(App[str]):
+class RunChooser(SuspendableApp[str]):
     """An app with one question; its result is the path of an engine's socket."""
 
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
+    BINDINGS = [Binding("ctrl+z", "suspend_process", show=False, priority=True)]
 
     def __init__(
         self, engines: list[RunningEngine], terminal: TerminalInfo, theme: str | None
@@ -39,7 +41,9 @@ class RunChooser(App[str]):
         for palette in PALETTES.values():
             self.register_theme(textual_theme(palette))
         self.theme = name
-        self._lean = LeanColours(monochrome=terminal.monochrome)
+        self.own_filters: list[LineFilter] = [LeanColours(monochrome=terminal.monochrome)]
+        if not terminal.unicode:
+            self.own_filters.append(AsciiOnly())
         glyphs = UNICODE if terminal.unicode else ASCII
         answers = [
             Choice(
@@ -58,9 +62,11 @@ class RunChooser(App[str]):
         )
 
     def get_line_filters(self) -> list[LineFilter]:
-        return [*super().get_line_filters(), self._lean]
+        return [*super().get_line_filters(), *self.own_filters]
 
     def on_mount(self) -> None:
+        if not self.is_headless:
+            self.follow_stop_signals()
         self.push_screen(self._question, lambda value: self.exit(value or None))
 
 

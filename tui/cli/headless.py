@@ -22,6 +22,7 @@ from tl_tui.protocol.events import (
 )
 from tl_tui.protocol.session import OpenFailed, SessionOpened
 from tui.cli import exit_codes
+from tui.cli.output.names import printable
 
 Task = Callable[[Connection, AsyncIterator[AnyEvent]], Awaitable[int]]
 """Sends commands to an engine, reads its events, and returns an exit code."""
@@ -64,7 +65,7 @@ def run(task: Task) -> int:
     try:
         return asyncio.run(_supervise(process, task))
     except (EngineFailure, EngineGone) as error:
-        print(f"tl-tui: {error}", file=sys.stderr)
+        print(f"tl-tui: {printable(str(error))}", file=sys.stderr)
         return exit_codes.FAILED
     finally:
         process.kill()
@@ -115,9 +116,9 @@ async def _events(process: EngineProcess, connection: Connection) -> AsyncIterat
     async for event in connection:
         if isinstance(event, EngineFailed):
             raise EngineFailure(event.sentence)
-        if isinstance(event, Refused) and event.id == 0:  # It answers no command of the task.
-            raise EngineFailure(event.reason)
-        if isinstance(event, Refused):
+        if isinstance(event, Refused) and event.id == 0 and not event.harmless:
+            raise EngineFailure(event.reason)  # It answers no command of the task.
+        if isinstance(event, Refused) and not event.harmless:
             raise Problem(event.reason)
         yield event
     raise EngineFailure(process.reason())

@@ -23,7 +23,7 @@ def logout_sentence(systemd: Path = SYSTEMD, cgroup: Path = CGROUP) -> str:
         cgroup: The file with the control group of this process.
     """
     try:
-        group = cgroup.read_text() if systemd.exists() else ""
+        group = cgroup.read_text(encoding="utf-8", errors="replace") if systemd.exists() else ""
     except OSError:
         return ""
     in_session = "/session-" in group
@@ -60,7 +60,9 @@ def logout_sentence(systemd: Path = SYSTEMD, cgroup: Path = CGROUP) -> str:
 def _output(*command: str) -> str:
     """Return what a command prints; empty if it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=TIMEOUT_S
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

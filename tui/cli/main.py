@@ -14,8 +14,11 @@ import click
 
 from tl_tui import __version__
 from tl_tui.common.errors import Problem
+from tl_tui.common.plain_text import accept_any_text
 from tui.cli import exit_codes
 from tui.cli.click_sections import write_examples, write_options
+from tui.cli.output.names import printable
+from tui.cli.suggestions import mistyped_command, near_option
 
 COMMANDS = {
     "layers": "Print the layer stack and which layers train.",
@@ -62,6 +65,11 @@ class TlTuiGroup(click.Group):
         known = first in ("--help", "-h", "--version", "open") or first in COMMANDS
         # During shell completion, an empty line may still become a command.
         if not known and not (ctx.resilient_parsing and not args):
+            # Other words may follow a mistyped command, which `open` would complain about.
+            if len(args) > 1 and (near := mistyped_command(first, COMMANDS)):
+                raise click.UsageError(
+                    f"{first}: there is no such folder and no such command; did you mean {near}?"
+                )
             args = ["open", *args]
         return super().parse_args(ctx, args)
 
@@ -127,7 +135,8 @@ def main(arguments: list[str]) -> int:
         An exit code from `exit_codes`.
     """
     if sys.stdout is None:  # The shell closed it (`>&-`).
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    accept_any_text()
     try:
         if "_TL_TUI_COMPLETE" in os.environ:
             command_line.main(arguments, prog_name="tl-tui")
@@ -138,10 +147,10 @@ def main(arguments: list[str]) -> int:
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.ClickException as error:
-        print(f"tl-tui: {_sentence(error)}", file=sys.stderr)
+        print(f"tl-tui: {printable(_sentence(error, arguments))}", file=sys.stderr)
         return exit_codes.BAD_INPUT
     except Problem as problem:
-        print(f"tl-tui: {problem}", file=sys.stderr)
+        print(f"tl-tui: {printable(str(problem))}", file=sys.stderr)
         return exit_codes.BAD_INPUT
     except (KeyboardInterrupt, click.Abort):
         return exit_codes.INTERRUPTED
@@ -154,14 +163,17 @@ def main(arguments: list[str]) -> int:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         reason = error.strerror or error
-        print(f"tl-tui: the output cannot be written ({reason}); free some space.", file=sys.stderr)
+        remedy = "check the disk" if error.errno == errno.EIO else "free some space"
+        print(f"tl-tui: the output cannot be written ({reason}); {remedy}.", file=sys.stderr)
         return exit_codes.FAILED
     return code if isinstance(code, int) else exit_codes.DONE
 
 
-def _sentence(error: click.ClickException) -> str:
-    """Return click's message on one line, followed by the help command to use."""
+def _sentence(error: click.ClickException, arguments: list[str]) -> str:
+    """Return click's message on one line, with a similar option, and the help command to use."""
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
     hint = f" See {command.removesuffix(' open')} --help." if command else ""
     message = " ".join(error.format_message().split())
+    if isinstance(error, click.NoSuchOption) and (near := near_option(error, arguments)):
+        message += f" Did you mean '{near}'?"
     return f"{message if message.endswith(('.', '?')) else message + '.'}{hint}"

@@ -11,6 +11,7 @@ from tl_tui.common.errors import Problem
 from tl_tui.connect import slurm
 from tl_tui.connect.discovery import RunningEngine, match_engines, running_engines
 from tl_tui.protocol.config import RunConfig
+from tl_tui.runs.continuing import how_to_continue
 from tl_tui.runs.journal_reader import RunProblem
 from tl_tui.runs.run_reader import (
     OtherHost,
@@ -35,7 +36,7 @@ class OnAnotherHost(Problem):
         self.job_over = bool(host.job) and slurm.job_state(host.job) == ""
         in_job = f" in SLURM job {host.job}" if host.job else ""
         if self.job_over:
-            hint = f"; that job has ended, and tl-tui resume {run.name} continues the run"
+            hint = f"; that job has ended; {how_to_continue(run)}"
         elif host.job:
             hint = f": {shlex.join(self.command('attach'))}"
         else:
@@ -73,9 +74,7 @@ def engine_of(run: str) -> RunningEngine:
         raise Problem(f"There is no run {run} in progress; {others}.") from None
     if host := written_elsewhere(path):
         raise OnAnotherHost(path, host)
-    raise Problem(
-        f"{path.name} has ended ({others}); tl-tui resume {path.name} --screen continues it."
-    )
+    raise Problem(f"{path.name} has ended ({others}); {how_to_continue(path, screen=True)}.")
 
 
 def choose_engine(run: str | None, *, ascii_only: bool, theme: str | None) -> RunningEngine | None:

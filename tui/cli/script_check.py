@@ -57,7 +57,12 @@ def check_script(
     read = read_run(find_run(run))
     journal = next(start.losses for start in reversed(read.starts) if start.losses)
     threads = str(read.config["threads"])
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "PYTHONIOENCODING": "utf-8",
+    }
     losses: list[tuple[int, float]] = []
     with (
         tempfile.TemporaryDirectory() as folder,  # The script saves its best weights there.
@@ -69,7 +74,8 @@ def check_script(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
         ) as process,
     ):
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 Piece = tuple[str, str]
 """Text and a style. The style is a field of `theme.Palette`, or several joined by `+`, where later
@@ -57,6 +57,26 @@ def shorten_middle(text: str, width: int, ellipsis: str = "…") -> str:
     return f"{text[:head]}{ellipsis}{text[tail:]}"
 
 
+def shorten_path(path: str, width: int, ellipsis: str = "…") -> str:
+    """Truncate a path to at most `width` cells: its folders first, and then the middle of its name.
+
+    Args:
+        path: The path of a file.
+        width: Cells.
+        ellipsis: One cell that replaces what is left out.
+    """
+    if cell_len(path) <= width:
+        return path
+    name = path.rpartition("/")[2]
+    if cell_len(name) + 2 > width:
+        return shorten_middle(name, width, ellipsis)
+    return (
+        shorten_middle(path, width, ellipsis)
+        if width > 3 * cell_len(name)
+        else (f"{ellipsis}/{name}")
+    )
+
+
 def clipped(pieces: Line, width: int) -> Line:
     """Truncate a line with an ellipsis to at most `width` cells."""
     kept: list[Piece] = []
@@ -85,12 +105,54 @@ def justified(left: Sequence[Piece], right: Sequence[Piece], width: int) -> Line
     return (*kept, (" " * (room + 1), "text"), *right)
 
 
-def wrapped(text: str, width: int, lines: int) -> list[str]:
-    """Wrap a text into at most `lines` lines of `width` cells; the last one may be truncated."""
-    parts = wrap(text, max(8, width), break_long_words=True)
-    if len(parts) > lines:
-        parts = [*parts[: lines - 1], fitted(" ".join(parts[lines - 1 :]), max(8, width))]
+def wrapped(text: str, width: int, lines: int | None = None) -> list[str]:
+    """Wrap a text into lines of `width` cells.
+
+    Args:
+        text: The text.
+        width: Cells; at least 8 are used.
+        lines: The most lines, of which the last one is truncated; None for no limit.
+    """
+    width = max(8, width)
+    # The standard library counts characters, of which a wide one takes two cells.
+    parts = (
+        wrap(text, width, break_on_hyphens=False)
+        if cell_len(text) == len(text)
+        else _wrapped_cells(text, width)
+    )
+    if lines is not None and len(parts) > lines:
+        parts = [*parts[: lines - 1], fitted(" ".join(parts[lines - 1 :]), width)]
     return parts
+
+
+def _wrapped_cells(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and cell_len(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+            continue
+        if lines[-1]:
+            lines.append("")
+        *full, rest = chop_cells(word, width)
+        lines = [*lines[:-1], *full, rest]
+    return lines if lines[0] else []
+
+
+def wrapped_message(text: str, width: int, lines: int, key: str = "M") -> list[str]:
+    """Wrap a message; if it is cut, its last line names the key that shows all of it.
+
+    Args:
+        text: The message.
+        width: Cells.
+        lines: The most lines.
+        key: The key that opens the page of messages.
+    """
+    parts = wrapped(text, width)
+    if len(parts) <= lines:
+        return parts
+    hint = f" ({key}: all of it)"
+    last = fitted(" ".join(parts[lines - 1 :]), max(8, width - len(hint)))
+    return [*parts[: lines - 1], last + hint]
 
 
 def at_columns(width: int, placed: Iterable[PlacedPiece]) -> Line:

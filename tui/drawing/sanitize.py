@@ -10,7 +10,7 @@ import unicodedata
 
 from rich.cells import cell_len
 
-from tui.drawing.lines import fitted
+from tui.drawing.lines import shorten_middle
 
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """The Unicode categories of characters that are invisible or change how others are drawn."""
@@ -28,13 +28,14 @@ def _escape(character: str) -> str:
 
 
 def padded(text: str, width: int, *, right: bool = False) -> str:
-    """Return a text in exactly `width` cells, truncated with an ellipsis or padded with blanks.
+    """Return a text in exactly `width` cells, padded with blanks or shortened in its middle, so
+    that names with the same beginning stay distinct.
 
     Args:
         text: Without control characters.
         width: Cells, from 0.
         right: Align the text to the right.
     """
-    text = fitted(text, width)
+    text = shorten_middle(text, width)
     fill = " " * (width - cell_len(text))
     return fill + text if right else text + fill

@@ -153,7 +153,8 @@ def _tmux_client_utf8() -> bool | None:
         reported = subprocess.run(
             ["tmux", "display-message", "-p", "#{client_utf8}"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=1,
             stdin=subprocess.DEVNULL,
         ).stdout.strip()

@@ -11,6 +11,7 @@ from textual.color import Color
 from textual.filter import LineFilter
 from textual.theme import BUILTIN_THEMES, Theme
 
+from tui.drawing.ascii_cells import ascii_cells
 from tui.drawing.theme import Palette
 
 
@@ -46,6 +47,13 @@ class LeanColours(LineFilter):
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         lean = _colourless if self.monochrome else _without_defaults
         return [Segment(text, style and lean(style), control) for text, style, control in segments]
+
+
+class AsciiOnly(LineFilter):
+    """Replaces every other character by ASCII of the same width, also in Textual's own widgets."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [Segment(ascii_cells(text), style, control) for text, style, control in segments]
 
 
 @lru_cache(2048)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from rich.style import Style
 
+from tl_tui.common.plain_text import plain
+
 
 @dataclass(frozen=True)
 class Palette:
@@ -165,42 +167,7 @@ class Glyphs:
 
     def text(self, text: str) -> str:
         """Return a text in characters that this terminal has."""
-        if not self.plain:
-            return text
-        return text.translate(_PLAIN).encode("ascii", "replace").decode("ascii")
-
-
-_PLAIN = str.maketrans(
-    {
-        "×": "x",
-        "·": "-",
-        "→": "->",
-        "–": "-",
-        "—": "-",
-        "…": "~",
-        "‖": "|",
-        "Δ": "d",
-        "σ": "sd",
-        "′": "'",
-        "↑": "^",
-        "↓": "v",
-        "▸": ">",
-        "▾": "v",
-        "─": "-",
-        "│": "|",
-        "╭": "+",
-        "╮": "+",
-        "╰": "+",
-        "╯": "+",
-        "┈": ".",
-        "╌": "~",
-        "✓": "+",
-        "●": "*",
-        "○": "o",
-        "█": "#",
-        "░": ":",
-    }
-)
+        return plain(text) if self.plain else text
 
 
 UNICODE = Glyphs(

@@ -132,7 +132,7 @@ class CrossValidationScreen(FullScreen):
 
     def _summary(self) -> list[str]:
         if self._refused:
-            return ["The cross-validation was not started."]
+            return ["The cross-validation was not started. r asks again, Esc goes back."]
         if not self.folds:
             if self.ended is not None:
                 return [ended_sentence(self.ended)]

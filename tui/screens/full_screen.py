@@ -17,6 +17,7 @@ from tui.drawing.lines import (
     line,
     line_width,
     wrapped,
+    wrapped_message,
 )
 from tui.drawing.main_layout import LEAST_HEIGHT, LEAST_WIDTH
 from tui.drawing.sanitize import sanitize
@@ -66,7 +67,7 @@ class Drawing(StateLines):
 
 
 class FullScreen(Dialog[None]):
-    """A screen with a heading, a scrolling body, and a last line for the keys or a message.
+    """A screen with a heading, a scrolling body, a message, and a last line for the keys.
 
     Escape or q closes it.
     """
@@ -127,6 +128,11 @@ class FullScreen(Dialog[None]):
         """Return pairs of a key and its description for the last line, most important first."""
         return []
 
+    @property
+    def leave_key(self) -> tuple[str, str]:
+        """The key that closes the screen, and what it does."""
+        return "Esc", "back"
+
     def refused(self) -> None:
         """Handle the engine's refusal of a request; a message says why."""
 
@@ -168,7 +174,7 @@ class FullScreen(Dialog[None]):
         self.show(self.state)
 
     def say(self, message: str) -> None:
-        """Show a message in place of the keys; an empty one shows the keys again."""
+        """Show a message above the keys; an empty one removes it."""
         self.message = message
         self.redraw()
 
@@ -197,20 +203,27 @@ class FullScreen(Dialog[None]):
         ]
 
     def _foot(self, state: RunState, width: int) -> list[Line]:
+        """Return the message, if there is one, and the keys with what the engine is doing."""
+        message: list[str] = []
         if self.message:
-            return [line(f" {text}") for text in wrapped(self.message, width - 2, 2)]
+            message = wrapped_message(self.glyphs.text(self.message), width - 2, 2)
         position = self.position_text()
         right: list[Piece] = [(position, "dim")] if position else []
         if state.busy is not None:
             busy_text = f" {state.busy.activity}, {state.busy.seconds:.0f} s "
-            return [justified([(busy_text, "strong")], right, width)]
+            right = [(busy_text, "strong"), *right]
+        leave = _entry(*self.leave_key)
+        if line_width([(" ", "text"), *leave, *right]) > width:
+            right = []
         left: list[Piece] = [(" ", "text")]
-        for key, description in [*self.keys(), ("Esc", "back")]:
-            entry: list[Piece] = [(key, "chosen"), (f" {description}  ", "text")]
-            if line_width([*left, *entry, *right]) > width:
+        for key, description in self.keys():
+            entry = _entry(key, description)
+            if line_width([*left, *entry, *leave, *right]) > width:
                 break
             left += entry
-        return [justified(left, right, width) if right else tuple(left)]
+        left += leave
+        keys = justified(left, right, width) if right else tuple(left)
+        return [*(line((f" {text}", "strong")) for text in message), keys]
 
     def position_text(self) -> str:
         """Return the text at the right of the last line: how many lines are hidden, and where."""
@@ -237,6 +250,8 @@ class FullScreen(Dialog[None]):
         jumps |= {"space": page, "home": -(10**6), "g": -(10**6), "end": 10**6, "G": 10**6}
         if event.key in jumps:
             self.scroll_lines(jumps[event.key])
+        elif event.key == "M" and self.message:
+            self.call_later(self.run_action, "app.messages")
         elif event.key in ("escape", "q"):
             self.dismiss(None)
 
@@ -245,6 +260,10 @@ class FullScreen(Dialog[None]):
 
     def on_mouse_scroll_up(self) -> None:
         self.scroll_lines(-3)
+
+
+def _entry(key: str, description: str) -> list[Piece]:
+    return [(key, "chosen"), (f" {description}  ", "text")]
 
 
 def class_name(state: RunState, index: int, glyphs: Glyphs) -> str:

@@ -6,11 +6,21 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
+from rich.cells import cell_len
 from rich.style import Style
 
 from tl_tui.common.metrics import share_words
 from tl_tui.protocol.results import ImagesShown, Thumbnail
-from tui.drawing.lines import Line, Piece, justified, line, line_width, shorten_middle, wrapped
+from tui.drawing.lines import (
+    Line,
+    Piece,
+    justified,
+    line,
+    line_width,
+    shorten_middle,
+    shorten_path,
+    wrapped,
+)
 from tui.drawing.picture_grid import Grid, grid_of, large_grid
 from tui.drawing.sanitize import padded, sanitize
 from tui.drawing.theme import Glyphs, Palette
@@ -22,6 +32,8 @@ What = Literal["batch", "wrong"]
 TITLES: dict[What, str] = {"batch": "next batch", "wrong": "most wrong"}
 MIN_REQUESTED = 24
 """The number of pictures to request, unless a page holds more."""
+MOST_PATH_LINES = 5
+"""The most lines for the path of the selected image in the list without pictures."""
 
 
 class PictureDrawing(Drawing):
@@ -108,6 +120,10 @@ class ImagesScreen(FullScreen):
 
     def show(self, state: RunState) -> None:
         shown = state.results.images
+        if shown is None and self._last_images is not None:  # another start has begun
+            self._last_images = None
+            self._received.clear()
+            self._sides.clear()
         if shown is not None and shown is not self._last_images:
             self._last_images = shown
             self._received[shown.selection] = shown
@@ -124,9 +140,9 @@ class ImagesScreen(FullScreen):
             self._request_pictures(again=True)
 
     def _steps_behind(self, state: RunState) -> int:
-        """Return the number of steps since the batch was drawn; 0 for the most wrong images."""
+        """Return the number of steps since the pictures and predictions were made."""
         received = self._received.get(self.what)
-        return abs(state.step - received.step) if received and self.what == "batch" else 0
+        return abs(state.step - received.step) if received else 0
 
     # --- drawing --------------------------------------------------------------------------------
 
@@ -152,12 +168,14 @@ class ImagesScreen(FullScreen):
     def content(self, state: RunState, width: int, height: int) -> Body:
         received = self._received.get(self.what)
         if received is None:
-            text = "Waiting for the pictures."
-            if state.phase != "ready":
-                text = "The engine has stopped, so there are no pictures."
+            text = "Waiting for the pictures. Esc goes back meanwhile."
+            if state.phase == "dead":
+                text = "The engine has stopped, so there are no pictures. Esc goes back."
+            elif state.phase != "ready":
+                text = "The engine is not connected, so there are no pictures. Esc goes back."
             elif self.what not in self._requested:
-                text = "The engine did not send the pictures. Press Escape to go back."
-            return body([line(f"  {text}")])
+                text = "The engine did not send the pictures. r asks again, Esc goes back."
+            return body([line(f"  {part}") for part in wrapped(text, width - 4, 2)])
         if not received.images:
             none_wrong = "Every image is classified correctly."
             return body([line(f"  {none_wrong if self.what == 'wrong' else 'No images.'}")])
@@ -222,9 +240,11 @@ class ImagesScreen(FullScreen):
         lines.append(())
         path = image.path if self.large else image.path.removeprefix(self._folder)
         path = self.glyphs.text(sanitize(path))
-        room = max(1, min(4, height - len(lines) - 1))
+        room = max(1, height - len(lines) - 1)
+        if not self.large:
+            room = min(4, room)
         lines += [
-            line((part, "dim")) for part in _in_cells(shorten_middle(path, width * room), width, 9)
+            line((part, "dim")) for part in wrapped(shorten_middle(path, width * room), width, room)
         ]
         return lines
 
@@ -242,7 +262,7 @@ class ImagesScreen(FullScreen):
             probability = "" if image.probability is None else share_words(image.probability)
             label = class_name(self.state, image.label, self.glyphs)
             mark = self.glyphs.cursor if number == self.cursor else " "
-            path = shorten_middle(self.glyphs.text(sanitize(image.path)), width - 2 * name - 14)
+            path = shorten_path(self.glyphs.text(sanitize(image.path)), width - 2 * name - 14)
             return line(
                 f" {mark} {probability:>4}  ",
                 (padded(predicted, name), "text" if image.predicted != image.label else "dim"),
@@ -251,7 +271,16 @@ class ImagesScreen(FullScreen):
             )
 
         head = f"   prob  {padded('predicted', name)}  {padded('label', name)}  path"
-        return Body([line((padded(head, width), "dim"))], len(received.images), at)
+        above = [*self._whole_path(received, width), line((padded(head, width), "dim"))]
+        return Body(above, len(received.images), at)
+
+    def _whole_path(self, received: ImagesShown, width: int) -> list[Line]:
+        """Return the path of the image under the cursor, in as many lines as the longest takes."""
+        paths = [self.glyphs.text(sanitize(image.path)) for image in received.images]
+        longest = len(wrapped(max(paths, key=cell_len), width - 4, MOST_PATH_LINES))
+        shown = wrapped(paths[self.cursor], width - 4, MOST_PATH_LINES)
+        lines: list[Line] = [line(f"  {part}") for part in shown]
+        return [*lines, *[()] * (longest - len(lines))]
 
     def keys(self) -> list[tuple[str, str]]:
         other = TITLES["wrong" if self.what == "batch" else "batch"]
@@ -298,13 +327,21 @@ class ImagesScreen(FullScreen):
         """Scroll by whole tiles until the image under the cursor is visible."""
         grid = self._grid()
         if self._no_pictures:
-            window, lines, row = max(1, self.drawing.size.height - 5), 1, self.cursor
+            window = max(1, self.drawing.size.height - 4 - self._pinned())
+            lines, row = 1, self.cursor
         else:
             window, lines, row = grid.rows, grid.lines, self.cursor // grid.columns
         first = self.offset_line // lines
         first = max(min(first, row), row - window + 1)
         self.offset_line = 0 if self.large else first * lines
         self.redraw()
+
+    def _pinned(self) -> int:
+        """Return the number of lines above the list."""
+        received = self._received.get(self.what)
+        if received is None or not received.images:
+            return 1
+        return 1 + len(self._whole_path(received, self.drawing.size.width))
 
     def position_text(self) -> str:
         received = self._received.get(self.what)

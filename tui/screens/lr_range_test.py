@@ -92,7 +92,7 @@ class LrRangeTestScreen(FullScreen):
         tested, recipe = self.tested, self.state.training.recipe
         steps = len(tested.points) if tested else 0
         if self._refused:
-            return "The test was not started."
+            return "The test was not started. r starts it again, Esc goes back."
         if tested is not None and tested.done:
             if tested.proposal is None or recipe is None:
                 return tested.reason or "The test proposes no learning rate."

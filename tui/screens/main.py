@@ -19,6 +19,7 @@ from tui.drawing.theme import Glyphs, Palette
 from tui.stack.stack import LayerStack
 from tui.state.cursor import Target
 from tui.state.run_state import RunState
+from tui.text.moments import step_text
 from tui.widgets.caption_line import CaptionLine
 from tui.widgets.footer import Footer
 from tui.widgets.frame import Frame
@@ -195,9 +196,7 @@ class MainScreen(Screen[None]):
 
     def show_titles(self, state: RunState) -> None:
         replay = self.stack.replay_label() if state.measured else ""
-        flow = "gradient flow"
-        if state.step:
-            flow += f" · step {state.step}"
+        flow = stack_title(state)
         titles = {
             "stack": f"{flow} · {replay}" if replay else flow,
             "inspector": self.inspector.title or "layer",
@@ -209,6 +208,14 @@ class MainScreen(Screen[None]):
             frame = self.frames[panel]
             frame.title = title
             frame.show(state)
+
+
+def stack_title(state: RunState) -> str:
+    """Return the title of the stack: what it shows, and the step that it was measured in."""
+    if state.measured is None:
+        return "gradient flow"
+    measured = "" if state.measured_is_last else "measured in "
+    return f"gradient flow · {measured}{step_text(state.measured, state.now)}"
 
 
 def _accuracy_title(state: RunState) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.choice_dialog import Choice, ChoiceDialog
+from tui.state.moment import moment_of
 from tui.state.run_state import RunState
 from tui.text.progress import epoch_text
 
@@ -23,35 +24,47 @@ class QuitDialog(ChoiceDialog):
             appearance: Colours and characters.
             last: The answer of the last time, selected at first.
         """
-        steps = sum(curve.loss[-1][0] for curve in state.curves if curve.loss)
-        steps_text = "1 step was taken." if steps == 1 else f"{steps:,} steps were taken."
-        status = f"Training is running, {epoch_text(state)}. " if state.running else ""
-        if state.running:
-            detach = [
-                Choice(("d",), "continue without a screen; tl-tui attach returns to it", "go on"),
-                Choice(("p",), "pause, and keep the run open for tl-tui attach", "pause"),
-            ]
-        else:
-            text = f"keep the run open for tl-tui attach, for {KEPT_MINUTES} minutes"
-            detach = [Choice(("d",), text, "go on")]
-        batch = []
-        if job := slurm_job(state):
-            status += f"The run ends with SLURM job {job}. "
-            batch = [Choice(("b",), "end it, and write an sbatch script that resumes it", "batch")]
-        answers = [
-            *detach,
-            *batch,
-            Choice(("q", "y"), "end it; tl-tui resume continues from its weights", "end"),
-            Choice(("escape", "n"), "cancel", ""),
-        ]
+        status, answers = _question(state)
         cursor = next((n for n, answer in enumerate(answers) if answer.value == last), 0)
-        super().__init__(
-            "Leave?",
-            f"{status}{steps_text} {weights_location_text(state)}",
-            answers,
-            appearance,
-            cursor,
-        )
+        super().__init__("Leave?", status, answers, appearance, cursor)
+
+    def show(self, state: RunState) -> None:
+        """Ask the question again if the run has changed; called after every event."""
+        if state.phase == "dead":
+            self.dismiss(None)  # there is nothing left to keep
+            return
+        sentence, answers = _question(state)
+        if (sentence, answers) != (self.sentence, self.answers):
+            selected = self.answers[self.cursor].value
+            self.sentence, self.answers = sentence, answers
+            self.cursor = next((n for n, a in enumerate(answers) if a.value == selected), 0)
+            self._layout_box()
+
+
+def _question(state: RunState) -> tuple[str, list[Choice]]:
+    """Return what is said of the run, and the answers."""
+    steps = sum(curve.loss[-1][0] for curve in state.curves if curve.loss)
+    steps_text = "1 step was taken." if steps == 1 else f"{steps:,} steps were taken."
+    status = f"Training is running, {epoch_text(state)}. " if state.running else ""
+    if state.running:
+        detach = [
+            Choice(("d",), "continue without a screen; tl-tui attach returns to it", "go on"),
+            Choice(("p",), "pause, and keep the run open for tl-tui attach", "pause"),
+        ]
+    else:
+        text = f"keep the run open for tl-tui attach, for {KEPT_MINUTES} minutes"
+        detach = [Choice(("d",), text, "go on")]
+    batch = []
+    if job := slurm_job(state):
+        status += f"The run ends with SLURM job {job}. "
+        batch = [Choice(("b",), "end it, and write an sbatch script that resumes it", "batch")]
+    answers = [
+        *detach,
+        *batch,
+        Choice(("q", "y"), "end it; tl-tui resume continues from its weights", "end"),
+        Choice(("escape", "n"), "cancel", ""),
+    ]
+    return f"{status}{steps_text} {weights_location_text(state)}", answers
 
 
 def slurm_job(state: RunState) -> str:
@@ -91,6 +104,6 @@ def weights_location_text(state: RunState) -> str:
     last = state.training.checkpoints.get("last")
     if last is not None and last.failure:
         return f"The weights could not be saved: {last.failure} The journal is in {directory}."
-    if last is not None and (last.start, last.step) == (state.curves[-1].start, state.step):
+    if last is not None and moment_of(last) == state.now:
         return f"The weights are in {last.path}, the journal in {directory}."
     return f"When the engine ends, it saves the weights as `last` in {directory}, with the journal."

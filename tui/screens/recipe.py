@@ -22,7 +22,7 @@ MIN_CURVE_LINES = 5
 
 
 class RecipeScreen(FullScreen):
-    """The screen that edits the recipe; Enter applies it from the next step, Escape discards it."""
+    """The screen that edits the recipe; Enter applies it, Escape discards it after a question."""
 
     title_text = "recipe"
 
@@ -48,6 +48,8 @@ class RecipeScreen(FullScreen):
         """The text typed into number fields, by field name."""
         self.errors: dict[str, str] = {}
         """What an invalid number must be, by field name."""
+        self._discarding = False
+        """Whether Escape was pressed once although there are changes."""
         self._set_recipe = apply
         super().__init__(state, appearance)
 
@@ -62,13 +64,32 @@ class RecipeScreen(FullScreen):
             if self.draft == self.current:
                 self.draft = recipe  # nothing was edited, so show the new recipe
             self.current = recipe
+        if self._discarding:
+            self.message = self._discard_question()
         super().show(state)
 
     # --- drawing --------------------------------------------------------------------------------
 
+    @property
+    def changes(self) -> int:
+        """The number of fields that differ from the recipe in use, with those that are invalid."""
+        return sum(
+            f.name in self.errors or shown(f, self.draft) != shown(f, self.current) for f in FIELDS
+        )
+
     def summary_text(self, state: RunState) -> str:
-        changed = sum(shown(f, self.draft) != shown(f, self.current) for f in FIELDS)
-        return f"{changed} to apply" if changed else ""
+        return f"{self.changes} to apply" if self.changes else ""
+
+    def _discard_question(self) -> str:
+        """Return what another Escape would lose; empty if there is nothing to lose any more."""
+        if not self.changes:
+            return ""
+        changes = "1 change is" if self.changes == 1 else f"{self.changes} changes are"
+        return f"{changes} not applied. Enter applies, Esc again discards."
+
+    @property
+    def leave_key(self) -> tuple[str, str]:
+        return "Esc", "discard" if self.changes else "back"
 
     def heading(self, state: RunState, width: int) -> list[Line]:
         return [()]
@@ -147,6 +168,15 @@ class RecipeScreen(FullScreen):
     # --- keys -----------------------------------------------------------------------------------
 
     def pressed(self, key: str) -> bool:
+        if key in ("escape", "q"):
+            if self._discarding or not self.changes:
+                self.dismiss(None)
+            else:
+                self._discarding = True
+                self.redraw()
+            return True
+        if self._discarding:
+            self._discarding, self.message = False, ""
         moves = {"up": -1, "k": -1, "down": 1, "j": 1, "tab": 1, "shift+tab": -1}
         moves |= {"home": -99, "g": -99, "pageup": -99, "end": 99, "G": 99, "pagedown": 99}
         if key in moves:

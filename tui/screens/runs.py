@@ -6,18 +6,22 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from tl_tui.runs.journal_reader import RunProblem
 from tl_tui.runs.run_reader import Run, StartHistory, list_runs
 from tui.drawing.decimation import Decimation
-from tui.drawing.lines import Line, Piece, line, wrapped
+from tui.drawing.lines import Line, Piece, line, shorten_middle, wrapped
 from tui.drawing.plot import Scale, Series, plot
 from tui.drawing.sanitize import padded, sanitize
 from tui.drawing.theme import Glyphs, Palette
 from tui.screens.full_screen import Body, FullScreen
 from tui.state.run_state import RunState
 from tui.text.format import format_bytes, format_short
-from tui.text.runs import best_text, data_of, date_text
+from tui.text.runs import data_of, date_text, result_text
 
+OTHER_COLUMNS = 49
+"""The width of the columns beside the name: marks, state, steps and a result."""
 MIN_PLOT_LINES = 5
 """The fewest lines in which the curves are drawn."""
 
@@ -72,14 +76,18 @@ class RunsScreen(FullScreen):
         return f"{count:,} run{'' if count == 1 else 's'}{more}"
 
     def heading(self, state: RunState, width: int) -> list[Line]:
-        return [()]
+        if not self.runs:
+            return [()]
+        name = padded("run", self._name_width(width))
+        return [line((f"    {name} {'state':<8}{'steps':>8}  best", "dim"))]
 
     def content(self, state: RunState, width: int, height: int) -> Body:
         if not self.runs:
             text = (
                 "Reading the runs."
                 if self.runs is None
-                else "There are no runs yet. A first step or tl-tui train begins one."
+                else "There are no runs yet. A first step or tl-tui train begins one: Esc goes "
+                "back, then t takes a step."
             )
             return Body([line(f"  {part}") for part in wrapped(text, width - 4, 3)], 0, _blank_line)
         room = max(3, height - max(MIN_PLOT_LINES + 3, height // 2))
@@ -94,23 +102,35 @@ class RunsScreen(FullScreen):
         cursor = self.glyphs.cursor if index == self.cursor else " "
         mark = "*" if run.path == self.marked else " "
         style = "strong" if str(run.path) == self._current else "text"
+        name = self._run_name(run)
+        name_width = self._name_width(width)
         pieces: list[Piece] = [
             (f" {cursor}{mark} ", "text"),
-            (padded(self.glyphs.text(sanitize(run.name)), min(34, max(14, width - 57))), style),
+            (padded(shorten_middle(name, name_width, self.glyphs.ellipsis), name_width), style),
             (f" {run.state:<8}", "dim"),
-            (f"{run.steps:>8,} steps  ", "text"),
-            (self.glyphs.text(best_text(run)), "text"),
+            (f"{run.steps:>8,}  ", "text"),
+            (self.glyphs.text(result_text(run)), "text"),
         ]
         return tuple(pieces)
+
+    def _run_name(self, run: Run) -> str:
+        return self.glyphs.text(sanitize(run.name))
+
+    def _name_width(self, width: int) -> int:
+        """Return the width of the names: that of the longest, if it leaves room for a result."""
+        longest = max(cell_len(self._run_name(run)) for run in self.runs or ())
+        return min(longest, max(14, width - OTHER_COLUMNS))
 
     def _details(self, width: int, height: int) -> list[Line]:
         """Return the settings of the run under the cursor, and its loss curve."""
         assert self.runs is not None
         run = self.runs[self.cursor]
         model = f"{run.config.get('arch')}, {run.config.get('weights')} weights"
-        parts = (model, data_of(run), date_text(run.changed), format_bytes(run.bytes))
+        shortened = cell_len(self._run_name(run)) > self._name_width(width)
+        parts = [run.name] * shortened
+        parts += [model, data_of(run), date_text(run.changed), format_bytes(run.bytes)]
         text = self.glyphs.text(sanitize(" · ".join(parts)))
-        lines: list[Line] = [(), *[line(("  " + p, "dim")) for p in wrapped(text, width - 4, 2)]]
+        lines: list[Line] = [(), *[line(("  " + p, "dim")) for p in wrapped(text, width - 4, 5)]]
         room = height - len(lines)
         if room < MIN_PLOT_LINES:
             return lines
@@ -140,6 +160,7 @@ class RunsScreen(FullScreen):
     def pressed(self, key: str) -> bool:
         if not self.runs:
             return False
+        self.message = ""  # it was about the run under the cursor
         moves = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
         moves |= {"home": -len(self.runs), "end": len(self.runs)}
         if key in moves:
@@ -158,8 +179,12 @@ class RunsScreen(FullScreen):
     def _enter(self, run: Run) -> None:
         if str(run.path) == self._current:
             self.say("This run is already open.")
-        elif run.state == "running":
-            self.say("Another engine is training this run. Stop it first.")
+        elif run.state in ("running", "idle"):
+            self.say(
+                "Another engine is training this run. Stop it first."
+                if run.state == "running"
+                else "Another engine has this run open. Stop it first."
+            )
         elif "last" not in run.checkpoints:
             self.say("This run has no checkpoint, so it cannot be resumed.")
         else:

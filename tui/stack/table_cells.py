@@ -21,6 +21,7 @@ from tui.stack.columns import (
 )
 from tui.stack.stack_lines import StackLine
 from tui.state.layer_status import LayerStatus
+from tui.state.moment import moment_of
 from tui.state.run_state import RunState
 from tui.text.boundary import boundary_comparison, boundary_sentence
 from tui.text.feature_cache import feature_cache_texts
@@ -33,6 +34,8 @@ from tui.text.format import (
     format_rate,
 )
 from tui.text.layer_names import short_name
+from tui.text.moments import age_text
+from tui.text.progress import baseline_counts
 
 NOT_EXECUTED = "not executed"
 """Shown instead of numbers for a layer whose output is cached."""
@@ -41,7 +44,7 @@ NOT_EXECUTED = "not executed"
 def table_cells(line: StackLine, columns: Columns, glyphs: Glyphs, state: RunState) -> Line:
     """Return one line of the table."""
     if line.kind == "heading":
-        pieces = _heading(columns, glyphs)
+        pieces = _heading(columns, glyphs, state)
     elif state.session is None or line.kind == "blank":
         pieces = []
     elif line.kind == "loss":
@@ -57,19 +60,27 @@ def table_cells(line: StackLine, columns: Columns, glyphs: Glyphs, state: RunSta
     return at_columns(columns.table, pieces)
 
 
-def _heading(columns: Columns, glyphs: Glyphs) -> list[PlacedPiece]:
+def _heading(columns: Columns, glyphs: Glyphs, state: RunState) -> list[PlacedPiece]:
     low, high = (f"1e{power}" for power in DECADES)
+    reach, bar = "reach", f"{low} log {high}"
+    if (when := age_text(state.measured, state.now)) and columns.reach is not None:
+        # The rows show an earlier step than the line with the loss.
+        room = (columns.norm or columns.end + 1) - columns.reach - 1
+        forms = (f"measured in {when}", f"of {when}", when, f"@{when.rpartition(' ')[2]}")
+        reach, bar = next((form for form in forms if len(form) <= room), forms[-1]), ""
     headings = [
         (0, "layer", 0),
         (columns.state, "state", 0),
-        (columns.reach, "reach", 0),
-        (columns.bar, f"{low} log {high}", 0),
+        (columns.reach, reach, 0),
+        (columns.bar, bar, 0),
         (columns.norm, glyphs.norm, NORM),
         (columns.ratio, glyphs.ratio, RATIO),
         (columns.rate, "lr", RATE),
         (None if columns.role is None else columns.role + 2, "role", 0),
     ]
-    return [(at, text.rjust(width), "dim") for at, text, width in headings if at is not None]
+    return [
+        (at, text.rjust(width), "dim") for at, text, width in headings if at is not None and text
+    ]
 
 
 # --- a layer ------------------------------------------------------------------------------------
@@ -233,21 +244,29 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[PlacedPiece
     session, last = state.session, state.last
     assert session is not None
     if last is None:
-        return [(1, "loss", "strong"), (6, glyphs.no_gradient, "dim")]
+        pieces = [(1, "loss", "strong"), (6, glyphs.no_gradient, "dim")]
+        if state.step:  # a resumed run
+            pieces.append(_right(columns.end - 20, 20, f"step {state.step}", "text"))
+        return pieces
     value = format_narrow_loss(last.loss)
     style = "strong" if math.isfinite(last.loss) else "alarm"
     stepping = state.running or (state.busy is not None and state.busy.kind == "step")
     ellipsis = f" {glyphs.ellipsis}" if stepping else ""
     took = format_ms(1000 * last.seconds)
-    left: list[tuple[int, str, str]] = [(2, f"batch {last.correct}/{last.batch}", "text")]
-    """Blanks before it, text and style."""
+    batch = f"batch {last.correct}/{last.batch}"
+    left: list[tuple[tuple[int, str, str], ...]] = [((2, batch, "text"),)]
+    """Pieces, each in several lengths, longest first: blanks before it, text and style."""
     seen = state.validated
     if seen is not None and seen.total:
-        # A validation of earlier weights stays until the next one, but is dim.
-        fresh = "text" if seen.step == last.step else "dim"
-        left.append((2, f"val {seen.correct}/{seen.total}", fresh))
-        guessed = round(session.chance * seen.total) if seen.yardstick else session.majority
-        left.append((1, f"(chance {guessed})", fresh))
+        # A validation of earlier weights stays until the next one, with its step.
+        when, counts = age_text(seen, moment_of(last)), f"val {seen.correct}/{seen.total}"
+        if when:
+            texts = (f"{counts} at {when}", f"{counts} @{seen.step}")
+            left.append(tuple((2, text, "dim") for text in texts))
+        else:
+            left.append(((2, counts, "text"),))
+        guesses = baseline_counts(session, seen)
+        left.append(tuple((1, guess, "dim" if when else "text") for guess in guesses))
     right = [f"step {last.step}{ellipsis}", glyphs.text(f"· {took}")]
     if last.captured:
         right.append("captured")
@@ -255,15 +274,16 @@ def _loss(columns: Columns, glyphs: Glyphs, state: RunState) -> list[PlacedPiece
     at = 1 + len("loss ") + len(value)
     room = columns.end
     end = " ".join(right)
-    while len(right) > 1 and at + 2 + len(left[0][1]) + 2 + len(end) > room:
+    while len(right) > 1 and at + 2 + len(batch) + 2 + len(end) > room:
         right.pop()
         end = " ".join(right)
-    pieces: list[PlacedPiece] = [(1, "loss ", "strong"), (6, value, style)]
-    for gap, text, text_style in left:
-        if at + gap + len(text) + 2 + len(end) > room:
+    pieces = [(1, "loss ", "strong"), (6, value, style)]
+    for forms in left:
+        fitting = (form for form in forms if at + form[0] + len(form[1]) + 2 + len(end) <= room)
+        if (form := next(fitting, None)) is None:
             break
-        pieces.append((at + gap, text, text_style))
-        at += gap + len(text)
+        pieces.append((at + form[0], *form[1:]))
+        at += form[0] + len(form[1])
     if at + 2 + len(end) <= room:
         pieces.append((room - len(end), end, "text"))
     return pieces
@@ -277,7 +297,7 @@ def _images(columns: Columns, glyphs: Glyphs, state: RunState) -> list[PlacedPie
     long = f"{short}, batch of {session.batch_size}"
     if 1 + len(long) > columns.table:
         long = short
-    for form in feature_cache_texts(state.training.features):
+    for form in feature_cache_texts(state.training.features, state.now):
         for text in (long, short):  # the line with the loss contains the batch too
             if len(text) + 3 + len(form) <= columns.end:
                 right = columns.end - len(form), glyphs.text(form), "dim"

@@ -59,7 +59,7 @@ class LayerStatus:
     measurement: LayerMeasurement | None
     """What the last measured step did; None before the first."""
     resting: bool
-    """Whether it received a gradient and did not change because its learning rate is 0."""
+    """Whether it received a gradient and did not change, as with a learning rate of 0."""
     dim: bool
     """Whether the gradient did not reach it."""
     rate: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Literal
 
 Mask = frozenset[int]
 """The indices of the trainable owners."""
@@ -44,6 +45,8 @@ class MaskHistory:
         self.wanted: Mask = frozenset()
         self.planned_why = ""
         """Why the engine chose the wanted mask (a plan); empty if the user chose it."""
+        self.chosen_by: Literal["you", "engine", "another screen", "unknown"] = "you"
+        """Who changed the wanted mask last, as far as this screen was there."""
         self.confirmed: Mask = frozenset()
         """The last mask that the engine has confirmed."""
         self.unanswered: dict[int, Mask] = {}
@@ -67,7 +70,7 @@ class MaskHistory:
         self.undo_list.append(MaskChange(self.wanted, mask, what))
         del self.undo_list[:-MOST_UNDO]
         self.redo_list.clear()
-        self.wanted, self.planned_why = mask, ""
+        self.wanted, self.planned_why, self.chosen_by = mask, "", "you"
         return True
 
     def sent_mask(self, command_id: int) -> None:
@@ -83,7 +86,7 @@ class MaskHistory:
             return None
         entry = self.undo_list.pop()
         if isinstance(entry, MaskChange):
-            self.wanted, self.planned_why = entry.before, ""
+            self.wanted, self.planned_why, self.chosen_by = entry.before, "", "you"
             self.redo_list.append(entry)
         return entry
 
@@ -92,6 +95,6 @@ class MaskHistory:
         if not self.redo_list:
             return None
         entry = self.redo_list.pop()
-        self.wanted, self.planned_why = entry.after, ""
+        self.wanted, self.planned_why, self.chosen_by = entry.after, "", "you"
         self.undo_list.append(entry)
         return entry

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from tl_tui.protocol.session import HistorySent, SessionOpened, StartedOver
+from typing import NamedTuple
+
+from tl_tui.protocol.session import HistorySent, SessionOpened, StartedOver, StartOverUndone
 from tl_tui.protocol.training import LayerMeasurement, StepTaken, Validated
 from tui.state.curve import Curve
 from tui.state.mask_undo import Mask
+from tui.state.moment import Dated, Moment, moment_of
+
+
+class _StartBefore(NamedTuple):
+    """The measurements and curves before the last start over, in case it is undone."""
+
+    now: Moment
+    measured: StepTaken | None
+    last: StepTaken | None
+    validated: Validated | None
+    curves: tuple[Curve, ...]
 
 
 class Measurements:
     """The last step, the last measured step, the last validation, and the curves."""
 
     def __init__(self) -> None:
+        self.now = Moment(0, 0)
+        """The current start and its last step. Every number of another moment is shown with it."""
         self.measured: StepTaken | None = None
         """The last measured step of this start."""
         self.last: StepTaken | None = None
@@ -20,11 +35,7 @@ class Measurements:
         """The last validation of either kind of this start."""
         self.curves: list[Curve] = [Curve(start=0)]
         """The curves of all starts, oldest first; the last one is the current start's."""
-        self._before_start_over: tuple[StepTaken | None, StepTaken | None, Validated | None] = (
-            None,
-            None,
-            None,
-        )
+        self._before_start_over: _StartBefore | None = None
 
     @property
     def applied(self) -> Mask | None:
@@ -36,6 +47,15 @@ class Measurements:
         """The mask of the last measured step; later steps may have used another one."""
         return frozenset(self.measured.mask) if self.measured else frozenset()
 
+    @property
+    def measured_is_last(self) -> bool:
+        """Whether the last step was measured."""
+        return (
+            self.measured is not None
+            and self.last is not None
+            and moment_of(self.measured) == moment_of(self.last)
+        )
+
     def row_measurement(self, row: int) -> LayerMeasurement | None:
         """Return what the last measured step did at a row; None before the first."""
         return self.measured.rows[row] if self.measured and self.measured.rows else None
@@ -44,9 +64,9 @@ class Measurements:
 
     def begin_session(self, session: SessionOpened) -> None:
         """Forget the last step and validation; earlier curves stay as ghosts."""
-        self.measured = self.last = self.validated = None
+        self.now = moment_of(session)
+        self.measured = self.last = self.validated = self._before_start_over = None
         self._begin_curve(session.start)
-        self.curves[-1].start = session.start
 
     def restore_curves(self, history: HistorySent, weights: str) -> None:
         """Replace the curves by those of a resumed run.
@@ -75,12 +95,19 @@ class Measurements:
             for start in history.starts
         ] or self.curves
 
+    def reach_moment(self, event: Dated) -> None:
+        """Note that an event belongs to the current start, at its last step or before it."""
+        moment = moment_of(event)
+        if moment.start != self.now.start or moment.step > self.now.step:
+            self.now = moment
+
     def add_step(self, event: StepTaken) -> bool:
         """Add a step. Return False if the curve contains it already.
 
         The engine sends the last measurement again, after the history, to a screen that
         reconnects.
         """
+        self.reach_moment(event)
         self.last = event
         if event.rows:
             self.measured = event
@@ -106,16 +133,28 @@ class Measurements:
 
     def begin_start(self, event: StartedOver) -> None:
         """Begin a new curve; the last measurements are kept in case this is undone."""
-        self._before_start_over = (self.measured, self.last, self.validated)
+        self._before_start_over = _StartBefore(
+            self.now, self.measured, self.last, self.validated, tuple(self.curves)
+        )
+        self.now = Moment(event.start, 0)
         self.measured = self.last = self.validated = None
         self._begin_curve(event.start)
 
-    def undo_start(self) -> None:
+    def undo_start(self, event: StartOverUndone) -> None:
         """Return to the curve and the measurements from before the last start over."""
-        self.measured, self.last, self.validated = self._before_start_over
+        before, self._before_start_over = self._before_start_over, None
+        self.now = moment_of(event)
+        if before is not None and before.now == self.now:
+            self.measured, self.last, self.validated = before[1:4]
+            self.curves = list(before.curves)
+            return
+        # This screen was not there when it was started over, so it does not know the step before.
+        self.measured = self.last = self.validated = None
         if len(self.curves) > 1 and not self.curves[-1].loss:
             self.curves.pop()
 
     def _begin_curve(self, start: int) -> None:
         if self.curves[-1].loss:
             self.curves.append(Curve(start=start))
+        else:
+            self.curves[-1] = Curve(start=start)

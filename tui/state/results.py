@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from tl_tui.estimates.cost_model import StepCostPrediction
 from tl_tui.protocol.checks import (
     CrossValidationEnded,
@@ -13,8 +15,17 @@ from tl_tui.protocol.checks import (
 )
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, ResultsShown
-from tl_tui.protocol.session import SessionOpened, StartedOver, StartOverUndone
-from tl_tui.protocol.training import Validated
+from tl_tui.protocol.session import (
+    LayerRestored,
+    RecipeChanged,
+    SessionOpened,
+    StartedOver,
+    StartOverUndone,
+)
+from tl_tui.protocol.training import StepTaken, Validated
+
+TIMED_STEPS = 9
+"""The number of steps whose duration is compared with the predicted one."""
 
 
 class Results:
@@ -30,6 +41,8 @@ class Results:
         self.step_cost: StepCostMeasured | None = None
         self.predicted_costs: dict[frozenset[int], StepCostPrediction] = {}
         """Cached predictions by mask; emptied when the step cost is measured again."""
+        self.step_times: deque[tuple[frozenset[int], float]] = deque(maxlen=TIMED_STEPS)
+        """(mask, seconds) of the last steps that executed every layer, for the same recipe."""
         self.moved: WeightDriftMeasured | None = None
         self.folds: list[FoldValidated] = []
         self.fold: FoldProgressed | None = None
@@ -41,6 +54,10 @@ class Results:
         match event:
             case SessionOpened():
                 self.__init__()  # type: ignore[misc]
+            case StepTaken(cached_rows=0, captured=False):
+                self.step_times.append((frozenset(event.mask), event.seconds))
+            case RecipeChanged():
+                self.step_times.clear()
             case Validated(yardstick=False):
                 self.validated = event
                 if event.best:
@@ -57,7 +74,9 @@ class Results:
             case WeightDriftMeasured():
                 self.moved = event
             case StartedOver() | StartOverUndone():
-                self.moved = None
+                self.moved = self.images = None
+            case LayerRestored():
+                self.moved = None  # it is measured again
             case FoldProgressed():
                 if self.fold is None:
                     self.folds, self.folds_ended = [], None

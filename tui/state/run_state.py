@@ -6,18 +6,13 @@ terminal. Widgets get the whole state and keep none of their own.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
-from tl_tui.protocol.checks import (
-    Audited,
-    CrossValidationEnded,
-    LrRangeTested,
-    StepCostMeasured,
-    WeightDriftMeasured,
-)
+from tl_tui.protocol.checks import Audited
 from tl_tui.protocol.events import (
     AnyEvent,
     Confirmed,
@@ -28,7 +23,6 @@ from tl_tui.protocol.events import (
     ViewersChanged,
 )
 from tl_tui.protocol.layers import NormMode, Reach, RowInfo, StackInfo
-from tl_tui.protocol.results import ImagesShown, ResultsShown
 from tl_tui.protocol.session import (
     HistorySent,
     LayerRestored,
@@ -54,6 +48,15 @@ from tui.state.results import Results
 from tui.state.training_state import TrainingState
 
 Trainable = Literal["all", "none", "partial"]
+
+
+@dataclass(frozen=True)
+class EngineNotice:
+    """A sentence from the engine that the app has to show."""
+
+    sentence: str
+    answers_command: bool = False
+    """Whether it is the reason why a command was refused."""
 
 
 class RunState(MaskHistory, Measurements):
@@ -94,7 +97,7 @@ class RunState(MaskHistory, Measurements):
         self.skipped_images = 0
         self.not_applied: StepNotApplied | None = None
         """The last step if it failed; None once another step was taken."""
-        self.notices: list[str] = []
+        self.notices: list[EngineNotice] = []
         """Messages from the engine that the app has not shown yet."""
 
         self._predicted_for: Mask | None = None
@@ -109,10 +112,17 @@ class RunState(MaskHistory, Measurements):
     @property
     def step(self) -> int:
         """The number of steps of this start."""
-        if self.last is not None:
-            return self.last.step
-        session = self.session  # a resumed run has a step number before it takes a step
-        return session.step if session and session.start == self.curves[-1].start else 0
+        return self.now.step
+
+    @property
+    def steers(self) -> bool:
+        """Whether the engine accepts commands that change the run from this screen."""
+        return self.phase == "ready" and self.watched.in_control
+
+    @property
+    def idle(self) -> bool:
+        """Whether a step can be taken with a key: neither training nor a cross-validation runs."""
+        return self.steers and not self.running and self.results.fold is None
 
     @property
     def pending(self) -> bool:
@@ -221,6 +231,8 @@ class RunState(MaskHistory, Measurements):
 
     def apply(self, event: AnyEvent) -> None:
         """Update the state from one event."""
+        if not isinstance(event, (Greeted, ViewersChanged)):
+            self.busy = None  # the engine sends the others between two units of work
         self.training.apply(event)
         self.results.apply(event)
         match event:
@@ -242,11 +254,10 @@ class RunState(MaskHistory, Measurements):
             case Refused():
                 self._refuse(event)
             case StepNotApplied():
-                self.not_applied, self.busy = event, None
+                self.not_applied = event
             case StepTaken():
                 self._take_step(event)
             case Validated():
-                self.busy = None
                 self.add_validation(event)
             case NormModeChanged():
                 for owner in event.owners:
@@ -255,7 +266,7 @@ class RunState(MaskHistory, Measurements):
                 self.begin_start(event)
                 self.undo_list.append(StartOverEntry())
             case StartOverUndone():
-                self.undo_start()
+                self.undo_start(event)
                 # The user may have undone it before this screen had the StartedOver event.
                 self.undo_list = [e for e in self.undo_list if not isinstance(e, StartOverEntry)]
             case MaskPlanned():
@@ -264,6 +275,7 @@ class RunState(MaskHistory, Measurements):
                 self.confirmed = frozenset(event.trainable)
                 if not self.unanswered:
                     self.wanted, self.planned_why = self.confirmed, event.reason
+                    self.chosen_by = "engine" if event.reason else "another screen"
                 self.undo_list = [e for e in self.undo_list if not isinstance(e, MaskChange)]
                 self.redo_list.clear()
             case LayerRestored(undone=False):
@@ -275,22 +287,12 @@ class RunState(MaskHistory, Measurements):
             case TrainBegan():
                 self.running = True
             case Audited():
-                self.audited, self.busy = event, None
-            case (
-                ResultsShown()
-                | ImagesShown()
-                | LrRangeTested()
-                | StepCostMeasured()
-                | WeightDriftMeasured()
-            ):
-                self.busy = None
-            case CrossValidationEnded():
-                self.running, self.busy = False, None
+                self.audited = event
             case TrainEnded():
-                self.running, self.busy = False, None
+                self.running = False
             case ImageSkipped():
                 self.skipped_images = event.total
-            case Heartbeat():
+            case Heartbeat(activity=activity) if activity:
                 self.busy = event
             case EngineFailed():
                 self.died(event.sentence)
@@ -310,6 +312,7 @@ class RunState(MaskHistory, Measurements):
             self.wanted = self.confirmed
         self.phase, self.cut = "starting", sentence
         self.running, self.busy = False, None
+        self.results.fold = None
         self.training.died()
         self.unanswered.clear()
 
@@ -334,16 +337,17 @@ class RunState(MaskHistory, Measurements):
         self.confirmed = frozenset(event.trainable)
         if not (keep and (self.undo_list or self.redo_list or self.chosen_early)):
             # The user changed nothing meanwhile, or on another stack: use the engine's mask.
-            self.wanted = self.confirmed
+            self.wanted, self.planned_why = self.confirmed, ""
+            self.chosen_by = "unknown" if event.start or event.step else "you"
             self.undo_list.clear()
             self.redo_list.clear()
         self.chosen_early = False
         self._predicted_for = None
         self.norm_modes = dict(event.norm_modes)
-        self.busy = self.not_applied = None
+        self.not_applied = self.audited = None
         self.begin_session(event)
         self.skipped_images = event.skipped_images
-        self.notices.extend(event.notes)
+        self.notices.extend(EngineNotice(note) for note in event.notes)
 
     def _same_owners(self, event: SessionOpened) -> bool:
         assert self.session is not None
@@ -355,10 +359,10 @@ class RunState(MaskHistory, Measurements):
             del self.unanswered[event.id]
             if not self.unanswered:
                 self.wanted = self.confirmed
-        self.notices.append(event.reason)
+        self.notices.append(EngineNotice(event.reason, answers_command=event.id != 0))
 
     def _take_step(self, event: StepTaken) -> None:
-        self.busy = self.not_applied = None
+        self.not_applied = None
         if not self.add_step(event):
             return
         curve = self.curves[-1]

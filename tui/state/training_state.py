@@ -11,6 +11,7 @@ from tl_tui.protocol.layers import RowInfo
 from tl_tui.protocol.session import (
     Cycle,
     CycleBegan,
+    EpochResized,
     Plan,
     PlanChanged,
     PlanPhase,
@@ -44,6 +45,8 @@ class TrainingState:
         self._rows: tuple[RowInfo, ...] = ()
         self._by_recipe: tuple[float, ...] = ()
         self.batches_per_epoch = 1
+        self.epoch_shift = 0
+        """As in `SessionOpened`."""
         self.cycle: Cycle | None = None
         self.plan: Plan | None = None
         self.plan_interrupted = False
@@ -68,6 +71,7 @@ class TrainingState:
                 self._requested_rates.clear()
                 self._set_recipe(event.recipe, event.rates)
                 self.batches_per_epoch = event.batches_per_epoch
+                self.epoch_shift = event.epoch_shift
                 self.cycle, self.plan = event.cycle, event.plan
                 self.plan_interrupted = False
                 self.train_to = self.seconds_left = None
@@ -88,12 +92,19 @@ class TrainingState:
                 self._requested_rates.pop(answered, None)
             case CycleBegan():
                 self.cycle = event.cycle
+            case EpochResized():
+                self.batches_per_epoch = event.batches_per_epoch
+                self.epoch_shift = event.epoch_shift
+                self.cycle, self.plan = event.cycle, event.plan
+                if self.train_to is not None and event.to_step is not None:
+                    self.train_to = event.to_step
             case PlanChanged():
                 self.plan, self.plan_interrupted = event.plan, event.interrupted
             case StartedOver() | StartOverUndone():
                 self.cycle, self.weights = event.cycle, event.weights
+                self.epoch_shift = event.epoch_shift if isinstance(event, StartOverUndone) else 0
             case TrainBegan():
-                self.train_to = event.to_step
+                self.train_to, self.seconds_left = event.to_step, None
             case TrainEnded():
                 self.train_to = self.seconds_left = None
             case StepTaken():
@@ -182,7 +193,15 @@ class TrainingState:
 
     def epoch_of(self, step: int) -> int:
         """Return the epoch of this start, from 1, that contains the step after `step`."""
-        return step // self.batches_per_epoch + 1
+        return (step + self.epoch_shift) // self.batches_per_epoch + 1
+
+    def epochs_until(self, step: int) -> int:
+        """Return the number of epochs of this start, begun ones included, that end with `step`."""
+        return math.ceil((step + self.epoch_shift) / self.batches_per_epoch)
+
+    def ends_epoch(self, step: int) -> bool:
+        """Return whether an epoch ends with a step."""
+        return (step + self.epoch_shift) % self.batches_per_epoch == 0
 
     @property
     def horizon(self) -> int:

@@ -36,8 +36,6 @@ def boundary_comparison(boundary: Boundary, stack: StackInfo) -> tuple[str, ...]
     if step is None:
         return ()
     if not boundary.predicted:
-        if row is None and not boundary.trainable:
-            return ()
         return (f"measured in step {step}", f"step {step}")
     if before == row:
         return (f"as in step {step}",)

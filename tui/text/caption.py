@@ -30,18 +30,11 @@ def caption(state: RunState, width: int) -> list[str]:
     if session is None:
         return []
     if step is None:
-        if not state.wanted:
-            frozen = Clause(("All layers are frozen: nothing is left to train.",))
-            space = "Press space to thaw a layer."
-            press = ("Press t for the loss alone, or space to thaw a layer.", space, "")
-            return fit_sentences([frozen, Clause(press)], width)
-        invitation = "Press t: green layers learn, blue ones stay as they are. r runs on."
-        short = "Press t: green layers learn, blue ones stay as they are."
-        invited = Clause((invitation, short, "Press t for a step."))
-        return fit_sentences([invited, *plan_clauses(state)], width)
+        return fit_sentences([*_clauses_before_measurement(state), *plan_clauses(state)], width)
     clauses = _step_clauses(session.stack, step)
     if frozenset(step.mask) == state.wanted and _not_finite(step):
-        clauses.append(Clause(("0 starts over.", ""), FINDING))
+        if state.idle:
+            clauses.append(Clause(("0 starts over.", ""), FINDING))
     else:
         clauses += next_step_clauses(state, step)
     return fit_sentences(clauses, width)
@@ -52,6 +45,45 @@ def caption_of(stack: StackInfo, step: StepTaken) -> str:
     if not step.rows:
         return f"Step {step.step} was not measured."
     return " ".join(fit_sentences(_step_clauses(stack, step), 80))
+
+
+def _clauses_before_measurement(state: RunState) -> list[Clause]:
+    """Say what the colours mean, and which key is of use now."""
+    layers = "green layers learn, blue ones stay as they are"
+    if state.results.fold is not None:
+        forms: tuple[str, ...] = (
+            "A cross-validation runs; t and r work again when it has ended.",
+            "A cross-validation runs.",
+        )
+    elif not state.watched.in_control:
+        forms = (
+            f"Another screen steers this run; W takes over. In a step {layers}.",
+            "Another screen steers this run; W takes over.",
+        )
+    elif state.running:
+        forms = (
+            f"Training runs: {layers}. No step is measured yet; r pauses.",
+            "Training runs; no step is measured yet. r pauses.",
+            "Training runs; r pauses.",
+        )
+    elif not state.wanted:
+        return [
+            Clause(("All layers are frozen: nothing is left to train.",)),
+            Clause(
+                (
+                    "Press t for the loss alone, or space to thaw a layer.",
+                    "Press space to thaw a layer.",
+                    "",
+                )
+            ),
+        ]
+    else:
+        forms = (
+            f"Press t: {layers}. r runs on.",
+            f"Press t: {layers}.",
+            "Press t for a step.",
+        )
+    return [Clause(forms)]
 
 
 # --- what the step did --------------------------------------------------------------------------
@@ -118,9 +150,9 @@ def _cut_off_clause(stack: StackInfo, owners: set[int]) -> Clause:
     forms: list[str] = []
     for limit in (3, 1):
         names = names_of(stack, owners, limit)
-        are = "are" if names.plural else "is"
+        are, them = ("are", "them") if names.plural else ("is", "it")
         finding = f"{names.capitalized} {are} trainable but received no gradient"
-        forms += [f"{finding}: the graph is cut above, by a detach or a no_grad.", f"{finding}."]
+        forms += [f"{finding}: the graph does not connect {them} with the loss.", f"{finding}."]
     return Clause(tuple(forms), FINDING)
 
 

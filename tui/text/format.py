@@ -169,3 +169,8 @@ def format_time_left(seconds: float) -> str:
         return f"{minutes} min left"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min left" if hours < 10 else f"{hours} h left"
+
+
+def loss_text(loss: float) -> str:
+    """Return a loss with three decimals, or in scientific notation from 10,000 on."""
+    return f"{loss:.3f}" if not abs(loss) >= 1e4 else f"{loss:.2e}"

@@ -12,6 +12,7 @@ from tui.state.curve import STRATEGY_KEYS
 from tui.state.layer_status import VANISHED, measurement_of, target_rows
 from tui.state.run_state import RunState, Trainable
 from tui.text.format import format_ordinal, format_percent, format_rate, format_significant
+from tui.text.moments import age_text, step_text
 from tui.text.progress import SchedulePosition, schedule_position
 
 CHOICE = {"all": "train", "none": "frozen", "partial": "part"}
@@ -35,7 +36,12 @@ class LayerDetails:
     shape: str
     wanted: str
     applied: str
+    applied_in: str
+    """The last step, to which `applied` belongs: `in step 15`."""
     reach: str
+    measured_in: str
+    """The step that measured the reach, the norms and the arrival: `step 11`; empty if it is the
+    last step."""
     predicted: str
     norm_modes: tuple[str, ...]
     """The mode of its BatchNorms, and the mode at the next step if it differs."""
@@ -48,6 +54,8 @@ class LayerDetails:
     moved: str
     """How far its weights are from their first values: `0.12 %`."""
     moved_from: str
+    moved_at: str
+    """The step after which that was measured: `at step 11`; empty if it is the last step."""
     drift: str
     """How far the running statistics of a frozen BatchNorm have changed."""
     weight_norm: str
@@ -95,6 +103,8 @@ def layer_details(state: RunState, target: Target) -> LayerDetails:
     seen = measurement_of(stack, state.measured, target) if state.measured else None
     kind, detail, role, shape = _description(stack, target)
     norms = [owner for owner in owners if stack.owners[owner].norm]
+    measured_in = age_text(state.measured, state.now)
+    moved_at = age_text(state.results.moved, state.now)
     learning = [o for o in owners if o in (state.measured.mask if state.measured else ())]
     choice, chosen_by = _choice(state, wanted)
     last_step, next_step = _sentences(state, target, seen, wanted)
@@ -112,7 +122,9 @@ def layer_details(state: RunState, target: Target) -> LayerDetails:
         applied=(
             "" if applied is None else _mask_text(applied, owners, state.applied or frozenset())
         ),
+        applied_in=f"in {step_text(state.last, state.now)}" if state.last else "",
         reach=seen.reach if seen else "",
+        measured_in=measured_in if seen else "",
         predicted=state.predicted(owners),
         norm_modes=_norm_modes(state, norms),
         norm_by_hand=any(state.norm_modes.get(owner, "auto") != "auto" for owner in norms),
@@ -121,6 +133,7 @@ def layer_details(state: RunState, target: Target) -> LayerDetails:
         schedule=schedule_position(state),
         moved=_moved(state, target),
         moved_from=_moved_from(state, target),
+        moved_at=f"at {moved_at}" if moved_at else "",
         drift=_drift(state, owners),
         weight_norm=format_significant(seen.weight_norm) if seen and seen.weight_norm >= 0 else "",
         grad_norm=_number_text(seen.grad_norm if seen else None),
@@ -167,7 +180,9 @@ def _choice(state: RunState, wanted: Trainable) -> tuple[str, str]:
         return choice, f"plan {state.training.plan.name}"
     strategy = state.strategy
     if strategy is None:
-        return choice, "you"
+        return choice, {"unknown": "hand", "engine": "the engine"}.get(
+            state.chosen_by, state.chosen_by
+        )
     return choice, " ".join(STRATEGY_KEYS.get(strategy, (strategy,)))
 
 
@@ -242,7 +257,11 @@ def _drift(state: RunState, owners: range) -> str:
         and state.norm_modes.get(owner) == "train"  # else they changed while it was trainable
         and amount > 0
     ]
-    return f"BatchNorm drifted by {max(drifted):.2f} σ, though frozen" if drifted else ""
+    if not drifted:
+        return ""
+    when = age_text(moved, state.now)
+    text = f"BatchNorm drifted by {max(drifted):.2f} σ, though frozen"
+    return f"{text}, at {when}" if when else text
 
 
 def _arrival(state: RunState, target: Target, seen: LayerMeasurement | None) -> str:
@@ -265,6 +284,8 @@ def _sentences(
     """Return what the last measured step did, and what comes next; either may be empty."""
     owners = target_owners(state, target)
     last = _last_step(state, target, owners, seen) if seen else ""
+    if last and (when := age_text(state.measured, state.now)):
+        last = f"{when.capitalize()}: {last[0].lower()}{last[1:]}"
     thaws_in = state.training.thaws_in_epoch(owners, state.step) if wanted == "none" else None
     if thaws_in is not None:
         return last, f"The plan thaws it in epoch {thaws_in}."
@@ -278,7 +299,7 @@ def _next_step(state: RunState, owners: range, wanted: Trainable) -> str:
     """Predict what the next step does, from the wanted mask and the model's graph."""
     predicted = state.predicted(owners)
     if state.applied == state.wanted and predicted == "updated":
-        return f"It has learnt since; step {state.step} was not measured."
+        return f"It trains; step {state.step:,} was not measured."
     if predicted == "updated":
         return (
             "It learns from the next step on."
@@ -301,7 +322,7 @@ def _last_step(state: RunState, target: Target, owners: range, seen: LayerMeasur
         if seen.grad_norm is not None and seen.grad_norm < VANISHED:
             return "The gradient came, but it has vanished: there is nothing to learn from."
         if seen.update_ratio == 0:
-            return "It has a gradient and did not move: its learning rate is 0."
+            return "It has a gradient and did not move: its update was 0, or too small for fp32."
         if state.trainable(owners, state.measured_mask) == "partial":
             return "Its trainable parts learnt; the frozen ones passed the gradient on."
         return "It learnt from its gradient."
@@ -309,7 +330,7 @@ def _last_step(state: RunState, target: Target, owners: range, seen: LayerMeasur
         below = _next_updated(state, owners)
         return f"Passes the gradient on to {below}." if below else "Passes the gradient on."
     if _cut_off(state, owners):
-        return "Trainable, yet no gradient came: something above it cuts the graph."
+        return "Trainable, yet no gradient came: the graph does not connect it with the loss."
     lowest, step = state.lowest_reached(predicted=False), state.measured
     if step is not None and state.session is not None:
         if target_rows(state.session.stack, target)[-1] < step.cached_rows:
@@ -334,7 +355,7 @@ def _next_updated(state: RunState, owners: range) -> str:
 def _cut_off(state: RunState, owners: range) -> bool:
     """Return whether the graph predicts a gradient for these owners with the measured mask.
 
-    If none arrived, something cuts the graph above them.
+    If none arrived, the graph does not connect them with the loss.
     """
     assert state.session is not None
     mask = state.measured_mask

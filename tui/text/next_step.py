@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tl_tui.protocol.training import StepTaken
+from tui.state.mask_undo import Mask
 from tui.state.run_state import RunState
 from tui.text.fit_sentences import Clause
 from tui.text.layer_names import count, listed, names_of
@@ -18,33 +19,38 @@ def next_step_clauses(state: RunState, step: StepTaken) -> list[Clause]:
     """
     if frozenset(step.mask) == state.wanted:
         return plan_clauses(state)
-    if state.applied == state.wanted and state.step > step.step:
+    applied = frozenset(step.mask) if state.applied is None else state.applied
+    if applied == state.wanted:
         return [_unmeasured_clause(state, step)]
-    clauses = [_mask_change_clause(state, step)]
-    if state.wanted - frozenset(step.mask) and not state.planned_why and cycle_offer(state):
+    clauses = [_mask_change_clause(state, applied)]
+    offered = state.chosen_by == "you" and state.steers and cycle_offer(state)
+    if state.wanted - applied and offered:
         clauses.append(_new_cycle_clause(state))
     return clauses
 
 
-def _mask_change_clause(state: RunState, step: StepTaken) -> Clause:
+def _mask_change_clause(state: RunState, applied: Mask) -> Clause:
+    """Say how the wanted mask differs from the one of the last step, and what follows."""
     session = state.session
     assert session is not None
     stack = session.stack
-    applied = frozenset(step.mask)
     thawed, frozen = state.wanted - applied, applied - state.wanted
     forms: list[str] = []
-    predictions = _predictions(state, thawed)
-    who = "You"
-    if state.planned_why:
-        plan = state.training.plan
-        who = f"The plan {plan.name}" if plan else "The engine"
+    compared = applied == state.measured_mask
+    predictions = _predictions(state, thawed) if compared else (_prediction(state),)
+    plan = state.training.plan
+    engine = f"The plan {plan.name}" if plan else "The engine"
+    who = {"you": "You ", "engine": f"{engine} ", "another screen": "Another screen "}
+    subject = who.get(state.chosen_by, "")
     for limit in (3, 2, 1):
         changes = []
-        if thawed:
-            changes.append(f"thawed {names_of(stack, thawed, limit).text}")
-        if frozen:
-            changes.append(f"froze {names_of(stack, frozen, limit).text}")
-        forms += [f"{who} {listed(changes)}: {prediction}" for prediction in predictions]
+        for owners, did, done in ((thawed, "thawed", "thawed"), (frozen, "froze", "frozen")):
+            names = names_of(stack, owners, limit) if owners else None
+            if names is not None and subject:
+                changes.append(f"{did} {names.text}")
+            elif names is not None:
+                changes.append(f"{names.text} {'are' if names.plural else 'is'} {done}")
+        forms += [f"{subject}{listed(changes)}: {prediction}" for prediction in predictions]
     return Clause((*forms, _next_alone(state)), weight=2)
 
 
@@ -118,15 +124,20 @@ def _predictions(state: RunState, thawed: frozenset[int]) -> tuple[str, ...]:
     )
 
 
-def _next_alone(state: RunState) -> str:
-    """Return what the next step will do, as a separate sentence."""
+def _prediction(state: RunState) -> str:
+    """Return what the next step will do, without a comparison, as the end of a sentence."""
     assert state.session is not None
     will = state.lowest_reached(predicted=True)
     if will is None:
-        return "Next: nothing is left to train."
+        return "at the next step nothing is left to train."
     if will == 0:
-        return "Next: the gradient goes all the way down."
-    return f"Next: the gradient stops below {state.session.stack.rows[will].name}."
+        return "at the next step the gradient goes all the way down."
+    return f"at the next step the gradient stops below {state.session.stack.rows[will].name}."
+
+
+def _next_alone(state: RunState) -> str:
+    """Return what the next step will do, as a separate sentence."""
+    return f"Next: {_prediction(state).removeprefix('at the next step ')}"
 
 
 def _row(state: RunState, owner: int) -> int:

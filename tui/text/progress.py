@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from tl_tui.common.metrics import accuracy_words, share_words
 from tl_tui.protocol.session import SessionOpened
-from tl_tui.protocol.training import TrainEnded
+from tl_tui.protocol.training import TrainEnded, Validated
+from tui.state.moment import moment_of
 from tui.state.run_state import RunState
 from tui.text.format import format_time_left
+from tui.text.moments import age_text
 
 SLOW_STEP = 2.0
 """Seconds after which a single step is shown as still running."""
@@ -20,13 +21,20 @@ def epochs_in_all(state: RunState) -> int:
     schedule ends."""
     training = state.training
     to_step = training.train_to or training.horizon
-    return max(1, math.ceil(to_step / training.batches_per_epoch))
+    return max(1, training.epochs_until(to_step))
+
+
+def epoch_of_last_step(state: RunState) -> int:
+    """Return the epoch of the last step; 1 before the first."""
+    if state.last is not None and moment_of(state.last) == state.now:
+        return state.last.epoch
+    return max(1, state.training.epochs_until(state.step))
 
 
 def epoch_text(state: RunState) -> str:
     """Such as `epoch 4 of 10`; at the end `10 epochs done`, later `epoch 11, past the 10`."""
     training = state.training
-    epoch = state.last.epoch if state.last else 1
+    epoch = epoch_of_last_step(state)
     in_all = epochs_in_all(state)
     if training.train_to is None and training.over(state.step):
         if state.step > training.horizon:
@@ -56,6 +64,25 @@ def progress_text(state: RunState) -> str:
     return epoch_text(state) if state.step and state.training.over(state.step) else ""
 
 
+def baseline_counts(session: SessionOpened, seen: Validated) -> tuple[str, ...]:
+    """Return how many images of a validation guessing gets right, longest form first.
+
+    Chance is one image of each `classes`. The majority is what always guessing the most frequent
+    class gets right; it is left out where it equals chance.
+    """
+    chance = seen.total / max(1, len(session.classes))
+    frequent, sample = session.majority, session.val_images
+    if seen.yardstick:
+        frequent, sample = session.yardstick_majority, session.yardstick
+    majority = seen.total * frequent / sample if sample else 0.0
+    if seen.per_class:
+        majority = max(total for _, total in seen.per_class)
+    guessed = f"chance {chance:.0f}" if chance >= 0.5 else "chance <1"
+    if majority - chance < 0.5:
+        return (f"({guessed})",)
+    return f"({guessed}, majority {majority:.0f})", f"(majority {majority:.0f})"
+
+
 def baseline_text(session: SessionOpened) -> str:
     """Return the accuracies to compare a result with: `chance .50, always hot dog .62`."""
     chance = 1 / max(1, len(session.classes))
@@ -72,11 +99,11 @@ def result_text(state: RunState) -> str:
     Such as `71 of 80, .89 (.80 to .94); chance .50`; empty if there was none.
     """
     result = state.results.validated
-    start = state.curves[-1].start
-    if result is None or state.session is None or result.start != start:
+    if result is None or state.session is None or result.start != state.now.start:
         return ""
     text = f"{accuracy_words(result.correct, result.total)}; {baseline_text(state.session)}"
-    return text if result.step == state.step else f"at step {result.step} {text}"
+    when = age_text(result, state.now)
+    return f"at {when} {text}" if when else text
 
 
 def ended_sentence(state: RunState, ended: TrainEnded) -> str:
@@ -85,13 +112,14 @@ def ended_sentence(state: RunState, ended: TrainEnded) -> str:
     if ended.reason == "failed":
         return f"Training stopped after step {ended.step}; the messages say why."
     if ended.reason == "paused":
-        return f"Paused after step {ended.step:,}, {epoch_text(state)}. r continues."
-    epochs = max(1, math.ceil(ended.step / training.batches_per_epoch))
+        paused = f"Paused after step {ended.step:,}, {epoch_text(state)}."
+        return f"{paused} r continues." if state.steers else paused
+    epochs = max(1, training.epochs_until(ended.step))
     done = "The epoch is done" if epochs == 1 else f"The {epochs} epochs are done"
-    if ended.step % training.batches_per_epoch:
+    if not training.ends_epoch(ended.step):
         done = f"The {ended.step:,} steps are done"
     sentence = f"{done}: {result}." if result else f"{done}."
-    if not training.over(ended.step):
+    if not training.over(ended.step) or not state.steers:
         return sentence
     if training.recipe is not None and training.recipe.schedule != "constant":
         return f"{sentence} r continues at the floor rate; c begins a new cycle."

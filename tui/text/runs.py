@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from typing import Any
 
-from tl_tui.common.metrics import accuracy_words, interval
+from tl_tui.common.metrics import accuracy_words, interval, share_words
 from tl_tui.connect.discovery import RunningEngine
+from tl_tui.runs.continuing import how_to_continue
+from tl_tui.runs.journal_lines import ValidatedLine
 from tl_tui.runs.run_reader import (
+    FoldsHistory,
     Run,
-    ValidatedLine,
+    StartHistory,
+    written_elsewhere,
 )
-from tui.text.format import format_bytes
+from tui.text.format import format_bytes, format_loss
+
+WINDOW = 5
+"""The number of steps over which the loss at the beginning and at the end is averaged."""
 
 
 def run_as_json(run: Run) -> dict[str, Any]:
@@ -30,6 +38,7 @@ def run_as_json(run: Run) -> dict[str, Any]:
         "steps": run.steps,
         "starts": len(run.starts),
         "best": best_of(run.best),
+        "cross_validation": _folds_of(run.folds),
         "bytes": run.bytes,
         "changed": run.changed,
         "checkpoints": {name: str(path) for name, path in run.checkpoints.items()},
@@ -53,15 +62,42 @@ def best_of(best: ValidatedLine | None) -> dict[str, Any] | None:
     }
 
 
+def _folds_of(folds: FoldsHistory | None) -> dict[str, Any] | None:
+    """Return the last cross-validation with accuracies from 0 to 1; None if there was none."""
+    if folds is None:
+        return None
+    shares, total = folds.accuracies, folds.total
+    return {
+        "folds": folds.folds,
+        "done": len(folds.results),
+        "accuracies": shares,
+        "mean": statistics.fmean(shares) if shares else None,
+        "spread": statistics.stdev(shares) if len(shares) > 1 else None,
+        "accuracy": folds.correct / total if total else None,
+        "correct": folds.correct,
+        "total": total,
+        "interval": interval(folds.correct, total) if total else None,
+        "reason": folds.reason or None,
+    }
+
+
 def data_of(run: Run) -> str:
     """Return the data that a run was trained on: a folder, a file of labels, or the demo."""
     return str(run.config.get("data") or run.config.get("labels") or "the demo: hot dog or not")
 
 
-def best_text(run: Run) -> str:
-    """Such as `71 of 80, .89 (.80 to .94)`; a dash if nothing was validated."""
-    best = run.best
-    return accuracy_words(best.correct, best.total) if best and best.total else "–"
+def result_text(run: Run) -> str:
+    """Return the best validation, such as `71 of 80, .89 (.80 to .94)`; or else the accuracy over
+    all folds, such as `5 folds, .87 (.75 to .93)`; a dash if nothing was validated."""
+    best, folds = run.best, run.folds
+    if best and best.total:
+        return accuracy_words(best.correct, best.total)
+    if folds is None or not folds.total:
+        return "–"
+    done, (low, high) = len(folds.results), interval(folds.correct, folds.total)
+    count = f"{done}" if done == folds.folds else f"{done} of {folds.folds}"
+    share = share_words(folds.correct / folds.total)
+    return f"{count} folds, {share} ({share_words(low)} to {share_words(high)})"
 
 
 def date_text(changed: float) -> str:
@@ -88,19 +124,14 @@ def run_page(run: Run) -> list[tuple[str, str]]:
         ("device", f"{config.get('device')}, torch {config.get('torch')}"),
     ]
     for start in run.starts:
-        if not start.losses and len(run.starts) > 1:
-            continue
-        text = f"{len(start.losses):,} steps"
-        if start.losses:
-            tail = [loss for _, loss in start.losses[-5:]]
-            text += f", loss {start.losses[0][1]:.3f} at first, {sum(tail) / len(tail):.3f} at last"
-        if start.validations:
-            last = start.validations[-1]
-            text += f"; validated {accuracy_words(last.correct, last.total)}"
-        lines.append((f"start {start.start}", f"{text} (from {start.weights} weights)"))
+        if start.losses or (len(run.starts) == 1 and run.folds is None):
+            lines.append((f"start {start.start}", _start_text(start)))
     if run.best is not None:
         position = f"start {run.best.start}, step {run.best.step:,}, epoch {run.best.epoch}"
-        lines.append(("best", f"{best_text(run)}, {position}"))
+        words = accuracy_words(run.best.correct, run.best.total)
+        lines.append(("best", f"{words}, {position}"))
+    if run.folds is not None:
+        lines += _folds_lines(run.folds)
     for name, path in run.checkpoints.items():
         lines.append((f"{name}", f"{path} ({format_bytes(path.stat().st_size)})"))
     if run.torn:
@@ -108,15 +139,74 @@ def run_page(run: Run) -> list[tuple[str, str]]:
     return lines
 
 
+def _start_text(start: StartHistory) -> str:
+    """Return the steps of a start, its loss over as many first as last steps, and a validation."""
+    losses = [loss for _, loss in start.losses]
+    text = f"{len(losses):,} step{'' if len(losses) == 1 else 's'}"
+    window = min(WINDOW, len(losses) // 2)
+    if window > 1:
+        first, last = (
+            format_loss(statistics.fmean(part)) for part in (losses[:window], losses[-window:])
+        )
+        text += f", mean loss {first} in the first {window}, {last} in the last {window}"
+    elif window:
+        first, last = format_loss(losses[0]), format_loss(losses[-1])
+        text += f", loss {first} in the first, {last} in the last"
+    elif losses:
+        text += f", loss {format_loss(losses[0])}"
+    if start.validations:
+        last_validation = start.validations[-1]
+        text += f"; validated {accuracy_words(last_validation.correct, last_validation.total)}"
+    return f"{text} (from {start.weights} weights)"
+
+
+def _folds_lines(folds: FoldsHistory) -> list[tuple[str, str]]:
+    """Return the lines of a cross-validation: each fold, and all together."""
+    lines = [
+        (
+            f"fold {fold.fold}",
+            f"{accuracy_words(fold.correct, fold.total)}, loss {format_loss(float(fold.loss))}, "
+            f"{fold.steps:,} steps",
+        )
+        for fold in folds.results
+    ]
+    shares = folds.accuracies
+    text = f"{len(folds.results)} of {folds.folds}"
+    if folds.total:
+        text += f": {accuracy_words(folds.correct, folds.total)} all together"
+    if len(shares) > 1:
+        text += (
+            f"; mean accuracy {share_words(statistics.fmean(shares))}, spread "
+            f"{statistics.stdev(shares):.3f} (one standard deviation)"
+        )
+    return [*lines, ("folds", text)]
+
+
 def _state_text(run: Run) -> str:
-    state = {
-        "running": "running: an engine is writing to it",
+    """Return a run's state with what to do about it, its date and its size."""
+    folds_only = run.folds is not None and not any(start.losses for start in run.starts)
+    resume = how_to_continue(run.path)
+    text = {
+        "running": "running: an engine is training it",
+        "idle": "idle: an engine has it open and waits",
         "done": "done: it reached the requested number of steps",
-        "paused": "paused: tl-tui resume continues it",
-        "cut off": "cut off: its engine was killed; tl-tui resume continues from its last "
-        "checkpoint",
+        "paused": f"paused: {resume}",
+        "cut off": f"cut off: its engine ended without closing it; {resume}",
     }[run.state]
-    return f"{state} ({date_text(run.changed)}, {format_bytes(run.bytes)})"
+    if folds_only and run.folds is not None:
+        done = f"{len(run.folds.results)} of {run.folds.folds} folds are done"
+        text = {"running": "running: an engine is cross-validating it", "idle": text}.get(
+            run.state, f"{run.state}: {done}"
+        )
+    elif run.state == "running" and run.folds is not None and not run.folds.reason:
+        text = "running: an engine is cross-validating it"
+    elsewhere = written_elsewhere(run.path)
+    if run.state == "cut off" and elsewhere is not None:
+        text = (
+            f"cut off, or open in an engine on {elsewhere.host}: its journal was not closed, and "
+            "only that host knows whether the engine still runs"
+        )
+    return f"{text} ({date_text(run.changed)}, {format_bytes(run.bytes)})"
 
 
 def describe_engine(engine: RunningEngine) -> str:

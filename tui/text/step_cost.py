@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 
-from tl_tui.estimates.cost_model import predict_step_cost
+from tl_tui.estimates.cost_model import StepCostPrediction, predict_step_cost
 from tui.state.cursor import Target
 from tui.state.mask_edits import after_toggle
 from tui.state.mask_undo import Mask
@@ -39,17 +40,35 @@ class CostDifference:
 
 
 def step_cost_of(state: RunState, mask: Mask) -> StepCost:
-    """Return the predicted cost of a step with a mask."""
-    params, measured = state.trainable_params(mask), state.results.step_cost
-    if measured is None or state.stack is None or state.provisional:
+    """Return the predicted cost of a step with a mask.
+
+    The time is scaled to the last steps that executed every layer: the layers were measured one by
+    one, perhaps while the machine had other work.
+    """
+    params = state.trainable_params(mask)
+    if (predicted := _predicted(state, mask)) is None:
         return StepCost(params)
+    ratios = [
+        1000 * seconds / cost.step_ms
+        for applied, seconds in state.results.step_times
+        if (cost := _predicted(state, applied)) is not None and cost.step_ms > 0
+    ]
+    scale = statistics.median(ratios) if ratios else 1.0
+    return StepCost(params, scale * predicted.step_ms, predicted.peak_bytes)
+
+
+def _predicted(state: RunState, mask: Mask) -> StepCostPrediction | None:
+    """Return the prediction from the measured cost of each layer; None before it is measured."""
+    measured = state.results.step_cost
+    if measured is None or state.stack is None or state.provisional:
+        return None
     known = state.results.predicted_costs
     if (predicted := known.get(mask)) is None:
         if len(known) >= KEPT:
             known.clear()
         parents = [owner.parents for owner in state.stack.owners]
         predicted = known[mask] = predict_step_cost(measured, parents, mask)
-    return StepCost(params, predicted.step_ms, predicted.peak_bytes)
+    return predicted
 
 
 def cost_difference(before: StepCost, after: StepCost) -> CostDifference:

@@ -22,6 +22,8 @@ def viewers_text(state: RunState) -> str:
     """Return a short text for the title; empty while this screen is the only one."""
     if state.cut:
         return "not connected"
+    if state.phase == "dead":
+        return ""
     if not state.watched.in_control:
         return "watching, W steers"
     return f"{state.watched.clients} screens" if state.watched.clients > 1 else ""

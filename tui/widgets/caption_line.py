@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from tui.drawing.lines import Line, line, wrapped
+from tui.drawing.lines import Line, line, wrapped_message
 from tui.state.run_state import RunState
 from tui.text.caption import caption
 from tui.widgets.loading import checklist_line
 from tui.widgets.state_lines import StateLines
+
+DEAD_KEYS = "R starts the engine again · q leaves · the measurements stay visible"
+"""What can be done once the engine has died."""
 
 
 class CaptionLine(StateLines):
@@ -17,16 +20,13 @@ class CaptionLine(StateLines):
 
     def lines(self, state: RunState) -> list[Line]:
         width, height = self.size
-        if state.cut:
-            return [line((text, "strong")) for text in wrapped(state.cut, width, height)]
-        if self.notice:
-            return [line((text, "strong")) for text in wrapped(self.notice, width, height)]
-        if state.phase == "dead":
-            texts = wrapped(state.death, width, height)
-            if height > 1:
-                keys = "R starts the engine again · q leaves · the measurements stay visible"
-                texts = [texts[0] if len(texts) == 1 else wrapped(state.death, width, 1)[0], keys]
-            return [line((text, "strong")) for text in texts]
+        said = state.cut or self.notice
+        if said or state.phase == "dead":
+            keys = "" if said or height < 2 else DEAD_KEYS
+            texts = wrapped_message(
+                self.glyphs.text(said or state.death), width, height - bool(keys)
+            )
+            return [line((text, "strong")) for text in (*texts, *([keys] * bool(keys)))]
         if state.session is None or state.provisional:
             if state.session is None:
                 return []

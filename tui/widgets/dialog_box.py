@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from tui.drawing.lines import Line, clipped, fitted, line_width
 from tui.state.run_state import RunState
 from tui.widgets.state_lines import StateLines
@@ -29,15 +31,16 @@ class DialogBox(StateLines):
 
     def lines(self, state: RunState) -> list[Line]:
         width, height = self.size
-        title = fitted(self.title, width - 6)
-        rest = "─" * (width - 5 - len(title))
+        title = fitted(self.glyphs.text(self.title), width - 6)
+        rest = "─" * (width - 5 - cell_len(title))
         shown = self.content[self.offset_line : self.offset_line + height - 2]
         hidden = len(self.content) - self.offset_line - len(shown)
         more = f" {hidden} more lines " if hidden > 0 else ""
         bottom = "╰" + more.center(width - 2, "─") + "╯"
         body: list[Line] = []
         for pieces in [*shown, *[()] * (height - 2 - len(shown))]:
-            pieces = clipped(pieces, width - 4)
+            plain = tuple((self.glyphs.text(text), style) for text, style in pieces)
+            pieces = clipped(plain, width - 4)
             pad = " " * max(0, width - 4 - line_width(pieces))
             body.append((("│ ", "dim"), *pieces, (pad, "text"), (" │", "dim")))
         top: Line = (("╭─ ", "dim"), (title, "strong"), (f" {rest}╮", "dim"))

@@ -18,7 +18,7 @@ class Frame(StateLines):
         width, height = self.size
         if width < 4 or height < 2:
             return []
-        title = fitted(self.title, width - 6)
+        title = fitted(self.glyphs.text(self.title), width - 6)
         rule = "─" * (width - 5 - len(title)) if title else "─" * (width - 3)
         top: Line = (
             (("╭─ ", "dim"), (title, "text"), (f" {rule}"[: width - 4 - len(title)] + "╮", "dim"))

@@ -50,22 +50,23 @@ def _table(seen: LayerDetails, state: RunState, width: int, height: int) -> list
     if height >= 16 and seen.shape:
         top.append(line((fitted(f"output {seen.shape}", width), "dim")))
     top.append(())
-    step = f"in step {state.step}" if seen.applied else ""
+    when = seen.measured_in
+    over = ", ".join(part for part in (when, seen.grad_of) if part)
     norm_mode = f"{seen.norm_mode}, by hand" if seen.norm_by_hand else seen.norm_mode
     # Name, value, remark and priority: where there is little room, the lowest are omitted first.
     # They are the ones that the table next to it shows too.
     rows = [
         ("wanted", seen.wanted, f"by {seen.chosen_by}", 9),
-        ("applied", seen.applied, step, 4),
-        ("reach", seen.reach, "", 5),
+        ("applied", seen.applied, seen.applied_in, 4),
+        ("reach", seen.reach, when, 5),
         ("next", seen.predicted if not seen.reach or state.pending else "", "predicted", 5),
         ("BatchNorm", norm_mode, "", 7),
         ("lr", seen.lr, seen.lr_remark, 9),
-        ("moved", seen.moved, seen.moved_from, 8),
-        ("‖w‖", seen.weight_norm, "", 3),
-        ("‖g‖", seen.grad_norm, seen.grad_of, 2),
-        ("Δw/w", seen.update_ratio, "", 2),
-        ("arrived", seen.arrival, "", 1),
+        ("moved", seen.moved, seen.moved_at or seen.moved_from, 8),
+        ("‖w‖", seen.weight_norm, when, 3),
+        ("‖g‖", seen.grad_norm, over, 2),
+        ("Δw/w", seen.update_ratio, when, 2),
+        ("arrived", seen.arrival, when, 1),
     ]
     rows = [row for row in rows if row[1]]
     why = wrapped(" ".join(text for text in (seen.why, seen.drift) if text), width, 5)
@@ -145,7 +146,8 @@ def _rate_and_move(seen: LayerDetails, width: int) -> str:
     rate = f"lr {seen.lr}" if seen.lr else ""
     full_rate = f"{rate} {seen.lr_remark}" if rate and seen.lr_remark else rate
     short_rate = f"{rate} by hand" if rate and seen.lr_by_hand else rate
-    move = f"moved {seen.moved}" if seen.moved else ""
+    move = " ".join(part for part in (f"moved {seen.moved}", seen.moved_at) if part)
+    move = move if seen.moved else ""
     full_move = f"{move} {seen.moved_from}" if move else ""
     forms = [
         (full_rate, full_move),

@@ -6,6 +6,7 @@ from tl_tui.common.metrics import interval
 from tl_tui.protocol.training import CheckpointSaved
 from tui.drawing.lines import Line, Piece, justified, line_width
 from tui.state.run_state import RunState
+from tui.text.moments import age_text
 from tui.text.progress import epoch_text, schedule_position
 from tui.widgets.state_lines import StateLines
 
@@ -47,7 +48,7 @@ class RunLine(StateLines):
             else "",
             f"batch {session.batch_size}",
         ]
-        if state.last:
+        if state.step:
             parts.append(epoch_text(state))
         if schedule := schedule_position(state).text:
             parts.append(f"rates {schedule}")
@@ -61,15 +62,17 @@ class RunLine(StateLines):
         if state.validated and state.validated.total:
             correct, total = state.validated.correct, state.validated.total
             low, high = interval(correct, total)
-            parts.append(f"{correct} of {total} means {low:.2f} to {high:.2f}")
-        if session.weights_reason:
+            when = age_text(state.validated, state.now)
+            at = f" at {when}" if when else ""
+            parts.append(f"{correct} of {total}{at} means {low:.2f} to {high:.2f}")
+        if session.weights_reason and state.training.weights == session.weights:
             parts.append(session.weights_reason)
         return [justified([(" · ".join(parts), "dim")], [], self.size.width)]
 
 
 def current_checkpoints(state: RunState) -> list[tuple[str, CheckpointSaved]]:
     """Return the best and the last checkpoint of this start, as (name, event)."""
-    start = state.curves[-1].start
+    start = state.now.start
     return [
         (name, saved)
         for name, saved in state.training.checkpoints.items()

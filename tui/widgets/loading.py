@@ -96,7 +96,7 @@ class Loading(StateLines):
         for item in items:
             mark, style = MARKS[item.status]
             name_style = {"done": "text", "doing": "strong", "waiting": "dim"}[item.status]
-            detail = fitted(item.detail, max(0, width - len(indent) - 16))
+            detail = fitted(self.glyphs.text(item.detail), max(0, width - len(indent) - 16))
             body.append(
                 line(indent, (mark, style), (f" {item.name:<12} ", name_style), (detail, "dim"))
             )

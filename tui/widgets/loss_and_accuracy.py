@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tl_tui.common.metrics import interval
 from tui.drawing.decimation import Decimation
-from tui.drawing.lines import Line
+from tui.drawing.lines import Line, line, wrapped
 from tui.drawing.plot import PATTERNS, Scale, Series, plot
 from tui.state.curve import Curve
 from tui.state.run_state import RunState
@@ -50,6 +50,9 @@ class _Curves(StateLines):
             width -= 1
         room = height - len(heading)
         series = self._series(state)
+        if not series and not state.provisional:
+            texts = wrapped(self.why_empty(state), max(1, width - 2), max(0, room))
+            return [*heading, *(line((f" {text}", "dim")) for text in texts)]
         if room < 2 or width < 20 or not series:
             return heading
         return heading + self.graph(series, width, room, state)
@@ -69,14 +72,23 @@ class _Curves(StateLines):
             if not now and not curve.strategies:
                 continue
             pattern = 0 if now else len(curves) - index - (curves[-1] is state.curves[-1])
-            label = "now" if now else curve.label
+            label = self._now_label(points[-1][0], state) if now else curve.label
             drawn = Series(buckets, max(0, pattern), label, self.last_value(curve))
             series.append(self.current(drawn, curve) if now else drawn)
         return series
 
+    @staticmethod
+    def _now_label(step: int, state: RunState) -> str:
+        """Return the label of the current start: the step of its last value, if it is not now."""
+        return "now" if step == state.step else f"step {step:,}"
+
     def current(self, series: Series, curve: Curve) -> Series:
         """Return the series of the current start with what only that one shows."""
         return series
+
+    def why_empty(self, state: RunState) -> str:
+        """Return why there is no value yet, and which key leads to one."""
+        raise NotImplementedError
 
 
 class LossCurve(_Curves):
@@ -89,6 +101,13 @@ class LossCurve(_Curves):
 
     def last_value(self, curve: Curve) -> str:
         return format_short(curve.loss[-1][1])
+
+    def why_empty(self, state: RunState) -> str:
+        if state.results.fold is not None:
+            return "No step yet: a cross-validation runs."
+        if state.running:
+            return "The first step is running."
+        return "No step yet: t takes one, r trains." if state.idle else "No step yet."
 
     def graph(self, series: list[Series], width: int, height: int, state: RunState) -> list[Line]:
         scale = Scale.around([value for curve in series for _, value in curve.points])
@@ -109,6 +128,13 @@ class AccuracyCurve(_Curves):
         _, right, total = self._last(curve)
         share = format_short(right / total)
         return f"{right}/{total} {share}" if self.size.width > 50 else share
+
+    def why_empty(self, state: RunState) -> str:
+        if state.running:
+            return "No validation yet: one follows each epoch."
+        if state.idle:
+            return "No validation yet: t makes one of a sample, e of all images."
+        return "No validation yet."
 
     @staticmethod
     def _last(curve: Curve) -> tuple[int, int, int]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from tl_tui.protocol.training import StepTaken
 from tui.drawing.lines import Line, fitted, line
 from tui.state.cursor import Target
 from tui.state.mask_edits import after_toggle
+from tui.state.moment import Moment
 from tui.state.run_state import RunState
 from tui.text.format import format_bytes, format_ms, format_params, percent_change
+from tui.text.moments import step_text
 from tui.text.step_cost import StepCost, cost_difference, step_cost_of, toggle_cost_text
 from tui.widgets.state_lines import StateLines
 
@@ -37,19 +40,39 @@ class StepCostPanel(StateLines):
             now, after = state.wanted, edit.mask
             heading = "thawed" if edit.action == "thaw" else "frozen"
         before, then = step_cost_of(state, now), step_cost_of(state, after)
-        lines = [_row("", "now", heading, "", "dim"), *_rows(before, then)]
+        estimated = "" if before.step_ms is None else "estimate"
+        lines = [_row(estimated, "now", heading, "", "dim"), *_rows(before, then)]
         if before.step_ms is None:
-            lines.append(line(("time, memory: being measured", "dim")))
+            lines.append(line((fitted(_why_no_estimate(state), width), "dim")))
         elif state.last is not None:
-            took = format_ms(state.last.seconds * 1000)
-            remark = f"in step {state.step}"
-            if used := state.last.memory_used:
-                took, remark = f"{took}, {format_bytes(used)}", "in all"
-            lines.append(line(("measured ", "dim"), fitted(took, width - 9), (f" {remark}", "dim")))
+            lines.append(line((fitted(step_duration_text(state.last, state.now), width), "dim")))
         if state.pending:
             lines.append(line(("undo     ", "dim"), "u, costs nothing yet"))
             lines.append(line((fitted(toggle_cost_text(state, self.target), width), "dim")))
         return [*lines[:height]]
+
+
+def step_duration_text(step: StepTaken, now: Moment) -> str:
+    """Return what a step took, and why that may be less than the estimate.
+
+    The estimate is for a step that executes every layer, one operation after the other.
+    """
+    took = format_ms(step.seconds * 1000)
+    if step.memory_used:
+        took += f", {format_bytes(step.memory_used)}"
+    text = f"{step_text(step, now)} took {took}"
+    if step.cached_rows:
+        layers = "1 layer" if step.cached_rows == 1 else f"{step.cached_rows} layers"
+        return f"{text}, {layers} cached"
+    return f"{text}, captured" if step.captured else text
+
+
+def _why_no_estimate(state: RunState) -> str:
+    if state.phase != "ready":
+        return "time, memory: not measured yet"
+    if state.running or state.results.fold is not None:
+        return "time, memory: measured after this"
+    return "time, memory: being measured"
 
 
 def _rows(before: StepCost, then: StepCost) -> list[Line]:

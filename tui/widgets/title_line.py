@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import time
 
+from rich.cells import cell_len
+
 from tl_tui.connect.slurm import duration_text
-from tui.drawing.lines import Line, Piece, fitted, justified, line_width
+from tui.drawing.lines import (
+    Line,
+    Piece,
+    fitted,
+    justified,
+    line,
+    line_width,
+    shorten_middle,
+    wrapped_message,
+)
+from tui.drawing.sanitize import sanitize
 from tui.state.run_state import RunState
 from tui.text.format import format_memory
 from tui.text.progress import progress_text
@@ -24,7 +36,7 @@ class TitleLine(StateLines):
         name = (" tl-tui   " if width >= 60 else " ", "strong")
         session = state.session
         if session is None:
-            return [(name, (self.app.sub_title, "dim"))]
+            return [(name, (self.glyphs.text(sanitize(self.app.sub_title)), "dim"))]
         device = device_text(state) if width >= 60 else session.device
         if job := job_text(state):
             device = f"{device} · {job}" if width >= 100 else job
@@ -44,19 +56,18 @@ class TitleLine(StateLines):
         why = session.weights_cause if first and not session.pretrained else ""
         if not (first and session.pretrained):
             label += " weights"
+        data = self.glyphs.text(sanitize(session.data))
         model, reason = f"{session.arch} · {label}", f" ({why})" if why else ""
-        forms = [
-            f"{model}{reason} · {session.data}, {tail}" for tail in (classes + images, classes)
-        ]
+        forms = [f"{model}{reason} · {data}, {tail}" for tail in (classes + images, classes)]
         if why:
-            used = len(f"{model} () · {session.data}")
-            forms.append(f"{model} ({fitted(why, max(6, room - used))}) · {session.data}")
-        forms += [f"{model} · {session.data}", f"{session.arch} · {session.data}"]
-        form = next((form for form in forms if len(form) <= room), forms[-1])
+            used = cell_len(f"{model} () · {data}")
+            forms.append(f"{model} ({fitted(why, max(6, room - used))}) · {data}")
+        forms += [f"{model} · {data}", f"{session.arch} · {data}"]
+        form = next((form for form in forms if cell_len(form) <= room), forms[-1])
         style = "dim" if state.provisional else "text"
         if state.provisional:
             right = [(text, "dim") for text, _ in right]
-        left = [name, (fitted(form, max(0, room)), style), (skipped, "strong")]
+        left = [name, (shorten_middle(form, max(0, room)), style), (skipped, "strong")]
         return [justified(left, right, width)]
 
 
@@ -85,4 +96,7 @@ class WarningLine(StateLines):
 
     def lines(self, state: RunState) -> list[Line]:
         warning = state.session.device_warning if state.session else ""
-        return [((fitted(f" ! {warning}", self.size.width), "alarm"),)] if warning else []
+        if not warning:
+            return []
+        text = self.glyphs.text(f"! {warning}")
+        return [line((f" {wrapped_message(text, self.size.width - 1, 1)[0]}", "alarm"))]

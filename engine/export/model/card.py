@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torchvision
 
+from engine.data.conversion.value_ranges import Ranges
+from engine.export.preprocessing import HEIC, IMPORTS, conversion_code
 from engine.jobs.load import TrainedModel
 from engine.model import architectures
 from tl_tui import __version__
@@ -42,7 +45,7 @@ def describe_model(
         "preprocessing": {
             **transform,
             "steps": [
-                "decode to 8-bit RGB, upright (EXIF orientation applied)",
+                *_decoding_steps(trained.ranges),
                 f"resize the shorter side to {transform['resize_size']} pixels "
                 f"({transform['interpolation']}"
                 f"{', antialiased' if transform['antialias'] else ''})",
@@ -67,6 +70,19 @@ def describe_model(
         "compared_on": compared_on,
         "files": {name: {} for name in file_names},
     }
+
+
+def _decoding_steps(ranges: Ranges) -> list[str]:
+    steps = [
+        f"scale the grey levels of {kind} images with more than 8 bits per pixel: {low} becomes 0 "
+        f"and {high} becomes 255"
+        for kind, (low, high) in ranges.items()
+    ]
+    return [
+        *steps,
+        "decode the first frame to 8-bit RGB, upright (EXIF orientation applied), with transparent "
+        "pixels blended with white",
+    ]
 
 
 def file_metadata(description: dict[str, Any]) -> dict[str, str]:
@@ -138,15 +154,24 @@ model.onnx, with onnxruntime, for a float32 array of images [N, 3, size, size]:
     session = onnxruntime.InferenceSession("model.onnx")
     (logits,) = session.run(["logits"], {"images": images})
 """
-    return f"""{text}
-Preprocessing of an image:
+    # Empty lines are indented too, so that the code is one block.
+    code = textwrap.indent(_preprocessing(), "    ", lambda line: True)
+    return f"{text}\nPreprocessing of an image:\n\n{code}"
 
-    import json
-    from PIL import Image, ImageOps
-    from torchvision import transforms as T
-    p = json.load(open("{MODEL_JSON}", encoding="utf-8"))["preprocessing"]
-    transform = T.Compose([
-        T.Resize(p["resize_size"], T.InterpolationMode(p["interpolation"])),
-        T.CenterCrop(p["crop_size"]), T.ToTensor(), T.Normalize(p["mean"], p["std"])])
-    image = transform(ImageOps.exif_transpose(Image.open("a.jpg")).convert("RGB"))
+
+def _preprocessing() -> str:
+    """Return the code that prepares an image, without tl-tui."""
+    imports = "\n".join(("import json", *IMPORTS, "from torchvision import transforms as T"))
+    return f"""\
+{imports}
+
+{HEIC}
+
+{conversion_code()}
+
+p = json.load(open("{MODEL_JSON}", encoding="utf-8"))["preprocessing"]
+transform = T.Compose([
+    T.Resize(p["resize_size"], T.InterpolationMode(p["interpolation"]), antialias=p["antialias"]),
+    T.CenterCrop(p["crop_size"]), T.ToTensor(), T.Normalize(p["mean"], p["std"])])
+image = transform(to_rgb(Image.open("a.jpg"), p.get("ranges", {{}})))
 """

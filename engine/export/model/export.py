@@ -37,7 +37,7 @@ from engine.export.model.temperature import fit_on_validation_images, temperatur
 from engine.jobs.inference import compute_logits, load_checked_model, make_decoder
 from engine.jobs.load import TrainedModel
 from tl_tui.common import json_codec
-from tl_tui.common.errors import Problem
+from tl_tui.common.errors import Problem, write_remedy
 from tl_tui.protocol.commands import ExportModel
 from tl_tui.protocol.config import ModelFormat
 from tl_tui.protocol.inference import ModelExported, ModelFileChecked
@@ -186,7 +186,8 @@ def _call_writer(folder: Path, write: Callable[[], Any]) -> Any:
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Problem(
-            f"--model {folder} cannot be written ({reason}); make room or choose another folder."
+            f"--model {folder} cannot be written ({reason}); {write_remedy(error, folder)}, or "
+            "choose another folder."
         ) from error
 
 
@@ -232,7 +233,13 @@ def _list_run_images(trained: TrainedModel) -> Generator[None, None, ImageFolder
         raise Problem("The run does not record what it was trained on.")
     labels = Path(config["labels"]) if config.get("labels") else None
     data = Path(config["data"]) if config.get("data") else labels.parent if labels else None
-    listing = list_folder(data or demo_data.images_dir(), labels=labels, seed=config.get("seed", 0))
+    listing = list_folder(
+        data or demo_data.images_dir(),
+        labels=labels,
+        columns=config.get("columns"),
+        seed=config.get("seed", 0),
+        rules=config["image_rules"],
+    )
     for item in listing:
         if isinstance(item, ImageFolder):
             return item

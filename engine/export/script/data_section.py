@@ -9,26 +9,27 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from engine.data.decoding import LONGEST
-from engine.data.image_folder import VALIDATION_NAMES
-from engine.data.samples import ImageFolder, Sample, printable
-from engine.export.script.facts import DataSection, ImageFacts
+from engine.data.layout import Layout, recognise, recognise_first
+from engine.data.left_out import Tally
+from engine.data.samples import ImageFolder
+from engine.export.script.facts import DataSection
 from engine.export.script.literals import WIDTH, literal, path_lines, quoted
+from tl_tui.protocol.config import IMAGE_RULES
 
 MAX_NAMED_CLASSES = 12
 """Up to this number, the classes are named in the script; otherwise the script lists the folder."""
-IMAGES_PER_UNIT = 200
-"""Image headers read per unit of work."""
 
 
 def data_section(
-    folder: ImageFolder, root: str, labels: str | None, seed: int, listing_name: str
+    folder: ImageFolder,
+    root: str,
+    labels: str | None,
+    seed: int,
+    listing_name: str,
+    rules: int = IMAGE_RULES,
 ) -> DataSection:
     """Return the shortest lines that list the images of the run.
 
@@ -38,12 +39,14 @@ def data_section(
         labels: The labels file, if the run had one.
         seed: The seed of the run. It chooses the validation images if the folder has none.
         listing_name: The name of the file that lists the images, if one is needed.
+        rules: The rules by which the run found its images; see `RunConfig.image_rules`.
     """
     if labels is not None:
         candidates = [_by_labels(folder, root, labels)]
     else:
+        layout = recognise_first(Path(root)) if rules == 1 else recognise(Path(root), "", Tally(""))
         candidates = [
-            _by_folders(folder, root, deep=deep, named=named)
+            _by_folders(folder, root, layout, deep=deep, named=named)
             for deep in (False, True)
             for named in (len(folder.classes) <= MAX_NAMED_CLASSES, False)
         ]
@@ -72,15 +75,17 @@ def _lists_same_images(section: DataSection, folder: ImageFolder, seed: int) -> 
 # --- ways to list images ------------------------------------------------------------------------
 
 
-def _by_folders(folder: ImageFolder, root: str, *, deep: bool, named: bool) -> DataSection:
-    names = os.listdir(root)
-    split = "train" in names and folder.train[0].path.startswith(os.path.join(root, "train", ""))
-    val_name = next((name for name in VALIDATION_NAMES if split and name in names), None)
-    train_folder = 'DATA / "train"' if split else "DATA"
-    class_parent = f"({train_folder})" if split else train_folder
+def _by_folders(
+    folder: ImageFolder, root: str, found: Layout, *, deep: bool, named: bool
+) -> DataSection:
+    def expression(path: Path) -> str:
+        return " / ".join(["DATA", *map(quoted, path.relative_to(root).parts)])
+
+    train_folder = expression(found.train)
+    class_parent = f"({train_folder})" if found.train != Path(root) else train_folder
     layout = "one folder per class"
-    if val_name:
-        layout = f"train/ and {val_name}/ with {layout}"
+    if found.validation:
+        layout = f"{found.train.name}/ and {found.validation.name}/ with {layout}"
     settings = path_lines("DATA", root, layout)
     if named:
         settings.append(f"CLASSES = {literal(list(folder.classes), 10)}")
@@ -105,8 +110,9 @@ def _by_folders(folder: ImageFolder, root: str, *, deep: bool, named: bool) -> D
         "",
         "",
     ]
-    if val_name:
-        code.append(f'train, val = list_images({train_folder}), list_images(DATA / "{val_name}")')
+    if found.validation:
+        val_folder = expression(found.validation)
+        code.append(f"train, val = list_images({train_folder}), list_images({val_folder})")
         return DataSection(settings, code)
     code += [*_SPLIT, f"train, val = split(list_images({train_folder}))"]
     return DataSection(settings, code, {"import random"})
@@ -196,34 +202,3 @@ def _by_listing(folder: ImageFolder, root: str, name: str) -> DataSection:
     for split, samples in (("train", folder.train), ("val", folder.val)):
         table.writerows([os.path.abspath(path), label, split] for path, label in samples)
     return DataSection(settings, code, {"import csv"}, listing=text.getvalue())
-
-
-# --- image formats ------------------------------------------------------------------------------
-
-
-def image_facts(folder: ImageFolder) -> Iterator[ImageFacts | None]:
-    """Read the headers of all images; yield None after each unit of work, at last the facts."""
-    facts = ImageFacts()
-    for number, sample in enumerate((*folder.train, *folder.val)):
-        if number % IMAGES_PER_UNIT == IMAGES_PER_UNIT - 1:
-            yield None
-        _read_header(sample, facts)
-    yield facts
-
-
-def _read_header(sample: Sample, facts: ImageFacts) -> None:
-    try:
-        with Image.open(sample.path) as image:
-            width, height = image.size
-            if max(width, height) > LONGEST * min(width, height):
-                facts.elongated = True
-            if image.mode.startswith("I;16"):
-                facts.sixteen_bit = True
-                supported = image.format != "TIFF" and not image.has_transparency_data
-            else:
-                facts.transparent |= image.has_transparency_data
-                supported = image.mode not in ("I", "F", "La", "PA")
-            if not supported and not facts.unsupported:
-                facts.unsupported = f"{printable(sample.path)} ({image.format}, mode {image.mode})"
-    except Exception:  # unreadable: the run skipped it too
-        return

@@ -79,20 +79,6 @@ class ModelFacts:
 
 
 @dataclass
-class ImageFacts:
-    """The image formats of a run that have to be converted before the transform."""
-
-    transparent: bool = False
-    """Whether some images have an alpha channel."""
-    sixteen_bit: bool = False
-    """Whether some images have 16 bits per pixel."""
-    elongated: bool = False
-    """Whether some images are far longer than wide."""
-    unsupported: str = ""
-    """An image, with its format, that a script cannot read as the run did; empty if none."""
-
-
-@dataclass
 class DataSection:
     """The lines of a script that list its images."""
 
@@ -121,10 +107,16 @@ class RunFacts:
     """cpu, cuda or mps."""
     memory_format: MemoryFormat
     deterministic: bool
+    threads: int
+    """The number of threads with which the CPU computed an operation."""
     seed: int
     classes: tuple[str, ...]
     batch_size: int
     train_images: int
+    """The number of training images that batches are made of."""
+    full_batches: bool
+    """Whether unreadable images are left out before batches are made. Version 0.1.0 left them out
+    of the batches, which were smaller then."""
     batches_per_epoch: int
     steps: int
     random_weights: bool
@@ -132,7 +124,10 @@ class RunFacts:
     """Name of the file with the initial weights, next to the script; empty if there is none."""
     listing_file: str
     """Name of the file that lists the images, next to the script, if one is needed."""
-    images: ImageFacts
+    ranges: dict[str, tuple[float, float]]
+    """The ranges by which images with more than 8 bits per pixel are scaled."""
+    heif: bool
+    """Whether some images are in the HEIF format, which Pillow reads through pillow-heif."""
     unreadable: list[str]
     """Absolute paths of the images that could not be read."""
     model: ModelFacts

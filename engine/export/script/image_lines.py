@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.export import preprocessing
 from engine.export.script import snippets
 from engine.export.script.facts import DataSection
 from engine.export.script.literals import literal
@@ -11,13 +12,17 @@ from engine.export.script.needs import Lines, Needs
 def image_lines(needs: Needs, data: DataSection) -> Lines:
     """Return the lines, from the transform of the weights to the batches of an epoch."""
     needs.imports |= {
-        "import numpy as np",
-        "from PIL import Image, ImageOps",
+        *preprocessing.IMPORTS,
         "from concurrent.futures import ThreadPoolExecutor",
     }
-    blocks = [_transform(needs), data.code, snippets.MAKE_SEED.splitlines()]
+    blocks = [
+        [*preprocessing.HEIC.splitlines(), "", *_transform(needs)],
+        data.code,
+        snippets.MAKE_SEED.splitlines(),
+    ]
     if needs.augmented:
         blocks += _augmentation(needs)
+    blocks.append(preprocessing.conversion_code().splitlines())
     blocks += [_load_image(needs), ["pool = ThreadPoolExecutor()"], _load_batch(needs)]
     if not needs.recipe.balance or needs.calibrates:
         blocks.append(_batches(needs, balanced=False))
@@ -82,30 +87,6 @@ def _augmentation(needs: Needs) -> list[Lines]:
 
 
 def _load_image(needs: Needs) -> Lines:
-    images = needs.facts.images
-    steps: Lines = []
-    if images.sixteen_bit:
-        steps += [
-            'if image.mode.startswith("I;16"):  # Pillow would clip 16-bit images',
-            "    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))",
-        ]
-    if images.transparent:
-        steps += [
-            "if image.has_transparency_data:  # on a white background",
-            '    image = image.convert("RGBA")',
-            '    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)',
-        ]
-    if images.elongated:
-        steps += [
-            "longest = 32 * min(image.size)  # the ends of a longer image are cropped",
-            "left, top = (max(0, (side - longest) // 2) for side in image.size)",
-            "right, bottom = min(image.width, left + longest), min(image.height, top + longest)",
-            "image = image.crop((left, top, right, bottom))",
-        ]
-    if steps:
-        steps = ["image = ImageOps.exif_transpose(image)", *steps, 'image = image.convert("RGB")']
-    else:
-        steps = ['image = ImageOps.exif_transpose(image).convert("RGB")']
     signature, result, suffix = "path", "preprocess(image)", ""
     if needs.augmented:
         signature, suffix = "path, key", ", augmented if there is a key"
@@ -114,7 +95,7 @@ def _load_image(needs: Needs) -> Lines:
         f"def load_image({signature}):",
         f'    """Load an image as a normalized tensor [3, height, width]{suffix}."""',
         "    with Image.open(path) as image:",
-        *(f"        {line}" for line in steps),
+        "        image = to_rgb(image, RANGES)",
         f"    return {result}",
     ]
 
@@ -136,11 +117,16 @@ def _load_batch(needs: Needs) -> Lines:
 
 
 def _batches(needs: Needs, *, balanced: bool) -> Lines:
-    lines = (snippets.BALANCED_BATCHES if balanced else snippets.BATCHES).splitlines()
     facts, corrections = needs.facts, ""
+    text = snippets.BALANCED_BATCHES if balanced else snippets.BATCHES
+    if facts.unreadable and facts.full_batches:
+        leave_out = snippets.LEAVE_OUT_BALANCED if balanced else snippets.LEAVE_OUT
+        for old, new in leave_out.items():
+            text = text.replace(old, new)
+    lines = text.splitlines()
     if facts.train_images % facts.batch_size == 1:
         corrections += snippets.MERGE_LAST
-    if facts.unreadable:
+    if facts.unreadable and not facts.full_batches:
         corrections += snippets.SKIP_UNREADABLE_BALANCED if balanced else snippets.SKIP_UNREADABLE
     if corrections:
         return [*lines[:-1], *corrections.splitlines(), lines[-1]]

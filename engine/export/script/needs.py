@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.export.script.facts import Phase, RunFacts, has_schedule
+from engine.training.optimizer import is_fused
 
 Lines = list[str]
 
@@ -68,6 +69,10 @@ class Needs:
         if self.uses("sgd"):
             others["momentum"] = lambda phase: phase.recipe.momentum
         return columns | {name: value for name, value in others.items() if differs(value)}
+
+    def fused(self, optimizer: str) -> bool:
+        """Return whether the run used the fused kernel of an optimizer."""
+        return is_fused(optimizer, self.facts.device)
 
     def uses(self, optimizer: str) -> bool:
         """Return whether a phase uses an optimizer, `sgd` or `adamw`."""

@@ -16,7 +16,7 @@ from engine.export.script.needs import Lines, Needs, group_by_rate
 from engine.export.script.training_lines import training_lines
 from tl_tui.settings.schedule import ONE_CYCLE_WARMUP
 
-_STANDARD_LIBRARY = {"concurrent", "csv", "math", "operator", "os", "pathlib", "random"}
+_STANDARD_LIBRARY = {"concurrent", "csv", "math", "operator", "os", "pathlib", "random", "sys"}
 
 
 def script_text(facts: RunFacts, data: DataSection) -> str:
@@ -43,10 +43,11 @@ def _docstring(needs: Needs, listing: str) -> Lines:
     facts = needs.facts
     files = " and ".join(name for name in (facts.weights_file, listing) if name)
     how = "step by step, in plain PyTorch" if needs.multi_phase else "in plain PyTorch"
+    pillow = "NumPy, Pillow and pillow-heif" if facts.heif else "NumPy and Pillow"
     paragraphs = [
         f"This script repeats the {facts.steps:,} training steps of the run {facts.name}, with the "
         "same images in the same order, the same initial weights and the same frozen layers. It "
-        "prints the loss of every step. It needs torch, torchvision and Pillow"
+        f"prints the loss of every step. It needs torch, torchvision, {pillow}"
         f"{f', and {files} in the same folder' if files else ''}. "
         f"The run was trained with tl-tui {facts.version} on {facts.date}.",
         *facts.notes,
@@ -75,6 +76,9 @@ def _settings(needs: Needs, data: DataSection) -> Lines:
     if facts.weights_file:
         name = quoted(facts.weights_file)
         lines.append(f"WEIGHTS = Path(__file__).with_name({name})  # the initial weights")
+    if facts.ranges:
+        lines.append("# By kind of image with more than 8 bits: the values that become 0 and 255.")
+    lines.append(f"RANGES = {literal(facts.ranges, 9)}")
     lines.append('BEST = Path("best.pth")  # the weights with the best validation accuracy')
     other = "cpu" if facts.device != "cpu" else "cuda"
     lines.append(f"DEVICE = {quoted(facts.device)}  # or {quoted(other)}")
@@ -93,6 +97,8 @@ def _settings(needs: Needs, data: DataSection) -> Lines:
         if recipe.warmup or recipe.schedule == "one-cycle":
             warmup = literal(recipe.warmup or ONE_CYCLE_WARMUP)
             lines.append(f"WARMUP = {warmup}  # as a fraction of the schedule")
+    if facts.device == "cpu":
+        lines += ["", f"torch.set_num_threads({facts.threads})  # sums depend on it"]
     if facts.deterministic:
         lines.append("")
         if facts.device == "cuda":

@@ -40,6 +40,26 @@ def make_balanced_batches(epoch):
     return batches
 '''
 
+LEAVE_OUT = {
+    "    batches = [": """\
+    order = order[[train[index][0] not in UNREADABLE for index in order.tolist()]]
+    batches = [""",
+}
+"""What changes in `BATCHES` if unreadable images are left out before the order is split."""
+
+LEAVE_OUT_BALANCED = {
+    "    labels = torch.tensor([label for _, label in train])": """\
+    labels = torch.tensor([-1 if path in UNREADABLE else label for path, label in train])
+    classes = sorted(set(labels.tolist()) - {-1})
+    total = int((labels >= 0).sum())""",
+    "torch.randperm(len(CLASSES), generator=generator)[: len(train) % len(CLASSES)]": (
+        "torch.randperm(len(classes), generator=generator)[: total % len(classes)]"
+    ),
+    "for label in range(len(CLASSES)):": "for number, label in enumerate(classes):",
+    "len(train) // len(CLASSES) + (label in": "total // len(classes) + (number in",
+}
+"""The same for `BALANCED_BATCHES`."""
+
 SKIP_UNREADABLE = """\
     batches = [[i for i in batch if train[i][0] not in UNREADABLE] for batch in batches]
     batches = [batch for batch in batches if len(batch) > 1]
@@ -152,8 +172,16 @@ def restore(modules):
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             if name.rpartition(".")[0] in modules:
                 tensor.copy_(initial_state[name])
-                optimizer.state.pop(tensor, None)
 '''
+
+DROP_STATE = """\
+optimizer.state.pop(tensor, None)
+"""
+
+ZERO_MOMENTUM = """\
+if "momentum_buffer" in optimizer.state.get(tensor, {}):
+    optimizer.state[tensor]["momentum_buffer"].zero_()
+"""
 
 CALIBRATE = """\
 # With random weights, BatchNorm has no useful running statistics yet. Estimate them as the mean

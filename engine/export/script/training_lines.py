@@ -63,11 +63,16 @@ def _make_optimizer(needs: Needs, first: str, kind: str, indent: int = 0) -> Lin
     arguments = [first, f"weight_decay={value('weight_decay')}"]
     if kind == "sgd":
         arguments.insert(1, f"momentum={value('momentum')}")
+    if needs.fused(kind):
+        arguments.append("fused=True")
     margin, inside = " " * indent, ", ".join(arguments)
     line = f"{margin}optimizer = {_OPTIMIZERS[kind]}({inside})"
     if len(line) <= WIDTH:
         return [line]
-    return [f"{margin}optimizer = {_OPTIMIZERS[kind]}(", f"{margin}    {inside}", f"{margin})"]
+    wrapped = [f"{margin}    {inside}"]
+    if len(wrapped[0]) > WIDTH:
+        wrapped = [f"{margin}    {argument}," for argument in ", ".join(arguments).split(", ")]
+    return [f"{margin}optimizer = {_OPTIMIZERS[kind]}(", *wrapped, f"{margin})"]
 
 
 def _groups(needs: Needs, trainable: str) -> Lines:
@@ -109,14 +114,21 @@ def _start_phase(needs: Needs) -> Lines:
             *_make_optimizer(needs, "groups", needs.recipe.optimizer, 4),
             "    if previous is not None:",
         ]
-    return [
-        *lines,
+    lines += [
         "        # Parameters that were trained before keep their state, such as momentum.",
         "        for parameter in model.parameters():",
         "            if parameter.requires_grad and parameter in previous.state:",
         "                optimizer.state[parameter] = previous.state[parameter]",
-        "    return optimizer",
     ]
+    if needs.uses("sgd") and needs.fused("sgd"):
+        # The fused kernel needs the momentum of all parameters of a group, or of none.
+        is_sgd = " and isinstance(optimizer, torch.optim.SGD)" if needs.uses("adamw") else ""
+        lines += [
+            f"            elif parameter.requires_grad{is_sgd}:",
+            "                buffer = torch.zeros_like(parameter)",
+            '                optimizer.state[parameter]["momentum_buffer"] = buffer',
+        ]
+    return [*lines, "    return optimizer"]
 
 
 def _set_train_mode(needs: Needs) -> Lines:
@@ -147,10 +159,16 @@ def _set_train_mode(needs: Needs) -> Lines:
 
 
 def _restore(needs: Needs) -> Lines:
-    *lines, drop_state = snippets.RESTORE.splitlines()
+    lines = snippets.RESTORE.splitlines()
+    drop = snippets.DROP_STATE.splitlines()
+    if needs.uses("sgd") and needs.fused("sgd"):
+        # The fused kernel needs the momentum of all parameters of a group, or of none.
+        drop = snippets.ZERO_MOMENTUM.splitlines()
+        if needs.uses("adamw"):
+            drop += ["else:", *(f"    {line}" for line in snippets.DROP_STATE.splitlines())]
     if needs.has_frozen_phase:
-        return [*lines, "                if optimizer is not None:", f"    {drop_state}"]
-    return [*lines, drop_state]
+        drop = ["if optimizer is not None:", *(f"    {line}" for line in drop)]
+    return [*lines, *(f"                {line}" for line in drop)]
 
 
 def _schedule(needs: Needs) -> Lines:

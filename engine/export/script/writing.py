@@ -72,10 +72,11 @@ def _write(
 ) -> Iterator[AnyEvent | None]:
     import torch
 
-    from engine.data.batches import Decoder, TrainBatches
+    from engine.data.batch_order import BatchOrder
+    from engine.data.conversion.value_ranges import ranges_of
     from engine.data.image_folder import list_folder
     from engine.data.samples import ImageFolder, printable
-    from engine.export.script.data_section import data_section, image_facts
+    from engine.export.script.data_section import data_section
     from engine.export.script.model_facts import backbone, model_facts, weights_of
     from engine.export.script.script import script_text
     from engine.model import torchvision_models
@@ -85,23 +86,37 @@ def _write(
         os.path.dirname(config.labels) if config.labels else str(demo_data.images_dir())
     )
     labels = Path(config.labels) if config.labels else None
-    for item in list_folder(Path(root), labels=labels, seed=config.seed):
+    found = list_folder(
+        Path(root),
+        labels=labels,
+        columns=config.columns,
+        seed=config.seed,
+        rules=config.image_rules,
+    )
+    for item in found:
         if isinstance(item, ImageFolder):
             folder = item
         yield None
     _check_images(folder, saved_config, root)
-    reading = image_facts(folder)
-    while (images := next(reading)) is None:
-        yield None
-    if images.unsupported:
-        raise ExportError(
-            f"{images.unsupported}: a script cannot read images of this format as the run did. "
-            "Convert the image, or export the model with --model."
-        )
     batch_size = saved_config["batch_size"]
-    decoder = Decoder(lambda image: torch.empty(0), threads=1)
-    per_epoch = TrainBatches(folder.train, batch_size, config.seed, decoder).batches_per_epoch
-    decoder.close()
+    full_batches = config.image_rules > 1
+    skipped = {_tail(name) for name in read_history(path, saved_config, 1).skipped}
+    unreadable = {
+        sample.path
+        for sample in (*folder.train, *folder.val)
+        if _tail(printable(sample.path)) in skipped
+    }
+    order = BatchOrder(
+        folder.train,
+        batch_size,
+        config.seed,
+        [
+            index
+            for index, sample in enumerate(folder.train)
+            if full_batches and sample.path in unreadable
+        ],
+    )
+    per_epoch = order.batches_per_epoch
     history = read_history(path, saved_config, per_epoch)
     start = history.start
     random = start.weights == "random"
@@ -119,12 +134,8 @@ def _write(
     from_entry = not random and weights.state is None and weights.entry is not None
     model = model_facts(config, weights, built, start, image_size=image_size, from_entry=from_entry)
     _check_phases(model.phases)
-    data = data_section(folder, root, config.labels, config.seed, f"{target.stem}.images.csv")
-    unreadable = [
-        os.path.abspath(sample.path)
-        for sample in (*folder.train, *folder.val)
-        if _tail(printable(sample.path)) in {_tail(name) for name in history.skipped}
-    ]
+    listing_name = f"{target.stem}.images.csv"
+    data = data_section(folder, root, config.labels, config.seed, listing_name, config.image_rules)
     facts = RunFacts(
         script=target.name,
         name=path.resolve().name,
@@ -133,19 +144,22 @@ def _write(
         device=saved_config["device"].split()[0].split(":")[0],
         memory_format=config.memory_format,
         deterministic=saved_config["deterministic"],
+        threads=saved_config["threads"],
         seed=config.seed,
         classes=folder.classes,
         batch_size=batch_size,
-        train_images=len(folder.train),
+        train_images=order.readable,
+        full_batches=full_batches,
         batches_per_epoch=per_epoch,
         steps=start.steps,
         random_weights=random,
         weights_file="" if random or from_entry else f"{target.stem}.weights.pth",
         listing_file=f"{target.stem}.images.csv",
-        images=images,
-        unreadable=unreadable,
+        ranges=ranges_of(saved_config),
+        heif=any(_is_heif(sample.path) for sample in (*folder.train, *folder.val)),
+        unreadable=list(map(os.path.abspath, unreadable)),
         model=model,
-        calibration_batches=max(1, min(CALIBRATION_IMAGES, len(folder.train)) // batch_size),
+        calibration_batches=max(1, min(CALIBRATION_IMAGES, order.readable) // batch_size),
         notes=_notes(history, saved_config, demo=config.data is None and labels is None),
     )
     text = script_text(facts, data)
@@ -165,6 +179,12 @@ def _write(
         extra_files=tuple(map(str, other_files)),
         notes=tuple(facts.notes),
     )
+
+
+def _is_heif(path: str) -> bool:
+    from engine.data.decoding import HEIF_ENDINGS
+
+    return os.path.splitext(path)[1].lower() in HEIF_ENDINGS
 
 
 def _tail(path: str) -> str:

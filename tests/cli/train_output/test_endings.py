@@ -16,6 +16,7 @@ from tests.support.train_replay import (
     sent,
     step,
     strict,
+    validated,
 )
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
 from tl_tui.protocol.events import AnyEvent, EngineFailed, Refused
@@ -117,8 +118,56 @@ def test_a_step_that_is_not_applied_ends_the_run_with_how_to_resume(train: Train
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert "Step 3 was not applied." in lines
-    resumed = "`tl-tui resume runs/test --checkpoint best` continues from the best weights so far."
-    assert resumed in lines
+    assert (
+        "Nothing was validated, because training failed before its first validation" in done.stdout
+    )
+    assert "resume" not in done.stdout, "there are no other weights to resume from"
+
+
+def test_the_best_weights_are_offered_where_there_are_any(train: Train) -> None:
+    failed = refused_step(loss=float("nan"), row=2, remedy="rates")
+    command = "tl-tui resume runs/test --checkpoint best --screen"
+    done = train(failed)
+    assert (
+        "`tl-tui train` with a lower --lr (here it is 0.01) starts over."
+        in done.stdout.splitlines()
+    )
+    assert "resume" not in done.stdout
+    (told,) = lines_of(train(failed, "--json"), "step_not_applied")
+    assert told["resume"] is None
+    events = [*SHORT, validated(2, 1, 60, best=True), saved("best", 2), *failed[3:]]
+    done = train(events)
+    assert f"`{command}` opens the run with its best weights so far, where " in done.stdout
+    assert "Nothing was validated" not in done.stdout
+    (told,) = lines_of(train(events, "--json"), "step_not_applied")
+    assert told["resume"] == command
+
+
+def test_a_loss_beyond_all_reason_is_remarked_on_once(train: Train) -> None:
+    events: list[AnyEvent] = [
+        TrainBegan(start=0, step=0, to_step=16),
+        step(1, loss=0.7),
+        step(2, loss=6e13),
+        step(3, loss=7e13),
+        validated(3, 1, 40, loss=6e13),
+        TrainEnded(start=0, step=3, reason="done"),
+    ]
+    lines = train(events).stdout.splitlines()
+    remarks = [line for line in lines if line.startswith("Training has diverged")]
+    assert remarks == [
+        "Training has diverged: the loss of step 2 is 6.00e+13, and guessing has 0.693. Start over "
+        "with lower learning rates."
+    ]
+    (told,) = [line for line in lines if "validation:" in line]
+    assert told.endswith("loss 6.00e+13. Training has diverged: guessing has the loss 0.693.")
+
+
+def test_a_harmless_notice_does_not_end_the_run(train: Train) -> None:
+    notice = Refused(id=0, reason="Steps run without CUDA graphs: so.", harmless=True)
+    events = [SHORT[0], notice, *SHORT[1:], TrainEnded(start=0, step=2, reason="done")]
+    done = train(events)
+    assert done.returncode == 0 and "Steps run without CUDA graphs: so." in done.stdout
+    assert lines_of(train(events, "--json"), "note") == [{"text": notice.reason}]
 
 
 def test_a_step_out_of_memory_reports_the_batch_size_that_fits_in_json(train: Train) -> None:
@@ -166,4 +215,4 @@ def test_what_the_engine_refuses_has_exit_code_2(train: Train) -> None:
 def test_failed_training_is_reported(train: Train) -> None:
     done = train([*SHORT, TrainEnded(start=0, step=2, reason="failed")])
     assert done.returncode == 1
-    assert "Training failed at step 2." in done.stdout.splitlines()
+    assert "Training failed after step 2." in done.stdout.splitlines()

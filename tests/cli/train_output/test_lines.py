@@ -256,6 +256,19 @@ def test_class_names_are_not_read_as_markup(environment: dict[str, str], tmp_pat
     assert b"\x1b[2J" not in raw and b"\x1b]0;" not in raw
 
 
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.thorough)])
+def test_the_bar_is_drawn_in_an_encoding_that_lacks_it(
+    encoding: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    write(tmp_path, Replay([opened(classes=("Käse", "日本"), data="/d/" + "long/" * 40)], RUN))
+    env = environment | {"PYTHONIOENCODING": encoding}
+    text, raw = on_a_terminal(env, 80, "epoch 2/2 step 9/16")
+    (bar,) = [line for line in text.splitlines() if "step 9/16" in line]
+    asked = "é±".encode()  # sent to the terminal to see how wide it draws them
+    assert "Traceback" not in text and raw.replace(asked, b"").decode(encoding) and "---" in bar
+    assert b"/d/" + b"long/" * 40 in raw  # the terminal wraps it, so that it copies in one piece
+
+
 # --- folds --------------------------------------------------------------------------------------
 
 
@@ -309,6 +322,7 @@ def test_every_choice_reaches_the_engine(train: Train, tmp_path: Path) -> None:
         "checkpoint_seconds": 0.0,
         "tensorboard": True,
         "deterministic": False,
+        "image_rules": 2,
         "describe_only": False,
     }
 

@@ -148,7 +148,7 @@ def test_not_finite_names_the_first_layer_in_the_order_of_arrival():
 def test_problems_are_named():
     unreached = {"layer2.0": measured("unreached"), "layer2.1": measured("unreached")}
     assert caption_after(owners("fc", "layer2"), rows=unreached).startswith(
-        "layer2 is trainable but received no gradient: the graph is cut above"
+        "layer2 is trainable but received no gradient: the graph does not connect it with the loss."
     )
     vanished = {"conv1": measured("updated", 3e-12, 0.0, 4.0)}
     assert caption_after(range(len(RESNET18.owners)), rows=vanished).startswith(

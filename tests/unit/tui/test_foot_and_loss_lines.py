@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from tests.support.stack_messages import (
     step_taken,
 )
 from tl_tui.protocol.layers import StackInfo
-from tl_tui.protocol.training import FeatureCacheReported
+from tl_tui.protocol.training import FeatureCacheReported, Validated
 from tui.drawing.lines import Line, split_at
 from tui.drawing.theme import ASCII, UNICODE, Glyphs
 from tui.stack.stack_lines import stack_lines
@@ -106,6 +107,7 @@ def cached_state(**changes: object) -> RunState:
     """Return a state in which layer4 and the head train and the layers below are cached."""
     state = state_of(RESNET18, LAST_STAGE, step=40, cached_rows=7)
     fields = {"rows": 7, "cut": "layer3.1", "images": 650, "total": 650, "memory_bytes": 10_649_600}
+    fields |= {"step": 40}
     state.apply(FeatureCacheReported(**(fields | {"hits": 12_345} | changes)))
     return state
 
@@ -148,6 +150,42 @@ def test_the_line_with_the_images_shows_the_status_of_the_feature_cache():
     state = cached_state(memory_bytes=8_000_000, file_bytes=2_649_600)
     last = drawn(state, 118, wide=True)[-1].rstrip()
     assert last.endswith("cached at layer3.1: 650/650, 11 MB, 25% on disk")
+
+
+def test_a_cache_report_of_an_earlier_step_names_it():
+    last = drawn(cached_state(step=30))[-1].rstrip()
+    assert last.endswith("cached at layer3.1: 650/650 at step 30") or last.endswith(
+        "cached 650/650, 12,345 hits at step 30"
+    )
+
+
+def test_chance_and_majority_have_their_names():
+    session = opened(RESNET18, classes=("a", "b", "c", "d"), yardstick_majority=22, majority=30)
+    state = RunState()
+    state.apply(session)
+    state.apply(step_taken(RESNET18, TAUGHT, step=12))
+    state.apply(Validated(start=0, step=12, correct=52, total=64, loss=0.5, yardstick=True))
+    assert "val 52/64 (chance 16, majority 22)" in drawn(state, 118, wide=True)[1]
+    assert "val 52/64 (majority 22)" in drawn(state)[1]
+    state.apply(Validated(start=0, step=12, correct=71, total=80, loss=0.5, yardstick=False))
+    assert "val 71/80 (chance 20, majority 30)" in drawn(state, 118, wide=True)[1]
+
+
+def test_a_validation_of_earlier_weights_names_its_step():
+    state = state_of(RESNET18, TAUGHT, step=12)
+    state.apply(Validated(start=0, step=12, correct=52, total=64, loss=0.5, yardstick=True))
+    state.apply(step_taken(RESNET18, TAUGHT, step=13))
+    assert "val 52/64 at step 12" in drawn(state)[1] and "step 13 ·" in drawn(state)[1]
+
+
+def test_rows_of_an_earlier_step_name_it_in_the_heading():
+    state = state_of(RESNET18, TAUGHT, step=11)
+    state.apply(msgspec.structs.replace(step_taken(RESNET18, TAUGHT, step=15), rows=(), owners=()))
+    assert "measured in step 11" in drawn(state)[0] and "step 15" in drawn(state)[1]
+    assert "log" not in drawn(state)[0]
+    for width in range(40, 120):
+        heading = drawn(state, width, wide=width >= 100)[0]
+        assert "11" in heading and len(heading.rstrip()) <= width
 
 
 @given(

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
-from textual.app import App
-
 from tl_tui.connect.engine_link import EngineLink
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent
 from tui.app.engine_session import EngineSession
 from tui.app.message_queue import MessageQueue
+from tui.app.suspension import SuspendableApp
 from tui.drawing.theme import ASCII, PALETTES, UNICODE, Glyphs, Palette
 from tui.drawing.throttle import Throttle
 from tui.screens.main import MainScreen
 from tui.state.cursor import Target
+from tui.state.notice import activity
 from tui.state.run_state import RunState
 
 FRAME = 1 / 30
@@ -36,14 +36,15 @@ class Terminal(Protocol):
     def unicode(self) -> bool: ...
 
 
-class ActionBase(App[None]):
+class ActionBase(SuspendableApp[None]):
     """Base class of the actions: the state, the engine, the screen and the messages.
 
     Groups of actions use these members:
 
     - `run_state`: everything known about the run. It is updated before events are handled.
     - `engine_session.send`: sends a command to the engine.
-    - `messages.show_now`, `messages.enqueue`: show a message at once, or after those waiting.
+    - `messages.show_now`, `messages.enqueue`: show a message at once, or after those waiting,
+      for as long as what it is about does not change.
     - `appearance`: colours and characters, for screens that are pushed.
     - `need_engine`, `need_stack`: report what is missing.
     - `repaint`: shows a change in the same frame.
@@ -70,7 +71,7 @@ class ActionBase(App[None]):
         self.engine_session = EngineSession(link, config, self.run_state, self.event_received)
         self.glyphs: Glyphs = UNICODE if unicode else ASCII
         self.main = MainScreen()
-        self.messages = MessageQueue(self, self.main.say)
+        self.messages = MessageQueue(self, self.main.say, self.run_state)
         self._paint = Throttle(self, FRAME, self._show)
 
     @property
@@ -92,7 +93,8 @@ class ActionBase(App[None]):
         self.messages.show_now(
             "The engine has stopped; press R to restart it."
             if self.run_state.phase == "dead"
-            else self.run_state.cut or "The engine is not ready yet."
+            else self.run_state.cut or "The engine is not ready yet.",
+            activity,
         )
         return False
 
@@ -102,6 +104,7 @@ class ActionBase(App[None]):
         Args:
             now: Whether to draw at once, as after a key press; otherwise at most once per frame.
         """
+        self.messages.drop_untrue()
         if now:
             self._paint.now()
         else:

@@ -51,6 +51,9 @@ class LeaveActions(ActionBase):
                 self._leave_engine_running(action)
         self.exit()
 
+    def cannot_suspend(self) -> None:
+        self.messages.show_now("No shell started this program, so none could continue it with fg.")
+
     def _leave_on_request(self) -> None:
         """Leave because the terminal closed or the connection dropped; keep what was trained."""
         if worth_keeping(self.run_state) or self.run_state.watched.clients > 1:

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from tl_tui.protocol.commands import SetPlan, UndoRestoreLayer
-from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import Plan, PlanChanged
 from tui.app.actions.base import ActionBase
 from tui.screens.strategies import NO_PLAN, PLANS, StrategyList
 from tui.state.cursor import Target
 from tui.state.curve import STRATEGY_KEYS
 from tui.state.mask_edits import after_freeze_below, after_toggle, next_norm_mode
 from tui.state.mask_undo import MaskChange, RestoreEntry
-from tui.state.run_state import RunState
 
 
 class MaskActions(ActionBase):
     """Actions that change which layers train."""
-
-    EVENTS: ClassVar[tuple[type, ...]] = (PlanChanged,)
-
-    def handle(self, event: AnyEvent) -> None:
-        match event:
-            case PlanChanged(plan=None, reason=why):
-                self.messages.show_now(_plan_ended_sentence(self.run_state, why))
-            case PlanChanged(plan=Plan(name=name), reason=why) if why:
-                self.messages.show_now(f"The plan {name} continues.")
 
     def change_mask(self, mask: frozenset[int], what: str, strategy: str | None = None) -> None:
         """Change the wanted mask and show it in the same frame.
@@ -93,11 +79,14 @@ class MaskActions(ActionBase):
         plan_ended = self.run_state.training.plan_interrupted
         entry = self.run_state.undo()
         if entry is None:
-            self.messages.show_now("There is nothing to undo.")
+            self.messages.show_now("There is nothing to undo.", lambda s: len(s.undo_list))
         elif isinstance(entry, MaskChange):
             self.engine_session.mask()
             plan_hint = " Press s to choose a plan again." if plan_ended else ""
-            self.messages.show_now(f"Undone: {entry.what}. Press U to redo.{plan_hint}")
+            self.messages.show_now(
+                f"Undone: {entry.what}. Press U to redo.{plan_hint}",
+                lambda s: (s.wanted, len(s.redo_list)),
+            )
         elif not self.need_engine():
             pass
         elif isinstance(entry, RestoreEntry):
@@ -109,7 +98,10 @@ class MaskActions(ActionBase):
 
     def action_redo(self) -> None:
         entry = self.run_state.redo()
-        self.messages.show_now(f"Redone: {entry.what}." if entry else "There is nothing to redo.")
+        self.messages.show_now(
+            f"Redone: {entry.what}." if entry else "There is nothing to redo.",
+            lambda s: (s.wanted, len(s.redo_list)),
+        )
         if entry:
             self.engine_session.mask()
         self.repaint()
@@ -118,18 +110,16 @@ class MaskActions(ActionBase):
         target = self.need_stack()
         if target and self.need_engine():
             owners, mode, sentence = next_norm_mode(self.run_state, target)
+            before = {owner: self.run_state.norm_modes.get(owner, "auto") for owner in owners}
             if owners:
                 self.engine_session.norm_mode(owners, mode)
-            self.messages.show_now(sentence)
-
-
-def _plan_ended_sentence(state: RunState, why: str) -> str:
-    """Say that the plan has ended, why, and how the learning-rate schedule continues."""
-    if not state.step:
-        return f"The plan has ended ({why}). Press s to choose a plan."
-    training = state.training
-    epoch = -(-training.horizon // training.batches_per_epoch)
-    return (
-        f"The plan has ended ({why}); the schedule of its phase ends with epoch {epoch}. "
-        "Press c to begin a new cycle, or s to choose a plan."
-    )
+            self.messages.show_now(
+                sentence,
+                lambda s: (
+                    # The engine has not confirmed the new mode yet.
+                    all(
+                        s.norm_modes.get(owner, "auto") in (before[owner], mode) for owner in owners
+                    ),
+                    s.wanted.intersection(owners),
+                ),
+            )

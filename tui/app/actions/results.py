@@ -22,7 +22,6 @@ from tl_tui.protocol.commands import (
 from tl_tui.protocol.config import Recipe, RunConfig
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.results import ImagesShown, ResultsShown
-from tl_tui.protocol.session import LayerRestored
 from tl_tui.protocol.training import Validated
 from tl_tui.runs.run_reader import Run
 from tl_tui.settings import config_file
@@ -38,7 +37,9 @@ from tui.screens.results.screen import ResultsScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.text_input import TextInput
 from tui.state.cursor import target_owners
+from tui.state.notice import activity
 from tui.text.layer_names import names_of
+from tui.text.notices import recipe_notice
 
 DEFAULT_CONFIG_FILE = "tl-tui.toml"
 DEFAULT_FOLDS, MAX_FOLDS = 5, 100
@@ -54,7 +55,6 @@ class ResultActions(Overlays):
         ImagesShown,
         LrRangeTested,
         CrossValidationEnded,
-        LayerRestored,
     )
 
     def handle(self, event: AnyEvent) -> None:
@@ -72,15 +72,6 @@ class ResultActions(Overlays):
                 self.request_answered(CrossValidate)
                 if not isinstance(self.overlay, CrossValidationScreen):
                     self.messages.enqueue(ended_sentence(event))
-            case LayerRestored(owners=owners, undone=undone) if self.run_state.stack:
-                names = names_of(self.run_state.stack, owners, 3)
-                have = "have" if names.plural else "has"
-                self.messages.show_now(
-                    f"The restore of {names.text} is undone."
-                    if undone
-                    else f"{names.text} {have} the weights of the beginning of this start. "
-                    "Press u to undo."
-                )
 
     # --- results and images ---------------------------------------------------------------------
 
@@ -101,6 +92,10 @@ class ResultActions(Overlays):
         if not self.need_engine():
             return False
         self.request(Evaluate)
+        self.messages.show_now(
+            "Evaluating all validation images with the current weights.",
+            lambda s: (Evaluate in self.requests.values(), activity(s)),
+        )
         return True
 
     def action_images(self) -> None:
@@ -138,12 +133,9 @@ class ResultActions(Overlays):
 
     def _set_recipe(self, recipe: Recipe) -> None:
         discarded = discarded_rates_text(self.run_state, recipe)
+        notice = recipe_notice(self.run_state, recipe, discarded)
         self.engine_session.send(SetRecipe, recipe=recipe)
-        message = "The recipe applies from the next step on."
-        training = self.run_state.training
-        if training.plan and training.recipe and recipe.epochs != training.recipe.epochs:
-            message += f" The plan {training.plan.name} keeps its own epochs."
-        self.messages.show_now(f"{message} {discarded}".rstrip())
+        self.messages.notify(notice)
 
     def action_range_test(self) -> None:
         if self.need_engine():
@@ -241,10 +233,10 @@ class ResultActions(Overlays):
             RunsScreen(self.run_state, self.appearance, current=current, resume=self._resume_run)
         )
 
-    def _resume_run(self, run: Run) -> None:
+    def _resume_run(self, found: Run) -> None:
         engine_stopped = self.run_state.phase == "dead"
-        self.engine_session.change_to(ResumeRun(id=0, run=str(run.path)))
-        self.messages.show_now(f"Opening {run.name}; the current run is saved first.")
+        self.engine_session.change_to(ResumeRun(id=0, run=str(found.path)))
+        self.messages.show_now(f"Opening {found.name}; the current run is saved first.", activity)
         self.repaint()
         if engine_stopped:
             self.run_worker(self.engine_session.follow(restart=True), exit_on_error=True)

@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import msgspec
 
 from tl_tui.protocol.commands import BeginCycle
-from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import StartedOver
-from tl_tui.protocol.training import CheckpointSaved, TrainEnded
 from tui.app.actions.base import ActionBase
 from tui.app.config_from_state import current_config
 from tui.state.cursor import Target, target_name
 from tui.state.layer_status import target_rows
+from tui.state.notice import activity, progress
 from tui.state.rate_ladder import next_rate
+from tui.state.run_state import RunState
 from tui.text.format import format_rate
-from tui.text.progress import ended_sentence, epoch_text, schedule_position
+from tui.text.progress import epoch_text, schedule_position
 
 
 class TrainingActions(ActionBase):
     """Actions that train the model or change how it trains."""
-
-    EVENTS: ClassVar[tuple[type, ...]] = (StartedOver, TrainEnded, CheckpointSaved)
-
-    def handle(self, event: AnyEvent) -> None:
-        match event:
-            case StartedOver() if not self.engine_session.start_beside:
-                self.messages.show_now(
-                    "Started over: weights, optimizer and batches are as at the start. Press u to "
-                    "undo, until the next step."
-                )
-            case StartedOver():
-                self.messages.show_now(
-                    "Training starts over. The previous training is kept as a curve and a "
-                    "checkpoint. Press u before the next step to undo this."
-                )
-            case TrainEnded():
-                self.messages.show_now(ended_sentence(self.run_state, event))
-            case CheckpointSaved(failure=failure) if failure:
-                self.messages.pin(
-                    failure
-                    if event.name == "journal"
-                    else f"The checkpoint {event.name} could not be saved: {failure}"
-                )
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -52,10 +26,10 @@ class TrainingActions(ActionBase):
             self.need_engine()
         elif self.engine_session.running:
             self.messages.show_now(
-                "Training is running; press r to pause it, then t for single steps."
+                "Training is running; press r to pause it, then t for single steps.", activity
             )
         elif not self.engine_session.step():
-            self.messages.show_now("The step will run as soon as the engine is ready.")
+            self.messages.show_now("The step will run as soon as the engine is ready.", activity)
         self.repaint(now=False)
 
     def action_run(self) -> None:
@@ -69,7 +43,8 @@ class TrainingActions(ActionBase):
             self.messages.show_now(
                 f"Pausing after this step, {epoch_text(self.run_state)}."
                 if first_request
-                else "Already pausing; the current step or validation has to finish first."
+                else "Already pausing; the current step or validation has to finish first.",
+                activity,
             )
         else:
             self.messages.clear()
@@ -80,12 +55,14 @@ class TrainingActions(ActionBase):
         if self.engine_session.train_waits:
             self.engine_session.train_waits = False
             self.messages.show_now(
-                "Cancelled: training will no longer start by itself when the engine is ready."
+                "Cancelled: training will no longer start by itself when the engine is ready.",
+                activity,
             )
         else:
             self.engine_session.train()
             self.messages.show_now(
-                "Training will start as soon as the engine is ready; press r again to cancel."
+                "Training will start as soon as the engine is ready; press r again to cancel.",
+                activity,
             )
 
     def action_start_over(self) -> None:
@@ -93,10 +70,12 @@ class TrainingActions(ActionBase):
             return
         if self.engine_session.running:
             self.messages.show_now(
-                "Training is running; press r to pause it, then 0 to start over."
+                "Training is running; press r to pause it, then 0 to start over.", activity
             )
         elif not self.run_state.step:
-            self.messages.show_now("No step has been taken, so there is nothing to start over.")
+            self.messages.show_now(
+                "No step has been taken, so there is nothing to start over.", progress
+            )
         else:
             self.engine_session.start_over()
 
@@ -104,20 +83,23 @@ class TrainingActions(ActionBase):
         """Apply the batch size or mask that was proposed after a step ran out of memory."""
         proposed = self.run_state.proposed()
         if proposed is None:
-            self.messages.show_now("There is no proposal to accept.")
+            self.messages.show_now("There is no proposal to accept.", RunState.proposed)
             return
         self.messages.dismiss()
         self.run_state.not_applied = None
         if isinstance(proposed, int):
             config = current_config(self.engine_session.config, self.run_state)
             self.engine_session.change_to(msgspec.structs.replace(config, batch_size=proposed))
-            self.messages.show_now(f"Reopening the session with a batch size of {proposed}.")
+            self.messages.show_now(
+                f"Reopening the session with a batch size of {proposed}.", activity
+            )
             self.run_worker(self.link.close(), exit_on_error=True)
         elif self.run_state.change_mask(frozenset(proposed), "the mask that should fit"):
             self.engine_session.mask(self.run_state.strategy_of(frozenset(proposed)))
             self.messages.show_now(
                 "The proposed layers are trainable now; a step with them should fit in memory. "
-                "Press t for a step, or u to undo."
+                "Press t for a step, or u to undo.",
+                lambda s: (progress(s), s.wanted),
             )
         self.repaint()
 
@@ -125,7 +107,9 @@ class TrainingActions(ActionBase):
         if self.need_engine():
             self.engine_session.audit()
             self.messages.show_now(
-                "Auditing: a step on a copy of the model, then a comparison of every frozen tensor."
+                "Auditing: a step on a copy of the model, then a comparison of every frozen "
+                "tensor.",
+                lambda s: (s.audited, s.phase),
             )
 
     # --- rates and the schedule -----------------------------------------------------------------
@@ -174,10 +158,21 @@ class TrainingActions(ActionBase):
         else:
             sentence = f"{name} is held still: it receives its gradient but does not change"
         owners = [owner for row in rates for owner in state.row_owners(row)]
-        if not any(owner in state.wanted for owner in owners):
+
+        def trains(state: RunState) -> bool:
+            return any(owner in state.wanted for owner in owners)
+
+        if not trains(state):
             sentence += ", once it is thawed"
         self.main.show_rates()
-        self.messages.show_now(f"{sentence}.")
+        self.messages.show_now(
+            f"{sentence}.",
+            lambda s: (
+                tuple(s.training.rates[row] for row in rates if s.session),
+                schedule_position(s).text,
+                trains(s),
+            ),
+        )
         self.repaint()
 
     def action_begin_cycle(self) -> None:
@@ -186,4 +181,10 @@ class TrainingActions(ActionBase):
             self.engine_session.send(BeginCycle)
             schedule = recipe.schedule if recipe else ""
             rate = "; the rates stay constant" if schedule == "constant" else ""
-            self.messages.show_now(f"A new cycle of the schedule begins with the next step{rate}.")
+            step = self.run_state.step
+            if self.run_state.running:
+                begins = f"A new cycle of the schedule was requested after step {step:,}"
+                self.messages.show_now(f"{begins}{rate}.")
+            else:
+                begins = "A new cycle of the schedule begins with the next step"
+                self.messages.show_now(f"{begins}{rate}.", progress)

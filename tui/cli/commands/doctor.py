@@ -6,21 +6,26 @@ import dataclasses
 import json
 import os
 import subprocess
+import sys
 from typing import Any
 
 import click
 
 from tl_tui import __version__
-from tl_tui.common import json_codec
 from tl_tui.common.host import this_host
 from tl_tui.connect import slurm
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.logind import logout_sentence
+from tui.cli.output.names import printable
+from tui.cli.output.table import output_width
+from tui.cli.printing import print_json, suit_terminal, unbroken_lines
 from tui.drawing.terminal import TerminalInfo, detect_terminal
 
 LIMIT_S = 300
 """Seconds in which torch must answer: a cold disk takes a minute, a hanging driver never ends."""
+LABEL_CELLS = 10
+"""The width of the first column of the report."""
 _COLOURS = {
     "none": "without colours",
     "16": "in 16 colours",
@@ -46,7 +51,7 @@ def command(as_json: bool) -> int:
             "terminal": dataclasses.asdict(terminal),
             "will": plan,
         }
-        print(json_codec.dumps(report), flush=True)
+        print_json(report)
     else:
         _print(findings, terminal, plan)
     return exit_codes.BAD_INPUT if findings["problems"] else exit_codes.DONE
@@ -61,7 +66,8 @@ def _torch_findings() -> dict[str, Any]:
             engine_command("doctor"),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=LIMIT_S,
         )
     except subprocess.TimeoutExpired:
@@ -114,24 +120,19 @@ def _plan_sentences(findings: dict[str, Any], terminal: TerminalInfo) -> list[st
 
 
 def _print(findings: dict[str, Any], terminal: TerminalInfo, plan: list[str]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from tui.cli.printing import console
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, text in _facts(findings, terminal):
-        table.add_row(name, Text(text))
-    for number, sentence in enumerate(plan):
-        table.add_row("" if number else "plan", Text(sentence))
-    for sentence in findings["problems"]:
-        table.add_row(Text("problem", style="bold red"), Text(sentence))
-    out = console()
-    out.print(table)
+    facts = _facts(findings, terminal)
+    facts += [("" if number else "plan", sentence) for number, sentence in enumerate(plan)]
+    facts += [("problem", sentence) for sentence in findings["problems"]]
+    suit_terminal(sys.stdout)
+    width = output_width()
+    for name, text in facts:
+        room = width and width - LABEL_CELLS
+        first, *rest = unbroken_lines(printable(text), room)
+        print(f"{name:<{LABEL_CELLS}}{first}".rstrip())
+        for line in rest:
+            print(" " * LABEL_CELLS + line)
     if not findings["problems"]:
-        out.print("No problems found.")
+        print("No problems found.")
 
 
 def _facts(findings: dict[str, Any], terminal: TerminalInfo) -> list[tuple[str, str]]:

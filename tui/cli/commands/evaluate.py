@@ -10,6 +10,7 @@ import click
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import EvaluateData
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.inference import (
     DataEvaluated,
@@ -17,9 +18,11 @@ from tl_tui.protocol.inference import (
     InferenceProgressed,
     UnreadableFile,
 )
+from tl_tui.settings.columns import parse_columns
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.inference import RUN, checked_text, inference_options
+from tui.text.clipped_values import clipped_sentence
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -50,8 +53,17 @@ if TYPE_CHECKING:
     section="Images",
     metavar="FILE.csv",
     callback=checked_text,
-    help="CSV file with the columns path and label instead of class folders; only its rows with "
-    "split val are used, if it has any.",
+    help="CSV file with a path and a label in each row instead of class folders; its rows marked "
+    "test are used, else those marked val, else all.",
+)
+@click.option(
+    "--columns",
+    cls=Option,
+    section="Images",
+    metavar="ROLE=NAME,...",
+    callback=checked_text,
+    help="Columns of the labels file, as in `tl-tui train`; by default those of the run's labels "
+    "file if it is the same one, otherwise the usual names.",
 )
 @click.option(
     "--json", "as_json", cls=Option, section="Output", is_flag=True, help="Print one JSON object."
@@ -91,6 +103,7 @@ def command(
     run: str,
     data: str | None,
     labels: str | None,
+    columns: str | None,
     as_json: bool,
     per_image_csv: str | None,
     confusion_csv: str | None,
@@ -115,6 +128,9 @@ def command(
 
     if data is None and labels is None:
         raise Problem("--data is missing: name a folder that contains one folder per class.")
+    if columns is not None and labels is None:
+        raise Problem("--columns: it names columns of a labels file; add --labels.")
+    parse_columns(columns)
     names = {
         "--per-image-csv": per_image_csv,
         "--confusion-csv": confusion_csv,
@@ -134,6 +150,7 @@ def command(
         run=run,
         data=data,
         labels=labels,
+        columns=columns,
         checkpoint=checkpoint,
         device=device,
         batch_size=batch_size,
@@ -163,6 +180,8 @@ def command(
                             done = event.done
                             if rows is not None and began is not None:
                                 rows.add(began.classes, event.images)
+                        case ValuesClipped():
+                            bar.print_error(clipped_sentence(event))
                         case DataEvaluated():
                             result = event
             assert began is not None and result is not None

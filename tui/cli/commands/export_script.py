@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from tl_tui.protocol.commands import ExportScript
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.inference import ScriptWritten
 from tui.cli import exit_codes
+from tui.text.format import format_time_left
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -74,20 +76,52 @@ def _check(run: str, script: Path) -> int:
     """Run the script after the engine has ended and freed its memory; return the exit code."""
     from tui.cli import script_check
 
-    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-
-    def on_step(step: int, steps: int) -> None:
-        if clear:
-            print(f"\rstep {step:,} of {steps:,}", end="", file=sys.stderr, flush=True)
-
+    progress = CheckProgress()
     try:
-        comparison = script_check.check_script(run, script, on_step)
+        comparison = script_check.check_script(run, script, progress.on_step)
     except script_check.CheckProblem as problem:
-        print(f"{clear}tl-tui: {problem}", file=sys.stderr)
+        progress.clear()
+        print(f"tl-tui: {problem}", file=sys.stderr)
         return exit_codes.FAILED
-    print(clear, end="", file=sys.stderr, flush=True)
+    progress.clear()
     print(comparison_sentence(comparison))
     return exit_codes.DONE if comparison.agrees else exit_codes.FAILED
+
+
+class CheckProgress:
+    """The progress of a check on standard error: one line that changes on a terminal, else a line
+    after each tenth of the steps."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._began: float | None = None
+        self._tenths = 0
+        self._show("Checking: the script starts.")
+
+    def on_step(self, step: int, steps: int) -> None:
+        """Show that the script has taken a step."""
+        text = f"Checking: step {step:,} of {steps:,}"
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now  # the first step also contains the start of the script
+        elif step < steps:
+            left = (now - self._began) / (step - 1) * (steps - step)
+            text += f", {format_time_left(left)}"
+        tenths = 10 * step // steps
+        if self._terminal or tenths > self._tenths:
+            self._show(text)
+        self._tenths = tenths
+
+    def clear(self) -> None:
+        """Remove the line from a terminal."""
+        if self._terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def _show(self, text: str) -> None:
+        if self._terminal:
+            print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
 
 def comparison_sentence(comparison: Comparison) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tl_tui.protocol.session import SessionOpened
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.run_options import run_options
+from tui.cli.printing import print_json
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -43,9 +45,7 @@ def command(config: RunConfig, probe_every: int | None, as_json: bool) -> int:
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
         session = await headless.open_session(connection, events, config)
         if as_json:
-            from tl_tui.common import json_codec
-
-            print(json_codec.dumps(stack_as_json(session)), flush=True)
+            print_json(stack_as_json(session))
         else:
             _print_table(session)
         return exit_codes.DONE
@@ -84,33 +84,31 @@ def _layer(session: SessionOpened, row: RowInfo) -> dict[str, Any]:
 
 
 def _print_table(session: SessionOpened) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from tui.cli.printing import console
+    from tui.cli.output.names import printable
+    from tui.cli.output.table import Column, fitting_columns, output_width, table_lines
+    from tui.cli.printing import suit_terminal, unbroken_lines
 
     stack = stack_as_json(session)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
-    total, trains = stack["params"], stack["trainable_params"]
-    table.add_column("layer", f"{len(stack['layers'])} layers")
-    table.add_column("kind")
-    table.add_column("params", f"{total:,}", justify="right")
-    table.add_column("state", f"{trains / total:.1%} trains")
-    table.add_column("trainable", f"{trains:,}", justify="right")
-    table.add_column("role")
-    states = {True: ("train", "green"), False: ("frozen", "bright_blue"), "partial": ("part", "")}
-    for layer in stack["layers"]:
-        state, colour = states[layer["trainable"]]
-        table.add_row(
-            Text(layer["name"], style=colour),
-            layer["kind"],
-            f"{layer['params']:,}",
-            Text(state, style=colour),
-            f"{layer['trainable_params']:,}",
-            layer["role"],
-        )
-    out = console()
+    layers, total, trains = stack["layers"], stack["params"], stack["trainable_params"]
+    states = {True: "train", False: "frozen", "partial": "part"}
+
+    def column(heading: str, key: str, last: str, **options: Any) -> Column:
+        cells = [states[layer[key]] if key == "trainable" else layer[key] for layer in layers]
+        texts = [f"{cell:,}" if isinstance(cell, int) else printable(cell) for cell in cells]
+        return Column(heading, [*texts, last], **options)
+
+    columns = [
+        column("layer", "name", f"{len(layers)} layers"),
+        column("kind", "kind", "", rank=2),
+        column("params", "params", f"{total:,}", rank=1, right=True),
+        column("state", "trainable", f"{trains / total:.1%} trains"),
+        column("trainable", "trainable_params", f"{trains:,}", rank=1, right=True),
+        column("role", "role", "", rank=3),
+    ]
+    suit_terminal(sys.stdout)
+    width = output_width()
     strategy = session.strategy or "set by hand"
-    out.print(f"{session.arch}, {session.weights} weights, strategy {strategy}; input first")
-    out.print(table)
+    title = f"{session.arch}, {session.weights} weights, strategy {strategy}; input first"
+    heading, *rows = table_lines(fitting_columns(columns, width))
+    for line in [*unbroken_lines(printable(title), width), "", heading, *rows[:-1], "", rows[-1]]:
+        print(line)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from tl_tui.common.errors import Problem
+from tl_tui.common.plain_text import write_ascii
 from tl_tui.protocol.config import RunConfig
 from tui.cli.click_sections import SectionedCommand
 from tui.cli.options.host import host_options
@@ -106,7 +108,11 @@ def detect_screen(*, ascii_only: bool, animation: bool, theme: str | None) -> Sc
 
     if theme is not None and theme not in PALETTES:
         raise Problem(f"--theme {theme}: choose one of {', '.join(PALETTES)}.")
-    return ScreenOptions(detect_terminal(ascii_only=ascii_only), animation, theme)
+    terminal = detect_terminal(ascii_only=ascii_only)
+    if not terminal.unicode:
+        for stream in (sys.stdout, sys.stderr):  # for what is printed after the screen has closed
+            write_ascii(stream)
+    return ScreenOptions(terminal, animation, theme)
 
 
 def show(

@@ -10,12 +10,14 @@ import click
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import Predict
+from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.inference import ImagesPredicted, InferenceBegan
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.inference import RUN, inference_options
 from tui.cli.options.types import WholeNumber
+from tui.text.clipped_values import clipped_sentence
 
 if TYPE_CHECKING:
     from tl_tui.connect.client import Connection
@@ -86,6 +88,7 @@ def command(
     from tui.cli import headless
     from tui.cli.output.predictions import CsvLines, JsonLines, LeastCertainFirst, TextLines
     from tui.cli.output.progress_bar import InferenceProgressBar
+    from tui.text.dataset import left_out_sentence
 
     if as_json and as_csv:
         raise Problem("--json and --csv cannot be used together; choose one.")
@@ -109,6 +112,8 @@ def command(
                         bar.set_total(event.images)
                         for note in event.notes:
                             bar.print_error(note)
+                        if event.left_out:
+                            bar.print_error(left_out_sentence(event.left_out))
                         lines = line_format(event.classes, top)
                         for line in lines.header():
                             bar.print_line(line)
@@ -124,6 +129,8 @@ def command(
                             ]
                             bar.print_line("\n".join(rows))
                         bar.advance(len(event.images) + len(event.unreadable))
+                    case ValuesClipped():
+                        bar.print_error(clipped_sentence(event))
             if unsorted is not None and lines is not None:
                 for path, probabilities in unsorted.rows():
                     bar.print_line(lines.line(path, probabilities))

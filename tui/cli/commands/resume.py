@@ -9,6 +9,7 @@ import click
 
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import ResumeRun
+from tl_tui.settings.columns import parse_columns
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.types import Names, WholeNumber
 
@@ -84,6 +85,13 @@ from tui.cli.options.types import Names, WholeNumber
     help="Labels file, if it has moved since.",
 )
 @click.option(
+    "--columns",
+    cls=Option,
+    section="Data and device",
+    metavar="ROLE=NAME,...",
+    help="Columns of the labels file, if they have other names now.",
+)
+@click.option(
     "--device",
     cls=Option,
     section="Data and device",
@@ -122,6 +130,7 @@ def command(
         )
     from tl_tui.runs.run_reader import config_to_resume
 
+    parse_columns(rest["columns"])
     for name in ("data", "labels"):
         if rest[name] is not None:
             rest[name] = os.path.abspath(rest[name])

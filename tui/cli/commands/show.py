@@ -32,11 +32,11 @@ def command(run: str, as_json: bool, picture: str | None, force: bool) -> int:
 
     RUN is the run's directory, its name, or the beginning of its name; tl-tui runs lists all runs.
     """
-    from tl_tui.common import json_codec
     from tl_tui.runs.run_reader import find_run, read_run
     from tui.cli.output import pictures
     from tui.cli.output.names import printable
     from tui.cli.output.output_file import OutputFile
+    from tui.cli.printing import print_json
     from tui.text.runs import run_as_json, run_page
 
     file: OutputFile | None = None
@@ -63,7 +63,7 @@ def command(run: str, as_json: bool, picture: str | None, force: bool) -> int:
             }
             for start in shown.starts
         ]
-        print(json_codec.dumps({**run_as_json(shown), "history": starts}), flush=True)
+        print_json({**run_as_json(shown), "history": starts})
     else:
         lines = run_page(shown)
         width = max(len(name) for name, _ in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -36,6 +37,7 @@ def command(run: str, host: str | None, remote_command: str | None) -> int:
 
     from tl_tui.connect.client import EngineGone
     from tl_tui.connect.discovery import AttachedEngine, check_version
+    from tl_tui.runs.continuing import how_to_continue
     from tui.cli.pick_run import OnAnotherHost, engine_of
 
     if host is not None:
@@ -58,7 +60,7 @@ def command(run: str, host: str | None, remote_command: str | None) -> int:
         raise Problem(f"{engine.name} could not be stopped: {error}") from error
     if failures:
         raise Problem(f"{engine.name} has ended; {failures[-1]}")
-    print(f"{engine.name} has ended; tl-tui resume {engine.name} continues it.")
+    print(f"{engine.name} has ended; {how_to_continue(Path(engine.greeted.run_dir))}.")
     return exit_codes.DONE
 
 

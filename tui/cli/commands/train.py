@@ -102,7 +102,7 @@ def train_headless(
                     f"The run has come to its end, step {session.step}; set a higher total with "
                     "--epochs or --steps."
                 )
-        report.opened(session)
+        report.opened(session, config.folds if folds else None)
         if folds:
             assert config.folds is not None
             connection.send(CrossValidate(id=2, folds=config.folds))

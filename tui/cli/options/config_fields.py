@@ -71,6 +71,7 @@ OPTIONS: tuple[Decorator, ...] = (
     click.argument("folder", metavar="[DIR]", required=False, type=click.Path()),
     _config_option(_IMAGES, "data", "DIR", click.Path()),
     _config_option(_IMAGES, "labels", "FILE.csv", click.Path()),
+    _config_option(_IMAGES, "columns", "ROLE=NAME,..."),
     _config_option(_IMAGES, "balance"),
     _config_option(_IMAGES, "augmentation", "NAME"),
     _config_option(_IMAGES, "image_size", "PIXELS", WholeNumber(32)),

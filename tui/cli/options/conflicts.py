@@ -14,6 +14,7 @@ _EXCLUSIVE = (
 )
 _REQUIRED = (
     ("plan_epochs", "plan", "it sets the length of a plan's phases; add --plan."),
+    ("columns", "labels", "it names columns of a labels file; add --labels."),
     ("labels", "data", "its paths are relative to an image folder; name that with --data."),
 )
 

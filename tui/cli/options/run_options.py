@@ -12,6 +12,7 @@ import click
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.config import RunConfig
 from tl_tui.settings import config_file
+from tl_tui.settings.columns import parse_columns
 from tl_tui.settings.defaults import defaults
 from tl_tui.settings.recipe import check_recipe, recipe_of
 from tui.cli.click_sections import Option
@@ -116,6 +117,7 @@ def _check(config: RunConfig, source_of: Callable[[str], str], *, local: bool) -
         check_utf8(f"{source_of(field)}{getattr(config, field)}")
     if local:
         _check_paths(config, source_of)
+    parse_columns(config.columns)
     _check_recipe(config)
 
 
@@ -128,7 +130,9 @@ def _check_paths(config: RunConfig, source_of: Callable[[str], str]) -> None:
     if config.labels is not None and not os.path.isfile(config.labels):
         where = f"{source_of('labels')}{config.labels}"
         if os.path.exists(config.labels):
-            raise Problem(f"{where} is a folder; name a CSV file with the columns path and label.")
+            raise Problem(
+                f"{where} is a folder; name a CSV file with a path and a label in each row."
+            )
         raise Problem(f"{where}: there is no such file.")
     if config.run_dir is not None and os.path.isfile(config.run_dir):
         raise Problem(f"{source_of('run_dir')}{config.run_dir} is a file; name a new folder.")
@@ -140,11 +144,10 @@ def _check_recipe(config: RunConfig) -> None:
 
 def _command_hint(word: str) -> str:
     """Return a hint at a similar command name, to append to an error; empty if there is none."""
-    import difflib
-
     from tui.cli.main import COMMANDS
+    from tui.cli.suggestions import near_command
 
     if word in COMMANDS:
         return f"; write the command first: tl-tui {word} ..."
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
-    return f" and no such command; did you mean tl-tui {near[0]}?" if near else "."
+    near = "" if os.sep in word else near_command(word, COMMANDS)
+    return f" and no such command; did you mean {near}?" if near else "."

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from tl_tui.common import json_codec
 from tl_tui.common.metrics import accuracy_words, balanced_accuracy, interval, share_words
 from tl_tui.protocol.inference import DataEvaluated, InferenceBegan, UnreadableFile
 from tl_tui.protocol.measures import Measures
+from tui.cli import printing
 from tui.cli.output.names import printable, short_name
 from tui.cli.output.train.sentences import class_table
+from tui.text.dataset import left_out_sentence
 from tui.text.measures import class_words, measure_sentences
 
 MATRIX_CLASSES = 12
@@ -37,7 +37,6 @@ def print_json(
         result: The result.
         unreadable: The images that could not be read.
     """
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     names = began.classes
     majority = _majority_class(result)
     counts = list(zip(names, result.per_class, strict=True))
@@ -47,6 +46,7 @@ def print_json(
         "step": began.step,
         "images": began.source,
         "notes": began.notes,
+        "left_out": msgspec.to_builtins(began.left_out),
         "loss": result.loss,
         "accuracy": result.correct / result.total,
         "correct": result.correct,
@@ -75,7 +75,7 @@ def print_json(
         ],
         "unreadable": [{"path": file.path, "reason": file.reason} for file in unreadable],
     }
-    print(json_codec.dumps(report), flush=True)
+    printing.print_json(report)
 
 
 def _measures_as_json(classes: Sequence[str], measures: Measures | None) -> dict[str, Any]:
@@ -119,9 +119,7 @@ def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) 
         result: The result.
         unreadable: The number of images that could not be read.
     """
-    from tui.cli.printing import console
-
-    out = console()
+    out = printing.console()
 
     def print_lines(lines: list[str]) -> None:
         for line in lines:
@@ -133,6 +131,7 @@ def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) 
     print_lines(
         [
             f"{began.arch}, {began.checkpoint}, step {began.step}; {began.source}; {began.device}",
+            *([left_out_sentence(began.left_out)] if began.left_out else []),
             *began.notes,
             f"Accuracy: {accuracy_words(result.correct, result.total)}; balanced "
             f"{share_words(balanced_accuracy(result.per_class))}; chance "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from tl_tui.common.plain_text import encodable
+
 NAME_CELLS = 40
 """The width of the longest class name, in terminal cells."""
 
 
 def printable(text: str) -> str:
     """Return a line of text with its control characters escaped."""
+    text = encodable(text)
     if text.isprintable():
         return text
     return "".join(
@@ -17,10 +20,7 @@ def printable(text: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """Return a class name, printable and shortened to `NAME_CELLS`."""
-    from rich.cells import cell_len, set_cell_size
+    """Return a class name, printable and shortened in its middle to `NAME_CELLS`."""
+    from tui.drawing.lines import shorten_middle
 
-    shown = printable(name)
-    if cell_len(shown) <= NAME_CELLS:
-        return shown
-    return f"{set_cell_size(shown, NAME_CELLS - 1).rstrip()}…"
+    return shorten_middle(printable(name), NAME_CELLS)

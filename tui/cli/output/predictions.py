@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tl_tui.common import json_codec
 from tl_tui.common.metrics import share_words
+from tl_tui.common.plain_text import write_utf8
 from tui.cli.output.names import NAME_CELLS, printable, short_name
 
 Probabilities = Sequence[float]
@@ -69,7 +70,7 @@ class JsonLines:
     """Lines of strict JSON, one object per image."""
 
     def __init__(self, classes: Sequence[str], top: int | None) -> None:
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        write_utf8(sys.stdout)
         self.classes, self.top = classes, top
 
     def header(self) -> list[str]:
@@ -95,7 +96,7 @@ class CsvLines:
     """Lines of CSV with a header."""
 
     def __init__(self, classes: Sequence[str], top: int | None) -> None:
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        write_utf8(sys.stdout)
         self.classes, self.top = classes, top
         self.escape = sys.stdout.isatty()
         """Whether to escape control characters, which a file name could use on a terminal."""

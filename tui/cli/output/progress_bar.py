@@ -20,8 +20,6 @@ class InferenceProgressBar:
         Args:
             enabled: Whether to draw a bar if standard error is a terminal.
         """
-        for stream in (sys.stdout, sys.stderr):  # A name may not be encodable.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         self.unreadable = 0
         """The number of unreadable images so far."""
         self._shares_terminal = sys.stdout.isatty()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from tl_tui.common.metrics import share_words
-from tui.drawing.lines import Line, line, shorten_middle
+from tui.drawing.lines import Line, line, shorten_path
 from tui.drawing.sanitize import padded, sanitize
 from tui.screens.full_screen import Body, body
 from tui.screens.results.section import Section
@@ -37,7 +37,7 @@ class MostWrong(Section):
 
         def at(number: int) -> Line:
             image = wrong[number]
-            path = shorten_middle(self.glyphs.text(sanitize(image.path)), room)
+            path = shorten_path(self.glyphs.text(sanitize(image.path)), room)
             predicted, label = self.name(image.predicted), self.name(image.label)
             return line(
                 (f"  {share_words(image.probability):>4}  ", "strong"),

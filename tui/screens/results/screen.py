@@ -55,6 +55,8 @@ class ResultsScreen(FullScreen):
         self._offsets = [0] * len(self.sections)
         """The scroll position of each section."""
         self._evaluate, self._pictures = evaluate, pictures
+        self._refused = False
+        """Whether the engine refused to evaluate."""
         super().__init__(state, appearance)
 
     # --- drawing --------------------------------------------------------------------------------
@@ -111,17 +113,29 @@ class ResultsScreen(FullScreen):
     def content(self, state: RunState, width: int, height: int) -> Body:
         results = state.results.results
         if results is None:
-            text = (
-                "Evaluating all validation images. This may take a while."
-                if state.phase == "ready"
-                else "There are no results, because the engine stopped before the first evaluation."
-            )
+            text = self._why_empty(state)
             return body([line(f"  {part}") for part in wrapped(text, width - 4, 3)])
         if results is not self._shown:
             self._shown = results
             for section in self.sections:
                 section.set_results(results, state, self.glyphs)
         return self.sections[self.section].body(width, height)
+
+    def _why_empty(self, state: RunState) -> str:
+        """Return why there are no results, and which key leads to some or out."""
+        if state.phase == "dead":
+            return (
+                "There are no results, because the engine stopped before the first evaluation. "
+                "Esc goes back, where R starts the engine again."
+            )
+        if state.phase != "ready":
+            return "There are no results yet: the engine is not connected. Esc goes back."
+        if self._refused:
+            return "The engine did not evaluate. E asks again, Esc goes back."
+        return "Evaluating all validation images. This may take a while. Esc goes back meanwhile."
+
+    def refused(self) -> None:
+        self._refused = True
 
     def keys(self) -> list[tuple[str, str]]:
         own = self.sections[self.section].keys
@@ -134,8 +148,8 @@ class ResultsScreen(FullScreen):
         if key in moves:
             self._show_section((self.section + moves[key]) % len(self.sections))
         elif key in ("E", "enter"):
-            if self._evaluate():
-                self.say("Evaluating all validation images with the current weights.")
+            self._refused = False
+            self._evaluate()
         elif key == "v":
             self._pictures()
         elif self._shown is not None and self.sections[self.section].pressed(key):
@@ -153,7 +167,7 @@ class ResultsScreen(FullScreen):
 
 def age_text(results: ResultsShown, state: RunState) -> str:
     """Say how many steps were taken since the evaluation; empty if it is current."""
-    if results.start != state.curves[-1].start:
+    if results.start != state.now.start:
         return "from another start"
     steps = state.step - results.step
     if steps > 0:

@@ -35,7 +35,7 @@ class Audited:
         tensors, findings = self.audit.run(self.mask, self.modes)
         after = self.trainer.snapshot()
         assert freezing.changed_tensors(before.tensors, after.tensors) == []
-        assert before.position == after.position
+        assert before.cursor == after.cursor
         assert torch.equal(before.cpu_random, after.cpu_random)
         frozen = freezing.frozen_tensors(self.trainer.stack, self.mask)
         assert tensors == len(frozen)

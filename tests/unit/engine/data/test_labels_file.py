@@ -49,18 +49,21 @@ def test_a_labels_file_may_name_the_split_of_each_image(pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "must name the columns path and label; path is missing"),
-        ("path label\n0.png cat\n", "path is missing (the line has path label)"),
+        ("", "the first line names no column as path (it has no columns)"),
+        ("path label\n0.png cat\n", "names no column as path (it has path label)"),
         ("path;label\n0.png;cat\n1.png\n", "line 3: the label is missing"),
-        ("path\n0.png\n", "label is missing"),
-        (lines("0.png,cat", "11.png,dog"), "line 3: there is no image 11.png"),
+        ("path\n0.png\n", "names no column as label (it has path)"),
+        (lines("11.png,cat", "12.png,dog"), "not one of its 2 images exists. The first would be "),
         (lines("0.png,cat", "1.png,"), "line 3: the label is missing"),
         (lines("0.png,cat", ",dog"), "line 3: the path is missing"),
         (lines("0.png,cat", "1.png,dog", "0.png,dog"), "line 4: 0.png is already on line 2"),
         (lines("0.png,cat", "1.png,cat"), "only one class (cat)"),
         (lines(), "no images"),
         (lines("0.png,cat", "1.png,dog"), "too few images to keep any for validation"),
-        ("path,label,split\n0.png,cat,test\n", "line 2: the split is test"),
+        ("path,label,split\n0.png,cat,extra\n", "line 2: the split is extra; it must be train"),
+        ("path,label,split\n0.png,cat,test\n", "every row is marked test"),
+        ("path,label,split\n0.png,a,val\n1.png,b,val\n", "no row is marked train"),
+        ("path,label,split\n0.png,a,train\n1.png,b,val\n", "the class b has no training image"),
     ],
 )
 def test_an_incorrect_labels_file_is_refused_with_the_line(

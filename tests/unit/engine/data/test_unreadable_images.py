@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.data.decoding import UnreadableImage, image_endings, read_rgb, without_outliers
+from engine.data.conversion.rgb_conversion import without_outliers
+from engine.data.decoding import UnreadableImage, image_endings, read_rgb
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all", None])

@@ -277,7 +277,7 @@ def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(
 def test_a_run_open_in_another_engine_is_refused(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path / "run")
     driven.do(Train, steps=1)
-    assert read_run(tmp_path / "run").state == "running"
+    assert read_run(tmp_path / "run").state == "idle"
     assert (
         "open in another engine"
         in DrivenSession.resumed(tmp_path / "run").last(OpenFailed).sentence

@@ -264,7 +264,7 @@ def test_a_checkpoint_holds_everything_a_step_changes(options: dict) -> None:
     for name, state in now.optimizer_state.items():
         assert same(read.snapshot.optimizer_state[name], state)
     assert torch.equal(read.snapshot.cpu_random, now.cpu_random)
-    assert read.snapshot.position == now.position == EPOCH
+    assert read.snapshot.cursor == now.cursor == (1, 0)
     assert read.snapshot.applied == now.applied
     metadata = read.about
     assert metadata["classes"] == ["dark", "light"]

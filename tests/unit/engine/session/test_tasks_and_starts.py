@@ -36,7 +36,7 @@ from tl_tui.protocol.session import (
     RecipeChanged,
     StartedOver,
 )
-from tl_tui.protocol.training import StepTaken
+from tl_tui.protocol.training import StepTaken, Validated
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +149,26 @@ def test_weight_drift_equals_the_norm_ratio_computed_directly(options: dict) -> 
         size = math.hypot(*(float(first[n].double().norm()) for n in names))
         assert distance == pytest.approx(moved / size, rel=1e-5)
         assert (distance > 0) == (row.name in ("layer4.0", "layer4.1", "fc"))
+
+
+def test_a_step_within_an_evaluation_does_not_mix_two_states_of_the_weights(
+    options: dict, tmp_path: Path
+) -> None:
+    """The validation, the weight drift and the feature cache name the step that they belong to."""
+    driven = DrivenSession(**options, strategy="full")
+    driven.do(Step)
+    driven.send(Evaluate)
+    driven.session.work()  # the first of two batches
+    driven.do(Step)
+    (validated,) = [event for event in driven.all(Validated) if not event.yardstick]
+    drift = driven.last(WeightDriftMeasured)
+    assert (validated.step, drift.step) == (2, 2)
+    plain = DrivenSession(**options | {"run_dir": str(tmp_path / "other")}, strategy="full")
+    for _ in range(2):
+        plain.do(Step)
+    plain.do(Evaluate)
+    assert validated.loss == plain.last(Validated).loss
+    assert drift.rows == plain.last(WeightDriftMeasured).rows
 
 
 def test_a_range_test_changes_neither_weights_nor_later_losses(

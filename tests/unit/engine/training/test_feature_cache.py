@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from torch import Tensor, nn
 from torchvision.transforms._presets import ImageClassification
 
-from engine.data.batches import Decoder, TrainBatches
+from engine.data.batches import Decoder
 from engine.data.samples import Sample
+from engine.data.train_batches import TrainBatches
 from engine.model.layer_stack import Stack
 from engine.training.feature_cache import FeatureCache
 from engine.training.trainer import Trainer

@@ -25,7 +25,7 @@ def everything(trainer: Trainer) -> dict[str, Tensor]:
         for name, values in snapshot.optimizer_state.items()
         for key, value in values.items()
     }
-    position = torch.tensor(snapshot.position)
+    position = torch.tensor(snapshot.cursor)
     return {**snapshot.tensors, **state, "random": snapshot.cpu_random, "position": position}
 
 
@@ -120,7 +120,7 @@ def test_gradients_whose_squares_overflow_are_applied(gated: bool) -> None:
 
 def test_the_message_names_the_layer() -> None:
     refused = NotFinite(math.inf, "output", 3)
-    sentence = not_finite_sentence(refused, 1204, "layer3.1", "layer3.1.conv2")
+    sentence = not_finite_sentence(refused, 1204, "layer3.1", "layer3.1.conv2", "rates")
     assert sentence.startswith("Step 1,204 was not applied, and everything is as before it: ")
     assert "the loss is infinite" in sentence and "layer3.1 (layer3.1.conv2)" in sentence
 

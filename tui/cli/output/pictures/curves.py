@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tl_tui.common.metrics import accuracy_words, interval
-from tl_tui.runs.run_reader import Run, StartHistory, ValidatedLine
+from tl_tui.runs.journal_lines import ValidatedLine
+from tl_tui.runs.run_reader import Run, StartHistory
 from tui.cli.output.pictures.figure import COLOURS, GREY, LINES, one_line
 from tui.drawing.decimation import Decimation
 

@@ -12,8 +12,13 @@ from tl_tui.protocol.session import SessionOpened
 class TrainReport(Protocol):
     """A report on a run, from the engine's events."""
 
-    def opened(self, session: SessionOpened) -> None:
-        """Report that the session is ready; called before any event."""
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
+        """Report that the session is ready; called before any event.
+
+        Args:
+            session: The session.
+            folds: The number of folds of the cross-validation that follows; None if training does.
+        """
 
     def event_received(self, event: AnyEvent) -> None:
         """Report an event, or ignore it."""

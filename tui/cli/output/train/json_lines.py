@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import statistics
-import sys
 from typing import Any
 
 import msgspec
 
-from tl_tui.common import json_codec
 from tl_tui.common.metrics import balanced_accuracy, interval
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
-from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.dataset import ValuesClipped
+from tl_tui.protocol.events import AnyEvent, Refused
+from tl_tui.protocol.session import (
+    CycleBegan,
+    EpochResized,
+    MaskPlanned,
+    Plan,
+    PlanChanged,
+    SessionOpened,
+)
 from tl_tui.protocol.training import (
     CheckpointSaved,
     ImageSkipped,
@@ -27,6 +33,7 @@ from tui.app.config_from_state import mask_names
 from tui.cli import exit_codes
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import majority_share, resume_command
+from tui.cli.printing import print_json
 
 
 class JsonLines:
@@ -34,9 +41,8 @@ class JsonLines:
 
     def __init__(self) -> None:
         self._summary: RunSummary | None = None
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
         owners = session.stack.owners
         self._line(
@@ -48,6 +54,7 @@ class JsonLines:
             classes=session.classes,
             train_images=session.train_images,
             val_images=session.val_images,
+            dataset=msgspec.to_builtins(session.dataset),
             device=session.device,
             image_size=session.image_size,
             batch_size=session.batch_size,
@@ -72,6 +79,8 @@ class JsonLines:
                 self._stepped(event)
             case StepNotApplied():
                 self._not_applied(event)
+            case Refused(harmless=True):
+                self._line("note", text=event.reason)
             case ImageSkipped():
                 self._line(
                     "image_skipped",
@@ -80,6 +89,8 @@ class JsonLines:
                     total=event.total,
                     lost_class=event.lost_class or None,
                 )
+            case ValuesClipped():
+                self._line("values_clipped", **msgspec.structs.asdict(event))
             case Validated(yardstick=False):
                 self._validated(event)
             case CheckpointSaved():
@@ -101,6 +112,12 @@ class JsonLines:
                 self._line(
                     "cycle", after_step=cycle.after_step, steps=cycle.steps, why=event.reason
                 )
+            case EpochResized():
+                self._line(
+                    "epoch_resized",
+                    batches_per_epoch=event.batches_per_epoch,
+                    to_step=event.to_step,
+                )
             case FoldValidated():
                 self._fold(event)
             case CrossValidationEnded():
@@ -120,6 +137,7 @@ class JsonLines:
         self._line("step", **fields, **layers)
 
     def _not_applied(self, event: StepNotApplied) -> None:
+        assert self._summary is not None
         stack = self._session.stack
         fits = event.trainable
         trainable = None if fits is None else mask_names(stack, fits)
@@ -134,7 +152,7 @@ class JsonLines:
             available=event.available,
             fits_trainable=trainable,
             fits_batch_size=event.batch_size,
-            resume=resume_command(self._session, event) if event.step else None,
+            resume=resume_command(self._summary, event) if event.step else None,
         )
 
     def _validated(self, result: Validated) -> None:
@@ -213,7 +231,7 @@ class JsonLines:
         return {"name": plan.name, "phases": phases}
 
     def _line(self, event: str, **fields: Any) -> None:
-        print(json_codec.dumps({"event": event, **fields}), flush=True)
+        print_json({"event": event, **fields})
 
 
 def _accuracy(correct: int, total: int) -> dict[str, Any]:

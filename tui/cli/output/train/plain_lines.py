@@ -10,16 +10,16 @@ from tl_tui.protocol.training import ImageSkipped, StepTaken
 from tui.cli.output.names import printable
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
+    divergence_lines,
     ending_lines,
     event_lines,
-    loss_text,
     opening_lines,
     path_lines,
     progress_text,
     reach_summary,
     skipped_lines,
 )
-from tui.text.format import format_duration
+from tui.text.format import format_duration, loss_text
 
 
 class PlainLines:
@@ -27,12 +27,10 @@ class PlainLines:
 
     def __init__(self) -> None:
         self._summary: RunSummary | None = None
-        for stream in (sys.stdout, sys.stderr):  # A name may not be encodable.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
-        self._print(opening_lines(session))
+        self._print(opening_lines(session, folds))
 
     def event_received(self, event: AnyEvent) -> None:
         assert self._summary is not None
@@ -41,6 +39,7 @@ class PlainLines:
             case StepTaken():
                 if event.rows:
                     self._print([self._step_line(event)])
+                self._print(divergence_lines(self._summary, event))
             case ImageSkipped():
                 for line in skipped_lines(event):
                     print(printable(line), file=sys.stderr, flush=True)

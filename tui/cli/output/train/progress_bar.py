@@ -6,22 +6,22 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from tl_tui.protocol.checks import FoldProgressed
 from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import SessionOpened
+from tl_tui.protocol.session import EpochResized, SessionOpened
 from tl_tui.protocol.training import ImageSkipped, StepTaken, TrainBegan
 from tui.cli.output.names import printable
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import (
+    divergence_lines,
     ending_lines,
     event_lines,
-    loss_text,
     opening_lines,
     path_lines,
     progress_text,
     reach_summary,
     skipped_lines,
 )
-from tui.cli.printing import console
-from tui.text.format import format_duration
+from tui.cli.printing import console, unbroken_lines
+from tui.text.format import format_duration, loss_text
 
 REACH_CELLS = 110
 """The terminal width from which the bar also shows the reach of the last measured step."""
@@ -43,9 +43,9 @@ class ProgressBar:
         self._task = self._progress.add_task("train", total=None, progress="", status="opening")
         self._progress.start()
 
-    def opened(self, session: SessionOpened) -> None:
+    def opened(self, session: SessionOpened, folds: int | None) -> None:
         self._summary = RunSummary(session)
-        self._print(opening_lines(session))
+        self._print(opening_lines(session, folds))
         self._progress.update(self._task, status="first step")
 
     def event_received(self, event: AnyEvent) -> None:
@@ -56,10 +56,13 @@ class ProgressBar:
                 self._progress.update(self._task, total=event.to_step, completed=event.step)
             case StepTaken():
                 self._stepped(event)
+                self._print(divergence_lines(self._summary, event))
             case ImageSkipped():
                 self._print(skipped_lines(event))
             case _:
                 self._print(event_lines(self._summary, event))
+        if isinstance(event, EpochResized) and event.to_step is not None:
+            self._progress.update(self._task, total=event.to_step)
         if isinstance(event, FoldProgressed):
             self._progress.update(
                 self._task,
@@ -73,7 +76,7 @@ class ProgressBar:
         self._progress.stop()
         if self._summary is not None and code is not None:
             self._print(ending_lines(self._summary))
-            self._print(path_lines(self._summary), soft_wrap=True)
+            self._print(path_lines(self._summary))
 
     def _stepped(self, step: StepTaken) -> None:
         assert self._summary is not None
@@ -89,6 +92,12 @@ class ProgressBar:
             status=" · ".join(parts),
         )
 
-    def _print(self, lines: list[str], *, soft_wrap: bool = False) -> None:
+    def _print(self, lines: list[str]) -> None:
         for line in lines:
-            self._console.print(printable(line), markup=False, soft_wrap=soft_wrap)
+            for part in _parts(printable(line), self._console.width):
+                self._console.print(part, markup=False, soft_wrap=True)
+
+
+def _parts(line: str, width: int) -> list[str]:
+    """Wrap a sentence; a line of a table keeps its blanks."""
+    return [line] if line.startswith(" ") else unbroken_lines(line, width)

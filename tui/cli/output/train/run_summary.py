@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
+from tl_tui.common.metrics import diverged
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
 from tl_tui.protocol.events import AnyEvent
-from tl_tui.protocol.session import MaskPlanned, SessionOpened
-from tl_tui.protocol.training import CheckpointSaved, StepTaken, TrainBegan, TrainEnded, Validated
+from tl_tui.protocol.session import EpochResized, MaskPlanned, SessionOpened
+from tl_tui.protocol.training import (
+    CheckpointSaved,
+    StepNotApplied,
+    StepTaken,
+    TrainBegan,
+    TrainEnded,
+    Validated,
+)
 
 
 @dataclass
@@ -32,14 +42,30 @@ class RunSummary:
     folds: list[FoldValidated] = field(default_factory=list)
     ended: bool = False
     """Whether training or cross-validation has finished or failed."""
+    failed: bool = False
+    """Whether training has failed."""
+    not_applied: StepNotApplied | None = None
+    """The step that could not be applied, which ended training."""
+    diverged_at: int | None = None
+    """The first step whose loss shows that training has diverged."""
 
     def update(self, event: AnyEvent) -> None:
         """Update the state from an event."""
         match event:
             case TrainBegan():
                 self.to_step = event.to_step
+            case EpochResized():
+                self.session = msgspec.structs.replace(
+                    self.session,
+                    batches_per_epoch=event.batches_per_epoch,
+                    epoch_shift=event.epoch_shift,
+                )
+                if self.to_step is not None and event.to_step is not None:
+                    self.to_step = event.to_step
             case StepTaken():
                 self.step = event
+                if self.diverged_at is None and diverged(event.loss, len(self.session.classes)):
+                    self.diverged_at = event.step
                 if event.rows:
                     self.measured = event
             case Validated(yardstick=False):
@@ -49,6 +75,8 @@ class RunSummary:
             case CheckpointSaved():
                 if not event.failure:
                     self.checkpoints[event.name] = event
+            case StepNotApplied():
+                self.not_applied = event
             case MaskPlanned():
                 self.mask_why = event.reason
             case FoldValidated():
@@ -58,6 +86,7 @@ class RunSummary:
                 | CrossValidationEnded(reason="done" | "failed")
             ):
                 self.ended = True
+                self.failed = isinstance(event, TrainEnded) and event.reason == "failed"
 
     @property
     def steps(self) -> int:
@@ -69,4 +98,4 @@ class RunSummary:
         """The total number of epochs, rounded up; None until training has started."""
         if self.to_step is None:
             return None
-        return -(-self.to_step // self.session.batches_per_epoch)
+        return -(-(self.to_step + self.session.epoch_shift) // self.session.batches_per_epoch)

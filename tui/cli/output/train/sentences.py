@@ -5,7 +5,6 @@ They may contain class names, paths and notes; print them with `names.printable`
 
 from __future__ import annotations
 
-import shlex
 import statistics
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -13,11 +12,19 @@ from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
-from tl_tui.common.metrics import accuracy_words, share_words
+from tl_tui.common.metrics import accuracy_words, diverged, guessing_loss, share_words
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated
-from tl_tui.protocol.events import AnyEvent
+from tl_tui.protocol.dataset import ValuesClipped
+from tl_tui.protocol.events import AnyEvent, Refused
 from tl_tui.protocol.layers import StackInfo
-from tl_tui.protocol.session import CycleBegan, MaskPlanned, Plan, PlanChanged, SessionOpened
+from tl_tui.protocol.session import (
+    CycleBegan,
+    EpochResized,
+    MaskPlanned,
+    Plan,
+    PlanChanged,
+    SessionOpened,
+)
 from tl_tui.protocol.training import (
     CheckpointSaved,
     ImageSkipped,
@@ -26,11 +33,15 @@ from tl_tui.protocol.training import (
     TrainEnded,
     Validated,
 )
-from tl_tui.runs.journal_writer import runs_directory
+from tl_tui.runs.continuing import run_argument
+from tl_tui.runs.journal_writer import CHECKPOINTS
 from tui.app.config_from_state import mask_names
 from tui.cli.output.names import short_name
 from tui.cli.output.train.run_summary import RunSummary
-from tui.text.format import format_duration
+from tui.text.clipped_values import clipped_sentence
+from tui.text.dataset import dataset_sentences
+from tui.text.divergence import diverged_sentence
+from tui.text.format import format_duration, loss_text
 from tui.text.layer_names import names_of
 
 MOST_CLASSES = 10
@@ -48,11 +59,6 @@ def reach_summary(step: StepTaken) -> str:
     )
 
 
-def loss_text(loss: float) -> str:
-    """Return a loss with three decimals, or in scientific notation from 10,000 on."""
-    return f"{loss:.3f}" if not abs(loss) >= 1e4 else f"{loss:.2e}"
-
-
 def progress_text(summary: RunSummary, step: StepTaken) -> str:
     """Return the progress of a run, such as `epoch 3/10 step 48/160`."""
     if summary.to_step is None:
@@ -60,8 +66,13 @@ def progress_text(summary: RunSummary, step: StepTaken) -> str:
     return f"epoch {step.epoch}/{summary.epochs} step {step.step}/{summary.to_step}"
 
 
-def opening_lines(session: SessionOpened) -> list[str]:
-    """Return the model, data, device, trainable parameters, plan and notes of a session."""
+def opening_lines(session: SessionOpened, folds: int | None = None) -> list[str]:
+    """Return the model, data, device, trainable parameters, images, plan and notes of a session.
+
+    Args:
+        session: The session.
+        folds: The number of folds of the cross-validation that follows; None if training does.
+    """
     owners = session.stack.owners
     trains = sum(owners[owner].params for owner in session.trainable)
     lines = [
@@ -69,6 +80,7 @@ def opening_lines(session: SessionOpened) -> list[str]:
         f"classes, {session.train_images} + {session.val_images} images; {session.device}; "
         f"{trains:,} of {sum(owner.params for owner in owners):,} parameters train"
     ]
+    lines += dataset_sentences(session, folds)
     if session.plan is not None:
         lines.append(_plan_sentence(session.plan))
     return [*lines, *session.notes]
@@ -85,6 +97,8 @@ def event_lines(summary: RunSummary, event: AnyEvent) -> list[str]:
     match event:
         case Validated(yardstick=False):
             return [validation_sentence(summary.session, event)]
+        case ValuesClipped():
+            return [clipped_sentence(event)]
         case CheckpointSaved(name="journal"):
             return [event.failure]
         case CheckpointSaved() if event.failure:
@@ -101,43 +115,74 @@ def event_lines(summary: RunSummary, event: AnyEvent) -> list[str]:
             return [
                 f"The learning rate schedule restarts over {steps} steps{_because(event.reason)}."
             ]
+        case EpochResized():
+            steps = event.batches_per_epoch
+            return [
+                f"An epoch has {steps:,} step{'' if steps == 1 else 's'} from here on, because "
+                "images cannot be read."
+            ]
         case FoldValidated():
             return [_fold_sentence(event)]
         case CrossValidationEnded():
             return cross_validation_lines(event)
         case StepNotApplied():
-            return [event.sentence, *_resume_lines(summary.session, event)]
+            return [event.sentence]
+        case Refused(harmless=True):
+            return [event.reason]
         case TrainEnded(reason="failed"):
-            return [f"Training failed at step {event.step}."]
+            after = (
+                f"after step {event.step:,}" if event.step else "before its first step was taken"
+            )
+            return [f"Training failed {after}.", *_continue_lines(summary)]
     return []
 
 
-def resume_command(session: SessionOpened, event: StepNotApplied) -> str:
-    """Return the command that continues a run after a step that could not be applied."""
-    run = _run_argument(session)
-    if event.trainable is not None:
-        names = mask_names(session.stack, event.trainable)
-        return f"tl-tui resume {run} --trainable {','.join(names)}"
-    return f"tl-tui resume {run}" if event.memory else f"tl-tui resume {run} --checkpoint best"
+def resume_command(summary: RunSummary, event: StepNotApplied) -> str | None:
+    """Return the command that continues a run after a step that could not be applied.
 
-
-def _run_argument(session: SessionOpened) -> str:
-    """Return a run as the argument of a command: its name, or its path if it is elsewhere."""
-    path = Path(session.run_dir)
-    return shlex.quote(path.name if path.parent == runs_directory() else str(path))
-
-
-def _resume_lines(session: SessionOpened, event: StepNotApplied) -> list[str]:
-    """Return how to continue after a step that could not be applied."""
-    if not event.step:  # It belongs to a cross-validation, which cannot be resumed.
-        return []
+    None if no command does: the same steps from the same weights would fail again.
+    """
+    run = run_argument(summary.session.run_dir)
     if not event.memory:
-        how = "from the best weights so far"
+        screen = f"tl-tui resume {run} --checkpoint best --screen"
+        return screen if event.remedy == "rates" and _has_best(summary) else None
+    if event.trainable is not None:
+        names = mask_names(summary.session.stack, event.trainable)
+        return f"tl-tui resume {run} --trainable {','.join(names)}"
+    return f"tl-tui resume {run}"
+
+
+def _has_best(summary: RunSummary) -> bool:
+    """Return whether a run has a checkpoint of its best weights, from whichever session."""
+    file = Path(summary.session.run_dir) / CHECKPOINTS / "best.safetensors"
+    return "best" in summary.checkpoints or file.exists()
+
+
+def _continue_lines(summary: RunSummary) -> list[str]:
+    """Return how to continue after a step that could not be applied."""
+    event = summary.not_applied
+    if event is None or not event.step:  # Without a number, it belongs to a cross-validation.
+        return []
+    lines = []
+    command, rate = resume_command(summary, event), summary.session.recipe.lr_head
+    if event.remedy == "rates" and rate:
+        lines.append(f"`tl-tui train` with a lower --lr (here it is {rate:g}) starts over.")
+    if command is None or (event.memory and "last" not in summary.checkpoints):
+        return lines
+    if not event.memory:
+        how = "opens the run with its best weights so far, where the rates can be lowered"
     elif event.trainable is not None:
-        how = "with the layers that should fit into memory"
+        how = "continues with the layers that should fit into memory"
     else:
-        how = "once more memory is free"
-    return [f"`{resume_command(session, event)}` continues {how}."]
+        how = "continues once more memory is free"
+    return [*lines, f"`{command}` {how}."]
+
+
+def divergence_lines(summary: RunSummary, step: StepTaken) -> list[str]:
+    """Return a remark on the first step whose loss shows that training has diverged."""
+    if summary.diverged_at != step.step:
+        return []
+    return [diverged_sentence(step.step, step.loss, len(summary.session.classes))]
 
 
 def skipped_lines(event: ImageSkipped) -> list[str]:
@@ -156,6 +201,9 @@ def validation_sentence(session: SessionOpened, result: Validated) -> str:
     )
     if result.best:
         sentence += " Best so far."
+    if diverged(result.loss, len(session.classes)):
+        guessing = guessing_loss(len(session.classes))
+        sentence += f" Training has diverged: guessing has the loss {loss_text(guessing)}."
     if result.skipped_images:
         images = "image was" if result.skipped_images == 1 else "images were"
         sentence += f" {result.skipped_images} {images} skipped."
@@ -197,18 +245,24 @@ def _result_lines(summary: RunSummary) -> list[str]:
     from tui.text.caption import caption_of
 
     lines = [caption_of(summary.session.stack, summary.measured)] if summary.measured else []
-    if summary.step and not summary.validation:
-        lines.append("Nothing was validated, because no validation image can be read.")
+    if (summary.step or summary.failed) and not summary.validation:
+        resumed = " since the run was resumed" if summary.session.step else ""
+        why = (
+            "training failed before its first validation was finished"
+            if summary.failed
+            else "no validation image can be read"
+        )
+        lines.append(f"Nothing was validated{resumed}, because {why}.")
     return [*lines, *_class_lines(summary.session.classes, summary.best or summary.validation)]
 
 
 def _interrupted_lines(summary: RunSummary) -> list[str]:
     """Return how far an interrupted run got, and how to continue it."""
     if not summary.step:
-        return ["Stopped before the first step; there is nothing to save."]
+        return ["Stopped before a step was taken; there is nothing new to save."]
     lines = [f"Stopped after step {summary.steps}, before the end of the run."]
     if (last := summary.checkpoints.get("last")) is not None:
-        run = _run_argument(summary.session)
+        run = run_argument(summary.session.run_dir)
         lines.append(f"`tl-tui resume {run}` continues from step {last.step}.")
     return lines
 

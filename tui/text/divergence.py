@@ -1,0 +1,20 @@
+"""The message about a loss that shows that training has diverged."""
+
+from __future__ import annotations
+
+from tl_tui.common.metrics import guessing_loss
+from tui.text.format import loss_text
+
+
+def diverged_sentence(step: int, loss: float, classes: int) -> str:
+    """Return the message for a loss that is far above that of guessing.
+
+    Args:
+        step: The step that has this loss.
+        loss: The mean loss of its batch.
+        classes: The number of classes.
+    """
+    return (
+        f"Training has diverged: the loss of step {step:,} is {loss_text(loss)}, and guessing has "
+        f"{guessing_loss(classes):.3f}. Start over with lower learning rates."
+    )
