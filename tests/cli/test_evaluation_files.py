@@ -195,7 +195,18 @@ def test_show_draws_the_curves_of_a_run(
 
 def history(path: Path, *starts: StartHistory) -> Run:
     config = {"arch": "resnet18", "classes": ["a", "b"]}
-    return Run(path, config, "done", list(starts), None, 0, {}, 0, 0.0)
+    return Run(
+        path=path,
+        config=config,
+        state="done",
+        starts=list(starts),
+        best=None,
+        folds=None,
+        torn=0,
+        checkpoints={},
+        bytes=0,
+        changed=0.0,
+    )
 
 
 def test_curves_of_several_starts_with_losses_that_are_not_finite(tmp_path: Path) -> None:
