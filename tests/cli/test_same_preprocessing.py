@@ -60,7 +60,7 @@ def inputs_of_script(run: Path, script: Path, paths: list[Path]) -> list[Tensor]
     return [names["load_image"](path) for path in paths]
 
 
-@pytest.mark.parametrize("kind", ["odd_run", "plain_run"])
+@pytest.mark.parametrize("kind", ["odd_run", pytest.param("plain_run", marks=pytest.mark.thorough)])
 def test_all_prepare_odd_images_alike(
     kind: str,
     data: Path,

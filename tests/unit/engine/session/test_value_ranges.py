@@ -40,7 +40,7 @@ def test_twelve_bit_images_are_learnt(tmp_path: Path) -> None:
     """Cut to their upper byte they would be black."""
     data = draw_twelve_bit(tmp_path / "d")
     options = {"arch": "resnet18", "weights": "demo", "image_size": 64, "batch_size": 4}
-    driven = open_run(data, tmp_path / "run", **options, epochs=10)
+    driven = open_run(data, tmp_path / "run", **options, epochs=10, checkpoint_seconds=600.0)
     assert any("281 becomes black and 2,634 white" in note for note in driven.opened.notes)
     driven.do(Train)
     last = driven.last(Validated)
