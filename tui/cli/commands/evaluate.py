@@ -185,16 +185,18 @@ def command(
                         case DataEvaluated():
                             result = event
             assert began is not None and result is not None
-            if as_json:
-                print_json(began, result, unreadable)
-            else:
-                print_report(began, result, len(unreadable))
-            if rows is not None:
-                rows.finish()
-        if "--confusion-csv" in files:
-            write_confusion(files["--confusion-csv"], began.classes, result)
-        if "--picture" in files:
-            pictures.draw_evaluation(files["--picture"], began, result)
+            try:  # before the report, whose reader may close the pipe; it is printed in any case
+                if rows is not None:
+                    rows.finish()
+                if "--confusion-csv" in files:
+                    write_confusion(files["--confusion-csv"], began.classes, result)
+                if "--picture" in files:
+                    pictures.draw_evaluation(files["--picture"], began, result)
+            finally:
+                if as_json:
+                    print_json(began, result, unreadable)
+                else:
+                    print_report(began, result, len(unreadable))
         return exit_codes.FAILED if unreadable else exit_codes.DONE
 
     return headless.run(task)
