@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.checks.image_scores import ImageScores
 from engine.data.samples import printable
 from tl_tui.common.metrics import mcnemar
+from tl_tui.protocol.measures import Measures
 from tl_tui.protocol.results import Comparison, ResultsShown, WrongImage
 from tl_tui.protocol.training import Validated
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from engine.data.batches import Batch
     from engine.training.step_result import BatchPredictions
 
@@ -42,6 +46,10 @@ class Evaluation:
     """[correct, total] of each class."""
     confusion: Counter[tuple[int, int]] = field(default_factory=Counter)
     """The number of images by (label, prediction)."""
+    scores: ImageScores | None = None
+    """What the measures are computed from; None if they are not wanted, or computed already."""
+    measures: Measures | None = None
+    """See `measure`."""
     _wrong: list[tuple[float, str, WrongImage]] = field(default_factory=list)
     """A heap by probability, with the least confident mistake on top."""
 
@@ -56,6 +64,7 @@ class Evaluation:
         probability: Sequence[float],
         label_probability: Sequence[float],
         loss: Sequence[float],
+        logits: Tensor | None = None,
     ) -> None:
         """Add the predictions for a batch; every argument has one entry per image.
 
@@ -66,7 +75,10 @@ class Evaluation:
             probability: The probabilities of the predicted classes.
             label_probability: The probabilities of the true classes.
             loss: The losses.
+            logits: The outputs, [N, classes], on the CPU; needed for `scores`.
         """
+        if self.scores is not None and logits is not None:
+            self.scores.add(labels, predicted, logits)
         self.loss += sum(loss)
         for number, path in enumerate(paths):
             label, prediction = labels[number], predicted[number]
@@ -93,7 +105,14 @@ class Evaluation:
             predictions.probability,
             predictions.label_probability,
             predictions.loss,
+            predictions.logits,
         )
+
+    def measure(self) -> Generator[None, None, None]:
+        """Compute `measures` from the scores, one part per unit of work, and free these."""
+        if self.scores is not None:
+            self.measures = yield from self.scores.measure()
+            self.scores = None
 
     @property
     def start(self) -> int:
@@ -155,6 +174,7 @@ class Evaluation:
             most_wrong=tuple(self.wrong),
             comparisons=tuple(self.compare(other) for other in others),
             stale=stale,
+            measures=self.measures,
         )
 
     def compare(self, other: Evaluation) -> Comparison:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from engine.checks.evaluation import Evaluation
+from engine.checks.image_scores import ImageScores
 from engine.data.image_folder import LabelledImages, list_labelled
 from engine.data.layout import recognise, recognise_first
 from engine.data.left_out import Tally
@@ -23,6 +24,7 @@ from tl_tui.protocol.commands import EvaluateData
 from tl_tui.protocol.dataset import ValuesClipped
 from tl_tui.protocol.inference import (
     DataEvaluated,
+    EvaluatedImage,
     InferenceBegan,
     InferenceProgressed,
     UnreadableFile,
@@ -71,27 +73,37 @@ def evaluate(
         left_out=labelled.left_out,
     )
     weights = (trained.metadata["start"], trained.metadata["step"], 0)
-    evaluation = Evaluation(weights, 0, len(trained.classes))
+    classes = len(trained.classes)
+    evaluation = Evaluation(weights, 0, classes, scores=ImageScores(classes))
     decoder, done = make_decoder(trained), 0
     try:
         for batch in decoder.batches(labelled.samples, command.batch_size):
+            images: tuple[EvaluatedImage, ...] = ()
             if batch.samples:
                 logits = compute_logits(trained, batch.images)
                 probabilities, predicted = logits.softmax(1).max(1)
                 losses = F.cross_entropy(logits, batch.labels, reduction="none")
+                paths = [printable(sample.path) for sample in batch.samples]
                 evaluation.add(
-                    [printable(sample.path) for sample in batch.samples],
+                    paths,
                     batch.labels.tolist(),
                     predicted.tolist(),
                     probabilities.tolist(),
                     torch.exp(-losses).tolist(),
                     losses.tolist(),
+                    logits,
                 )
+                if command.per_image:
+                    rows = (predicted.tolist(), probabilities.tolist(), losses.tolist())
+                    images = tuple(
+                        EvaluatedImage(*row)
+                        for row in zip(paths, batch.labels.tolist(), *rows, strict=True)
+                    )
             done += len(batch.samples) + len(batch.skipped)
             unreadable = tuple(
                 UnreadableFile(printable(sample.path), reason) for sample, reason in batch.skipped
             )
-            yield InferenceProgressed(done=done, unreadable=unreadable)
+            yield InferenceProgressed(done=done, unreadable=unreadable, images=images)
         if (clipped := decoder.clipped.report()) is not None:
             yield clipped
     finally:
@@ -100,6 +112,7 @@ def evaluate(
         raise Problem(
             f"None of the {len(labelled.samples)} images in {labelled.source} can be read."
         )
+    yield from evaluation.measure()
     results = evaluation.results((), stale=False)
     yield DataEvaluated(
         correct=results.correct,
@@ -108,6 +121,7 @@ def evaluate(
         per_class=results.per_class,
         confusion=results.confusion,
         most_wrong=results.most_wrong,
+        measures=results.measures,
     )
 
 

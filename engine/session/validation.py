@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from engine.checks.evaluation import Evaluation
+from engine.checks.image_scores import ImageScores
 from engine.data.samples import printable
 from tl_tui.common.errors import Problem
 from tl_tui.common.metrics import diverged
@@ -86,7 +87,7 @@ class Validation:
 
     def evaluate_all(self) -> Iterator[None]:
         """Evaluate on all validation images."""
-        evaluation = yield from self._evaluate(self.context.folder.val)
+        evaluation = yield from self._evaluate(self.context.folder.val, keep_scores=True)
         self._attempted = self.progress.weights_version
         self._report_clipped_values()
         if not evaluation.total:
@@ -97,6 +98,8 @@ class Validation:
             or (-evaluation.correct, evaluation.loss)
             < (-self.best.correct, self.best.loss * self.best.total)
         )
+        if self._last is not None:
+            self._last.scores = None  # only those of the last evaluation are kept
         self._last = self._last_of_starts[evaluation.start] = evaluation
         event = self._emit_validated(evaluation, yardstick=False, best=best)
         if best:
@@ -118,13 +121,16 @@ class Validation:
             yield from self.evaluate_all()
         if self._last is None:
             raise Problem("Not one validation image can be read, so there are no results.")
+        last = self._last
+        yield from last.measure()
         others = [
             evaluation
             for evaluation in [*self._last_of_starts.values(), self._best]
-            if evaluation is not None and evaluation.weights_version != self._last.weights_version
+            if evaluation is not None and evaluation.weights_version != last.weights_version
         ]
         unique = {id(evaluation): evaluation for evaluation in others}
-        self.emit(self._last.results(unique.values(), stale=not self.is_current()))
+        stale = not self._is_of_current_weights(last)
+        self.emit(last.results(unique.values(), stale=stale))
 
     def show_images(self, what: str, side: int, most: int) -> Iterator[None]:
         """Emit thumbnails of images as the model gets them, with the model's predictions.
@@ -188,13 +194,17 @@ class Validation:
         classes = len(self.context.folder.classes)
         return Evaluation(progress.weights_version, epoch, classes)
 
-    def _evaluate(self, samples: tuple[Sample, ...]) -> Generator[None, None, Evaluation]:
+    def _evaluate(
+        self, samples: tuple[Sample, ...], *, keep_scores: bool = False
+    ) -> Generator[None, None, Evaluation]:
         """Evaluate on images; begin again if the weights change meanwhile.
 
         A step may be taken between two units, and a result belongs to one state of the weights.
         """
         while True:
             evaluation = self._new_evaluation()
+            if keep_scores:
+                evaluation.scores = ImageScores(evaluation.classes)
             yield from self._run(evaluation, samples)
             if self._is_of_current_weights(evaluation):
                 return evaluation
@@ -206,7 +216,8 @@ class Validation:
                 return
             self.skipped.report(batch, "val")
             if len(batch.labels):
-                evaluation.add_batch(batch, context.trainer.evaluate(batch))
+                keep = evaluation.scores is not None
+                evaluation.add_batch(batch, context.trainer.evaluate(batch, keep_logits=keep))
             yield
 
     def _emit_validated(

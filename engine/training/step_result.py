@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from engine.data.batches import Batch
@@ -73,3 +74,26 @@ class BatchPredictions:
     """Of the predicted class."""
     label_probability: list[float]
     loss: list[float]
+    logits: Tensor | None = None
+    """[N, classes], float32, on the CPU, if they were asked for."""
+
+    @classmethod
+    def of(cls, logits: Tensor, labels: Tensor, *, keep_logits: bool) -> BatchPredictions:
+        """Collect the predictions of a batch.
+
+        Args:
+            logits: [N, classes], float32.
+            labels: [N].
+            keep_logits: Whether the logits are wanted too.
+        """
+        probability, predicted = logits.softmax(1).max(1)
+        loss = F.cross_entropy(logits, labels, reduction="none")
+        numbers = torch.stack([predicted.double(), probability.double(), loss.double()])
+        indices, probabilities, losses = numbers.tolist()
+        return cls(
+            predicted=[int(index) for index in indices],
+            probability=probabilities,
+            label_probability=torch.tensor(losses).neg().exp().tolist(),
+            loss=losses,
+            logits=logits.cpu() if keep_logits else None,
+        )

@@ -348,15 +348,19 @@ class Trainer:
         for first in range(0, len(samples), batch_size):
             yield features.batch(cut, samples[first : first + batch_size], 0, bf16)
 
-    def evaluate(self, batch: Batch) -> BatchPredictions:
+    def evaluate(self, batch: Batch, *, keep_logits: bool = False) -> BatchPredictions:
         """Predict a batch in eval mode; the next step sets its own modes.
+
+        Args:
+            batch: The batch.
+            keep_logits: Whether to return the logits too.
 
         Raises:
             OutOfMemory: memory ran out.
         """
         self.model.eval()
         try:
-            numbers = self._predict(batch)
+            return self._predict(batch, keep_logits)
         except Exception as error:
             if not ran_out_of_memory(error):
                 raise
@@ -364,24 +368,13 @@ class Trainer:
             raise OutOfMemory(
                 "Evaluating a batch ran out of memory; a smaller --batch-size needs less."
             ) from None
-        losses = numbers[2]
-        return BatchPredictions(
-            predicted=[int(value) for value in numbers[0]],
-            probability=numbers[1],
-            label_probability=torch.tensor(losses).neg().exp().tolist(),
-            loss=losses,
-        )
 
-    def _predict(self, batch: Batch) -> list[list[float]]:
-        """Return predicted classes, their probabilities and the losses, one entry per image."""
+    def _predict(self, batch: Batch, keep_logits: bool) -> BatchPredictions:
         with torch.no_grad():
             with self._autocast():
                 logits = self.forward(batch.cut, batch.images.to(self.device))
-            logits = logits.float()
             labels = batch.labels.to(self.device)
-            probability, predicted = logits.softmax(1).max(1)
-            loss = F.cross_entropy(logits, labels, reduction="none")
-            return torch.stack([predicted.double(), probability.double(), loss.double()]).tolist()
+            return BatchPredictions.of(logits.float(), labels, keep_logits=keep_logits)
 
     # --- state ----------------------------------------------------------------------------------
 

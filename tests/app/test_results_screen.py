@@ -10,13 +10,14 @@ from textual import events
 
 from tests.support.app_pilot import (
     make_app,
+    open_results,
     ready,
     screen_lines,
     screen_text,
     steps_taken,
     wait_until,
 )
-from tests.support.result_messages import results
+from tests.support.result_messages import measures, results
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.stack_messages import opened
 from tl_tui.protocol.commands import Evaluate, ShowImages, ShowResults
@@ -26,13 +27,6 @@ from tl_tui.protocol.training import Validated
 
 SIZES = [(80, 24), (120, 40), (40, 12), (300, 80)]
 UNUSUAL_NAMES = ("犬", "[red]markup[/]", "\x1b[31mred\x07", "a\u202eb\nc", "n" * 90, "naïve")
-
-
-async def open_results(pilot, engine, shown):
-    await ready(pilot)
-    await pilot.press("e")
-    engine.emit(shown)
-    await wait_until(pilot, lambda: f"{shown.correct} of {shown.total}" in screen_text(pilot.app))
 
 
 class TestHeadline:
@@ -322,8 +316,14 @@ class TestNames:
         app = make_app(engine, unicode=unicode)
         text = ""
         async with app.run_test(size=size) as pilot:
-            await open_results(pilot, engine, results(matrix, paths=("\x1b]0;x\x07/[bold]é.jpg",)))
-            for _ in range(5):
+            await open_results(
+                pilot,
+                engine,
+                results(
+                    matrix, paths=("\x1b]0;x\x07/[bold]é.jpg",), measures=measures(((5, 6),) * 6)
+                ),
+            )
+            for _ in range(6):
                 await pilot.press("tab")
                 lines = screen_lines(app)
                 assert all(cell_len(line) == size[0] for line in lines)

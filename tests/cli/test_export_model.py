@@ -24,6 +24,7 @@ from tests.support.readme_programs import readme_programs
 from tests.support.trained_runs import plain_input, plain_model, run_job, train_run
 from tl_tui.protocol.commands import ExportModel
 from tl_tui.protocol.inference import ModelExported, ModelFileChecked
+from tui.cli.commands.export_model import exported_lines
 
 pytestmark = pytest.mark.xdist_group("export_model")  # its model is exported once
 
@@ -61,6 +62,49 @@ def told_of(
     *checked, ended = told
     assert isinstance(ended, ModelExported)
     return [event for event in checked if isinstance(event, ModelFileChecked)], ended
+
+
+def test_temperature_is_written_and_not_applied(
+    images: Path, exported: Path, tmp_path: Path
+) -> None:
+    """It is the one with the lowest loss on the validation images; every file has it."""
+    data = tmp_path / "squares"
+    shutil.copytree(images, data)
+    for number in range(2):  # without wrong labels, the best temperature is 0
+        dark, light = (data / "val" / name / f"{number:03}.png" for name in ("dark", "light"))
+        dark.rename(tmp_path / "dark.png")
+        light.rename(dark)
+        (tmp_path / "dark.png").rename(light)
+    a_run = train_run(data, tmp_path / "run", steps=4, arch="resnet18", weights="demo")
+    model, about = plain_model(a_run)
+    paths = sorted((data / "val").rglob("*.png"))
+    labels = torch.tensor([about["classes"].index(path.parent.name) for path in paths])
+    with torch.no_grad():
+        outputs = model(torch.stack([plain_input(path, about["transform"]) for path in paths]))
+
+    def loss(temperature: float) -> float:
+        return float(torch.nn.functional.cross_entropy(outputs / temperature, labels))
+
+    folder = tmp_path / "model"
+    fields: dict[str, Any] = {"formats": ("safetensors",), "temperature": True}
+    checked, ended = told_of(a_run, folder, **fields)
+    assert checked[0].max_difference == 0, "the outputs are those of the run's model"
+    info = json.loads((folder / "model.json").read_text())
+    fitted = info["temperature"]
+    assert ended.temperature is not None and ended.temperature.value == fitted["value"]
+    assert fitted["images"] == 12 and fitted["nll_before"] == pytest.approx(loss(1.0), abs=1e-4)
+    value = fitted["value"]
+    assert loss(value) < min(loss(value * 1.05), loss(value / 1.05))
+    readme = (folder / "README.txt").read_text()
+    helps = fitted["nll_after"] < fitted["nll_before"]
+    assert f"(logits / {value:.4f}).softmax(1)" in readme and ("did not fall" in readme) != helps
+    (line,) = [line for line in exported_lines(ended) if line.startswith("Temperature ")]
+    assert ("the NLL does not fall" in line) != helps
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["temperature"])["value"] == value
+
+    assert "emperature" not in (exported / "README.txt").read_text(), "only if asked for"
+    assert "temperature" not in json.loads((exported / "model.json").read_text())
 
 
 def failure_of(a_run: Path, folder: Path, **fields: Any) -> str:

@@ -64,3 +64,11 @@ async def steps_taken(pilot: Pilot, steps: int) -> None:
     """Wait until the current start has taken `steps` steps and the screen shows it."""
     await wait_until(pilot, lambda: pilot.app.run_state.step == steps)  # type: ignore[attr-defined]
     await wait_until(pilot, lambda: f"step {steps} " in screen_text(pilot.app))  # type: ignore[arg-type]
+
+
+async def open_results(pilot, engine, shown):
+    """Open the results screen and wait until it shows these results."""
+    await ready(pilot)
+    await pilot.press("e")
+    engine.emit(shown)
+    await wait_until(pilot, lambda: f"{shown.correct} of {shown.total}" in screen_text(pilot.app))

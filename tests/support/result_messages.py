@@ -7,6 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from tl_tui.protocol.checks import CrossValidationEnded, FoldValidated, LrRangeTested
+from tl_tui.protocol.measures import (
+    Averages,
+    ClassMeasures,
+    Measures,
+    ReliabilityBin,
+    Temperature,
+)
 from tl_tui.protocol.results import Comparison, ImagesShown, ResultsShown, Thumbnail, WrongImage
 
 
@@ -49,6 +56,42 @@ def results(
         "stale": False,
     }
     return ResultsShown(**(fields | changes))
+
+
+def measures(
+    per_class: Sequence[tuple[int, int]] = ((36, 40), (34, 40)), **changes: Any
+) -> Measures:
+    """Return measures of overconfident predictions, with a recall per class."""
+    recalls = [correct / total if total else None for correct, total in per_class]
+    mean = sum(recall for recall in recalls if recall is not None) / len(per_class)
+    correct, total = map(sum, zip(*per_class, strict=True))
+    empty = (ReliabilityBin(0, 0.0, 0),) * 13
+    fields: dict[str, Any] = {
+        "per_class": tuple(ClassMeasures(recall, recall, recall, 0.93) for recall in recalls),
+        "macro": Averages(0.871, mean, 0.873),
+        "weighted": Averages(0.872, correct / total, 0.874),
+        "roc_auc": 0.931,
+        "top5": None,
+        "brier": 0.213,
+        "ece": 0.162,
+        "ece_calibrated": 0.101,
+        "ece_calibrated_high": 0.152,
+        "reliability": (
+            *empty,
+            ReliabilityBin(10, 0.9, 7),
+            ReliabilityBin(total - 10, 0.97, correct - 7),
+        ),
+        "temperature": Temperature(
+            value=1.34,
+            images=total,
+            folds=5,
+            nll_before=0.341,
+            nll_after=0.322,
+            ece_before=0.162,
+            ece_after=0.121,
+        ),
+    }
+    return Measures(**(fields | changes))
 
 
 def thumbnail(number: int = 0, side: int = 8, **changes: Any) -> Thumbnail:

@@ -255,6 +255,8 @@ class EvaluateData(Job):
     checkpoint: str = "best"
     device: str = "auto"
     batch_size: int = 32
+    per_image: bool = False
+    """Whether `InferenceProgressed` lists the images."""
 
 
 class ExportModel(Job):
@@ -267,6 +269,8 @@ class ExportModel(Job):
     force: bool = False
     """Whether the folder may contain files already."""
     checkpoint: str = "best"
+    temperature: bool = False
+    """Whether to fit a temperature on the validation images and write it to `model.json`."""
 
 
 class ExportScript(Job):

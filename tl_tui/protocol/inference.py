@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tl_tui.protocol.dataset import LeftOut
+from tl_tui.protocol.measures import Measures, Temperature
 from tl_tui.protocol.results import WrongImage
 
 
@@ -53,6 +54,18 @@ class ImagesPredicted(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     unreadable: tuple[UnreadableFile, ...] = ()
 
 
+class EvaluatedImage(msgspec.Struct, frozen=True, array_like=True):
+    """The prediction for one labelled image, and its loss."""
+
+    path: str
+    label: int
+    predicted: int
+    probability: float
+    """Probability of the predicted class, 0 to 1."""
+    loss: float
+    """Cross-entropy."""
+
+
 class InferenceProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """More files of an evaluation were processed."""
 
@@ -60,6 +73,8 @@ class InferenceProgressed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The number of files so far, unreadable ones included."""
     unreadable: tuple[UnreadableFile, ...] = ()
     """Unreadable files since the previous event."""
+    images: tuple[EvaluatedImage, ...] = ()
+    """The images since the previous event, if the command asked for them."""
 
 
 class DataEvaluated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -75,6 +90,7 @@ class DataEvaluated(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """(class, predicted class, number of images); pairs without images are left out."""
     most_wrong: tuple[WrongImage, ...]
     """At most 100 wrongly classified images, most confident first."""
+    measures: Measures | None = None
 
 
 class ModelFileChecked(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -103,6 +119,8 @@ class ModelExported(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     step: int
     notes: tuple[str, ...] = ()
     """Sentences about what was left out."""
+    temperature: Temperature | None = None
+    """What was written to `model.json`, if the command asked for it."""
 
 
 class ScriptWritten(msgspec.Struct, tag=True, frozen=True, kw_only=True):

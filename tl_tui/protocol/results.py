@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from tl_tui.protocol.measures import Measures
+
 ImageSelection = Literal["batch", "wrong"]
 """batch: the next batch as the model will receive it. wrong: the validation images that the model
 classified wrongly with the highest confidence."""
@@ -57,6 +59,8 @@ class ResultsShown(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...]
     stale: bool
     """Whether steps were taken since this evaluation."""
+    measures: Measures | None = None
+    """None if an output is not finite."""
 
 
 class Thumbnail(msgspec.Struct, frozen=True, array_like=True):

@@ -33,6 +33,7 @@ from engine.export.model.card import (
     file_metadata,
     readme,
 )
+from engine.export.model.temperature import fit_on_validation_images, temperature_entry
 from engine.jobs.inference import compute_logits, load_checked_model, make_decoder
 from engine.jobs.load import TrainedModel
 from tl_tui.common import json_codec
@@ -99,6 +100,11 @@ def export_model(command: ExportModel) -> Iterator[ModelFileChecked | ModelExpor
     reference = yield from _make_reference(trained)
     file_names = [FILES[kind] for kind in formats]
     description = describe_model(trained, file_names, reference.description)
+    temperature = None
+    if command.temperature:
+        images = yield from _list_run_images(trained)
+        temperature = yield from fit_on_validation_images(trained, images)
+        description["temperature"] = temperature_entry(temperature)
     _remove_stale_folders(folder)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     checked: dict[ModelFormat, ModelFileChecked] = {}
@@ -122,6 +128,7 @@ def export_model(command: ExportModel) -> Iterator[ModelFileChecked | ModelExpor
         checkpoint=str(trained.checkpoint),
         step=trained.metadata["step"],
         notes=tuple(notes),
+        temperature=temperature,
     )
 
 

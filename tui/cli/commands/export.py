@@ -68,6 +68,14 @@ from tui.cli.options.types import Names
     help="File formats, separated by commas: safetensors, pth, onnx. By default all of them, onnx "
     "only if its extra is installed.",
 )
+@click.option(
+    "--temperature",
+    cls=Option,
+    section="Model",
+    is_flag=True,
+    help="Fit a temperature on the run's validation images, for calibrated probabilities: "
+    "model.json contains it, README.txt divides the logits by it.",
+)
 @CHECKPOINT
 @click.option("--force", cls=Option, is_flag=True, help="Overwrite existing files.")
 def command(
@@ -77,6 +85,7 @@ def command(
     data: str | None,
     model: str | None,
     formats: tuple[str, ...] | None,
+    temperature: bool,
     checkpoint: str,
     force: bool,
 ) -> int:
@@ -92,9 +101,13 @@ def command(
         raise Problem(f"{option} applies only to an exported script; add -o FILE to write one.")
     if model is None and formats is not None:
         raise Problem("--format applies only to the model; add --model DIR.")
+    if model is None and temperature:
+        raise Problem("--temperature applies only to the model; add --model DIR.")
     if script is not None:
         code = export_script(run, script, check=check, data=data, force=force)
         if code != exit_codes.DONE or model is None:
             return code
     assert model is not None
-    return export_model(run, model, formats=formats, force=force, checkpoint=checkpoint)
+    return export_model(
+        run, model, formats=formats, force=force, checkpoint=checkpoint, temperature=temperature
+    )

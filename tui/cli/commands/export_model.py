@@ -25,6 +25,7 @@ def export_model(
     formats: tuple[str, ...] | None = None,
     force: bool = False,
     checkpoint: str = "best",
+    temperature: bool = False,
 ) -> int:
     """Write the model of a run, and print how the outputs of each file compare with the model's.
 
@@ -34,6 +35,7 @@ def export_model(
         formats: The formats; None writes all that are available.
         force: Whether the folder may already contain files.
         checkpoint: The name of the checkpoint with the weights.
+        temperature: Whether to fit a temperature on the run's validation images.
 
     Returns:
         The exit code.
@@ -51,6 +53,7 @@ def export_model(
         formats=None if formats is None else _checked_formats(formats),
         force=force,
         checkpoint=checkpoint,
+        temperature=temperature,
     )
 
     async def task(connection: Connection, events: AsyncIterator[AnyEvent]) -> int:
@@ -79,9 +82,14 @@ def checked_sentence(file: ModelFileChecked) -> str:
 
 def exported_lines(event: ModelExported) -> list[str]:
     """Return the notes on an export, and a line with its files and folder."""
+    from tui.text.measures import fit_words, three_digits
+
     files = ", ".join(event.files)
+    fitted = event.temperature
+    value = "" if fitted is None else f"Temperature {three_digits(fitted.value)}, in model.json"
     return [
         *event.notes,
+        *([] if fitted is None else [f"{value}: {fit_words(fitted, fitted.images)}."]),
         f"Exported {event.checkpoint}, step {event.step}, as {files}: {event.folder}",
     ]
 

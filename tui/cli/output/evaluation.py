@@ -9,10 +9,12 @@ import msgspec
 
 from tl_tui.common.metrics import accuracy_words, balanced_accuracy, interval, share_words
 from tl_tui.protocol.inference import DataEvaluated, InferenceBegan, UnreadableFile
+from tl_tui.protocol.measures import Measures
 from tui.cli import printing
 from tui.cli.output.names import printable, short_name
 from tui.cli.output.train.sentences import class_table
 from tui.text.dataset import left_out_sentence
+from tui.text.measures import class_words, measure_sentences
 
 MATRIX_CLASSES = 12
 """The largest number of classes in a confusion matrix; with more, the most frequent mistakes are
@@ -56,6 +58,7 @@ def print_json(
         "majority_class": names[majority],
         "per_class": {n: correct / total if total else None for n, (correct, total) in counts},
         "per_class_counts": {n: {"correct": c, "total": t} for n, (c, t) in counts},
+        **_measures_as_json(names, result.measures),
         "confusion": [
             {"class": names[label], "said": names[predicted], "images": count}
             for label, predicted, count in result.confusion
@@ -73,6 +76,39 @@ def print_json(
         "unreadable": [{"path": file.path, "reason": file.reason} for file in unreadable],
     }
     printing.print_json(report)
+
+
+def _measures_as_json(classes: Sequence[str], measures: Measures | None) -> dict[str, Any]:
+    """Return the measures by name; undefined ones are None."""
+    if measures is None:
+        return {}
+    bins = len(measures.reliability)
+    return {
+        "macro": msgspec.structs.asdict(measures.macro),
+        "weighted": msgspec.structs.asdict(measures.weighted),
+        "per_class_measures": {
+            name: msgspec.structs.asdict(one)
+            for name, one in zip(classes, measures.per_class, strict=True)
+        },
+        "roc_auc": measures.roc_auc,
+        "top5": measures.top5,
+        "brier": measures.brier,
+        "ece": measures.ece,
+        "ece_calibrated": measures.ece_calibrated,
+        "ece_calibrated_high": measures.ece_calibrated_high,
+        "reliability": [
+            {
+                "from": number / bins,
+                "to": (number + 1) / bins,
+                "images": one.images,
+                "correct": one.correct,
+                "confidence": one.confidence if one.images else None,
+            }
+            for number, one in enumerate(measures.reliability)
+        ],
+        "temperature": measures.temperature and msgspec.structs.asdict(measures.temperature),
+        "temperature_missing": measures.temperature_missing,
+    }
 
 
 def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) -> None:
@@ -105,7 +141,12 @@ def print_report(began: InferenceBegan, result: DataEvaluated, unreadable: int) 
     )
     if unreadable:
         print_lines([f"{unreadable} image{' was' if unreadable == 1 else 's were'} skipped."])
-    print_lines(["", *class_table(began.classes, result.per_class, "")])
+    others: list[str] = []
+    if result.measures is not None:
+        others = [class_words(one) for one in result.measures.per_class]
+        sentences = measure_sentences(result.measures, result.loss, result.per_class)
+        print_lines(["", *(f"{name:<12} {text}" for name, text in sentences)])
+    print_lines(["", *class_table(began.classes, result.per_class, "", others)])
     if result.correct == result.total:
         print_lines(["", "All images are classified correctly."])
         return

@@ -1,4 +1,4 @@
-"""The accuracy of every class, with its interval."""
+"""The accuracy of every class with its interval, its precision and its F1."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from tui.drawing.sanitize import padded
 from tui.screens.full_screen import Body
 from tui.screens.results.interval_line import interval_line
 from tui.screens.results.section import Section
+from tui.text.measures import share_or_dash
 
 NO_IMAGES = "no validation images"
+MEASURES_WIDTH = 18
+"""The width of the columns precision, F1 and ROC AUC, in cells."""
 
 
 class Classes(Section):
@@ -51,14 +54,26 @@ class Classes(Section):
             accuracy = max(accuracy, len(NO_IMAGES) + 1)
         name = max(4, min(self._longest, (width - 4) // 3, width - 4 - accuracy))
         bar = width - 4 - name - 2 - accuracy
+        measures = self.results.measures
+        if bar < MEASURES_WIDTH:
+            measures = None
+        elif measures is not None:
+            bar -= MEASURES_WIDTH
         order_text = "lowest accuracy first" if self.lowest_first else "in order"
         pinned = [line((f"  {count:,} classes, {order_text}", "strong"))]
+        if measures is not None:
+            heads = f"  {'':{name}}  {padded('accuracy', accuracy)} prec    F1   AUC"
+            pinned.append(line((heads, "dim")))
 
         def at(number: int) -> Line:
             index = order[number]
             correct, total = self.results.per_class[index]
             text = accuracy_words(correct, total) if total else NO_IMAGES
             start = line(f"  {padded(self.name(index), name)}  ", padded(text, accuracy))
+            if measures is not None:
+                one = measures.per_class[index]
+                values = (one.precision, one.f1, one.roc_auc)
+                start += line("".join(f" {share_or_dash(value):>4} " for value in values))
             if bar < 12:
                 return start
             return (*start, *interval_line(correct, total, bar, self.glyphs))

@@ -13,6 +13,7 @@ from tui.screens.results.classes import Classes
 from tui.screens.results.confusion import Confusion
 from tui.screens.results.curves import Curves
 from tui.screens.results.interval_line import interval_line
+from tui.screens.results.measures import MeasuresSection
 from tui.screens.results.most_wrong import MostWrong
 from tui.screens.results.section import Section
 from tui.screens.results.summary import Summary
@@ -40,7 +41,14 @@ class ResultsScreen(FullScreen):
                 ready.
             pictures: Shows the most wrong images.
         """
-        self.sections: list[Section] = [Summary(), Confusion(), Classes(), MostWrong(), Curves()]
+        self.sections: list[Section] = [
+            Summary(),
+            Confusion(),
+            Classes(),
+            MeasuresSection(),
+            MostWrong(),
+            Curves(),
+        ]
         self.section = 0
         self._shown: ResultsShown | None = None
         """The results that the sections show."""

@@ -13,6 +13,7 @@ import torchvision
 from engine.model import freezing
 from engine.training import checkpoint
 from tests.support.driven_session import DrivenSession, draw_images
+from tl_tui.common.metrics import balanced_accuracy
 from tl_tui.protocol.checks import LrRangeTested, WeightDriftMeasured
 from tl_tui.protocol.commands import (
     Evaluate,
@@ -213,6 +214,12 @@ def test_results_cover_every_image_and_compare_with_earlier_ones(options: dict) 
     confidence = [image.probability for image in results.most_wrong]
     assert confidence == sorted(confidence, reverse=True)
     assert all(image.predicted != image.label for image in results.most_wrong)
+    measures = results.measures
+    assert measures is not None
+    assert measures.macro.recall == pytest.approx(balanced_accuracy(results.per_class))
+    assert sum(one.images for one in measures.reliability) == 12
+    driven.do(ShowResults)
+    assert driven.last(ResultsShown) == results
     driven.do(Train, steps=8)
     driven.do(StartOver)
     driven.do(Step)
@@ -221,7 +228,7 @@ def test_results_cover_every_image_and_compare_with_earlier_ones(options: dict) 
     driven.do(Evaluate)
     driven.do(ShowResults)
     compared = driven.last(ResultsShown)
-    assert not compared.stale
+    assert not compared.stale and compared.measures not in (None, measures)
     (comparison,) = compared.comparisons
     assert comparison.other == "start 0, step 8"
     assert comparison.only_this - comparison.only_other == compared.correct - (

@@ -294,7 +294,10 @@ def _class_lines(classes: Sequence[str], result: Validated | None) -> list[str]:
 
 
 def class_table(
-    classes: Sequence[str], per_class: Sequence[tuple[int, int]], when: str
+    classes: Sequence[str],
+    per_class: Sequence[tuple[int, int]],
+    when: str,
+    others: Sequence[str] = (),
 ) -> list[str]:
     """Return a table with the accuracy of each class, or of the worst `MOST_CLASSES`.
 
@@ -302,8 +305,9 @@ def class_table(
         classes: The names of the classes.
         per_class: Pairs (correct, total) for each class.
         when: Which validation the table shows, for its title; empty for an evaluation.
+        others: The other measures of each class, to print after the accuracy.
     """
-    pairs = list(zip(classes, per_class, strict=True))
+    pairs = list(enumerate(per_class))
     suffix = f" ({when})" if when else ""
     title = f"By class{suffix}:"
     if len(pairs) > MOST_CLASSES:
@@ -311,16 +315,16 @@ def class_table(
         with_images = [pair for pair in pairs if pair[1][1]]
         pairs = sorted(with_images, key=lambda pair: (pair[1][0] / pair[1][1], -pair[1][1]))
         pairs = pairs[:MOST_CLASSES]
-    names = [short_name(name) for name, _ in pairs]
+    names = [short_name(classes[index]) for index, _ in pairs]
     width = max(map(cell_len, names), default=0)
     none = "no validation images" if when else "no images"
-    return [
-        title,
-        *(
-            f"  {set_cell_size(name, width)}  {accuracy_words(*counts) if counts[1] else none}"
-            for name, (_, counts) in zip(names, pairs, strict=True)
-        ),
-    ]
+    accuracies = [accuracy_words(*counts) if counts[1] else none for _, counts in pairs]
+    longest = max(map(len, accuracies), default=0)
+    lines = [title]
+    for name, accuracy, (index, _) in zip(names, accuracies, pairs, strict=True):
+        other = f"{'':{longest - len(accuracy)}}  {others[index]}" if others else ""
+        lines.append(f"  {set_cell_size(name, width)}  {accuracy}{other}")
+    return lines
 
 
 def _plan_sentence(plan: Plan) -> str:
