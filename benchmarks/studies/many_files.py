@@ -53,7 +53,7 @@ def measure(root: Path) -> dict[str, float]:
     from torchvision.transforms._presets import ImageClassification
 
     from engine.data.batches import Decoder
-    from engine.data.image_folder import list_folder
+    from engine.data.dataset.image_folder import list_folder
     from engine.data.samples import ImageFolder
     from engine.data.train_batches import TrainBatches
 

@@ -1,1 +1,1 @@
-"""Datasets: listing, splitting, decoding, augmentation and batching of images."""
+"""Images: decoding, conversion, splits, augmentation and batches. Datasets are in `dataset/`."""

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 
 from engine.checks.evaluation import Evaluation
 from engine.checks.image_scores import ImageScores
-from engine.data.image_folder import LabelledImages, list_labelled
-from engine.data.layout import recognise, recognise_first
-from engine.data.left_out import Tally
+from engine.data.dataset.image_folder import LabelledImages, list_labelled
+from engine.data.dataset.layout import recognise, recognise_first
+from engine.data.dataset.left_out import Tally
 from engine.data.samples import printable
 from engine.hardware.devices import choose_device
 from engine.jobs.inference import compute_logits, load_checked_model, make_decoder

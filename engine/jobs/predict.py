@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from engine.data.image_folder import images_below
+from engine.data.dataset.image_folder import images_below
 from engine.data.samples import Sample, printable
 from engine.hardware.devices import choose_device
 from engine.jobs.inference import compute_logits, load_checked_model, make_decoder

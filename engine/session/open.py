@@ -22,7 +22,7 @@ import demo_data
 from engine.data.batches import Decoder
 from engine.data.conversion.range_sample import MeasuredRanges, measure_ranges
 from engine.data.conversion.value_ranges import ranges_of
-from engine.data.image_folder import list_folder
+from engine.data.dataset.image_folder import list_folder
 from engine.data.readability import check_readable
 from engine.data.samples import DataProblem, ImageFolder
 from engine.data.train_batches import TrainBatches

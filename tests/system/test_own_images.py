@@ -58,7 +58,7 @@ def right_by_hand(checkpoint: Path, photographs: Path, journal: Path) -> int:
     )
     config = json.loads((journal.parent / "config.json").read_text())
     assert config["classes"] == about["classes"]
-    from engine.data.image_folder import open_folder
+    from engine.data.dataset.image_folder import open_folder
 
     right = 0
     for path, label in open_folder(photographs).val:

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import demo_data
-from engine.data.image_folder import list_folder
+from engine.data.dataset.image_folder import list_folder
 from engine.data.samples import ImageFolder
 from engine.export.model import onnx
 from engine.export.model.card import (

@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from engine.data.layout import Layout, recognise, recognise_first
-from engine.data.left_out import Tally
+from engine.data.dataset.layout import Layout, recognise, recognise_first
+from engine.data.dataset.left_out import Tally
 from engine.data.samples import ImageFolder
 from engine.export.script.facts import DataSection
 from engine.export.script.literals import WIDTH, literal, path_lines, quoted

@@ -74,7 +74,7 @@ def _write(
 
     from engine.data.batch_order import BatchOrder
     from engine.data.conversion.value_ranges import ranges_of
-    from engine.data.image_folder import list_folder
+    from engine.data.dataset.image_folder import list_folder
     from engine.data.samples import ImageFolder, printable
     from engine.export.script.data_section import data_section
     from engine.export.script.model_facts import backbone, model_facts, weights_of

@@ -16,8 +16,8 @@ from torchvision.transforms._presets import ImageClassification
 
 from engine.data.augmentation import Augmentation, light_crop, standard_crop
 from engine.data.batches import Decoder
+from engine.data.dataset.image_folder import open_folder
 from engine.data.decoding import read_rgb
-from engine.data.image_folder import open_folder
 from engine.data.samples import Sample
 from engine.data.train_batches import TrainBatches
 from tests.support.driven_session import draw_images

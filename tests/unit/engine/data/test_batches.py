@@ -14,8 +14,8 @@ from torchvision.transforms._presets import ImageClassification
 
 from engine.data.batch_order import Cursor
 from engine.data.batches import Decoder
+from engine.data.dataset.image_folder import open_folder
 from engine.data.decoding import read_rgb
-from engine.data.image_folder import open_folder
 from engine.data.samples import DataProblem, Sample
 from engine.data.train_batches import TrainBatches
 from tests.support.driven_session import draw_images

@@ -9,8 +9,8 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from engine.data.dataset.image_folder import open_folder
 from engine.data.decoding import UnreadableImage, looks_like_image, read_rgb
-from engine.data.image_folder import open_folder
 from tests.support.driven_session import draw_tiny_images
 
 

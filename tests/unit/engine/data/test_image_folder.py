@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.image_folder import list_folder, open_folder
+from engine.data.dataset.image_folder import list_folder, open_folder
 from engine.data.samples import DataProblem, ImageFolder, printable
 from tests.support.driven_session import DrivenSession, draw_images, draw_tiny_images
 from tl_tui.common.json_codec import dumps

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.image_folder import LabelledImages, list_labelled, open_folder
-from engine.data.labels_columns import split_of
+from engine.data.dataset.image_folder import LabelledImages, list_labelled, open_folder
+from engine.data.dataset.labels_columns import split_of
 from engine.data.readability import check_readable
 from engine.data.samples import ImageFolder
 from tests.support.driven_session import draw_tiny_images

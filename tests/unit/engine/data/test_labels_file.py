@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.data.image_folder import open_folder
+from engine.data.dataset.image_folder import open_folder
 from engine.data.samples import ImageFolder
 from tests.support.driven_session import DrivenSession, draw_tiny_images
 from tl_tui.common.errors import Problem

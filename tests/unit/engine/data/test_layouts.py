@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.data.image_folder import open_folder
-from engine.data.layout import find_splits
+from engine.data.dataset.image_folder import open_folder
+from engine.data.dataset.layout import find_splits
 from engine.data.samples import DataProblem, ImageFolder
 from tests.support.driven_session import draw_tiny_images
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from engine.data import listing
-from engine.data.image_folder import images_below, list_labelled, open_folder
+from engine.data.dataset import listing
+from engine.data.dataset.image_folder import images_below, list_labelled, open_folder
 from engine.data.samples import DataProblem, ImageFolder
 from tests.support.driven_session import draw_tiny_images
 from tl_tui.protocol.dataset import LeftOut

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from engine.data import readability
-from engine.data.image_folder import open_folder
+from engine.data.dataset.image_folder import open_folder
 from engine.data.readability import check_readable, find_unreadable, reason_unreadable
 from engine.data.samples import DataProblem, ImageFolder
 from tests.support.driven_session import draw_images

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.data import repeated_images
-from engine.data.image_folder import open_folder
-from engine.data.repeated_images import RepeatedImages, find_repeated
+from engine.data.dataset import repeated_images
+from engine.data.dataset.image_folder import open_folder
+from engine.data.dataset.repeated_images import RepeatedImages, find_repeated
 from engine.data.samples import Sample
 from tests.support.driven_session import draw_images
 

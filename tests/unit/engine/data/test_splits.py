@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.image_folder import open_folder
+from engine.data.dataset.image_folder import open_folder
 from engine.data.samples import ImageFolder, Sample
 from engine.data.splits import split_folds, stratified, yardstick_of
 from tests.support.driven_session import draw_images

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from engine.data.image_finder import ImageFinder
-from engine.data.labels_columns import MOST_VALUES, Columns, LabelsProblem, find_columns
+from engine.data.dataset.image_finder import ImageFinder
+from engine.data.dataset.labels_columns import MOST_VALUES, Columns, LabelsProblem, find_columns
 from engine.data.samples import printable
 from tl_tui.protocol.dataset import LeftOut
 from tl_tui.settings.columns import Role

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.data.class_names import folded
+from engine.data.dataset.class_names import folded
+from engine.data.dataset.left_out import OUTSIDE, Tally
+from engine.data.dataset.listing import OTHER_ENDINGS, class_folders, is_folder
+from engine.data.dataset.split_names import GENERIC, split_of
 from engine.data.decoding import image_endings
-from engine.data.left_out import OUTSIDE, Tally
-from engine.data.listing import OTHER_ENDINGS, class_folders, is_folder
-from engine.data.split_names import GENERIC, split_of
 
 
 def wraps(folder: Path) -> bool:

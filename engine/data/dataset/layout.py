@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.data.class_names import match_names
-from engine.data.folder_contents import (
+from engine.data.dataset.class_names import match_names
+from engine.data.dataset.folder_contents import (
     class_root,
     count_files,
     direct_images,
@@ -20,10 +20,10 @@ from engine.data.folder_contents import (
     image_root,
     wraps,
 )
-from engine.data.left_out import Tally
-from engine.data.listing import class_folders
+from engine.data.dataset.left_out import Tally
+from engine.data.dataset.listing import class_folders
+from engine.data.dataset.split_names import Role, Split, find_splits
 from engine.data.samples import DataProblem, printable
-from engine.data.split_names import Role, Split, find_splits
 
 FIRST_VALIDATION_NAMES = ("val", "valid", "validation")
 """The names of a validation folder that version 0.1.0 knew."""

@@ -12,11 +12,11 @@ from collections.abc import Generator, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 
-from engine.data import left_out
+from engine.data.dataset import left_out
+from engine.data.dataset.left_out import Tally
+from engine.data.dataset.split_names import Split, find_splits
 from engine.data.decoding import HEIF_ENDINGS, image_endings, looks_like_image
-from engine.data.left_out import Tally
 from engine.data.samples import Sample
-from engine.data.split_names import Split, find_splits
 from tl_tui.protocol.config import IMAGE_RULES
 
 NAMES_PER_YIELD = 1000

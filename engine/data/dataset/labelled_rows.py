@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from engine.data.labels_file import LabelRow, LabelsFile, read_labels_file
+from engine.data.dataset.labels_file import LabelRow, LabelsFile, read_labels_file
 from engine.data.samples import DataProblem, ImageFolder, Sample, printable
 from engine.data.splits import stratified
 from tl_tui.protocol.dataset import LeftOut

@@ -8,12 +8,12 @@ from collections.abc import Generator, Iterator
 from operator import itemgetter
 from pathlib import Path
 
-from engine.data.class_names import match_names, matched_sentences, similar_sentences
-from engine.data.folder_contents import class_root
-from engine.data.layout import Layout, recognise, recognise_first
-from engine.data.left_out import Tally
-from engine.data.listing import Lister, class_folders
-from engine.data.repeated_images import RepeatedImages, find_repeated
+from engine.data.dataset.class_names import match_names, matched_sentences, similar_sentences
+from engine.data.dataset.folder_contents import class_root
+from engine.data.dataset.layout import Layout, recognise, recognise_first
+from engine.data.dataset.left_out import Tally
+from engine.data.dataset.listing import Lister, class_folders
+from engine.data.dataset.repeated_images import RepeatedImages, find_repeated
 from engine.data.samples import DataProblem, ImageFolder, Sample, printable
 from engine.data.splits import stratified
 

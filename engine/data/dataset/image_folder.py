@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
-from engine.data import labelled_rows
-from engine.data.class_folders import from_class_folders
-from engine.data.class_names import match_names, matched_sentences
-from engine.data.labels_file import LabelsFile
-from engine.data.layout import evaluation_folder
-from engine.data.listing import Lister, class_folders
+from engine.data.dataset import labelled_rows
+from engine.data.dataset.class_folders import from_class_folders
+from engine.data.dataset.class_names import match_names, matched_sentences
+from engine.data.dataset.labels_file import LabelsFile
+from engine.data.dataset.layout import evaluation_folder
+from engine.data.dataset.listing import Lister, class_folders
+from engine.data.dataset.split_names import Role, find_splits
 from engine.data.samples import DataProblem, ImageFolder, Sample, printable
-from engine.data.split_names import Role, find_splits
 from tl_tui.protocol.config import IMAGE_RULES
 from tl_tui.protocol.dataset import LeftOut
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.data.image_finder import ImageFinder
+from engine.data.dataset.image_finder import ImageFinder
 from engine.data.samples import printable
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.dataset import LeftOut

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.data.class_names import folded
+from engine.data.dataset.class_names import folded
 
 Role = Literal["train", "val", "test"]
 

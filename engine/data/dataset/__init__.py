@@ -1,0 +1,1 @@
+"""Datasets on disk: the layout of a folder, labels files, and what was left out."""
