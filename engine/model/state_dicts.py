@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from engine.model.architectures import COUNTERS, body_shapes, find_head
+from engine.model.architectures import COUNTERS, body_tensors, find_head
 from engine.model.weights_file import listed
 
 CONTAINERS = (
@@ -34,6 +34,8 @@ _COPIES = frozenset(("ema", "averaged", "momentum", "target", "swa", "k", "key")
 """Words that mark the second copy of a model: an average, or the target of self-supervision."""
 _WRAPPERS = frozenset(("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
 """What torch.compile, FSDP and activation checkpointing insert into names, at any place."""
+_PARAMETERS = (".weight", ".bias")
+"""The last names of a linear layer's tensors."""
 MAX_DEPTH = 6
 """How many containers are opened, one within another."""
 
@@ -79,11 +81,20 @@ class Fit:
     missing: tuple[str, ...]
     """The architecture's names of tensors that are not there."""
     mismatched: tuple[str, ...]
-    """The architecture's names of tensors that have another shape, or no values."""
+    """The architecture's names of tensors with another shape or kind of values, or without values.
+    """
     unexpected: tuple[str, ...]
     """Names of tensors that belong to modules of the architecture, which has no such tensor."""
+    head: Mapping[str, Tensor]
+    """The tensors at the place of the head, by their names in the file; they are not used."""
     beside: tuple[str, ...]
-    """Names of tensors that belong to other modules; they are not used."""
+    """Names of other tensors that do not belong to the architecture; they are not used."""
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The name in the file of each tensor that was found, by the architecture's name."""
+        inverse = {theirs: name for name, theirs in self.naming.names.items()}
+        return {name: f"{self.prefix}{inverse[name]}" for name in self.found}
 
     @property
     def complete(self) -> bool:
@@ -119,14 +130,14 @@ def find_fits(loaded: object, model: nn.Module) -> list[Fit]:
         the most tensors. Empty if no name fits.
     """
     head = find_head(model)[0]
-    shapes = body_shapes(model, head)
-    namings = list(_namings(shapes, model))
+    body = body_tensors(model, head)
+    namings = list(_namings(body, model))
     complete: list[Fit] = []
     best: Fit | None = None
     for container in containers(loaded):
         for naming in namings:
             for prefix in _prefixes(container, naming):
-                fit = _fit(container, prefix, naming, shapes, head)
+                fit = _fit(container, prefix, naming, body, head)
                 if fit.complete:
                     complete.append(fit)
                 if best is None or len(fit.found) > len(best.found):
@@ -169,23 +180,93 @@ def contents(loaded: object) -> str:
     return f"{text}; {where} there are {_count(len(inner.tensors))} ({listed(list(inner.tensors))})"
 
 
-def note(fits: list[Fit], file: str) -> str:
+def quantised(loaded: object) -> str:
+    """Return what shows that a file holds a quantised model of PyTorch; empty if nothing does."""
+    for container in containers(loaded):
+        for name, tensor in container.tensors.items():
+            full = ".".join((*container.path, name))
+            if tensor.is_quantized:
+                return f"{full} has the type {tensor.dtype}"
+            if "_packed_params" in full:
+                return f"it has {full}"
+    return ""
+
+
+def note(fits: list[Fit], file: str, head: nn.Linear) -> str:
     """Return which weights of a file were taken and what was not used; empty if that is clear.
 
     Args:
         fits: The complete fits, the one that is taken first.
         file: The name of the file.
+        head: The architecture's head for the 1,000 classes of ImageNet.
     """
     taken, *others = fits
-    if not (taken.container.path or taken.prefix or taken.naming.label or taken.beside):
-        return ""
+    sentences = []
+    if taken.container.path or taken.prefix or taken.naming.label or taken.beside:
+        sentences.append(_taken(taken, others, file))
+    if taken.head and not _is_like(head, taken):
+        sentences.append(_head_not_used(taken.head, file))
+    return " ".join(sentences)
+
+
+def _is_like(head: nn.Linear, fit: Fit) -> bool:
+    """Return whether a fit's head has the shape of the one for ImageNet, which nobody expects."""
+    shapes = {_last(name): tensor.shape for name, tensor in fit.head.items()}
+    return len(fit.head) == len(shapes) and shapes == {
+        name: parameter.shape for name, parameter in head.named_parameters()
+    }
+
+
+def _head_not_used(head: Mapping[str, Tensor], file: str) -> str:
+    """Return the sentence about a file's head, which a new one replaces."""
+    modules = list(dict.fromkeys(name.rpartition(".")[0] for name in head))
+    outputs = [tensor.shape[0] for tensor in head.values() if tensor.ndim == 2]
+    facts = listed(modules, 3) + (f"; {outputs[-1]:,} outputs" if outputs else "")
+    facts = facts.replace("; 1 outputs", "; 1 output")
+    return f"The head in {file} ({facts}) is not used: the model gets a new head."
+
+
+def _taken(taken: Fit, others: list[Fit], file: str) -> str:
+    """Return the sentence about the place of the weights and the tensors beside them."""
     sentence = f"The weights in {file} are those {taken.where}"
     if others:
         sentence += f"; those {listed([other.where for other in others], 2)} would fit as well"
     if taken.beside:
-        modules = Counter(_module_beside(name, taken.prefix) for name in taken.beside)
-        sentence += f"; not used: {listed([*modules], 4)} ({_count(len(taken.beside))})"
+        sentence += f"; not used: {listed(_beside(taken), 4)} ({_count(len(taken.beside))})"
     return f"{sentence}."
+
+
+def _beside(fit: Fit) -> list[str]:
+    """Return what is beside a fit's weights: modules, and single tensors of modules in use.
+
+    Tensors of many modules with one last name, such as a profiler's `total_ops`, are one entry.
+    """
+    beside = frozenset(fit.beside)
+    shared = {
+        ".".join(parts[:end])
+        for name in fit.container.tensors
+        if name not in beside
+        for parts in [name.split(".")]
+        for end in range(1, len(parts))
+    }
+    module_of = {name: _module_beside(name, fit.prefix) for name in fit.beside}
+    added = {_last(name) for name, module in module_of.items() if module in shared}
+    modules: dict[str, None] = {}
+    tensors: dict[str, list[str]] = {}
+    for name, module in module_of.items():
+        if module in shared or _last(name) in added:
+            tensors.setdefault(_last(name), []).append(name)
+        else:
+            modules[module] = None
+    alike = [
+        names[0] if len(names) == 1 else f"{last} of {len(names):,} modules"
+        for last, names in tensors.items()
+    ]
+    return [*modules, *alike]
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _module_beside(name: str, prefix: str) -> str:
@@ -219,7 +300,7 @@ def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return plain if len(plain) == len(tensors) else tensors
 
 
-def _namings(shapes: Mapping[str, torch.Size], model: nn.Module) -> Iterator[Naming]:
+def _namings(shapes: Mapping[str, Tensor], model: nn.Module) -> Iterator[Naming]:
     """Yield the namings that files of an architecture can have."""
     yield Naming("", {name: name for name in shapes})
     # torchvision's own DenseNets are of 2017, when module names could contain dots.
@@ -257,7 +338,8 @@ def _prefixes(container: Container, naming: Naming) -> list[str]:
     votes: Counter[str] = Counter()
     for name in container.tensors:
         for end in range(len(name)):
-            if name[end:] in naming.names:
+            within = name[end].isdigit() and name[end - 1 : end].isalnum()  # `1.weight` in `11.`
+            if name[end:] in naming.names and not within:
                 votes[name[:end]] += 1
     return [prefix for prefix, _ in votes.most_common(8)]
 
@@ -266,10 +348,11 @@ def _fit(
     container: Container,
     prefix: str,
     naming: Naming,
-    shapes: Mapping[str, torch.Size],
+    body: Mapping[str, Tensor],
     head: str,
 ) -> Fit:
     found: dict[str, Tensor] = {}
+    of_head: dict[str, Tensor] = {}
     unexpected, beside = [], []
     for full, tensor in container.tensors.items():
         name = full.removeprefix(prefix)
@@ -277,14 +360,14 @@ def _fit(
             beside.append(full)
         elif name in naming.names:
             found[naming.names[name]] = tensor
-        elif name.startswith(f"{head}."):
-            continue
+        elif name.startswith(f"{head}.") and (tensor.numel() != 1 or name.endswith(_PARAMETERS)):
+            of_head[full] = tensor
         elif name.partition(".")[0] in naming.modules and tensor.numel() != 1:
             unexpected.append(full)
         else:  # a counter has one element, such as the `total_ops` of a profiler
             beside.append(full)
-    missing = (name for name in shapes if name not in found and not name.endswith(COUNTERS))
-    mismatched = (n for n, value in found.items() if value.shape != shapes[n] or not _dense(value))
+    missing = (name for name in body if name not in found and not name.endswith(COUNTERS))
+    mismatched = (name for name, value in found.items() if not _can_copy(value, body[name]))
     return Fit(
         container,
         prefix,
@@ -293,10 +376,27 @@ def _fit(
         tuple(missing),
         tuple(mismatched),
         tuple(unexpected),
+        of_head,
         tuple(beside),
     )
 
 
-def _dense(tensor: Tensor) -> bool:
+def _can_copy(tensor: Tensor, to: Tensor) -> bool:
+    """Return whether the values of a tensor can become those of the architecture's tensor."""
+    return tensor.shape == to.shape and has_values(tensor) and has_kind_of(tensor, to)
+
+
+def has_values(tensor: Tensor) -> bool:
     """Return whether a tensor has values that can be copied."""
     return not (tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided)
+
+
+def has_kind_of(tensor: Tensor, to: Tensor) -> bool:
+    """Return whether a tensor's values can stand for those of the architecture's tensor.
+
+    A weight is a floating-point number; integers are quantised weights without their scale. A
+    counter or an index is an integer, which averaging may have made a floating-point number.
+    """
+    return tensor.is_floating_point() or (
+        not to.is_floating_point() and tensor.dtype != torch.bool and not tensor.is_complex()
+    )
