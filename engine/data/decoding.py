@@ -124,10 +124,12 @@ def read_rgb(
         with Image.open(path, formats=pillow_formats()) as image:
             pixels = image.width * image.height
             kind, values = deep_values(image, colour="colour" in ranges)
+            if kind == "float" and not np.isfinite(values).any():
+                raise UnreadableImage("not one of its values is a finite number")
             if clipped is not None and kind in ranges:
                 clipped.add(os.fspath(path), values, ranges[kind])
             elif clipped is not None and kind:
-                clipped.add_without_range(os.fspath(path))
+                clipped.add_without_range(os.fspath(path), values)
             return convert(image, kind, values, ranges)
     except UnreadableImage:
         raise

@@ -68,5 +68,8 @@ def _other_checkpoints(trained: TrainedModel) -> str:
     own = trained.checkpoint
     names = sorted(file.stem for file in own.parent.glob("*.safetensors") if not file.samefile(own))
     if not names:
-        return "The run has no other checkpoint; train again with lower learning rates."
+        return (
+            "The run has no other checkpoint; train again, with lower learning rates or from other "
+            "weights."
+        )
     return f"The run has other checkpoints: --checkpoint {' or '.join(names)}."

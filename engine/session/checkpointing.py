@@ -120,6 +120,7 @@ class Checkpointing:
             self._emit(name, metadata, failure=str(problem))
             if best:
                 self._unsaved_best = snapshot, metadata
+                self._emit("best", metadata, failure=str(problem))
             return
         self._emit(name, metadata)
         if name == "last":
@@ -144,8 +145,9 @@ class Checkpointing:
         snapshot, metadata = self._unsaved_best
         try:
             checkpoint.write(self._path("best"), snapshot, metadata)
-        except Problem:
-            return  # writing `last` will fail in the same way and emit the failure
+        except Problem as problem:
+            self._emit("best", metadata, failure=str(problem))
+            return
         self._unsaved_best = None
         self._emit("best", metadata)
 

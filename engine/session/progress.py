@@ -44,6 +44,8 @@ class Progress:
         """The number of steps taken since the current start."""
         self.total_steps = 0
         """The number of steps taken over all starts; at least 1 after a resume."""
+        self.first_loss: float | None = None
+        """The loss of the first step of this start; None if it is not known."""
         self.restore_id = 0
         """A number that changes whenever weights change other than by a step."""
         self._restore_ids = itertools.count(1)

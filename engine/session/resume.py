@@ -85,6 +85,7 @@ def resume_run(run: Run, command: ResumeRun, saved: Checkpoint) -> tuple[AnyEven
     trainer.restore(replace(saved.snapshot, cursor=cursor))
     progress.start, progress.step = metadata["start"], metadata["step"]
     progress.total_steps = max(1, metadata["step"])
+    progress.first_loss = _first_loss(folder, progress.start)
     progress.recipe = recipe
     progress.wanted = freezing.select(stack, metadata["wanted"])
     progress.follow(plan)
@@ -202,6 +203,12 @@ def _history(folder: RunFolder, last_start: int, step: int) -> HistorySent:
             )
         )
     return HistorySent(starts=tuple(curves))
+
+
+def _first_loss(folder: RunFolder, number: int) -> float | None:
+    """Return the loss of the first step of a start; None if the journal does not have it."""
+    losses = [start.losses[0] for start in folder.starts if start.start == number and start.losses]
+    return losses[0][1] if losses and losses[0][0] == 1 else None
 
 
 def _check_epochs(command: ResumeRun, step: int, batches_per_epoch: int, plan: Plan | None) -> None:

@@ -115,7 +115,7 @@ class StartSnapshots:
             progress.wanted = chosen.wanted
         self.current = chosen
         progress.start += 1
-        progress.step = 0
+        progress.step, progress.first_loss = 0, None
         progress.left_in_epoch = progress.batches_per_epoch
         progress.mark_restored()
         progress.follow(None)

@@ -10,6 +10,7 @@ from engine.session.context import SessionContext
 from engine.session.memory_advice import advise
 from engine.session.progress import Progress
 from engine.training.step_errors import NotFinite, StepRefused
+from tl_tui.common.metrics import diverged
 from tl_tui.protocol.checks import StepCostMeasured
 from tl_tui.protocol.training import Remedy, StepNotApplied
 
@@ -71,6 +72,9 @@ def _remedy(refused: NotFinite, context: SessionContext, progress: Progress) -> 
         return refused.what
     if not progress.step:  # nothing was trained, so no learning rate was used
         return "weights"
+    classes = len(context.folder.classes)
+    if progress.first_loss is not None and diverged(progress.first_loss, classes):
+        return "weights"  # the first loss is computed before the first update
     return "rates" if any(context.trainer.rates) else "weights"
 
 
@@ -105,8 +109,8 @@ def not_finite_sentence(refused: NotFinite, step: int, row: str, owner: str, rem
 
 _ADVICE: dict[Remedy, str] = {
     "rates": "Start over with lower learning rates.",
-    "weights": "No step came before it, so no learning rate is the cause; start from other "
-    "weights.",
+    "weights": "The weights that training began from are the cause, not a learning rate; start "
+    "from other weights.",
     "images": "Remove this image, or save it again.",
     "cache": "The layers below give finite values for the same images; do without the feature "
     "cache (--feature-cache off).",

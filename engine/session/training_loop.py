@@ -162,6 +162,8 @@ class TrainingLoop:
         )
         self.starts.took_step()
         progress.took_step()
+        if progress.step == 1:
+            progress.first_loss = result.loss
         self.skipped.report(result.batch, "train")
         event = make_step_event(result, progress, mask, lr_factor)
         fields = step_fields(self.context.event.stack.rows, event)

@@ -147,7 +147,12 @@ def read(path: Path) -> Checkpoint:
             about = msgspec.json.decode(text)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointProblem(f"{path} cannot be read as a checkpoint ({error}).") from error
+        names = sorted(file.stem for file in path.parent.glob("*.safetensors") if file != path)
+        others = " or ".join(f"--checkpoint {name}" for name in names)
+        raise CheckpointProblem(
+            f"{path} cannot be read as a checkpoint ({error}); "
+            f"{f'try {others}' if names else 'copy it again, or begin a new run'}."
+        ) from error
     if about["format"] > FORMAT:
         raise CheckpointProblem(
             f"{path} was written by a later version of tl-tui (format {about['format']}; this "

@@ -61,3 +61,7 @@ class ValuesClipped(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The number of images with more than 8 bits per pixel for which the run has no range."""
     example_without_range: str = ""
     """The path of one of these."""
+    not_finite: int = 0
+    """The number of images with values that are NaN or infinite."""
+    example_not_finite: str = ""
+    """The path of one of them."""

@@ -79,9 +79,19 @@ def check_run_dir(path: Path) -> None:
 
 def _or_resume(path: Path) -> str:
     """Return the command that resumes a run, as an alternative, if the run can be resumed."""
-    if not (path / CHECKPOINTS / "last.safetensors").exists():
+    if not (path / CHECKPOINTS / "last.safetensors").exists() or _has_failed(path):
         return ""
     return f", or continue it with `tl-tui resume {shlex.quote(str(path))}`"
+
+
+def _has_failed(path: Path) -> bool:
+    """Return whether the training of a run ended because a step failed, which resuming repeats."""
+    failed = False
+    with contextlib.suppress(OSError), open(path / JOURNAL, "rb") as journal:
+        for line in journal:
+            if line.startswith(b'{"event":"train_ended"'):
+                failed = b'"reason":"failed"' in line
+    return failed
 
 
 class JournalWriter:
@@ -119,6 +129,7 @@ class JournalWriter:
         self._open(None)
 
     def _open(self, config: dict[str, Any] | None) -> None:
+        new = config is not None and not (self.path / JOURNAL).exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             journal = open(self.path / JOURNAL, "a+", encoding="utf-8", buffering=1)
@@ -145,6 +156,10 @@ class JournalWriter:
                 json_codec.dumps(engine_identity()) + "\n", encoding="utf-8"
             )
         except OSError as error:
+            if new:  # a directory without a configuration would block its name
+                for name in (JOURNAL, CONFIG, ENGINE):
+                    with contextlib.suppress(OSError):
+                        (self.path / name).unlink()
             raise RunDirectoryProblem(
                 f"--run-dir {self.path}: it cannot be written ({error.strerror or error}); "
                 "name another folder."

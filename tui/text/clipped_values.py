@@ -6,7 +6,7 @@ from tl_tui.protocol.dataset import ValuesClipped
 
 
 def clipped_sentence(event: ValuesClipped) -> str:
-    """Return how many values were clipped and in which images, and which have no range."""
+    """Return which images have values that were clipped, no range, or NaN."""
     sentences = []
     if event.images:
         one = event.of_images == 1
@@ -23,6 +23,12 @@ def clipped_sentence(event: ValuesClipped) -> str:
             f"The run has no range for {event.without_range:,} image{'' if one else 's'} with more "
             f"than 8 bits per pixel, such as {event.example_without_range}: 16 bits were cut to "
             "the upper 8, and 32 bits were scaled image by image."
+        )
+    if event.not_finite:
+        one = event.not_finite == 1
+        sentences.append(
+            f"{event.not_finite:,} image{' has' if one else 's have'} values that are NaN or "
+            f"infinite, such as {event.example_not_finite}: NaN became black."
         )
     return " ".join(sentences)
 

@@ -14,6 +14,12 @@ def diverged_sentence(step: int, loss: float, classes: int) -> str:
         loss: The mean loss of its batch.
         classes: The number of classes.
     """
+    if step == 1:  # it is computed before the first update
+        return (
+            f"The loss of step 1 is {loss_text(loss)}, and guessing has "
+            f"{guessing_loss(classes):.3f}: the weights that training began from are the cause. "
+            "Start from other weights."
+        )
     return (
         f"Training has diverged: the loss of step {step:,} is {loss_text(loss)}, and guessing has "
         f"{guessing_loss(classes):.3f}. Start over with lower learning rates."

@@ -43,13 +43,15 @@ class ClippedValues:
     def __init__(self) -> None:
         self._images: dict[str, _Clipped] = {}
         self._without_range: set[str] = set()
+        self._not_finite: set[str] = set()
         self._lock = threading.Lock()
-        self._reported = (0, 0)
+        self._reported = (0, 0, 0)
 
     def add(self, path: str, values: np.ndarray, limits: tuple[float, float]) -> None:
         """Count the values of an image that are beyond its limits."""
         if path in self._images:
             return
+        self._note_not_finite(path, values)
         values = values[..., :3] if values.ndim == 3 else values  # without transparency
         beyond = int(np.count_nonzero((values < limits[0]) | (values > limits[1])))
         lowest, highest = limits
@@ -58,19 +60,28 @@ class ClippedValues:
         with self._lock:
             self._images[path] = _Clipped(beyond, values.size, lowest, highest, limits)
 
-    def add_without_range(self, path: str) -> None:
+    def add_without_range(self, path: str, values: np.ndarray) -> None:
         """Count an image with more than 8 bits per pixel for which there is no range."""
+        if path in self._without_range:
+            return
+        self._note_not_finite(path, values)
         with self._lock:
             self._without_range.add(path)
+
+    def _note_not_finite(self, path: str, values: np.ndarray) -> None:
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            with self._lock:
+                self._not_finite.add(path)
 
     def report(self) -> ValuesClipped | None:
         """Return what was counted so far; None if it is the same as in the last report."""
         with self._lock:
             images, without_range = dict(self._images), sorted(self._without_range)
+            not_finite = sorted(self._not_finite)
         clipped = {path: image for path, image in images.items() if image.values}
-        if (len(clipped), len(without_range)) == self._reported:
+        if (len(clipped), len(without_range), len(not_finite)) == self._reported:
             return None
-        self._reported = len(clipped), len(without_range)
+        self._reported = len(clipped), len(without_range), len(not_finite)
         path, worst = max(
             clipped.items(),
             key=lambda item: item[1].values / item[1].size,
@@ -88,4 +99,6 @@ class ClippedValues:
             highest=worst.highest,
             without_range=len(without_range),
             example_without_range=printable(without_range[0]) if without_range else "",
+            not_finite=len(not_finite),
+            example_not_finite=printable(not_finite[0]) if not_finite else "",
         )
