@@ -115,6 +115,11 @@ def _other_shape(arch: str, name: str, body: Mapping[str, Tensor], fit: Fit) -> 
             f"Weights for images with {channels} cannot be used for RGB images; pass weights that "
             "were trained on RGB images."
         )
+    if name.endswith("pos_embedding") and len(found) == 3 and found[2] == needed[2]:
+        return (
+            f"The weights are for images of {found[1] - 1:,} patches, and torchvision's {arch} has "
+            f"{needed[1] - 1:,}; pass weights for that image size."
+        )
     return (
         f"The file's model differs from torchvision's {arch} there; pass weights of torchvision's "
         f"{arch}, or the --arch that these belong to."

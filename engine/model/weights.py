@@ -22,6 +22,7 @@ from engine.model.architectures import (
 )
 from engine.model.unfit_weights import why_unfit
 from engine.model.weights_file import ENDINGS, listed
+from engine.model.weights_note import note
 
 
 class WeightsMissing(ModelProblem):
@@ -172,11 +173,11 @@ def _from_file(arch: str, path: Path) -> Weights:
     """Return the weights in a file, which must fit the whole model except the head."""
     file = weights_file.find_file(path)
     name = path.name if file == path else f"{path.resolve().name}/{file.relative_to(path)}"
-    state, note = _state_of(arch, file)
+    state, said = _state_of(arch, file)
     _check_finite(file, state)
     entries = list(torchvision.models.get_model_weights(arch))
     entry = entries[0] if entries else None
-    return Weights(f"file {name}", "", entry, state, note=note)
+    return Weights(f"file {name}", "", entry, state, note=said)
 
 
 def _state_of(arch: str, file: Path) -> tuple[dict[str, Tensor], str]:
@@ -189,7 +190,7 @@ def _state_of(arch: str, file: Path) -> tuple[dict[str, Tensor], str]:
     model = outline(arch)
     fits = state_dicts.find_fits(loaded, model)
     if fits and fits[0].complete:
-        return dict(fits[0].found), state_dicts.note(fits, file.name, find_head(model)[1])
+        return dict(fits[0].found), note(fits, file.name, find_head(model)[1])
     raise ModelProblem(f"--weights {file}: {why_unfit(arch, model, loaded, fits)}")
 
 

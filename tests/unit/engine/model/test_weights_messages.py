@@ -12,7 +12,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from engine.model import state_dicts, weights_file
+from engine.model import state_dicts, weights_file, weights_note
 from engine.model.architectures import find_head, outline
 from engine.model.unfit_weights import why_unfit
 from tl_tui.common.errors import Problem
@@ -38,7 +38,7 @@ def fit_of(content: object, model: nn.Module) -> list[state_dicts.Fit]:
 
 
 def note(content: object, model: nn.Module) -> str:
-    return state_dicts.note(fit_of(content, model), "w.pth", find_head(model)[1])
+    return weights_note.note(fit_of(content, model), "w.pth", find_head(model)[1])
 
 
 def refusal(content: object, model: nn.Module) -> str:
@@ -122,6 +122,14 @@ def test_a_tensor_that_cannot_be_taken_is_named_with_the_reason(
     sentence = refusal({"state_dict": changed}, model)
     assert f"module.{FIRST} " in sentence
     assert [part for part in said if part not in sentence] == [], sentence
+
+
+def test_a_vit_of_another_image_size_is_said_to_be_one() -> None:
+    vit = outline("vit_b_16")
+    name = "encoder.pos_embedding"
+    content = {n: t if n != name else torch.zeros(1, 577, 768) for n, t in vit.state_dict().items()}
+    said = why_unfit("vit_b_16", vit, content, state_dicts.find_fits(content, vit))
+    assert "576 patches, and torchvision's vit_b_16 has 196" in said
 
 
 def test_counters_can_be_of_any_number(state: State, model: nn.Module) -> None:
