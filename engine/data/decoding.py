@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms._presets import ImageClassification
 
+from engine.data.conversion.image_kinds import is_cut_to_8_bits, measured_values
 from engine.data.conversion.rgb_conversion import convert, deep_values
 from engine.data.conversion.value_ranges import NO_RANGES, ClippedValues, Ranges
 
@@ -123,12 +124,13 @@ def read_rgb(
             raise UnreadableImage("it is empty")
         with Image.open(path, formats=pillow_formats()) as image:
             pixels = image.width * image.height
+            cut = clipped is not None and is_cut_to_8_bits(image)
             kind, values = deep_values(image, colour="colour" in ranges)
             if kind == "float" and not np.isfinite(values).any():
                 raise UnreadableImage("not one of its values is a finite number")
             if clipped is not None and kind in ranges:
-                clipped.add(os.fspath(path), values, ranges[kind])
-            elif clipped is not None and kind:
+                clipped.add(os.fspath(path), measured_values(image, values), ranges[kind])
+            elif clipped is not None and (kind or cut):
                 clipped.add_without_range(os.fspath(path), values)
             return convert(image, kind, values, ranges)
     except UnreadableImage:

@@ -53,13 +53,16 @@ def _white_is_zero(path: Path, number: int) -> None:
     path.write_bytes(raw.replace(black_is_zero, bytes.fromhex("0601 0300 01000000 0000 0000")))
 
 
-def write_16_bit_png(path: Path, values: np.ndarray, colour_type: int) -> None:
+def write_16_bit_png(
+    path: Path, values: np.ndarray, colour_type: int, *, transparent: tuple[int, ...] = ()
+) -> None:
     """Write 16 bits per channel, which Pillow cannot.
 
     Args:
         path: The file.
         values: [height, width, channels] uint16.
         colour_type: 2 for RGB, 4 for grey and alpha, 6 for RGBA.
+        transparent: The colour that is transparent, if any.
     """
 
     def chunk(name: bytes, content: bytes) -> bytes:
@@ -72,6 +75,7 @@ def write_16_bit_png(path: Path, values: np.ndarray, colour_type: int) -> None:
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
+        + (chunk(b"tRNS", struct.pack(">3H", *transparent)) if transparent else b"")
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
@@ -97,6 +101,12 @@ ODD: dict[str, Callable[[Path, int], None]] = {
     "16-bit.pgm": _image(lambda n: Image.fromarray(_deep(n))),
     "16-bit-rgb.png": lambda path, n: write_16_bit_png(path, _motif(n).astype("u2") << 8, 2),
     "16-bit-rgba.png": lambda path, n: write_16_bit_png(path, _alpha(n).astype("u2") << 8, 6),
+    "16-bit-colour-key.png": lambda path, n: write_16_bit_png(
+        path, _motif(n).astype("u2") * 255, 2, transparent=(61200, 61200, 61200)
+    ),
+    "16-bit.ppm": lambda path, n: path.write_bytes(
+        b"P6\n46 40\n65535\n" + (_motif(n).astype(">u2") * 200).tobytes()
+    ),
     "32-bit.tif": _image(lambda n: Image.fromarray(_deep(n).astype(np.int32))),
     "float.tif": _image(lambda n: Image.fromarray(_deep(n).astype(np.float32) / 4096)),
     "cmyk.jpg": _image(lambda n: Image.fromarray(_motif(n)).convert("CMYK"), quality=95),

@@ -8,6 +8,7 @@ would remove differences in brightness between images.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import stat
@@ -18,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from engine.data.conversion.rgb_conversion import deep_values
+from engine.data.conversion.image_kinds import deep_kind, measured_values, nodata_of
+from engine.data.conversion.rgb_conversion import deep_values, zero_is_white
 from engine.data.conversion.value_ranges import Ranges
 from engine.data.decoding import pillow_formats
 from engine.data.samples import Sample
@@ -44,8 +46,9 @@ VALUES_PER_IMAGE = 2**16
 TAIL = 1e-4
 """The share of the values at either end that may be outside the range, so that a few defective
 pixels do not determine it."""
-GDAL_NODATA = 42113
-"""The TIFF tag with the value that means: nothing was measured here."""
+CROWDED = 0.99
+"""If this share of the values fills less than `NARROW` of the range, the user is told."""
+NARROW = 0.02
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,20 @@ class _Header:
     path: str
     kind: str
     """As in `rgb_conversion.deep_values`; `unread` for other images with 16 bits per channel."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read of an image."""
+
+    size: int
+    """The number of its values."""
+    values: np.ndarray
+    """Evenly spaced finite values of it."""
+    nodata: float | None
+    """The value of pixels where nothing was measured; None if there are none."""
+    inverted: bool
+    """Whether zero means white."""
 
 
 def measure_ranges(samples: Sequence[Sample], seed: int) -> Iterator[MeasuredRanges | None]:
@@ -87,20 +104,18 @@ def measure_ranges(samples: Sequence[Sample], seed: int) -> Iterator[MeasuredRan
     notes: list[str] = []
     for kind in KINDS:
         deep = [header.path for header in headers if header.kind == kind]
-        parts: list[np.ndarray] = []
-        pixels = 0
+        read: list[_Read] = []
         for path in deep[:IMAGES]:
-            if pixels > PIXELS:
+            if sum(one.size for one in read) > PIXELS:
                 break
             with contextlib.suppress(Exception):  # unreadable: training will report it
-                size, values = _read_values(path)
-                pixels += size
-                parts += [values] if len(values) else []
+                one = _read_values(path)
+                read += [one] if len(one.values) else []
             yield None
-        if parts:
-            values = np.sort(np.concatenate(parts))
+        if read:
+            values = np.sort(np.concatenate([one.values for one in read]))
             ranges[kind] = limits = _limits(values)
-            notes.append(_sentence(kind, limits, values, len(parts), len(deep), len(headers)))
+            notes.append(_sentence(kind, limits, values, read, len(deep), len(headers)))
     yield MeasuredRanges(ranges, (*notes, *_note_on_unread(headers)))
 
 
@@ -122,36 +137,22 @@ def _read_header(path: str) -> _Header | None:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a named pipe would block
             return None
         with Image.open(path, formats=pillow_formats()) as image:
-            return _Header(path, _kind(image))
+            return _Header(path, deep_kind(image))
     except Exception:  # unreadable: training will report it
         return None
 
 
-def _kind(image: Image.Image) -> str:
-    if image.mode == "F" or image.mode.startswith("I"):
-        return "float" if image.mode == "F" else "integer"
-    for tile in getattr(image, "tile", []):
-        mode = str(tile[3][0] if isinstance(tile[3], tuple) else tile[3])
-        if ";16" in mode:
-            return "colour" if mode.startswith(("RGB;", "RGBA;", "RGBX;")) else "unread"
-    return ""
-
-
-def _read_values(path: str) -> tuple[int, np.ndarray]:
-    """Return the number of pixels of an image, and evenly spaced finite values of them."""
+def _read_values(path: str) -> _Read:
     with Image.open(path, formats=pillow_formats()) as image:
         _, values = deep_values(image, colour=True)
-        values = (values[..., :3] if values.ndim == 3 else values).ravel()
-        size = len(values)
-        values = values[:: -(-size // VALUES_PER_IMAGE)]
-        missing = [image.info.get("transparency")]
-        with contextlib.suppress(Exception):
-            missing.append(float(image.tag_v2[GDAL_NODATA]))  # type: ignore[attr-defined]
-        values = values[np.isfinite(values)]
-        for value in missing:
-            if isinstance(value, (int, float)):
-                values = values[values != value]
-    return size, values
+        measured = measured_values(image, values).ravel()
+        nodata = nodata_of(image)
+        if nodata is not None and not (values == nodata).any():
+            nodata = None
+        inverted = image.mode.startswith("I;16") and zero_is_white(image)
+        step = max(1, -(-len(measured) // VALUES_PER_IMAGE))
+        sample = measured[::step]
+        return _Read(values.size, sample[np.isfinite(sample)], nodata, inverted)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
@@ -167,27 +168,63 @@ def _sentence(
     kind: str,
     limits: tuple[float, float],
     values: np.ndarray,
-    measured: int,
+    read: list[_Read],
     deep: int,
     headers: int,
 ) -> str:
     low, high = map(_number, limits)
+    inverted = sum(one.inverted for one in read)
+    ends = ("0", "255") if kind == "colour" else ("black", "white")
+    if inverted == len(read):
+        ends = ("white", "black")
     sentence = (
-        f"{KINDS[kind]} are scaled by the range of the dataset: {low} becomes "
-        f"{'black' if kind != 'colour' else 0} and {high} {'white' if kind != 'colour' else 255} "
-        f"(measured on {measured} training image{'' if measured == 1 else 's'})."
+        f"{KINDS[kind]} are scaled by the range of the dataset: {low} becomes {ends[0]} and "
+        f"{high} {ends[1]} "
+        f"(measured on {len(read)} training image{'' if len(read) == 1 else 's'})."
     )
+    if 0 < inverted < len(read):
+        sentence += f" The {inverted} whose zero means white are inverted after that."
     if values[0] < limits[0] or values[-1] > limits[1]:
         sentence += (
             f" Values beyond it are clipped; in these images they go from {_number(values[0])} to "
             f"{_number(values[-1])}."
         )
+    sentence += _nodata_sentence(limits, ends, read, mixed=0 < inverted < len(read))
+    sentence += _crowded_sentence(limits, values)
     if deep < headers:
         sentence += (
             f" Of {headers:,} training images looked at, {deep:,} "
             f"{'is' if deep == 1 else 'are'} of this kind; other kinds are not scaled by it."
         )
     return sentence
+
+
+def _nodata_sentence(
+    limits: tuple[float, float], ends: tuple[str, str], read: list[_Read], *, mixed: bool
+) -> str:
+    """Return what becomes of the values that mean that nothing was measured."""
+    found = sorted({one.nodata for one in read if one.nodata is not None})
+    if not found:
+        return ""
+    if len(found) > 1 or mixed or limits[0] < found[0] < limits[1]:
+        becomes = "is scaled as the others are"
+    else:
+        becomes = f"becomes {ends[found[0] >= limits[1]]}"
+    named = ", ".join(map(_number, found[:3])) + (", ..." if len(found) > 3 else "")
+    return f" The nodata value of TIFF files ({named}) is not measured; it {becomes}."
+
+
+def _crowded_sentence(limits: tuple[float, float], values: np.ndarray) -> str:
+    """Return where almost all values are, if that is a small part of the range."""
+    count = math.ceil(CROWDED * len(values))
+    widths = values[count - 1 :].astype(np.float64) - values[: len(values) - count + 1]
+    first = int(widths.argmin())
+    if widths[first] >= NARROW * (limits[1] - limits[0]):
+        return ""
+    start, end = _number(values[first]), _number(values[first + count - 1])
+    if start == end:
+        return f" {CROWDED:.0%} of the values are {start}."
+    return f" {CROWDED:.0%} of the values fill less than {NARROW:.0%} of it: {start} to {end}."
 
 
 def _number(value: float) -> str:

@@ -48,11 +48,16 @@ class ClippedValues:
         self._reported = (0, 0, 0)
 
     def add(self, path: str, values: np.ndarray, limits: tuple[float, float]) -> None:
-        """Count the values of an image that are beyond its limits."""
+        """Count the values of an image that are beyond its limits.
+
+        Args:
+            path: The image.
+            values: Its values; see `image_kinds.measured_values`.
+            limits: The range that it is scaled by.
+        """
         if path in self._images:
             return
         self._note_not_finite(path, values)
-        values = values[..., :3] if values.ndim == 3 else values  # without transparency
         beyond = int(np.count_nonzero((values < limits[0]) | (values > limits[1])))
         lowest, highest = limits
         if beyond:

@@ -76,6 +76,7 @@ def _decoding_steps(ranges: Ranges) -> list[str]:
     steps = [
         f"scale the grey levels of {kind} images with more than 8 bits per pixel: {low} becomes 0 "
         f"and {high} becomes 255"
+        + (" (then invert 16-bit TIFF files whose zero means white)" if kind == "integer" else "")
         for kind, (low, high) in ranges.items()
     ]
     return [
