@@ -90,7 +90,8 @@ def test_test_then_val_then_all_images_are_evaluated(
     assert (own.source, own.images) == (str(images / "val"), 12)
     assert "selected on these images" in own.notes[0]
     assert evaluated(a_run, images / "val")[0].notes == own.notes
-    assert "trained on images of this folder" in evaluated(a_run, images / "train")[0].notes[0]
+    (used,) = evaluated(a_run, images / "train")[0].notes
+    assert used.endswith("images were used for training: the accuracy is optimistic.")
 
     draw_tiny_images(
         tmp_path, "test/dark/a.png", "val/light/b.png", "train/dark/c.png", "dark/d.png"
@@ -124,7 +125,8 @@ def test_a_labels_file_selects_the_images(a_run: Path, images: Path, tmp_path: P
     names = [(path, path.parent.name) for path in sorted((images / "val").rglob("*.png"))]
     rows = [f"{path},{label}" for path, label in names]
     file.write_text("\n".join(["path,label", *rows[:8]]))
-    assert evaluated(a_run, None, labels=str(file))[1].total == 8
+    began, result, _ = evaluated(a_run, None, labels=str(file))
+    assert result.total == 8 and "All 8 images were used for validation." in began.notes[0]
     split = [f"{row},{'val' if number < 3 else 'train'}" for number, row in enumerate(rows)]
     file.write_text("\n".join(["path,label,split", *split]))
     began, result, _ = evaluated(a_run, images, labels=str(file))

@@ -31,6 +31,8 @@ class RepeatedImages:
         """The number of validation images that were compared with all training images."""
         self.repeated = 0
         """The number of those that are also training images."""
+        self.paths: set[str] = set()
+        """Their paths."""
         self.example = ("", "")
         """A validation image and the training image that it repeats."""
 
@@ -39,6 +41,7 @@ class RepeatedImages:
         self.compared += 1
         if same:
             self.repeated += 1
+            self.paths.add(path)
             self.example = self.example if self.example[0] else (path, same)
 
     def sentences(self, root: str) -> tuple[str, ...]:
