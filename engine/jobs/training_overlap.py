@@ -11,6 +11,7 @@ from typing import Any
 import demo_data
 from engine.data.dataset.image_folder import list_folder
 from engine.data.dataset.repeated_images import RepeatedImages, find_repeated
+from engine.data.dataset.resolved_paths import ResolvedPaths
 from engine.data.samples import ImageFolder, Sample
 from engine.jobs.load import TrainedModel
 from tl_tui.common.errors import Problem
@@ -72,20 +73,6 @@ def training_overlap(
     told = _sentence(len(samples), trained_on, validated_with, selected=selected)
     unfinished = [part for part in (with_train, with_val) if part.unfinished()]
     return tuple(told) + tuple(_unfinished(len(samples), unfinished))
-
-
-class ResolvedPaths:
-    """Resolves symbolic links of paths, each folder once."""
-
-    def __init__(self) -> None:
-        self._folders: dict[str, str] = {}
-
-    def resolve(self, path: str) -> str:
-        """Return a path whose folder is resolved; a link to a file keeps its own name."""
-        folder, name = os.path.split(path)
-        if folder not in self._folders:
-            self._folders[folder] = os.path.realpath(folder)
-        return os.path.join(self._folders[folder], name)
 
 
 def _list_run_images(trained: TrainedModel) -> Generator[None, None, ImageFolder | None]:

@@ -87,7 +87,7 @@ def list_folder(
     try:
         name = name or printable(directory.resolve().name)
         if labels is not None:
-            yield from labelled_rows.labelled_dataset(directory, labels, name, seed, columns)
+            yield from labelled_rows.labelled_dataset(directory, labels, name, seed, columns, rules)
         else:
             yield from from_class_folders(directory, where, name, seed, rules)
     except PermissionError as error:
@@ -245,7 +245,8 @@ def _labelled_rows(
     if not samples:
         raise DataProblem(f"{where}: the file names no images.")
     samples.sort(key=itemgetter(1, 0))
-    source = printable(str(labels)) + (f", rows marked {split}" if split else "")
+    mark = labelled_rows.mark_of(read, split)
+    source = printable(str(labels)) + (f", rows marked {mark}" if split else "")
     left_out = (*labelled_rows.left_out_rows(read, split), *read.unused)
     yield LabelledImages(tuple(samples), source, split, left_out=left_out)
 
