@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.data.dataset import labelled_rows
 from engine.data.dataset.class_folders import from_class_folders
-from engine.data.dataset.class_names import match_names, matched_sentences
+from engine.data.dataset.class_names import alike, match_names, matched_sentences
 from engine.data.dataset.labels_file import LabelsFile
 from engine.data.dataset.layout import evaluation_folder
 from engine.data.dataset.listing import Lister, class_folders
@@ -204,8 +204,15 @@ def _labelled_folders(
             names.remove(split.name)
     samples = yield from lister.list_classes(root, [(n, i) for i, n in enumerate(names)])
     for number in sorted({sample.label for sample in samples}):
-        if printable(names[number]) not in matched:
-            raise DataProblem(_unknown_class(where, printable(names[number]), classes))
+        if (name := printable(names[number])) not in matched:
+            twins = alike(name, map(printable, names))
+            if twins and alike(name, classes):
+                both = " and ".join(sorted((name, *twins)))
+                raise DataProblem(
+                    f"{where}: the folders {both} are one class of the run, "
+                    f"{alike(name, classes)[0]}, or none; merge them, or move one away."
+                )
+            raise DataProblem(_unknown_class(where, name, classes))
     if not samples:
         words = lister.tally.words()
         raise DataProblem(
