@@ -24,7 +24,13 @@ from tl_tui.common.errors import Problem, write_remedy
 from tl_tui.common.metrics import diverged
 from tl_tui.connect.oom_kills import oom_kills
 from tl_tui.protocol.commands import ResumeRun, SetRecipe, StartOver, Train
-from tl_tui.protocol.training import CheckpointSaved, StepNotApplied, TrainEnded, Validated
+from tl_tui.protocol.training import (
+    CheckpointSaved,
+    StepNotApplied,
+    StepTaken,
+    TrainEnded,
+    Validated,
+)
 from tl_tui.runs.continuing import how_to_continue
 from tl_tui.runs.journal_reader import RunProblem
 from tl_tui.runs.journal_writer import RunDirectoryProblem, check_run_dir
@@ -32,6 +38,7 @@ from tl_tui.runs.run_reader import config_to_resume
 from tui.cli.main import command_line
 from tui.cli.output.train.run_summary import RunSummary
 from tui.cli.output.train.sentences import resume_command
+from tui.text.divergence import diverged_sentence
 
 # --- commands -------------------------------------------------------------------------------------
 
@@ -105,6 +112,17 @@ def test_a_run_directory_that_is_taken_can_be_resumed(run: Path) -> None:
     with pytest.raises(RunDirectoryProblem) as caught:
         check_run_dir(run)
     resume_of(str(caught.value))
+
+
+def test_resuming_a_run_that_failed_is_not_advised(run: Path) -> None:
+    journal = run / "journal.jsonl"
+    line = b'{"event":"train_ended","time":1.0,"start":0,"step":3,"reason":"failed"}\n'
+    lines = journal.read_bytes() + line
+    journal.unlink()
+    journal.write_bytes(lines)
+    with pytest.raises(RunDirectoryProblem) as caught:
+        check_run_dir(run)
+    assert "resume" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +221,22 @@ def test_the_advice_after_a_step_that_is_not_finite_can_be_followed(
     follow(driven)
     driven.do(Train, steps=2)
     assert driven.last(TrainEnded).reason == "done"
+    driven.session.close()
+
+
+def test_a_loss_that_was_huge_before_the_first_update_is_not_blamed_on_rates(
+    images: Path, tmp_path: Path
+) -> None:
+    driven = DrivenSession(data=str(images), run_dir=str(tmp_path / "run"), **SMALL)
+    assert driven.session.run is not None
+    with torch.no_grad():
+        driven.session.run.trainer.stack.owners[-1].parameters[0].mul_(1e30)
+    driven.do(Train, steps=1)
+    assert "Start from other weights." in diverged_sentence(1, driven.last(StepTaken).loss, 2)
+    nan_weight(driven)
+    driven.do(Train, steps=3)
+    failed = driven.last(StepNotApplied)
+    assert failed.step == 2 and failed.remedy == "weights"
     driven.session.close()
 
 

@@ -12,7 +12,8 @@ from engine.training import checkpoint
 from tests.support.driven_session import DrivenSession, draw_images
 from tl_tui.protocol.commands import Train
 from tl_tui.protocol.events import Refused
-from tl_tui.protocol.training import CheckpointSaved, StepTaken, TrainEnded
+from tl_tui.protocol.training import CheckpointSaved, StepTaken, TrainEnded, Validated
+from tl_tui.runs.journal_writer import check_run_dir
 
 
 @pytest.fixture
@@ -45,7 +46,10 @@ def test_a_checkpoint_that_does_not_fit_keeps_the_previous_one(disk: Path, tmp_p
     first = [event for event in driven.all(CheckpointSaved) if event.name == "last"]
     assert not first[-1].failure
     driven.do(Train, steps=4)
-    last = [event for event in driven.all(CheckpointSaved) if event.name == "last"][-1]
+    events = driven.all(CheckpointSaved)
+    last = [event for event in events if event.name == "last"][-1]
+    best_failed = [event for event in events if event.name == "best" and event.failure]
+    assert bool(best_failed) == driven.last(Validated).best
     assert "No space left" in last.failure and "still exists" in last.failure
     assert driven.last(StepTaken).step == 4 and driven.last(TrainEnded).reason == "done"
     kept = checkpoint.read(disk / "run" / "checkpoints" / "last.safetensors")
@@ -62,3 +66,5 @@ def test_a_full_disk_is_reported_before_the_first_step(disk: Path, tmp_path: Pat
     sentence = driven.last(Refused).reason
     assert "No space left" in sentence and "name another folder" in sentence
     assert not driven.all(StepTaken)
+    (disk / "filler").unlink()
+    check_run_dir(disk / "run")  # nothing is left that would block the name

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.data.decoding import read_rgb
+from engine.data.conversion.value_ranges import ClippedValues
+from engine.data.decoding import UnreadableImage, read_rgb
 from engine.jobs.load import load_model
 from tests.support.driven_session import DrivenSession, draw_images
 from tests.support.trained_runs import SMALL, run_job, train_run
@@ -136,3 +137,19 @@ def test_8_bit_images_have_no_range(tmp_path: Path) -> None:
     assert (event.images, event.without_range) == (0, 4)
     sentence = clipped_sentence(event)
     assert sentence.startswith("The run has no range for 4 images") and "upper 8" in sentence
+
+
+def test_values_that_are_not_finite_are_counted(tmp_path: Path) -> None:
+    clipped = ClippedValues()
+    values = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    values[0, 0] = np.nan
+    Image.fromarray(values).save(tmp_path / "some.tif")
+    Image.fromarray(np.full((8, 8), np.nan, np.float32)).save(tmp_path / "all.tif")
+    for ranges in ({}, {"float": (0.0, 1.0)}):
+        read_rgb(tmp_path / "some.tif", ranges, clipped)
+        with pytest.raises(UnreadableImage, match="finite"):
+            read_rgb(tmp_path / "all.tif", ranges, clipped)
+    event = clipped.report()
+    assert event is not None and event.not_finite == 1
+    assert "1 image has values that are NaN" in clipped_sentence(event)
+    assert "some.tif" in clipped_sentence(event)
