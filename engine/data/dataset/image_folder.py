@@ -206,11 +206,11 @@ def _labelled_folders(
     for number in sorted({sample.label for sample in samples}):
         if (name := printable(names[number])) not in matched:
             twins = alike(name, map(printable, names))
-            if twins and alike(name, classes):
+            if twins and (known := alike(name, classes)):
                 both = " and ".join(sorted((name, *twins)))
                 raise DataProblem(
-                    f"{where}: the folders {both} are one class of the run, "
-                    f"{alike(name, classes)[0]}, or none; merge them, or move one away."
+                    f"{where}: there are the folders {both}, but the run has only the class "
+                    f"{' and '.join(known)}; merge those that are the same class."
                 )
             raise DataProblem(_unknown_class(where, name, classes))
     if not samples:
