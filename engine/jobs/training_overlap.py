@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from engine.data.dataset.repeated_images import RepeatedImages, find_repeated
 from engine.data.dataset.resolved_paths import ResolvedPaths
 from engine.data.samples import ImageFolder, Sample
 from engine.jobs.load import TrainedModel
+from engine.session.context import describe_images
 from tl_tui.common.errors import Problem
 from tl_tui.runs.run_reader import read_config
 
@@ -69,6 +70,9 @@ def training_overlap(
     others = [sample for sample in rest if sample.path not in with_train.paths]
     with_val = yield from find_repeated(folder.val, others)
     validated_with += with_val.repeated
+    before = read_config(trained.run).get("images")
+    if before and before != (now := describe_images(folder)):
+        return (_changed(len(samples), trained_on + validated_with, before, now),)
     selected = trained.checkpoint.stem == "best"
     told = _sentence(len(samples), trained_on, validated_with, selected=selected)
     unfinished = [part for part in (with_train, with_val) if part.unfinished()]
@@ -109,6 +113,16 @@ def _unchecked(why: str) -> str:
     )
 
 
+def _changed(images: int, found: int, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return what can be told if the images of the run are not those that it had."""
+    counts = (
+        f"it had {before['train']:,} for training and {before['val']:,} for validation, and now "
+        f"there are {now['train']:,} and {now['val']:,}, or their names differ"
+    )
+    told = _unchecked(f"the images of the run have changed: {counts}")
+    return f"{told} {_were(found, images, 'is', 'are')} among those of now." if found else told
+
+
 def _sentence(images: int, trained_on: int, validated_with: int, *, selected: bool) -> list[str]:
     """Return how many images the run used, and what that means for the accuracy."""
     if not trained_on and not validated_with:
@@ -131,12 +145,12 @@ def _sentence(images: int, trained_on: int, validated_with: int, *, selected: bo
     return [f"{counts}, none for training."]
 
 
-def _were(count: int, images: int) -> str:
+def _were(count: int, images: int, one: str = "was", many: str = "were") -> str:
     if count == images == 1:
-        return "The image was"
+        return f"The image {one}"
     if count == images:
-        return f"All {images:,} images were"
-    return f"{count:,} of the {images:,} images {'was' if count == 1 else 'were'}"
+        return f"All {images:,} images {many}"
+    return f"{count:,} of the {images:,} images {one if count == 1 else many}"
 
 
 def _unfinished(images: int, parts: Iterable[RepeatedImages]) -> list[str]:

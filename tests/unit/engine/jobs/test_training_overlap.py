@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from engine.data.dataset.image_folder import LabelledImages, list_labelled
+from engine.data.dataset.image_folder import LabelledImages, list_labelled, open_folder
 from engine.data.samples import Sample
 from engine.jobs import training_overlap
 from engine.jobs.load import TrainedModel
+from engine.session.context import describe_images
 from tests.support.driven_session import draw_tiny_images
 
 
@@ -31,12 +32,16 @@ def signs(tmp_path: Path) -> Path:
     return root
 
 
-def notes(config: dict[str, Any], samples: tuple[Sample, ...], stem: str = "best") -> list[str]:
+def notes(
+    config: dict[str, Any],
+    samples: tuple[Sample, ...],
+    stem: str = "best",
+    images: dict[str, Any] | None = None,
+) -> list[str]:
     """Return what is told about an evaluation of a run with this configuration."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            training_overlap, "read_config", lambda run: {"config": {"image_rules": 2, **config}}
-        )
+        stored = {"config": {"image_rules": 2, **config}, "images": images}
+        patch.setattr(training_overlap, "read_config", lambda run: stored)
         trained = TrainedModel(
             torch.nn.Identity(),
             ("cat", "dog"),
@@ -103,3 +108,16 @@ def test_images_that_are_not_there_any_more_are_no_proof(signs: Path) -> None:
     assert told.startswith("It could not be checked whether the run was trained on these images")
     (told,) = notes({"data": str(signs / "gone")}, samples)
     assert "there is no such folder" in told
+
+
+def test_a_changed_dataset_is_said(signs: Path) -> None:
+    """Which images a split takes depends on all of them."""
+    run = {"data": str(signs), "labels": str(signs / "Train.csv")}
+    before = describe_images(open_folder(signs, labels=signs / "Train.csv"))
+    own = labelled(signs, "Train.csv")
+    assert notes(run, own, images=before)[0].startswith("8 of the 10 images were used")
+    lines = (signs / "Train.csv").read_text().splitlines()
+    (signs / "Train.csv").write_text("\n".join(lines[:-1]))
+    (told,) = notes(run, own, images=before)
+    assert "have changed: it had 8 for training and 2 for validation, and now there are 7" in told
+    assert told.endswith("9 of the 10 images are among those of now.")
