@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 
 from engine.model import weights_download
 from tl_tui.common.errors import Problem
@@ -33,12 +33,10 @@ def outline(arch: str) -> nn.Module:
         return new_model(arch, num_classes=1000, image_size=None)
 
 
-def body_shapes(model: nn.Module, head: str) -> dict[str, torch.Size]:
-    """Return the shape of each parameter and buffer in the state dict, without the head."""
+def body_tensors(model: nn.Module, head: str) -> dict[str, Tensor]:
+    """Return each parameter and buffer in the state dict, without the head."""
     return {
-        name: value.shape
-        for name, value in model.state_dict().items()
-        if not name.startswith(f"{head}.")
+        name: value for name, value in model.state_dict().items() if not name.startswith(f"{head}.")
     }
 
 

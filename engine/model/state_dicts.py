@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from engine.model.architectures import COUNTERS, body_shapes, find_head
+from engine.model.architectures import COUNTERS, body_tensors, find_head
 from engine.model.weights_file import listed
 
 CONTAINERS = (
@@ -34,6 +34,8 @@ _COPIES = frozenset(("ema", "averaged", "momentum", "target", "swa", "k", "key")
 """Words that mark the second copy of a model: an average, or the target of self-supervision."""
 _WRAPPERS = frozenset(("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
 """What torch.compile, FSDP and activation checkpointing insert into names, at any place."""
+_PARAMETERS = (".weight", ".bias")
+"""The last names of a linear layer's tensors."""
 MAX_DEPTH = 6
 """How many containers are opened, one within another."""
 
@@ -79,11 +81,20 @@ class Fit:
     missing: tuple[str, ...]
     """The architecture's names of tensors that are not there."""
     mismatched: tuple[str, ...]
-    """The architecture's names of tensors that have another shape, or no values."""
+    """The architecture's names of tensors with another shape or kind of values, or without values.
+    """
     unexpected: tuple[str, ...]
     """Names of tensors that belong to modules of the architecture, which has no such tensor."""
+    head: Mapping[str, Tensor]
+    """The tensors at the place of the head, by their names in the file; they are not used."""
     beside: tuple[str, ...]
-    """Names of tensors that belong to other modules; they are not used."""
+    """Names of other tensors that do not belong to the architecture; they are not used."""
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The name in the file of each tensor that was found, by the architecture's name."""
+        inverse = {theirs: name for name, theirs in self.naming.names.items()}
+        return {name: f"{self.prefix}{inverse[name]}" for name in self.found}
 
     @property
     def complete(self) -> bool:
@@ -119,14 +130,14 @@ def find_fits(loaded: object, model: nn.Module) -> list[Fit]:
         the most tensors. Empty if no name fits.
     """
     head = find_head(model)[0]
-    shapes = body_shapes(model, head)
-    namings = list(_namings(shapes, model))
+    body = body_tensors(model, head)
+    namings = list(_namings(body, model))
     complete: list[Fit] = []
     best: Fit | None = None
     for container in containers(loaded):
         for naming in namings:
             for prefix in _prefixes(container, naming):
-                fit = _fit(container, prefix, naming, shapes, head)
+                fit = _fit(container, prefix, naming, body, head)
                 if fit.complete:
                     complete.append(fit)
                 if best is None or len(fit.found) > len(best.found):
@@ -160,44 +171,31 @@ def contents(loaded: object) -> str:
         return f"a value of the type {type(loaded).__name__.lstrip('_')}"
     tensors = [name for name, item in items if isinstance(item, Tensor)]
     if len(tensors) == len(items):
-        return f"{_count(len(tensors))} ({listed(tensors)})"
+        return f"{counted(len(tensors))} ({listed(tensors)})"
     text = f"the keys {listed([name for name, _ in items], 8)}"
     inner = max(containers(loaded), key=lambda container: len(container.tensors), default=None)
     if inner is None:
         return f"{text}, and no tensors"
     where = f"under {inner.key}" if inner.path else "at the top"
-    return f"{text}; {where} there are {_count(len(inner.tensors))} ({listed(list(inner.tensors))})"
+    return (
+        f"{text}; {where} there are {counted(len(inner.tensors))} ({listed(list(inner.tensors))})"
+    )
 
 
-def note(fits: list[Fit], file: str) -> str:
-    """Return which weights of a file were taken and what was not used; empty if that is clear.
-
-    Args:
-        fits: The complete fits, the one that is taken first.
-        file: The name of the file.
-    """
-    taken, *others = fits
-    if not (taken.container.path or taken.prefix or taken.naming.label or taken.beside):
-        return ""
-    sentence = f"The weights in {file} are those {taken.where}"
-    if others:
-        sentence += f"; those {listed([other.where for other in others], 2)} would fit as well"
-    if taken.beside:
-        modules = Counter(_module_beside(name, taken.prefix) for name in taken.beside)
-        sentence += f"; not used: {listed([*modules], 4)} ({_count(len(taken.beside))})"
-    return f"{sentence}."
+def quantised(loaded: object) -> str:
+    """Return what shows that a file holds a quantised model of PyTorch; empty if nothing does."""
+    for container in containers(loaded):
+        for name, tensor in container.tensors.items():
+            full = ".".join((*container.path, name))
+            if tensor.is_quantized:
+                return f"{full} has the type {tensor.dtype}"
+            if "_packed_params" in full:
+                return f"it has {full}"
+    return ""
 
 
-def _module_beside(name: str, prefix: str) -> str:
-    """Return the module of a name that does not begin with a prefix, as far as they differ."""
-    parts, others = name.split("."), prefix.split(".")[:-1]
-    same = 0
-    while same < min(len(parts) - 1, len(others)) and parts[same] == others[same]:
-        same += 1
-    return ".".join(parts[: same + 1])
-
-
-def _count(tensors: int) -> str:
+def counted(tensors: int) -> str:
+    """Return a number of tensors in words, such as `1 tensor`."""
     return "1 tensor" if tensors == 1 else f"{tensors:,} tensors"
 
 
@@ -219,7 +217,7 @@ def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return plain if len(plain) == len(tensors) else tensors
 
 
-def _namings(shapes: Mapping[str, torch.Size], model: nn.Module) -> Iterator[Naming]:
+def _namings(shapes: Mapping[str, Tensor], model: nn.Module) -> Iterator[Naming]:
     """Yield the namings that files of an architecture can have."""
     yield Naming("", {name: name for name in shapes})
     # torchvision's own DenseNets are of 2017, when module names could contain dots.
@@ -257,7 +255,8 @@ def _prefixes(container: Container, naming: Naming) -> list[str]:
     votes: Counter[str] = Counter()
     for name in container.tensors:
         for end in range(len(name)):
-            if name[end:] in naming.names:
+            within = name[end].isdigit() and name[end - 1 : end].isalnum()  # `1.weight` in `11.`
+            if name[end:] in naming.names and not within:
                 votes[name[:end]] += 1
     return [prefix for prefix, _ in votes.most_common(8)]
 
@@ -266,10 +265,11 @@ def _fit(
     container: Container,
     prefix: str,
     naming: Naming,
-    shapes: Mapping[str, torch.Size],
+    body: Mapping[str, Tensor],
     head: str,
 ) -> Fit:
     found: dict[str, Tensor] = {}
+    of_head: dict[str, Tensor] = {}
     unexpected, beside = [], []
     for full, tensor in container.tensors.items():
         name = full.removeprefix(prefix)
@@ -277,14 +277,14 @@ def _fit(
             beside.append(full)
         elif name in naming.names:
             found[naming.names[name]] = tensor
-        elif name.startswith(f"{head}."):
-            continue
+        elif name.startswith(f"{head}.") and (tensor.numel() != 1 or name.endswith(_PARAMETERS)):
+            of_head[full] = tensor
         elif name.partition(".")[0] in naming.modules and tensor.numel() != 1:
             unexpected.append(full)
         else:  # a counter has one element, such as the `total_ops` of a profiler
             beside.append(full)
-    missing = (name for name in shapes if name not in found and not name.endswith(COUNTERS))
-    mismatched = (n for n, value in found.items() if value.shape != shapes[n] or not _dense(value))
+    missing = (name for name in body if name not in found and not name.endswith(COUNTERS))
+    mismatched = (name for name, value in found.items() if not _can_copy(value, body[name]))
     return Fit(
         container,
         prefix,
@@ -293,10 +293,27 @@ def _fit(
         tuple(missing),
         tuple(mismatched),
         tuple(unexpected),
+        of_head,
         tuple(beside),
     )
 
 
-def _dense(tensor: Tensor) -> bool:
+def _can_copy(tensor: Tensor, to: Tensor) -> bool:
+    """Return whether the values of a tensor can become those of the architecture's tensor."""
+    return tensor.shape == to.shape and has_values(tensor) and has_kind_of(tensor, to)
+
+
+def has_values(tensor: Tensor) -> bool:
     """Return whether a tensor has values that can be copied."""
     return not (tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided)
+
+
+def has_kind_of(tensor: Tensor, to: Tensor) -> bool:
+    """Return whether a tensor's values can stand for those of the architecture's tensor.
+
+    A weight is a floating-point number; integers are quantised weights without their scale. A
+    counter or an index is an integer, which averaging may have made a floating-point number.
+    """
+    return tensor.is_floating_point() or (
+        not to.is_floating_point() and tensor.dtype != torch.bool and not tensor.is_complex()
+    )

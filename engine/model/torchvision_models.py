@@ -16,7 +16,7 @@ from torchvision.transforms._presets import ImageClassification
 
 from engine.model.architectures import (
     COUNTERS,
-    body_shapes,
+    body_tensors,
     find_head,
     new_model,
     outline,
@@ -76,12 +76,12 @@ def _build_from_state(arch: str, state: dict[str, Tensor]) -> nn.Module:
     missing head does not matter, because it will be replaced.
     """
     model = outline(arch)
-    shapes = body_shapes(model, find_head(model)[0])
+    body = body_tensors(model, find_head(model)[0])
     persistent = model.state_dict()
     incomplete = any(
         (name not in state and not name.endswith(COUNTERS))
-        or (name in state and state[name].shape != shape)
-        for name, shape in shapes.items()
+        or (name in state and state[name].shape != value.shape)
+        for name, value in body.items()
     )
     if incomplete or any(name not in persistent for name, _ in model.named_buffers()):
         model = new_model(arch, num_classes=1000, image_size=None)

@@ -10,18 +10,19 @@ from pathlib import Path
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models import WeightsEnum
 
 from engine.model import demo_weights, state_dicts, weights_download, weights_file
 from engine.model.architectures import (
     ModelProblem,
-    body_shapes,
     check_arch,
     find_head,
     outline,
 )
+from engine.model.unfit_weights import why_unfit
 from engine.model.weights_file import ENDINGS, listed
+from engine.model.weights_note import note
 
 
 class WeightsMissing(ModelProblem):
@@ -172,11 +173,11 @@ def _from_file(arch: str, path: Path) -> Weights:
     """Return the weights in a file, which must fit the whole model except the head."""
     file = weights_file.find_file(path)
     name = path.name if file == path else f"{path.resolve().name}/{file.relative_to(path)}"
-    state, note = _state_of(arch, file)
+    state, said = _state_of(arch, file)
     _check_finite(file, state)
     entries = list(torchvision.models.get_model_weights(arch))
     entry = entries[0] if entries else None
-    return Weights(f"file {name}", "", entry, state, note=note)
+    return Weights(f"file {name}", "", entry, state, note=said)
 
 
 def _state_of(arch: str, file: Path) -> tuple[dict[str, Tensor], str]:
@@ -189,50 +190,8 @@ def _state_of(arch: str, file: Path) -> tuple[dict[str, Tensor], str]:
     model = outline(arch)
     fits = state_dicts.find_fits(loaded, model)
     if fits and fits[0].complete:
-        return dict(fits[0].found), state_dicts.note(fits, file.name)
-    raise ModelProblem(f"--weights {file}: {_why_unfit(arch, model, loaded, fits)}")
-
-
-def _why_unfit(arch: str, model: nn.Module, loaded: object, fits: list[state_dicts.Fit]) -> str:
-    """Return what is wrong with a file that does not hold the weights of an architecture."""
-    contents = state_dicts.contents(loaded)
-    if not any(state_dicts.containers(loaded)):
-        return (
-            f"the file does not hold a state dict of tensors, but {contents}. Save one with "
-            f"{weights_file.SAVE_HINT}."
-        )
-    fit = fits[0] if fits else None
-    number = len(body_shapes(model, find_head(model)[0]))
-    present = len(fit.found) if fit else 0
-    if fit is None or present < min(number, len(fit.container.tensors)) / 2:
-        return (
-            f"these are not the weights of {arch}, because only {present} of its {number} tensors "
-            f"are in the file. It holds {contents}; pass weights of a torchvision model, with the "
-            "--arch that they belong to."
-        )
-    example = (
-        f"{fit.missing[0]} is missing"
-        if fit.missing
-        else f"{fit.mismatched[0]} has another shape, or no values"
-        if fit.mismatched
-        else f"{arch} has no {fit.unexpected[0]}"
-    )
-    sentence = f"these are not the weights of {arch} ("
-    sentence += f"{present} of {number} tensors are present {fit.where}; {example})"
-    if (fit.mismatched or fit.unexpected) and (other := _architecture_of(loaded, arch)):
-        return f"{sentence}, but those of {other}; pass --arch {other}."
-    return f"{sentence}. The file holds {contents}; pass a file with all of them."
-
-
-def _architecture_of(loaded: object, arch: str) -> str | None:
-    """Return another architecture that a file's tensors fit, of the family of `arch`; else None."""
-    family = next((names for names in _FAMILIES if arch.startswith(names)), ())
-    for other in torchvision.models.list_models(torchvision.models):
-        if other.startswith(family) and other != arch:
-            fits = state_dicts.find_fits(loaded, outline(other))
-            if fits and fits[0].complete:
-                return other
-    return None
+        return dict(fits[0].found), note(fits, file.name, find_head(model)[1])
+    raise ModelProblem(f"--weights {file}: {why_unfit(arch, model, loaded, fits)}")
 
 
 def _check_finite(file: Path, state: dict[str, Tensor]) -> None:
@@ -256,12 +215,3 @@ def _check_finite(file: Path, state: dict[str, Tensor]) -> None:
 
 DOWNLOAD_SECONDS = 600.0
 """Time limit of a download; name look-ups ignore the timeout of the socket."""
-_FAMILIES = (
-    ("resnet", "resnext", "wide_resnet"),
-    ("vit_",),
-    ("densenet",),
-    ("shufflenet",),
-    ("vgg",),
-    ("convnext",),
-)
-"""Families of architectures whose tensors share names, by the beginnings of their names."""

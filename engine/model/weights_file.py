@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import pickletools
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,12 @@ _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 """Modules that pickles name as Python 2 did."""
 SAVE_HINT = "`torch.save(model.state_dict(), 'weights.pth')`"
 """How to write a file that can be read."""
+
+_NUMPY_HINT = (
+    "torch.save({{k: torch.from_numpy(v) for k, v in numpy.load({!r}).items()}}, 'weights.pth')"
+)
+"""How to write the arrays of a NumPy archive as a state dict."""
+_TAG = re.IGNORECASE | re.DOTALL
 
 
 class _LeftOut:
@@ -167,9 +174,15 @@ def _what(head: bytes, path: Path) -> str:
             "the file is a plain Python pickle, and loading it would run code. Load it where it "
             f"was made and save the state dict with {SAVE_HINT}"
         )
-    text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
-    if text.startswith(("<!doctype html", "<html", "<?xml", "<head")):
+    text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if re.match(r"<(html|head|!doctype html)\b|<\?xml.*<(html|!doctype html)\b", text, _TAG):
         return "the file is a web page, not weights; download the file that the page is about"
+    if re.match(r"(<\?xml[^>]*>\s*)?<Error\b", text):
+        code = re.search(r"<Code>\s*(\w+)", text)
+        return (
+            f"the file is an error message of a server in XML{f' ({code[1]})' if code else ''}, "
+            "not weights; download the file again, with the right address or access"
+        )
     if not any(byte < 9 or byte == 0xFF for byte in head):
         first_line = next(iter(text.splitlines()), "")
         return (
@@ -284,6 +297,12 @@ def _check_zip(path: Path) -> None:
             f"--weights {path}: the file is a TorchScript archive, and loading it would run code. "
             f"Save only its state dict with `torch.save(torch.jit.load({path.name!r})"
             ".state_dict(), 'weights.pth')`."
+        )
+    if names and all(name.endswith(".npy") for name in names):
+        raise ModelProblem(
+            f"--weights {path}: the file holds NumPy arrays "
+            f"({listed([name.removesuffix('.npy') for name in names], 3)}). If they are the "
+            f"weights of a PyTorch model, save them with `{_NUMPY_HINT.format(path.name)}`."
         )
     if not any(name.endswith("/data.pkl") for name in names):
         raise ModelProblem(

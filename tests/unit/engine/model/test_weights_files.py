@@ -117,7 +117,7 @@ FORMS: dict[str, tuple[Callable[[State], Any], str]] = {
     ),
     "profiled": (
         lambda s: s | {"stage2.0.total_ops": torch.zeros(1)},
-        "not used: stage2 (1 tensor)",
+        "not used: stage2.0.total_ops (1 tensor)",
     ),
     "projection": (lambda s: s | {"projector.0.weight": torch.ones(2, 2)}, "not used: projector"),
     "a list": (lambda s: [s, {"lr": 0.1}], "under 0"),
@@ -312,8 +312,8 @@ def test_files_without_these_weights_are_refused_with_what_is_in_them(
             {"model": {"patch_embed.proj.weight": torch.zeros(2), "norm.bias": torch.zeros(2)}},
             "under model there are 2 tensors (patch_embed.proj.weight, norm.bias)",
         ),
-        "narrow": ({n: t[:1] for n, t in state.items() if t.ndim}, "has another shape"),
-        "sparse": (state | {"conv5.0.weight": state["conv5.0.weight"].to_sparse()}, "no values"),
+        "narrow": ({n: t[:1] for n, t in state.items() if t.ndim}, "has the shape (1, 3, 3, 3)"),
+        "sparse": (state | {"conv5.0.weight": state["conv5.0.weight"].to_sparse()}, "to_dense()"),
         "deeper": (state | {"stage2.9.branch2.0.weight": torch.zeros(3, 3)}, "has no stage2.9"),
         "cut": ({n: t for n, t in state.items() if "stage4" not in n}, "is missing"),
     }
