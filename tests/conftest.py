@@ -56,10 +56,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in set(left_out)]
 
 
-def pytest_collection_finish() -> None:
-    """Leave all that was imported out of further garbage collections.
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check that groups hold, and leave all that was imported out of garbage collections.
 
     Sessions in tests collect garbage, to free the model before; through torch that takes 0.3 s.
     """
+    grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+    if getattr(session.config.option, "loadgroup", False):
+        if not all("@" in item.nodeid for item in grouped):
+            raise pytest.UsageError("this pytest-xdist ignores groups with this pytest")
     gc.collect()
     gc.freeze()

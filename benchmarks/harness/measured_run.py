@@ -14,7 +14,9 @@ from torchvision import transforms as T
 
 from benchmarks.harness.paired_steps import torch_batch
 from benchmarks.studies.probe_cost import OneBatch
+from engine.data.batch_order import Cursor
 from engine.server.dispatch import Dispatcher
+from engine.session.progress import Progress
 from tl_tui.protocol.commands import Open, Train
 from tl_tui.protocol.config import RunConfig
 from tl_tui.protocol.events import AnyEvent
@@ -23,6 +25,25 @@ from tl_tui.protocol.session import SessionOpened
 from tl_tui.protocol.training import StepTaken
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class EndlessEpoch(OneBatch):
+    """One batch at every step of a run, in an epoch that never ends."""
+
+    cursor = Cursor(0, 1)
+    position = 1
+
+    def __init__(self, count: int, size: int, progress: Progress) -> None:
+        super().__init__(count, size)
+        self.progress = progress
+
+    @property
+    def left_in_epoch(self) -> int:
+        return self.progress.left_in_epoch
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return self.progress.batches_per_epoch
 
 
 class Running:
@@ -56,9 +77,8 @@ class Running:
     def in_memory(self) -> Running:
         """Train on one batch in memory from now on, without ever reaching the end of an epoch."""
         opened = self.run.context.event
-        one = OneBatch(opened.batch_size, opened.image_size)
+        one = EndlessEpoch(opened.batch_size, opened.image_size, self.run.progress)
         one.batch = torch_batch(one, len(opened.classes), self.run.trainer.device)
-        one.position = 1
         self.run.trainer.batches = one  # type: ignore[assignment]
         return self
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 import torchvision
 
+from engine.data.batch_order import Cursor
 from engine.data.batches import Batch
 from engine.model import freezing
 from engine.model.layer_stack import Stack
@@ -30,16 +31,16 @@ RESULTS = Path(__file__).parents[1] / "results"
 class OneBatch:
     """The same random images at every step, so that only the step itself is timed."""
 
-    position = 0
+    cursor = Cursor(0, 0)
 
     def __init__(self, count: int, size: int) -> None:
         images = torch.randn(count, 3, size, size)
         self.batch = Batch(images, torch.randint(0, 2, (count,)), epoch=1)
 
-    def take(self) -> Batch:
+    def take(self, *, within_epoch: bool = False) -> Batch:
         return self.batch
 
-    def put_back(self, position: int) -> None:
+    def put_back(self, cursor: Cursor) -> None:
         """Do nothing; the batch is always the same."""
 
 

@@ -13,12 +13,11 @@ import torch.nn.functional as F
 from engine.checks.evaluation import Evaluation
 from engine.checks.image_scores import ImageScores
 from engine.data.dataset.image_folder import LabelledImages, list_labelled
-from engine.data.dataset.layout import recognise, recognise_first
-from engine.data.dataset.left_out import Tally
 from engine.data.samples import printable
 from engine.hardware.devices import choose_device
 from engine.jobs.inference import compute_logits, load_checked_model, make_decoder
 from engine.jobs.load import TrainedModel
+from engine.jobs.training_overlap import training_overlap
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.commands import EvaluateData
 from tl_tui.protocol.dataset import ValuesClipped
@@ -59,6 +58,7 @@ def evaluate(
             labelled = item
         yield None
     notes = [device.warning] if device.warning else []
+    notes += [*labelled.findings, *(yield from training_overlap(trained, labelled.samples))]
     yield InferenceBegan(
         run=str(trained.run),
         checkpoint=str(trained.checkpoint),
@@ -69,7 +69,7 @@ def evaluate(
         images=len(labelled.samples),
         source=labelled.source,
         device=device.label,
-        notes=(*notes, *labelled.findings, *_overlap_notes(trained, data, labelled)),
+        notes=tuple(notes),
         left_out=labelled.left_out,
     )
     weights = (trained.metadata["start"], trained.metadata["step"], 0)
@@ -132,27 +132,3 @@ def _own_columns(trained: TrainedModel, labels: Path | None) -> str | None:
     if labels is None or own is None or os.path.realpath(own) != os.path.realpath(labels):
         return None
     return config.get("columns")
-
-
-def _overlap_notes(trained: TrainedModel, data: Path, labelled: LabelledImages) -> list[str]:
-    """Warn if the run was trained or selected on these images, judging by their folder."""
-    config: dict[str, Any] = read_config(trained.run).get("config") or {}
-    own = config.get("data")
-    if own is None or not os.path.isdir(own):
-        return []
-    root, evaluated = Path(own).resolve(), (data / labelled.part).resolve()
-    try:
-        first = config["image_rules"] == 1
-        layout = recognise_first(root) if first else recognise(root, "", Tally(""))
-    except (Problem, OSError):  # the folder has changed since
-        return []
-    if evaluated == layout.train.resolve() or (evaluated == root and not labelled.part):
-        return ["The run was trained on images of this folder: the accuracy is optimistic."]
-    validation = root / "val" if config.get("labels") else layout.validation
-    if validation is not None and evaluated == validation.resolve():
-        if trained.checkpoint.stem == "best":
-            return [
-                "The best checkpoint was selected on these images: the accuracy is slightly "
-                "optimistic."
-            ]
-    return []

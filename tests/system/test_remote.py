@@ -123,8 +123,8 @@ def test_connection_problems_are_reported_before_the_screen_opens(
     ) as terminal:
         assert terminal.wait_exit() == 2
         text = " ".join(terminal.text.split())
-        assert "gpu1 has tl-tui 9.9 (protocol 99), here is" in text
-        assert "install the same version on both sides" in text
+        assert "gpu1 has tl-tui 9.9 (protocol 99), but this machine has" in text
+        assert "Install the same version on both" in text
     with open_terminal(
         "attach", "--host", server.HOST, "--remote-command", REMOTE, env=here, columns=200
     ) as terminal:

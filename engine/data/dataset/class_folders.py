@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from operator import itemgetter
 from pathlib import Path
 
-from engine.data.dataset.class_names import match_names, matched_sentences, similar_sentences
+from engine.data.dataset.class_names import alike, match_names, matched_sentences, similar_sentences
 from engine.data.dataset.folder_contents import class_root
 from engine.data.dataset.layout import Layout, recognise, recognise_first
 from engine.data.dataset.left_out import Tally
@@ -46,9 +46,11 @@ def from_class_folders(
         layout = recognise(directory, where, lister.tally)
     classes = layout.classes
     if not classes:
+        words = lister.tally.words()
         raise DataProblem(
             f"{where}: there are no class folders in {printable(layout.train.name)}/; put the "
             "images of each class in a folder named after it, or pass a --labels file."
+            + (f" Left out: {words}." if words else "")
         )
     folders = [(class_name, label) for label, class_name in enumerate(classes)]
     train = yield from lister.list_classes(layout.train, folders)
@@ -186,11 +188,25 @@ def _validation(
     matched = match_names(names, layout.classes)
     unknown = [name for name in names if name not in matched]
     if unknown:
+        train = f"{printable(layout.train.name)}/"
+        if twins := alike(unknown[0], names):
+            both = " and ".join(printable(name) for name in sorted((unknown[0], *twins)))
+            one = alike(unknown[0], layout.classes) or [twins[0]]
+            raise DataProblem(
+                f"{where}: {shown}/ has the classes {both}, but {train} has only "
+                f"{printable(' and '.join(one))}; merge those that are the same class."
+            )
+        candidates = alike(unknown[0], layout.classes)
+        if len(candidates) > 1:
+            raise DataProblem(
+                f"{where}: {shown}/ has the class {printable(unknown[0])}, which may be "
+                f"{printable(' or '.join(candidates))} of {train}; rename it."
+            )
         similar = difflib.get_close_matches(unknown[0], layout.classes, n=1)
         hint = f" (is it {printable(similar[0])}?)" if similar else ""
         raise DataProblem(
             f"{where}: {shown}/ has the class {printable(unknown[0])}, "
-            f"which {printable(layout.train.name)}/ does not have{hint}."
+            f"which {train} does not have{hint}."
         )
     val = yield from lister.list_classes(folder, sorted(matched.items(), key=itemgetter(1)))
     if not val:

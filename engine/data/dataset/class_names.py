@@ -17,12 +17,14 @@ def folded(name: str) -> str:
 def difference(one: str, other: str) -> str:
     """Return how two names with the same folded form differ, such as `case`."""
     reasons = []
-    one, other = one.strip(), other.strip()
-    if unicodedata.normalize("NFC", one) != unicodedata.normalize("NFC", other):
+    one_text, other_text = one.strip(), other.strip()
+    if unicodedata.normalize("NFC", one_text) != unicodedata.normalize("NFC", other_text):
         reasons.append("case")
     if unicodedata.is_normalized("NFC", one) != unicodedata.is_normalized("NFC", other):
         reasons.append("Unicode form")
-    return " and ".join(reasons) or "surrounding spaces"
+    if one.split(one_text) != other.split(other_text):
+        reasons.append("surrounding spaces")
+    return " and ".join(filter(None, (", ".join(reasons[:-1]), *reasons[-1:])))
 
 
 def match_names(names: Iterable[str], classes: Sequence[str]) -> dict[str, int]:
@@ -53,6 +55,11 @@ def match_names(names: Iterable[str], classes: Sequence[str]) -> dict[str, int]:
             if index not in matched.values():
                 matched[name] = index
     return matched
+
+
+def alike(name: str, names: Iterable[str]) -> list[str]:
+    """Return the names that differ from a name only in Unicode form, case or surrounding spaces."""
+    return sorted(one for one in names if one != name and folded(one) == folded(name))
 
 
 def matched_sentences(matched: dict[str, int], classes: Sequence[str], where: str) -> list[str]:

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from engine.data.dataset.class_names import folded
-from engine.data.dataset.left_out import OUTSIDE, Tally
-from engine.data.dataset.listing import OTHER_ENDINGS, class_folders, is_folder
+from engine.data.dataset.left_out import DEAD_LINKS, MISSING, OUTSIDE, Tally
+from engine.data.dataset.listing import OTHER_ENDINGS, class_folders, is_dead_link, is_folder
 from engine.data.dataset.split_names import GENERIC, split_of
 from engine.data.decoding import image_endings
 
@@ -49,7 +49,9 @@ def count_files(root: Path, tally: Tally) -> None:
             if is_folder(entry):
                 continue
             ending = os.path.splitext(entry.name)[1].lower()
-            if ending in endings and not entry.name.startswith("."):
+            if is_dead_link(entry):
+                tally.add(DEAD_LINKS, entry.path, MISSING)
+            elif ending in endings and not entry.name.startswith("."):
                 tally.add(OUTSIDE, entry.path)
             else:
                 tally.add_file(entry.name, entry.path)

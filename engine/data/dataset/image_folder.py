@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.data.dataset import labelled_rows
 from engine.data.dataset.class_folders import from_class_folders
-from engine.data.dataset.class_names import match_names, matched_sentences
+from engine.data.dataset.class_names import alike, match_names, matched_sentences
 from engine.data.dataset.labels_file import LabelsFile
 from engine.data.dataset.layout import evaluation_folder
 from engine.data.dataset.listing import Lister, class_folders
@@ -87,7 +87,7 @@ def list_folder(
     try:
         name = name or printable(directory.resolve().name)
         if labels is not None:
-            yield from labelled_rows.labelled_dataset(directory, labels, name, seed, columns)
+            yield from labelled_rows.labelled_dataset(directory, labels, name, seed, columns, rules)
         else:
             yield from from_class_folders(directory, where, name, seed, rules)
     except PermissionError as error:
@@ -204,8 +204,15 @@ def _labelled_folders(
             names.remove(split.name)
     samples = yield from lister.list_classes(root, [(n, i) for i, n in enumerate(names)])
     for number in sorted({sample.label for sample in samples}):
-        if printable(names[number]) not in matched:
-            raise DataProblem(_unknown_class(where, printable(names[number]), classes))
+        if (name := printable(names[number])) not in matched:
+            twins = alike(name, map(printable, names))
+            if twins and (known := alike(name, classes)):
+                both = " and ".join(sorted((name, *twins)))
+                raise DataProblem(
+                    f"{where}: there are the folders {both}, but the run has only the class "
+                    f"{' and '.join(known)}; merge those that are the same class."
+                )
+            raise DataProblem(_unknown_class(where, name, classes))
     if not samples:
         words = lister.tally.words()
         raise DataProblem(
@@ -245,7 +252,8 @@ def _labelled_rows(
     if not samples:
         raise DataProblem(f"{where}: the file names no images.")
     samples.sort(key=itemgetter(1, 0))
-    source = printable(str(labels)) + (f", rows marked {split}" if split else "")
+    mark = labelled_rows.mark_of(read, split)
+    source = printable(str(labels)) + (f", rows marked {mark}" if split else "")
     left_out = (*labelled_rows.left_out_rows(read, split), *read.unused)
     yield LabelledImages(tuple(samples), source, split, left_out=left_out)
 

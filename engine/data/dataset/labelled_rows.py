@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from engine.data.dataset.labels_file import LabelRow, LabelsFile, read_labels_file
+from engine.data.dataset.left_out import Tally
+from engine.data.dataset.listing import Lister
+from engine.data.dataset.resolved_paths import ResolvedPaths
 from engine.data.samples import DataProblem, ImageFolder, Sample, printable
 from engine.data.splits import stratified
+from tl_tui.protocol.config import IMAGE_RULES
 from tl_tui.protocol.dataset import LeftOut
 from tl_tui.settings.columns import parse_columns
 
 ROWS_PER_YIELD = 1000
 """The number of rows to read between two yields."""
+NAMES_LISTED = 50_000
+"""The largest number of files in a folder that are compared with the rows."""
 MOST_NAMED = 3
 """The number of similar labels, or of classes, that a sentence names one by one."""
 
 
-def read_rows(file: Path, directory: Path, columns: str | None) -> Iterator[int | LabelsFile]:
+def read_rows(
+    file: Path, directory: Path, columns: str | None, rules: int = IMAGE_RULES
+) -> Iterator[int | LabelsFile]:
     """Read a labels file; yield the number of rows about once per thousand, at last the file.
 
     Args:
         file: The labels file.
         directory: The folder that paths are relative to.
         columns: The option `--columns`.
+        rules: See `RunConfig.image_rules`.
     """
-    for read in read_labels_file(file, directory, parse_columns(columns)):
+    for read in read_labels_file(file, directory, parse_columns(columns), rules):
         if isinstance(read, LabelsFile) or read % ROWS_PER_YIELD == 0:
             yield read
 
 
 def labelled_dataset(
-    directory: Path, file: Path, name: str, seed: int, columns: str | None
+    directory: Path, file: Path, name: str, seed: int, columns: str | None, rules: int
 ) -> Iterator[int | ImageFolder]:
     """Return the dataset of a labels file. Rows marked test are left out.
 
@@ -43,6 +52,7 @@ def labelled_dataset(
         name: Name of the dataset.
         seed: Random seed for the split, if no row is marked as validation.
         columns: The option `--columns`.
+        rules: See `RunConfig.image_rules`.
 
     Yields:
         The number of rows read so far, about once per thousand; at last the dataset.
@@ -52,7 +62,7 @@ def labelled_dataset(
         LabelsProblem: The file cannot be used.
     """
     where = f"--labels {printable(str(file))}"
-    for item in read_rows(file, directory, columns):
+    for item in read_rows(file, directory, columns, rules):
         if isinstance(item, LabelsFile):
             read = item
         else:
@@ -70,7 +80,11 @@ def labelled_dataset(
     rows.sort(key=lambda row: (row.label, row.path))
     train = [Sample(row.path, index[row.label]) for row in rows if row.split != "val"]
     val = [Sample(row.path, index[row.label]) for row in rows if row.split == "val"]
-    validation = f"rows marked val in the column {_split_names(read)}"
+    findings = list(_findings(read, [row.label for row in rows]))
+    validation = f"rows marked {mark_of(read, 'val')} in the column {_split_names(read)}"
+    if val and (count := read.without_split):
+        one = "row without a split is" if count == 1 else "rows without a split are"
+        findings.append(f"{count:,} {one} used for training.")
     if not val:
         train, val = stratified(train, seed)
         validation = "a fifth of each class"
@@ -83,14 +97,19 @@ def labelled_dataset(
         )
     if not val:
         raise DataProblem(f"{where}: too few images to keep any for validation; add some.")
+    unnamed = yield from _images_without_row(directory, read)
     yield ImageFolder(
         name,
         classes,
         tuple(train),
         tuple(val),
         validation=validation,
-        left_out=(*_left_out_rows(test, "kept for `tl-tui evaluate`"), *read.unused),
-        findings=tuple(_findings(read, [row.label for row in rows])),
+        left_out=(
+            *_left_out_rows(test, mark_of(read, "test"), "kept for `tl-tui evaluate`"),
+            *unnamed,
+            *read.unused,
+        ),
+        findings=tuple(findings),
         unreadable={row.path: "there is no such file" for row in rows if row.missing},
     )
 
@@ -113,17 +132,57 @@ def left_out_rows(read: LabelsFile, split: str) -> Iterator[LeftOut]:
         rest = [row for row in read.rows if row.split != split]
         if rest:
             kind = "row" if len(rest) == 1 else "rows"
-            yield LeftOut(kind=f"{kind} not marked {split}", count=len(rest))
+            yield LeftOut(kind=f"{kind} not marked {mark_of(read, split)}", count=len(rest))
 
 
 def _split_names(read: LabelsFile) -> str:
     return " and ".join(printable(read.columns.names[index]) for index in read.columns.split)
 
 
-def _left_out_rows(rows: list[LabelRow], reason: str) -> Iterator[LeftOut]:
+def mark_of(read: LabelsFile, split: str) -> str:
+    """Return how the file itself calls a split, such as `holdout` for `test`."""
+    words = sorted(read.marks.get(split, ()))
+    if not words:
+        return split
+    more = len(words) - MOST_NAMED
+    if more > 0:
+        words[MOST_NAMED:] = [f"{more:,} more"]
+    return printable(" or ".join(words))
+
+
+def _images_without_row(
+    directory: Path, read: LabelsFile
+) -> Generator[int, None, tuple[LeftOut, ...]]:
+    """Count the images in the folder that no row names, unless it holds very many files.
+
+    Yields:
+        The number of rows.
+
+    Returns:
+        The count with an example; nothing if there are none.
+    """
+    paths = ResolvedPaths()
+    named = {paths.resolve(row.path) for row in read.rows}
+    tally = Tally(str(directory))
+    names = 0
+    try:
+        for path in Lister(str(directory)).walk(str(directory)):
+            names += 1
+            if names > NAMES_LISTED:
+                return ()
+            if names % ROWS_PER_YIELD == 0:
+                yield len(read.rows)
+            if path is not None and paths.resolve(path) not in named:
+                tally.add("images that no row names", path)
+    except OSError:  # a folder that no row needs may be closed
+        return ()
+    return tally.items()
+
+
+def _left_out_rows(rows: list[LabelRow], mark: str, reason: str) -> Iterator[LeftOut]:
     if rows:
         yield LeftOut(
-            kind="row marked test" if len(rows) == 1 else "rows marked test",
+            kind=f"row marked {mark}" if len(rows) == 1 else f"rows marked {mark}",
             count=len(rows),
             example=printable(rows[0].path),
             reason=reason,

@@ -84,6 +84,10 @@ class Columns:
     """The columns that say which split a row belongs to; empty if none does."""
     unused: list[LeftOut] = field(default_factory=list)
 
+    def is_flag(self, index: int) -> bool:
+        """Return whether a column says True or False, by its name, as `is_valid` does."""
+        return squeezed(self.names[index]) in FLAGS
+
     def split_of_row(self, cells: Sequence[str]) -> str | None:
         """Return the split of a row; empty if the file does not say, None if it cannot be told."""
         splits: set[str | None] = set()

@@ -69,6 +69,11 @@ def recognise(directory: Path, where: str, tally: Tally) -> Layout:
         others = [name for name in names if name not in {split.name for split in splits}]
         trains = [split for split in splits if split.role == "train"]
         rest = [split for split in splits if split.role != "train"]
+        if (inner_root := _inner_split(root, trains)) is not None:
+            for name in others:
+                tally.add(BESIDE, str(root / name))
+            inner = recognise(inner_root, where, tally)
+            return _with_outer(root, inner, where, rest, tally)
         if any(class_root(root / split.name) for split in trains):
             return _train_folder(root, where, trains, rest, others, tally)
         if trains and not (
@@ -91,6 +96,19 @@ def recognise(directory: Path, where: str, tally: Tally) -> Layout:
         return _class_folders(root, where, sorted(others + [s.name for s in trains]), rest, tally)
     names = class_folders(root, tally)
     return _class_folders(root, where, names, [], tally)
+
+
+def _inner_split(root: Path, trains: list[Split]) -> Path | None:
+    """Return the only training folder, if it holds a split itself, as in `train/train/`."""
+    if len(trains) != 1:
+        return None
+    inner = root / trains[0].name
+    names = class_folders(inner, Tally(""))
+    splits = find_splits(names)
+    roles = {split.role for split in splits}
+    if len(splits) < len(names) or "train" not in roles or len(roles) == 1:
+        return None
+    return inner if all(class_root(inner / split.name) is not None for split in splits) else None
 
 
 def _single(root: Path, names: list[str]) -> str | None:
@@ -142,6 +160,9 @@ def evaluation_folder(
                 if (found := class_root(root / part.name)) is not None:
                     return found, role
         trains = [split for split in splits if split.role == "train"]
+        if (inner := _inner_split(root, trains)) is not None:
+            root = inner
+            continue
         if trains:
             raise DataProblem(
                 f"{where} has training images, but no val/ or test/ with class folders; to use "

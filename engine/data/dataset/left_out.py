@@ -14,6 +14,11 @@ HIDDEN = "hidden files"
 SYSTEM_FILES = "system files"
 OUTSIDE = "images outside the class folders"
 UNKNOWN = "files without a known ending"
+DEAD_LINKS = "links to nothing"
+MISSING = "the file or folder that is linked is missing; is a disk not mounted?"
+LINKS_ABOVE = "folders that link to a folder above"
+LINKS_TO_CLASS = "folders that link to another class"
+NOT_FOLLOWED = "not followed"
 NO_IMAGE = "not an image"
 TRUNCATED = "truncated or damaged"
 TOO_MANY = "too many to look into, and not every one of a sample is an image"
@@ -115,9 +120,14 @@ class Tally:
 
     def _item(self, kind: str, reason: str, count: int, example: str) -> LeftOut:
         if count == 1:
-            for many, one in (("folders", "folder"), ("files", "file"), ("images", "image")):
+            for many, one in (
+                ("folders", "folder"),
+                ("files", "file"),
+                ("images", "image"),
+                ("links", "link"),
+            ):
                 if kind.split()[0] == many or kind.endswith(many):
-                    kind = kind.replace(many, one, 1)
+                    kind = kind.replace(many, one, 1).replace("that link ", "that links ")
                     break
         shown = example.removeprefix(self.root).lstrip(os.sep) or example
         return LeftOut(kind=kind, count=count, example=printable(shown), reason=reason)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.data.dataset import left_out
 from engine.data.dataset.left_out import Tally
+from engine.data.dataset.linked_folders import LinkedFolders
 from engine.data.dataset.split_names import Split, find_splits
 from engine.data.decoding import HEIF_ENDINGS, image_endings, looks_like_image
 from engine.data.samples import Sample
@@ -49,6 +50,11 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a symbolic link to itself
         return False
+
+
+def is_dead_link(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a link to a file or folder that is not there."""
+    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 def class_folders(root: Path, tally: Tally, rules: int = IMAGE_RULES) -> list[str]:
@@ -95,6 +101,7 @@ class Lister:
         """The names of the folders in a class folder, by its path, where there are several."""
         self.inner_split: tuple[str, list[Split]] | None = None
         """A folder below a class folder that holds a split, with the parts of it."""
+        self._links = LinkedFolders()
         self._names_seen = 0
         self._rules = rules
         self._endings = image_endings() if rules > 1 else image_endings() - HEIF_ENDINGS
@@ -118,9 +125,11 @@ class Lister:
         """
         samples: dict[int, list[Sample]] = {}
         doubtful: list[Sample] = []
+        if self._rules > 1:
+            self._links.add_classes((os.path.join(root, name), label) for name, label in folders)
         for name, label in folders:
             class_samples = samples.setdefault(label, [])
-            for path in self.walk(os.path.join(root, name)):
+            for path in self.walk(os.path.join(root, name), label):
                 self._names_seen += 1
                 if path is not None:
                     class_samples.append(Sample(path, label))
@@ -136,10 +145,15 @@ class Lister:
         yield self.images
         return [sample for label in sorted(samples) for sample in samples[label]]
 
-    def walk(self, folder: str) -> Iterator[str | None]:
+    def walk(self, folder: str, label: int | None = None) -> Iterator[str | None]:
         """Yield the path of each image below a folder, and None for any other name.
 
-        Symbolic links are followed, but each folder is listed once, so a circle of links ends.
+        Symbolic links are followed, but not to a folder above or to another class. Each folder is
+        listed once, so a circle of links ends.
+
+        Args:
+            folder: The folder.
+            label: The class of its images, if it is a class folder.
         """
         pending, seen = [folder], set()
         while pending:
@@ -157,6 +171,12 @@ class Lister:
                         if not hidden and is_folder(entry):
                             if self._rules > 1 and left_out.is_system_folder(name):
                                 self.tally.add(left_out.SYSTEM, entry.path)
+                            elif (
+                                self._rules > 1
+                                and entry.is_symlink()
+                                and (kind := self._links.wrong_kind(entry.path, label))
+                            ):
+                                self.tally.add(kind, entry.path, left_out.NOT_FOLLOWED)
                             else:
                                 subfolders.append(entry.path)
                             yield None
@@ -240,6 +260,9 @@ class Lister:
         if hidden and is_folder(entry):
             kind = left_out.folder_kind(entry.name) or left_out.HIDDEN_FOLDERS
             self.tally.add(kind, entry.path)
+            return
+        if self._rules > 1 and is_dead_link(entry):
+            self.tally.add(left_out.DEAD_LINKS, entry.path, left_out.MISSING)
             return
         known = hidden or ending in OTHER_ENDINGS or left_out.is_system_file(entry.name)
         if known or self._rules == 1:

@@ -31,6 +31,8 @@ class RepeatedImages:
         """The number of validation images that were compared with all training images."""
         self.repeated = 0
         """The number of those that are also training images."""
+        self.paths: set[str] = set()
+        """Their paths."""
         self.example = ("", "")
         """A validation image and the training image that it repeats."""
 
@@ -39,6 +41,7 @@ class RepeatedImages:
         self.compared += 1
         if same:
             self.repeated += 1
+            self.paths.add(path)
             self.example = self.example if self.example[0] else (path, same)
 
     def sentences(self, root: str) -> tuple[str, ...]:
@@ -51,14 +54,17 @@ class RepeatedImages:
             return ()
         if self.repeated == self.validation:
             count = f"All {self.validation:,} validation images are"
+        elif self.compared == self.validation:
+            # Not "of the N": some of the N may turn out to be unreadable.
+            one = self.repeated == 1
+            count = f"{self.repeated:,} validation {'image is' if one else 'images are'}"
         else:
-            count = f"{self.repeated:,} of the {self._compared_words()} are"
-            if self.repeated == 1:
-                count = f"One of the {self._compared_words()} is"
-        one, other = (printable(os.path.relpath(path, root)) for path in self.example)
+            compared = f"{self.compared:,} validation images that were compared in {SECONDS:g} s"
+            count = f"{self.repeated:,} of the {compared} {'is' if self.repeated == 1 else 'are'}"
+        first, other = (printable(os.path.relpath(path, root)) for path in self.example)
         return (
             f"{count} also among the training images, so the validation accuracy is optimistic; "
-            f"use other images for validation. Such as {one}, which is the same as {other}.",
+            f"use other images for validation. Such as {first}, which is the same as {other}.",
         )
 
     def unfinished(self) -> str:
@@ -69,11 +75,6 @@ class RepeatedImages:
             f"{self.compared:,} of {self.validation:,} compared with the training images "
             f"in {SECONDS:g} s"
         )
-
-    def _compared_words(self) -> str:
-        if self.compared == self.validation:
-            return f"{self.validation:,} validation images"
-        return f"{self.compared:,} validation images that were compared in {SECONDS:g} s"
 
 
 def find_repeated(

@@ -43,6 +43,7 @@ numbers = st.floats()
 kinds: dict[str, st.SearchStrategy[Any]] = {
     "data": paths | paths.map(lambda path: f"/{path}"),
     "labels": paths,
+    "columns": texts,
     "run_dir": paths | paths.map(lambda path: f"../{path}"),
     "weights": texts | paths.map(lambda path: f"{path}.pth"),
     "arch": texts,
@@ -156,7 +157,7 @@ def test_an_integer_is_accepted_as_a_float(tmp_path: Path) -> None:
         ("LR = 3", "did you mean lr?"),
         ("describe-only = true", "there is no key 'describe-only'"),
         ("[train]\nepochs = 3", "it has the table [train]; write the keys without tables"),
-        ("zzz = 1", "the keys are those of data, labels, arch"),
+        ("zzz = 1", "the keys are those of data, labels, columns, arch"),
         ('epochs = "ten"', "epochs = 'ten': it must be a whole number."),
         ("epochs = 3.5", "epochs = 3.5: it must be a whole number."),
         ("epochs = true", "epochs = true: it must be a whole number."),

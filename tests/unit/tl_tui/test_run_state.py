@@ -102,8 +102,8 @@ def test_resume_is_advised_only_where_there_is_a_checkpoint(
         journal._journal = None
     state = page(journal)["state"]
     assert state.startswith("paused" if closed else "cut off")
-    assert ("tl-tui resume continues it" in state) is checkpoint
-    assert ("no checkpoint to resume from" in state) is not checkpoint
+    assert (f"tl-tui resume {journal.path} continues it" in state) is checkpoint
+    assert ("it saved no checkpoint" in state) is not checkpoint
 
 
 # --- folds --------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from tl_tui.settings.columns import parse_columns
 from tui.cli import exit_codes
 from tui.cli.click_sections import Option, SectionedCommand
 from tui.cli.options.inference import RUN, checked_text, inference_options
+from tui.cli.options.types import check_no_pipe
 from tui.text.clipped_values import clipped_sentence
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ def command(
     if columns is not None and labels is None:
         raise Problem("--columns: it names columns of a labels file; add --labels.")
     parse_columns(columns)
+    if labels is not None:
+        check_no_pipe(f"--labels {labels}", labels)
     names = {
         "--per-image-csv": per_image_csv,
         "--confusion-csv": confusion_csv,

@@ -18,7 +18,7 @@ from tl_tui.settings.recipe import check_recipe, recipe_of
 from tui.cli.click_sections import Option
 from tui.cli.options.config_fields import OPTIONS
 from tui.cli.options.conflicts import merge_options
-from tui.cli.options.types import check_utf8
+from tui.cli.options.types import check_no_pipe, check_utf8
 
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,6 +129,7 @@ def _check_paths(config: RunConfig, source_of: Callable[[str], str]) -> None:
         raise Problem(f"{where}: there is no such folder{_command_hint(config.data)}")
     if config.labels is not None and not os.path.isfile(config.labels):
         where = f"{source_of('labels')}{config.labels}"
+        check_no_pipe(where, config.labels)
         if os.path.exists(config.labels):
             raise Problem(
                 f"{where} is a folder; name a CSV file with a path and a label in each row."

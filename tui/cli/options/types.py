@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import Any
 
 import click
@@ -60,6 +62,18 @@ class Names(click.ParamType):
     ) -> tuple[str, ...]:
         parts = value.split(",") if isinstance(value, str) else value
         return tuple(part.strip() for part in parts if part.strip())
+
+
+def check_no_pipe(where: str, path: str) -> None:
+    """Raise a problem if there is something at a path that is neither a file nor a folder, such as
+    the pipe of `<(...)`, which the engine cannot open."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a device"
+        raise Problem(f"{where} is {kind}; write its text to a file, and name the file.")
 
 
 def check_utf8(text: str) -> None:

@@ -21,7 +21,7 @@ ROWS = [(f"{n}.png", "cat" if n % 2 else "dog", n) for n in range(10)]
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    draw_tiny_images(tmp_path / "images", *(path for path, _, _ in ROWS), "sub/deep.png")
+    draw_tiny_images(tmp_path / "images", *(path for path, _, _ in ROWS))
     return tmp_path
 
 
@@ -79,7 +79,8 @@ def test_the_split_is_read_from_its_usual_columns(
     folder = labelled(pictures, "\n".join([f"path,label,{column}", *rows]))
     assert [Path(sample.path).name for sample in folder.val] == ["9.png", "8.png"]
     assert len(folder.train) == 8 and not folder.left_out
-    assert folder.validation == f"rows marked val in the column {column}"
+    mark = "val" if column.startswith("is") else values[1]
+    assert folder.validation == f"rows marked {mark} in the column {column}"
 
 
 def test_test_rows_are_left_out_and_used_by_evaluate(pictures: Path) -> None:
@@ -162,6 +163,7 @@ def test_ids_need_no_ending(pictures: Path) -> None:
 
 
 def test_backslashes_are_slashes(pictures: Path) -> None:
+    draw_tiny_images(pictures / "images", "sub/deep.png")
     text = table("path,label", "{path}", "{label}") + "sub\\deep.png,cat\n.\\sub\\no.png,cat\n"
     folder = labelled(pictures, text)
     paths = {sample.path for sample in (*folder.train, *folder.val)}

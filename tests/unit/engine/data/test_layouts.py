@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.data.dataset.image_folder import open_folder
-from engine.data.dataset.layout import find_splits
+from engine.data.dataset.layout import evaluation_folder, find_splits
 from engine.data.samples import DataProblem, ImageFolder
 from tests.support.driven_session import draw_tiny_images
 
@@ -48,6 +49,8 @@ def images_of(folder: ImageFolder) -> list[int]:
         ("Dataset/images/Train", "Dataset/images/Val"),
         ("seg_train/seg_train", "seg_val/seg_val"),
         ("train/images", "val/images"),
+        ("train/train", "train/val"),
+        ("Train/training_set", "Train/validation_set"),
     ],
 )
 def test_a_split_is_recognised_by_its_names(train: str, val: str, tmp_path: Path) -> None:
@@ -96,6 +99,16 @@ def test_what_stands_beside_a_split_is_named(tmp_path: Path) -> None:
         ("folder beside the training images", 1, "masks"),
         (".csv", 1, "labels.csv"),
     }
+
+
+def test_a_split_inside_the_training_folder_is_found(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"{p}/{c}" for p in ("train/train", "train/val", "test") for c in ("a", "b")))
+    folder = open_folder(tmp_path)
+    assert folder.classes == ("a", "b") and folder.validation == "train/val/"
+    assert left_out(folder) == {"test folder": (1, "test")}
+    assert evaluation_folder(tmp_path, ("a", "b"), "") == (tmp_path / "test", "test")
+    shutil.rmtree(tmp_path / "test")
+    assert evaluation_folder(tmp_path, ("a", "b"), "") == (tmp_path / "train/val", "val")
 
 
 def test_classes_one_level_below_a_single_folder_are_found(tmp_path: Path) -> None:

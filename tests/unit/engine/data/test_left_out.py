@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from engine.data.dataset import listing
+from engine.data.dataset.class_names import difference
 from engine.data.dataset.image_folder import images_below, list_labelled, open_folder
 from engine.data.samples import DataProblem, ImageFolder
 from tests.support.driven_session import draw_tiny_images
@@ -168,3 +169,63 @@ def test_a_test_folder_is_preferred_for_an_evaluation(
     assert not isinstance(found, int)
     assert found.source == str(tmp_path / used) and found.samples[0].label == 0
     assert kinds(found.left_out)[".txt"] == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ("Cat ", "cat", "case and surrounding spaces"),
+        ("cat ", "cat", "surrounding spaces"),
+        ("CAFE\u0301", " café", "case, Unicode form and surrounding spaces"),
+        ("cafe\u0301", "café", "Unicode form"),
+    ],
+)
+def test_all_differences_of_two_names_are_named(one: str, other: str, words: str) -> None:
+    assert difference(one, other) == difference(other, one) == words
+
+
+def test_twins_in_the_validation_folder_are_named_together(tmp_path: Path) -> None:
+    pets(tmp_path / "train")
+    draw_tiny_images(tmp_path / "val", "cat/1.png", "CAT/2.png", "dog/1.png")
+    with pytest.raises(DataProblem, match="val/ has the classes CAT and cat, but train/ has only"):
+        open_folder(tmp_path)
+
+
+# --- links --------------------------------------------------------------------------------------
+
+
+def test_links_to_nothing_are_named_as_such(tmp_path: Path) -> None:
+    pets(tmp_path)
+    for link in ("horse", "cat/photos", "bird.v2"):
+        (tmp_path / link).symlink_to(tmp_path / "unmounted" / link)
+    (item,) = open_folder(tmp_path).left_out
+    assert (item.kind, item.count) == ("links to nothing", 3) and "mounted" in item.reason
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "train").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(DataProblem, match="Left out: 1 link to nothing"):
+        open_folder(tmp_path / "alone")
+
+
+def test_links_to_other_classes_are_not_followed(tmp_path: Path) -> None:
+    """The images of another class would count as those of the class with the link."""
+    root = tmp_path / "set"
+    names = [f"{part}/{c}/{n}.png" for part in ("train", "val") for c in "ab" for n in range(3)]
+    draw_tiny_images(root, *names, "train/a/sub/9.png")
+    draw_tiny_images(tmp_path, "store/own.png")
+    plain = open_folder(root)
+    for link, target in (
+        ("val/b/loop", ".."),
+        ("val/b/all", "../../train"),
+        ("val/b/other", "../../train/a"),
+        ("val/b/inner", "../../train/a/sub"),
+        ("train/b/whole", "../.."),
+    ):
+        (root / link).symlink_to(target)
+    linked = open_folder(root)
+    assert (linked.train, linked.val) == (plain.train, plain.val)
+    assert kinds(linked.left_out) == {
+        "folders that link to a folder above": 2,
+        "folders that link to another class": 3,
+    }
+    (root / "val" / "b" / "store").symlink_to("../../../store")
+    assert len(open_folder(root).val) == len(plain.val) + 1

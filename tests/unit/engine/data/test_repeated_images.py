@@ -47,7 +47,7 @@ def test_a_validation_folder_that_repeats_the_training_folder_is_reported(
 def test_single_copies_under_other_names_are_counted(root: Path) -> None:
     shutil.copy(root / "train" / "dark" / "001.png", root / "val" / "dark" / "copy.png")
     (finding,) = open_folder(root).findings
-    assert finding.startswith("One of the 7 validation images is also")
+    assert finding.startswith("1 validation image is also among the training")
     assert finding.endswith("Such as val/dark/copy.png, which is the same as train/dark/001.png.")
 
 
