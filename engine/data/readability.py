@@ -16,7 +16,7 @@ from dataclasses import replace
 from PIL import Image
 
 from engine.data.decoding import NOT_OPENED, UnreadableImage, read_rgb
-from engine.data.samples import DataProblem, ImageFolder, printable
+from engine.data.samples import A_FIFTH, DataProblem, ImageFolder, printable
 from tl_tui.protocol.dataset import LeftOut
 
 MOST_CHECKED = 20_000
@@ -45,8 +45,12 @@ def check_readable(folder: ImageFolder) -> Iterator[int | ImageFolder]:
             known |= found
         else:
             yield found
+    source = folder.validation
+    if known and source == A_FIFTH:  # the split was drawn before anything was read
+        source = f"{A_FIFTH}, unreadable ones included"
     checked = replace(
         folder,
+        validation=source,
         unreadable=known,
         left_out=(*folder.left_out, *_left_out(known)),
         findings=(*folder.findings, *_findings(replace(folder, unreadable=known))),

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from tl_tui.common.errors import Problem
 from tl_tui.protocol.dataset import LeftOut
 
+A_FIFTH = "a fifth of each class"
+"""Where the validation images come from if the dataset does not say which they are."""
+
 
 class DataProblem(Problem):
     """The dataset cannot be used. The message says why and what to do."""

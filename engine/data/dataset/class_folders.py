@@ -14,10 +14,8 @@ from engine.data.dataset.layout import Layout, recognise, recognise_first
 from engine.data.dataset.left_out import Tally
 from engine.data.dataset.listing import Lister, class_folders
 from engine.data.dataset.repeated_images import RepeatedImages, find_repeated
-from engine.data.samples import DataProblem, ImageFolder, Sample, printable
+from engine.data.samples import A_FIFTH, DataProblem, ImageFolder, Sample, printable
 from engine.data.splits import stratified
-
-A_FIFTH = "a fifth of each class"
 
 
 def from_class_folders(

@@ -11,7 +11,7 @@ from engine.data.dataset.labels_file import LabelRow, LabelsFile, read_labels_fi
 from engine.data.dataset.left_out import Tally
 from engine.data.dataset.listing import Lister
 from engine.data.dataset.resolved_paths import ResolvedPaths
-from engine.data.samples import DataProblem, ImageFolder, Sample, printable
+from engine.data.samples import A_FIFTH, DataProblem, ImageFolder, Sample, printable
 from engine.data.splits import stratified
 from tl_tui.protocol.config import IMAGE_RULES
 from tl_tui.protocol.dataset import LeftOut
@@ -87,7 +87,7 @@ def labelled_dataset(
         findings.append(f"{count:,} {one} used for training.")
     if not val:
         train, val = stratified(train, seed)
-        validation = "a fifth of each class"
+        validation = A_FIFTH
     if not train:
         raise DataProblem(f"{where}: no row is marked train; mark some.")
     missing = set(index.values()) - {sample.label for sample in train}

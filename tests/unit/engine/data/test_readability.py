@@ -55,6 +55,17 @@ def test_a_dataset_says_what_cannot_be_read(tmp_path: Path) -> None:
     assert len(folder.readable(folder.train)) == 24 and len(folder.train) == 36
 
 
+def test_a_fifth_of_each_class_is_of_all_files(tmp_path: Path) -> None:
+    root = draw_images(tmp_path, size=8) / "train"
+    assert checked(open_folder(root)).validation == "a fifth of each class"
+    for sample in open_folder(root).val:
+        if sample.label == 0:
+            Path(sample.path).write_bytes(b"")
+    folder = checked(open_folder(root))
+    assert folder.validation == "a fifth of each class, unreadable ones included"
+    assert {sample.label for sample in folder.readable(folder.val)} == {1}
+
+
 def test_a_class_without_readable_images_is_named(tmp_path: Path) -> None:
     root = draw_images(tmp_path, size=8)
     for path in (root / "train" / "dark").iterdir():
