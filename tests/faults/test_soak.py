@@ -12,6 +12,7 @@ from tests.faults.soak import growth, soak
 from tests.support.driven_session import draw_images
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(1200)
 def test_neither_memory_nor_open_files_grow(tmp_path: Path) -> None:
     place = Place(tmp_path, draw_images(tmp_path / "images"), random.Random(0))

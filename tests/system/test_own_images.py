@@ -123,6 +123,7 @@ def screen(environment: dict[str, str], photographs: Path) -> Iterator[Opener]:
         terminal.close()
 
 
+@pytest.mark.thorough
 def test_r_trains_to_the_end_and_the_results_can_be_opened(screen: Opener, tmp_path: Path) -> None:
     run = tmp_path / "run"
     terminal = screen("--epochs", "2", "--run-dir", str(run))

@@ -45,7 +45,7 @@ def alive(pid: int) -> bool:
 # --- the main job -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), pytest.param(120, 40, marks=thorough)])
 def test_arrows_f_space_and_t_freeze_thaw_and_take_measured_steps(
     tl_tui: Opener, columns: int, rows: int
 ) -> None:
@@ -157,7 +157,7 @@ def test_with_no_color_states_differ_by_shape(tl_tui: Opener) -> None:
     [
         pytest.param(["--ascii"], {}, marks=thorough),
         pytest.param([], {"TERM": "linux"}, marks=thorough),
-        ([], {"LANG": "C", "LC_ALL": "C", "ASCII": "1"}),
+        pytest.param([], {"LANG": "C", "LC_ALL": "C", "ASCII": "1"}, marks=thorough),
     ],
 )
 def test_ascii_output_has_no_other_characters(
@@ -227,6 +227,7 @@ def test_without_animation_the_whole_trail_shows_at_once(tl_tui: Opener) -> None
 # --- when things end ----------------------------------------------------------------------------
 
 
+@thorough  # tests/app/test_engine_loss.py does the same without a terminal
 def test_an_engine_killed_during_a_step_is_reported_and_R_restarts_it(tl_tui: Opener) -> None:
     terminal = ready(tl_tui("--arch", "resnet50", "--image-size", "160", "--batch-size", "8"))
     terminal.press("1")

@@ -65,7 +65,9 @@ def build(arch: str) -> Stack:
     return Stack(model, torch.zeros(1, 3, SIZE, SIZE))
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "arch", ["resnet18", pytest.param("mobilenet_v3_small", marks=pytest.mark.thorough)]
+)
 def test_predicted_saved_bytes_equal_those_of_a_real_forward_pass(arch: str) -> None:
     stack = build(arch)
     cost = measured(stack)

@@ -23,7 +23,7 @@ ROWS = {
     "vit_b_16": 3,
 }
 SIZE = {"vit_b_16": 224}
-SLOW = ("vit_b_16", "wide_resnet50_2")
+SLOW = ("vit_b_16", "wide_resnet50_2", "resnext50_32x4d")
 
 
 def build(arch: str) -> tuple[nn.Module, torch.Tensor]:

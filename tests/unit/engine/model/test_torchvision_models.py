@@ -110,7 +110,9 @@ def test_weights_files_in_common_forms_can_be_loaded(
 
 
 @pytest.mark.parametrize(
-    "arch", ["resnet18", "regnet_y_400mf", "mobilenet_v3_small", "densenet121", "googlenet"]
+    "arch",
+    ["resnet18", "regnet_y_400mf", "mobilenet_v3_small", "googlenet"]
+    + [pytest.param("densenet121", marks=pytest.mark.thorough)],
 )
 @pytest.mark.parametrize("lacking", ["nothing", "counters", "a layer"])
 def test_a_model_equals_its_weights_file_bit_for_bit(

@@ -117,6 +117,7 @@ def losses(driven: DrivenSession) -> list[float]:
 ALL = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
 
 
+@pytest.mark.thorough
 def test_lp_ft_with_cosine_equals_two_plain_loops(folder: Path, tmp_path: Path) -> None:
     driven = session(folder, tmp_path, plan="lp-ft", epochs=4, lr_schedule="cosine")
     twin = PlainTraining(driven)

@@ -251,7 +251,7 @@ def test_a_checkpoint_can_be_the_starting_weights_of_another_run(
         (lambda run, folder: shutil.rmtree(run / "checkpoints"), "ended before it had saved any"),
         (
             lambda run, folder: (run / "checkpoints" / "last.safetensors").write_bytes(b"x" * 99),
-            "copy it again, or begin a new run",
+            "try --checkpoint best",
         ),
         (
             lambda run, folder: (folder / "train" / "dark").rename(folder / "train" / "night"),

@@ -50,7 +50,7 @@ def assert_equal(measured: LayerMeasurement, expected: LayerMeasurement, name: s
     assert (measured.arrival_ms is not None) == (measured.reach != "unreached")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(masks=st.lists(st.frozensets(st.integers(0, OWNERS - 1)), min_size=2, max_size=3))
 def test_measurements_for_random_masks_equal_those_of_plain_autograd(
     masks: list[frozenset[int]],
