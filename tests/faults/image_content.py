@@ -96,7 +96,7 @@ def names_without_screen(place: Place) -> None:
     assert "no image" in done.stderr, "what was left out is named"
 
 
-@fault("escape sequences and markup in names, on the screen", full=10)
+@fault("escape sequences and markup in names, on the screen", full=10, like="TestNames")
 def names_on_screen(place: Place) -> None:
     words = (_hostile_images(place), *SMALL)
     with open_terminal(*words, columns=120, rows=40, env=place.environment) as terminal:

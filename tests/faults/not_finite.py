@@ -68,7 +68,7 @@ async def _talk(place: Place, **broken: str) -> tuple[EngineProcess, Talk]:
     return engine, talk
 
 
-@fault("gradient not finite at a chosen layer", full=10)
+@fault("gradient not finite at a chosen layer", full=10, like="test_step_errors.py")
 def gradient_not_finite(place: Place) -> None:
     """The step is refused with the layer's name, and training continues once the fault is gone."""
 

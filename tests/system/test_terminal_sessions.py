@@ -178,6 +178,7 @@ def test_ascii_output_has_no_other_characters(
     assert "::" in brick(terminal, "layer4.1") and "o" in brick(terminal, "layer4.1")
 
 
+@thorough
 def test_resizing_during_an_animation_keeps_the_screen_whole(tl_tui: Opener) -> None:
     terminal = ready(tl_tui())
     for number, (columns, rows) in enumerate([(120, 40), (44, 14), (300, 80), (80, 24)], 1):

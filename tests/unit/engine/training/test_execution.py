@@ -45,6 +45,7 @@ def test_steps_on_a_cpu_run_eagerly(execution: str, options: dict, tmp_path: Pat
     assert json.loads((tmp_path / "run" / "config.json").read_text())["execution"] == "eager"
 
 
+@pytest.mark.thorough  # the script of such a run is compared with its losses
 def test_channels_last_gives_the_same_losses(options: dict, tmp_path: Path) -> None:
     options |= {"lr": 1e-5, "lr_pretrained": 1e-5}  # with random weights rounding grows quickly
     runs = {}

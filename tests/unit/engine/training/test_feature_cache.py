@@ -113,7 +113,7 @@ memory_limits = st.sampled_from([1 << 30, 4000, 0])
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(sequence=actions, memory_limit=memory_limits)
 def test_cached_training_equals_uncached_training(
