@@ -75,7 +75,7 @@ def _left_out(unreadable: Mapping[str, str]) -> Iterator[LeftOut]:
 
 
 def _findings(folder: ImageFolder) -> Iterator[str]:
-    """Yield a sentence about the classes of which not one training image can be read."""
+    """Yield a sentence about the classes that have no readable training image."""
     readable = {sample.label for sample in folder.readable(folder.train)}
     lost = [name for label, name in enumerate(folder.classes) if label not in readable]
     if lost:

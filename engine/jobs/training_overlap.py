@@ -74,9 +74,9 @@ def training_overlap(
     if before and before != (now := describe_images(folder)):
         return (_changed(len(samples), trained_on + validated_with, before, now),)
     selected = trained.checkpoint.stem == "best"
-    told = _sentence(len(samples), trained_on, validated_with, selected=selected)
+    sentences = _sentence(len(samples), trained_on, validated_with, selected=selected)
     unfinished = [part for part in (with_train, with_val) if part.unfinished()]
-    return tuple(told) + tuple(_unfinished(len(samples), unfinished))
+    return (*sentences, *_unfinished(len(samples), unfinished))
 
 
 def _list_run_images(trained: TrainedModel) -> Generator[None, None, ImageFolder | None]:
@@ -114,13 +114,17 @@ def _unchecked(why: str) -> str:
 
 
 def _changed(images: int, found: int, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return what can be told if the images of the run are not those that it had."""
+    """Return the sentence for a run whose images have changed since it was trained."""
     counts = (
         f"it had {before['train']:,} for training and {before['val']:,} for validation, and now "
         f"there are {now['train']:,} and {now['val']:,}, or their names differ"
     )
-    told = _unchecked(f"the images of the run have changed: {counts}")
-    return f"{told} {_were(found, images, 'is', 'are')} among those of now." if found else told
+    unchecked = _unchecked(f"the images of the run have changed: {counts}")
+    return (
+        f"{unchecked} {_were(found, images, 'is', 'are')} among those of now."
+        if found
+        else unchecked
+    )
 
 
 def _sentence(images: int, trained_on: int, validated_with: int, *, selected: bool) -> list[str]:

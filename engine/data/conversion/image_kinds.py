@@ -16,8 +16,8 @@ GDAL_NODATA = 42113
 def deep_kind(image: ImageFile.ImageFile) -> str:
     """Return the kind of an opened image that is not loaded yet.
 
-    It is as in `rgb_conversion.deep_values`; `unread` for images with 16 bits per channel of which
-    Pillow reads only the upper 8.
+    The kinds are those of `rgb_conversion.deep_values`. Another one, `unread`, is for images with 16
+    bits per channel if Pillow reads only the upper 8 bits.
     """
     if image.mode == "F" or image.mode.startswith("I"):
         return "float" if image.mode == "F" else "integer"

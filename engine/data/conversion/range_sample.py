@@ -47,7 +47,7 @@ TAIL = 1e-4
 """The share of the values at either end that may be outside the range, so that a few defective
 pixels do not determine it."""
 CROWDED = 0.99
-"""If this share of the values fills less than `NARROW` of the range, the user is told."""
+"""A note is shown if this share of the values fills less than `NARROW` of the range."""
 NARROW = 0.02
 
 
@@ -64,7 +64,7 @@ class MeasuredRanges:
 class _Header:
     path: str
     kind: str
-    """As in `rgb_conversion.deep_values`; `unread` for other images with 16 bits per channel."""
+    """See `image_kinds.deep_kind`."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def _note_on_unread(headers: list[_Header]) -> list[str]:
     if not count:
         return []
     return [
-        f"{count:,} of {len(headers):,} training images looked at have 16 bits per channel in a "
-        "form of which Pillow reads only the upper 8; if their values fill a part of the range "
-        "only, convert them to 8 bits first."
+        f"{count:,} of {len(headers):,} training images looked at have 16 bits per channel, and "
+        "Pillow reads only the upper 8 of them. If the values fill only a part of the range, "
+        "convert these images to 8 bits first."
     ]

@@ -107,7 +107,7 @@ def colour_tiles(image: ImageFile.ImageFile) -> list:
     """Return the tiles of an opened image with 16 bits per colour channel, in the other byte order.
 
     Pillow reads the upper bytes of such an image, and with these tiles the lower ones. The list is
-    empty for other images, and for those of which Pillow reads only the upper bytes.
+    empty for other images, and where Pillow cannot read the lower bytes.
     """
     other = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
     tags = getattr(image, "tag_v2", {})

@@ -44,12 +44,7 @@ def from_class_folders(
         layout = recognise(directory, where, lister.tally)
     classes = layout.classes
     if not classes:
-        words = lister.tally.words()
-        raise DataProblem(
-            f"{where}: there are no class folders in {printable(layout.train.name)}/; put the "
-            "images of each class in a folder named after it, or pass a --labels file."
-            + (f" Left out: {words}." if words else "")
-        )
+        raise no_class_folders(where, layout.train, lister.tally)
     folders = [(class_name, label) for label, class_name in enumerate(classes)]
     train = yield from lister.list_classes(layout.train, folders)
     _check_classes(layout, train, where, lister, rules)
@@ -71,6 +66,18 @@ def from_class_folders(
     names = tuple(printable(class_name) for class_name in classes)
     yield ImageFolder(
         name, names, tuple(train), tuple(val), source, lister.tally.items(), tuple(findings)
+    )
+
+
+def no_class_folders(
+    where: str, folder: Path, tally: Tally, what: str = "class folders"
+) -> DataProblem:
+    """Return the refusal of a folder that holds no class folders, with what it holds instead."""
+    words = tally.words()
+    return DataProblem(
+        f"{where}: there are no {what} in {printable(folder.name)}/; put the images of each class "
+        "in a folder named after it, or pass a --labels file."
+        + (f" Left out: {words}." if words else "")
     )
 
 

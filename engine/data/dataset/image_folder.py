@@ -1,8 +1,8 @@
 """List the images of a dataset folder.
 
-The supported layouts are class folders in a training and a validation folder, class folders alone,
-of which a fifth of the images is used for validation (see `layout`), and a folder with a labels
-file.
+Three layouts are supported: class folders in a training and a validation folder; class folders
+alone, in which case a fifth of each class is used for validation; and a folder with a labels file.
+See `layout` for the first two.
 
 Listing yields after every thousand names, so that the engine can answer commands while it lists
 millions of files. The result does not depend on the order in which the file system lists them.
@@ -18,7 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from engine.data.dataset import labelled_rows
-from engine.data.dataset.class_folders import from_class_folders
+from engine.data.dataset.class_folders import from_class_folders, no_class_folders
 from engine.data.dataset.class_names import alike, match_names, matched_sentences
 from engine.data.dataset.labels_file import LabelsFile
 from engine.data.dataset.layout import evaluation_folder
@@ -214,12 +214,7 @@ def _labelled_folders(
                 )
             raise DataProblem(_unknown_class(where, name, classes))
     if not samples:
-        words = lister.tally.words()
-        raise DataProblem(
-            f"{where}: there are no class folders with images in {printable(root.name)}/; put the "
-            "images of each class in a folder named after it, or pass a --labels file."
-            + (f" Left out: {words}." if words else "")
-        )
+        raise no_class_folders(where, root, lister.tally, "class folders with images")
     renamed = [Sample(path, matched[printable(names[label])]) for path, label in samples]
     renamed.sort(key=itemgetter(1))  # stable, so each class stays sorted by path
     part = "" if root == directory else os.path.relpath(root, directory)

@@ -89,7 +89,7 @@ class Columns:
         return squeezed(self.names[index]) in FLAGS
 
     def split_of_row(self, cells: Sequence[str]) -> str | None:
-        """Return the split of a row; empty if the file does not say, None if it cannot be told."""
+        """Return the split of a row: empty if its cells are, None if they are not understood."""
         splits: set[str | None] = set()
         for index in self.split:
             value = cells[index].strip() if index < len(cells) else ""
