@@ -256,7 +256,7 @@ def test_a_script_contains_only_what_the_run_used(exported: Exported) -> None:
     for word in ("PHASES", "lr_factor", "balanced", "momentum = None", "csv", "UNREADABLE"):
         assert word not in plain
     demo = exported.script("demo").read_text()
-    assert "augment" not in demo and len(demo.splitlines()) <= 400
+    assert "augment" not in demo and len(demo.splitlines()) <= 160
     assert "last of its 2 starts" in exported.script("starts").read_text().replace("\n", " ")
 
 

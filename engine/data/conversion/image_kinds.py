@@ -12,12 +12,15 @@ from engine.data.conversion.rgb_conversion import colour_tiles, deep_ppm, prepar
 GDAL_NODATA = 42113
 """The TIFF tag with the value that means: nothing was measured here."""
 
+PLAIN_FORMATS = frozenset({"BMP", "GIF", "JPEG", "MPO", "PNG", "WEBP"})
+PLAIN_MODES = frozenset({"1", "CMYK", "L", "P", "RGB"})
+
 
 def deep_kind(image: ImageFile.ImageFile) -> str:
     """Return the kind of an opened image that is not loaded yet.
 
-    The kinds are those of `rgb_conversion.deep_values`. Another one, `unread`, is for images with 16
-    bits per channel if Pillow reads only the upper 8 bits.
+    The kinds are those of `rgb_conversion.deep_values`. Another one, `unread`, is for images with
+    16 bits per channel if Pillow reads only the upper 8 bits.
     """
     if image.mode == "F" or image.mode.startswith("I"):
         return "float" if image.mode == "F" else "integer"
@@ -30,6 +33,24 @@ def deep_kind(image: ImageFile.ImageFile) -> str:
         if ";16" in str(mode) or (codec == "ppm_plain" and image.mode == "RGB" and more[0] > 255):
             return "unread"
     return ""
+
+
+def is_plain(image: ImageFile.ImageFile) -> bool:
+    """Return whether an opened image only has to be turned upright and converted to RGB.
+
+    `rgb_conversion.to_rgb` does no more than that with such an image.
+    """
+    try:
+        image.getexif()
+    except Exception:  # the EXIF data is damaged
+        return False
+    return (
+        image.format in PLAIN_FORMATS
+        and image.mode in PLAIN_MODES
+        and not image.has_transparency_data
+        and not deep_kind(image)
+        and max(image.size) <= 32 * min(image.size)
+    )
 
 
 def is_cut_to_8_bits(image: ImageFile.ImageFile) -> bool:

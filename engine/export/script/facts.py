@@ -126,6 +126,8 @@ class RunFacts:
     """Name of the file that lists the images, next to the script, if one is needed."""
     ranges: dict[str, tuple[float, float]]
     """The ranges by which images with more than 8 bits per pixel are scaled."""
+    plain_images: bool
+    """Whether every image only has to be turned upright and converted to RGB."""
     heif: bool
     """Whether some images are in the HEIF format, which Pillow reads through pillow-heif."""
     unreadable: list[str]

@@ -11,18 +11,18 @@ from engine.export.script.needs import Lines, Needs
 
 def image_lines(needs: Needs, data: DataSection) -> Lines:
     """Return the lines, from the transform of the weights to the batches of an epoch."""
-    needs.imports |= {
-        *preprocessing.IMPORTS,
-        "from concurrent.futures import ThreadPoolExecutor",
-    }
-    blocks = [
-        [*preprocessing.HEIC.splitlines(), "", *_transform(needs)],
-        data.code,
-        snippets.MAKE_SEED.splitlines(),
-    ]
+    needs.imports.add("from concurrent.futures import ThreadPoolExecutor")
+    plain = needs.facts.plain_images
+    if plain:
+        needs.imports |= {"import numpy as np", "from PIL import Image, ImageOps"}
+    else:
+        needs.imports |= set(preprocessing.IMPORTS)
+    heic = [] if plain else [*preprocessing.HEIC.splitlines(), ""]
+    blocks = [[*heic, *_transform(needs)], data.code, snippets.MAKE_SEED.splitlines()]
     if needs.augmented:
         blocks += _augmentation(needs)
-    blocks.append(preprocessing.conversion_code().splitlines())
+    if not plain:
+        blocks.append(preprocessing.conversion_code().splitlines())
     blocks += [_load_image(needs), ["pool = ThreadPoolExecutor()"], _load_batch(needs)]
     if not needs.recipe.balance or needs.calibrates:
         blocks.append(_batches(needs, balanced=False))
@@ -91,11 +91,14 @@ def _load_image(needs: Needs) -> Lines:
     if needs.augmented:
         signature, suffix = "path, key", ", augmented if there is a key"
         result = "augment(image, key) if key else preprocess(image)"
+    conversion = "to_rgb(image, RANGES)"
+    if needs.facts.plain_images:
+        conversion = 'ImageOps.exif_transpose(image).convert("RGB")'
     return [
         f"def load_image({signature}):",
         f'    """Load an image as a normalized tensor [3, height, width]{suffix}."""',
         "    with Image.open(path) as image:",
-        "        image = to_rgb(image, RANGES)",
+        f"        image = {conversion}",
         f"    return {result}",
     ]
 

@@ -78,7 +78,8 @@ def _settings(needs: Needs, data: DataSection) -> Lines:
         lines.append(f"WEIGHTS = Path(__file__).with_name({name})  # the initial weights")
     if facts.ranges:
         lines.append("# By kind of image with more than 8 bits: the values that become 0 and 255.")
-    lines.append(f"RANGES = {literal(facts.ranges, 9)}")
+    if not facts.plain_images:
+        lines.append(f"RANGES = {literal(facts.ranges, 9)}")
     lines.append('BEST = Path("best.pth")  # the weights with the best validation accuracy')
     other = "cpu" if facts.device != "cpu" else "cuda"
     lines.append(f"DEVICE = {quoted(facts.device)}  # or {quoted(other)}")

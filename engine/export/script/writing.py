@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from tl_tui.protocol.events import AnyEvent
 from tl_tui.protocol.inference import ScriptWritten
 from tl_tui.runs.run_reader import FIRST_FORMAT, find_run, is_written, read_config
 from tl_tui.runs.settings_history import History, read_history
+
+MOST_HEADERS = 20_000
+"""The largest number of images of which the headers are read."""
 
 
 class ExportError(Problem):
@@ -156,6 +159,13 @@ def _write(
         weights_file="" if random or from_entry else f"{target.stem}.weights.pth",
         listing_file=f"{target.stem}.images.csv",
         ranges=ranges_of(saved_config),
+        plain_images=_all_plain(
+            [
+                sample.path
+                for sample in (*folder.train, *folder.val)
+                if sample.path not in unreadable
+            ]
+        ),
         heif=any(_is_heif(sample.path) for sample in (*folder.train, *folder.val)),
         unreadable=list(map(os.path.abspath, unreadable)),
         model=model,
@@ -179,6 +189,28 @@ def _write(
         extra_files=tuple(map(str, other_files)),
         notes=tuple(facts.notes),
     )
+
+
+def _all_plain(paths: Sequence[str]) -> bool:
+    """Return whether no image needs more than to be turned upright and converted to RGB.
+
+    Of very many images this is not looked into, and the script has the code for all kinds.
+    """
+    from PIL import Image
+
+    from engine.data.conversion.image_kinds import is_plain
+    from engine.data.decoding import pillow_formats
+
+    if len(paths) > MOST_HEADERS:
+        return False
+    for path in paths:
+        try:
+            with Image.open(path, formats=pillow_formats()) as image:
+                if not is_plain(image):
+                    return False
+        except Exception:  # a damaged file can raise anything in a decoder
+            return False
+    return True
 
 
 def _is_heif(path: str) -> bool:
