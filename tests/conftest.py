@@ -12,7 +12,7 @@ import pytest
 # Two workers on two cores: threads that wait for each other's cores cost more than they save.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests.support import command_line  # noqa: E402
+from tests.support import command_line, property_tests  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--thorough"):
+        os.environ[property_tests.VARIABLE] = "thorough"
     fresh = config.getoption("--fresh") or config.getoption("--thorough")
     if not fresh and sys.platform == "linux":
         command_line.use_fork_server()

@@ -21,6 +21,7 @@ from engine.model.layer_stack import Stack
 from engine.training.feature_cache import FeatureCache
 from engine.training.trainer import Trainer
 from tests.support.driven_session import DrivenSession, draw_images
+from tests.support.property_tests import examples
 from tl_tui.protocol.commands import (
     RestoreLayer,
     SetMask,
@@ -113,7 +114,9 @@ memory_limits = st.sampled_from([1 << 30, 4000, 0])
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(20, 60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(sequence=actions, memory_limit=memory_limits)
 def test_cached_training_equals_uncached_training(

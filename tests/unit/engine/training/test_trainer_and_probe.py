@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engine.model import freezing
 from tests.support.plain_training import OWNERS, PlainTraining, make_trainer, small_resnet
+from tests.support.property_tests import examples
 from tl_tui.estimates.gradient_reach import combine_reach, predict_reach
 from tl_tui.protocol.training import LayerMeasurement
 
@@ -50,7 +51,7 @@ def assert_equal(measured: LayerMeasurement, expected: LayerMeasurement, name: s
     assert (measured.arrival_ms is not None) == (measured.reach != "unreached")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15, 25), deadline=None)
 @given(masks=st.lists(st.frozensets(st.integers(0, OWNERS - 1)), min_size=2, max_size=3))
 def test_measurements_for_random_masks_equal_those_of_plain_autograd(
     masks: list[frozenset[int]],
